@@ -1,0 +1,41 @@
+"""mergeline: merge is the release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mergeline.adapters.scoring import Client
+
+__all__ = ["Client", "table"]
+
+
+def __getattr__(name: str) -> type[Client]:
+    """`Client`, imported when it is asked for: `import mergeline` stays instant."""
+    if name != "Client":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from mergeline.adapters.scoring import Client
+
+    return Client
+
+
+def table(name: str, project: str | Path = ".") -> pl.LazyFrame:
+    """The rows of the snapshot that the working tree pins, to pick from lazily.
+
+    The rows, and their order, are the same on every machine: `data/<name>.snapshot.json` names the
+    snapshot by its digest.
+
+    Args:
+        name: of the table, as in `data/<name>.yaml`.
+        project: folder of the working tree, or one inside it.
+
+    Raises:
+        NotFoundError: nothing is pinned yet, or the table does not hold it.
+        TableError: the table is damaged, or cannot be reached.
+    """
+    from mergeline.lifecycle import data
+
+    return data.table(name, Path(project))

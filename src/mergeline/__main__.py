@@ -1,0 +1,6 @@
+"""`python -m mergeline`."""
+
+from mergeline.cli import main
+
+if __name__ == "__main__":
+    main()

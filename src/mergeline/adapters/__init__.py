@@ -1,0 +1,1 @@
+"""One external system each; each translates its errors in one place."""

@@ -1,0 +1,215 @@
+"""Delta tables: each snapshot is one commit that adds and removes whole files of drops."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from mergeline.adapters.delta.building import Building, Write
+from mergeline.adapters.delta.keys import shared_keys
+from mergeline.adapters.delta.log import read_entries
+from mergeline.adapters.delta.profiles import contract_types, profile_name, read_profile
+from mergeline.adapters.delta.state import app_id, find_state, open_state, open_version, translated
+from mergeline.adapters.delta.storage import Storage, open_storage
+from mergeline.core.contract import Format
+from mergeline.core.datadiff import Held, HeldDrop, SharedKeys, Side
+from mergeline.core.garbage import TableFile
+from mergeline.core.snapshot import Built, Provenance, Snapshot, drop_md5
+from mergeline.core.tablehistory import HistoryEntry, LogEntry, read_history
+from mergeline.errors import NotFoundError
+
+__all__ = ["Tables"]
+
+
+class Tables:
+    """The tables under one root, a path or any URI that delta-rs speaks."""
+
+    def __init__(self, root: str | Path) -> None:
+        self._root = str(root).rstrip("/")
+
+    def uri(self, table: str) -> str:
+        """Where a table is."""
+        return self._storage(table).uri
+
+    # --- Building ------------------------------------------------------------------------------
+
+    def find(self, snapshot: Snapshot) -> int | None:
+        """The version that holds the snapshot, or None where the table has it not."""
+        latest = open_state(self._storage(snapshot.table))
+        state = find_state(latest, snapshot) if latest else None
+        return state.version if state else None
+
+    def build(self, snapshot: Snapshot, write: Write, provenance: Provenance) -> Built:
+        """Make the table hold the snapshot, as one version; one that it holds already is found.
+
+        Only drops that the table never saw are written. Killed anywhere and run again, or run by
+        many at once, each snapshot stands in the table once, with exactly its files.
+
+        Args:
+            snapshot: what the version is to hold.
+            write: makes of a drop a Parquet file at the path it is given, or raises.
+            provenance: for the table's history.
+
+        Raises:
+            DropError: what `write` raises; nothing is committed.
+            TableError: the table's log is damaged, or it cannot be reached or written.
+        """
+        return Building(self._storage(snapshot.table), snapshot, write, provenance).run()
+
+    # --- Reading -------------------------------------------------------------------------------
+
+    def scan(self, table: str, version: int) -> pl.LazyFrame:
+        """The rows of a version, in the same order whatever the table's history.
+
+        Raises:
+            NotFoundError: there is no such table or version.
+            TableError: files of the version are gone.
+        """
+        return open_version(self._storage(table), version).scan()
+
+    def export(self, table: str, version: int, target: Path, form: Format) -> int:
+        """Write the rows of a version to a file; their number.
+
+        Raises:
+            NotFoundError: there is no such table or version.
+            TableError: files of the version are gone or damaged, or the file cannot be written.
+        """
+        storage = self._storage(table)
+        state = open_version(storage, version)
+        rows = state.scan()
+        with translated(storage):
+            match form:
+                case "csv":
+                    rows.sink_csv(target)
+                case "jsonl":
+                    rows.sink_ndjson(target)
+                case "parquet":
+                    rows.sink_parquet(target)
+        return state.rows
+
+    def at_digest(self, table: str, digest: str) -> int:
+        """The version that holds the snapshot of this digest.
+
+        Raises:
+            NotFoundError: the table holds it not.
+        """
+        storage = self._storage(table)
+        latest = open_state(storage)
+        version = None
+        if latest is not None:
+            with translated(storage):
+                version = latest.table.transaction_version(app_id(digest))
+        if version is None:
+            raise NotFoundError(
+                f"the table holds no snapshot {digest[:12]}",
+                where=storage.uri,
+                next_step="Run `mergeline snapshot`",
+            )
+        return int(version)
+
+    def latest(self, table: str) -> int:
+        """The latest version, whoever made it.
+
+        Raises:
+            NotFoundError: there is no such table.
+        """
+        return open_version(self._storage(table)).version
+
+    def history(self, table: str, *, limit: int | None = None) -> tuple[HistoryEntry, ...]:
+        """The versions of a table, newest first, the last `limit` of them.
+
+        Raises:
+            NotFoundError: there is no such table.
+        """
+        storage = self._storage(table)
+        end = open_version(storage).version + 1
+        start = max(0, end - limit) if limit is not None else 0
+        before: Mapping[str, int] = {}
+        if start:
+            before = open_version(storage, start - 1).rows_by_file
+        return read_history(self._entries(storage, range(start, end)), before)
+
+    def held(self, table: str, version: int, *, columns: bool = True) -> Held:
+        """A version with the summaries of its drops; those not made yet are made and kept.
+
+        Args:
+            table: its name.
+            version: of the table.
+            columns: whether to say what the columns hold; else only how many rows a drop has.
+        """
+        from mergeline.core.profile import DropProfile
+
+        storage = self._storage(table)
+        state = open_version(storage, version)
+        rows = state.rows_by_file
+        names = self._paths(storage, version, {drop_md5(name) for name in rows})
+        drops = [
+            HeldDrop(
+                path=names.get(drop_md5(name), drop_md5(name)),
+                md5=drop_md5(name),
+                profile=read_profile(storage, name) if columns else DropProfile(rows[name]),
+            )
+            for name in sorted(rows)
+        ]
+        entry = next(iter(self._entries(storage, range(version, version + 1))), None)
+        side = Side(
+            version=version,
+            digest=entry.said.get("snapshot") if entry else None,
+            rows=state.rows,
+            drops=len(rows),
+            size=sum(state.files.values()),
+        )
+        types = contract_types(state.schema)
+        return Held(side, types, tuple(sorted(drops, key=lambda drop: drop.path)))
+
+    def shared_keys(
+        self, table: str, version: int, key: Sequence[str], *, since: int | None
+    ) -> SharedKeys:
+        """Keys that a file which the version has beyond `since` shares with another file."""
+        storage = self._storage(table)
+        state = open_version(storage, version)
+        known = open_version(storage, since).files if since is not None else {}
+        md5s = {drop_md5(name) for name in known}
+        added = [name for name in state.files if drop_md5(name) not in md5s]
+        with translated(storage):
+            return shared_keys(state, key, added)
+
+    # --- Garbage -------------------------------------------------------------------------------
+
+    def names(self, known: Collection[str]) -> list[str]:
+        """Those of the known names of which there is a table."""
+        return [name for name in known if open_state(self._storage(name)) is not None]
+
+    def files(self, table: str) -> list[TableFile]:
+        """The files of rows in the table's folder, whether a version names them or not."""
+        return self._storage(table).listing()
+
+    def files_of(self, table: str, version: int) -> frozenset[str]:
+        """Names of the files of a version."""
+        return frozenset(open_version(self._storage(table), version).files)
+
+    def delete(self, table: str, files: Collection[TableFile]) -> None:
+        """Delete files of rows, and their summaries."""
+        storage = self._storage(table)
+        for file in files:
+            storage.delete(file.name)
+            storage.delete(profile_name(file.name))
+
+    def _paths(self, storage: Storage, version: int, md5s: Collection[str]) -> dict[str, str]:
+        """Paths of drops, as the commits that added them say, newest first."""
+        found: dict[str, str] = {}
+        for at in range(version, -1, -1):
+            for entry in self._entries(storage, range(at, at + 1)):
+                found = {**entry.drops_added, **found}
+            if found.keys() >= set(md5s):
+                break
+        return found
+
+    def _entries(self, storage: Storage, versions: range) -> list[LogEntry]:
+        with translated(storage):
+            return list(read_entries(storage, versions))
+
+    def _storage(self, table: str) -> Storage:
+        return open_storage(f"{self._root}/{table}")

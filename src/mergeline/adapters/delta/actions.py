@@ -1,0 +1,98 @@
+"""Entries of a table's log: schema, and added files with the statistics that let readers skip."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow.parquet as pq
+from deltalake import Schema
+from deltalake.transaction import AddAction, RemoveAction
+
+from mergeline.core.contract import ColumnType, Contract
+
+_DELTA_TYPES: Mapping[ColumnType, str] = {
+    "bool": "boolean",
+    "int8": "byte",
+    "int16": "short",
+    "int32": "integer",
+    "int64": "long",
+    "float32": "float",
+    "float64": "double",
+    "string": "string",
+    "date": "date",
+    "datetime": "timestamp",
+}
+_LONGEST_TEXT = 64
+
+
+def delta_schema(contract: Contract) -> Schema:
+    """The contract's columns as Delta types."""
+    fields = [
+        {"name": name, "type": _DELTA_TYPES[column.type], "nullable": True, "metadata": {}}
+        for name, column in contract.columns.items()
+    ]
+    return Schema.from_json(json.dumps({"type": "struct", "fields": fields}))
+
+
+def add_action(name: str, size: int, footer: pq.FileMetaData) -> AddAction:
+    """The entry that adds a Parquet file."""
+    return AddAction(
+        path=name,
+        size=size,
+        partition_values={},
+        modification_time=_now(),
+        data_change=True,
+        stats=json.dumps(statistics(footer)),
+    )
+
+
+def remove_action(name: str, size: int) -> RemoveAction:
+    """The entry that removes a file."""
+    return RemoveAction(name, True, _now(), size, {})  # noqa: FBT003
+
+
+def statistics(footer: pq.FileMetaData) -> dict[str, Any]:
+    """Delta's statistics of a file, from the footer's of its row groups.
+
+    A column that a row group says nothing of has no bounds: none at all are better than wrong ones.
+    """
+    least: dict[str, Any] = {}
+    most: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    for index in range(footer.num_columns):
+        name = footer.schema.column(index).path
+        chunks = [
+            footer.row_group(group).column(index).statistics
+            for group in range(footer.num_row_groups)
+        ]
+        if any(chunk is None or not chunk.has_null_count for chunk in chunks):
+            continue
+        nulls[name] = sum(chunk.null_count for chunk in chunks)
+        bounded = [chunk for chunk in chunks if chunk.num_values]
+        if not bounded or not all(chunk.has_min_max for chunk in bounded):
+            continue
+        low, high = min(c.min for c in bounded), max(c.max for c in bounded)
+        if isinstance(low, str) and max(len(low), len(high)) > _LONGEST_TEXT:
+            continue
+        least[name], most[name] = _plain(low), _plain(high)
+    return {
+        "numRecords": footer.num_rows,
+        "minValues": least,
+        "maxValues": most,
+        "nullCount": nulls,
+    }
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a JSON scalar
+    """A bound as the Delta protocol writes it."""
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,228 @@
+"""Have a table hold a snapshot: convert what is missing, then commit, or start over if raced."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, Transaction, create_table_with_add_actions
+
+from mergeline.adapters.delta.actions import add_action, delta_schema, remove_action
+from mergeline.adapters.delta.state import (
+    State,
+    app_id,
+    find_state,
+    open_state,
+    translated,
+)
+from mergeline.adapters.delta.storage import LocalStorage, Storage, new_part
+from mergeline.core.snapshot import (
+    Built,
+    CommitPlan,
+    Drop,
+    Provenance,
+    Snapshot,
+    drop_md5,
+    plan_commit,
+)
+from mergeline.errors import TableError
+
+_log = logging.getLogger(__name__)
+Write = Callable[[Drop, Path], None]
+_PATIENCE_SECONDS = 120.0
+# A pinned version stays readable only as long as its log entries and files do.
+_CONFIGURATION: Mapping[str, str | None] = {
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.checkpointInterval": "50",
+}
+
+
+@dataclass
+class Building:
+    """One run of `Tables.build`."""
+
+    storage: Storage
+    snapshot: Snapshot
+    write: Write
+    provenance: Provenance
+    converted: list[Drop] = field(default_factory=list)
+    repaired: list[Drop] = field(default_factory=list)
+    bytes_written: int = 0
+    _adds: dict[str, AddAction] = field(default_factory=dict)
+    _sizes: dict[str, int] = field(default_factory=dict)
+    _made_again: set[str] = field(default_factory=set)
+
+    def run(self) -> Built:
+        """Until the table holds the snapshot; see `Tables.build`."""
+        if isinstance(self.storage, LocalStorage):
+            self.storage.root.mkdir(parents=True, exist_ok=True)
+            self.storage.sweep()
+        committed, deadline = None, time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            latest = open_state(self.storage)
+            # Listed after the log is read: what the log names, another writer had put there before.
+            self._sizes = self.storage.sizes()
+            state = find_state(latest, self.snapshot) if latest else None
+            if state is not None and not self._mend(state):
+                return self._built(state, found=state.version != committed)
+            committed = self._commit(latest)
+            if committed is None:
+                if time.monotonic() > deadline:
+                    raise TableError(
+                        f"other writers were quicker for {_PATIENCE_SECONDS:.0f} s",
+                        where=self.storage.uri,
+                        next_step="Run again",
+                    )
+                time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - only to spread the writers
+
+    def _mend(self, state: State) -> Collection[str]:
+        """Make the snapshot's files again that the version lost; those still not as committed.
+
+        A file made by another version of the libraries may have another size than the log says;
+        then the snapshot needs a commit of its own.
+        """
+        shared = self.snapshot.files.keys()
+        damaged = [name for name in state.damaged(self._sizes) if name in shared]
+        for name in damaged:
+            if name not in self._made_again:
+                self._discard(name)
+                self.repaired.append(self._convert(name))
+                self._made_again.add(name)
+        return [name for name in damaged if self._sizes[name] != state.files[name]]
+
+    def _commit(self, latest: State | None) -> int | None:
+        """The version committed on top of `latest`, or None where another writer was first."""
+        current = latest.files if latest else {}
+        stale = self._stale(latest) if latest else ()
+        plan = plan_commit(current, self.snapshot.files)
+        adds = [] if stale else [self._ready(name) for name in plan.adds]
+        schema = delta_schema(self.snapshot.contract)
+        version = latest.version + 1 if latest else 0
+        said = self._properties(version, plan)
+        with translated(self.storage):
+            try:
+                if latest is None:
+                    create_table_with_add_actions(
+                        self.storage.uri,
+                        schema,
+                        adds,
+                        name=self.snapshot.table,
+                        configuration=_CONFIGURATION,
+                        storage_options=self.storage.options,
+                        commit_properties=said,
+                    )
+                    return version
+                write = latest.table.create_write_transaction
+                if stale:
+                    removes = [remove_action(name, current[name]) for name in stale]
+                    write(removes, "append", latest.table.schema(), commit_properties=_once())
+                    return None
+                if latest.table.schema() == schema:
+                    removes = [remove_action(name, current[name]) for name in plan.removes]
+                    write([*adds, *removes], "append", schema, commit_properties=said)
+                    return version
+                # Only an overwrite changes the schema; it removes every file by itself.
+                write(adds, "overwrite", schema, commit_properties=said)
+            except CommitFailedError:
+                return None
+            except DeltaError as error:
+                if latest is None and "already exists" in str(error):
+                    return None
+                raise
+        return version
+
+    def _stale(self, latest: State) -> Collection[str]:
+        """Files to take out of the table before the snapshot's commit can add them again.
+
+        Those whose size is no longer what the log says; where somebody changed the schema by hand,
+        all that the snapshot shares. One commit can not both remove and add a file.
+        """
+        shared = self.snapshot.files.keys() & latest.files.keys()
+        if shared and latest.table.schema() != delta_schema(self.snapshot.contract):
+            return sorted(shared)
+        return self._mend(latest)
+
+    def _built(self, state: State, *, found: bool) -> Built:
+        return Built(
+            table=self.snapshot.table,
+            version=state.version,
+            digest=self.snapshot.digest,
+            rows=state.rows,
+            converted=tuple(self.converted),
+            repaired=tuple(self.repaired),
+            bytes_written=self.bytes_written,
+            found=found,
+        )
+
+    def _ready(self, name: str) -> AddAction:
+        """The entry that adds a file, once the file is in the table's folder."""
+        if name not in self._adds:
+            footer = self._footer(name)
+            if footer is None:
+                self.converted.append(self._convert(name))
+                footer = self.storage.metadata(name)
+            self._adds[name] = add_action(name, self._sizes[name], footer)
+        return self._adds[name]
+
+    def _footer(self, name: str) -> pq.FileMetaData | None:
+        """The footer of a file that the table's folder has already; a broken file is removed."""
+        if name not in self._sizes:
+            return None
+        try:
+            return self.storage.metadata(name)
+        except (pa.ArrowInvalid, OSError):
+            self._discard(name)
+            return None
+
+    def _discard(self, name: str) -> None:
+        _log.warning("%s is gone or broken; converting its drop again", self.storage.path(name))
+        self.storage.delete(name)
+        self._sizes.pop(name, None)
+        self._adds.pop(name, None)
+
+    def _convert(self, name: str) -> Drop:
+        drop = self.snapshot.files[name]
+        with new_part(self.storage) as part:
+            self.write(drop, part)
+            self.bytes_written += part.stat().st_size
+            self.storage.put(part, name)
+        self._sizes[name] = self.storage.size(name) or 0
+        return drop
+
+    def _properties(self, version: int, plan: CommitPlan) -> CommitProperties:
+        """What the version's entry in the table's history says."""
+        added = [self.snapshot.files[name] for name in plan.adds]
+        said = {
+            "commit": self.provenance.commit,
+            "ref": self.provenance.ref,
+            "pull_request": self.provenance.pull_request,
+            "author": self.provenance.author,
+            "snapshot": self.snapshot.digest,
+            "contract": self.snapshot.contract.digest,
+            "drops": str(len(self.snapshot.files)),
+            "drops_added": {drop.md5: drop.path for drop in added},
+            "drops_removed": [drop_md5(name) for name in plan.removes],
+        }
+        return _once(said, [Transaction(app_id(self.snapshot.digest), version, None)])
+
+
+def _once(
+    said: Mapping[str, object] | None = None, transactions: Sequence[Transaction] = ()
+) -> CommitProperties:
+    """Commit on top of the version that was read, or not at all.
+
+    Left to itself, delta-rs puts a raced commit on top of the other's, with both writers' files.
+    """
+    return CommitProperties(
+        custom_metadata=dict(said or {}), max_commit_retries=0, app_transactions=list(transactions)
+    )

@@ -1,0 +1,43 @@
+"""Read a table's log as it is written: one JSON file a commit, none of which is ever cleaned."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from mergeline.adapters.delta.storage import Storage
+from mergeline.core.tablehistory import LogEntry
+
+_SAID = ("commit", "ref", "pull_request", "author", "snapshot", "contract")
+
+
+def read_entries(storage: Storage, versions: range) -> Iterator[LogEntry]:
+    """The commits of these versions that are there, in that order."""
+    for version in versions:
+        content = storage.read(f"_delta_log/{version:020}.json")
+        if content is not None:
+            yield _read_entry(version, content)
+
+
+def _read_entry(version: int, content: bytes) -> LogEntry:
+    actions = [json.loads(line) for line in content.splitlines() if line.strip()]
+    info: dict[str, Any] = next((a["commitInfo"] for a in actions if "commitInfo" in a), {})
+    said = {key: str(info[key]) for key in _SAID if key in info}
+    drops = info.get("drops_added", {})
+    return LogEntry(
+        version=version,
+        time=dt.datetime.fromtimestamp(info.get("timestamp", 0) / 1000, tz=dt.UTC),
+        operation=str(info.get("operation", "unknown")),
+        said=said if "snapshot" in said else {},
+        drops_added=drops if isinstance(drops, dict) else {},
+        added={unquote(a["add"]["path"]): _rows(a["add"]) for a in actions if "add" in a},
+        removed=tuple(unquote(a["remove"]["path"]) for a in actions if "remove" in a),
+    )
+
+
+def _rows(add: dict[str, Any]) -> int:
+    stats = json.loads(add.get("stats") or "{}")
+    return int(stats.get("numRecords", 0))

@@ -1,0 +1,128 @@
+"""Summaries of the table's files, made once and kept beside them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+
+from mergeline.adapters.delta.state import translated
+from mergeline.adapters.delta.storage import Storage, new_part
+from mergeline.core import cardinality
+from mergeline.core.declaration import read_json, write_json
+from mergeline.core.profile import (
+    EDITION,
+    MOST_VALUES,
+    NUMERIC,
+    ColumnProfile,
+    DropProfile,
+    Scalar,
+    hashes_of,
+    points_of,
+)
+from mergeline.errors import DeclarationError
+
+FOLDER = "_profiles"
+_LONGEST_VALUE = 100
+_TYPES: dict[type[pl.DataType], str] = {
+    pl.Boolean: "bool",
+    pl.Int8: "int8",
+    pl.Int16: "int16",
+    pl.Int32: "int32",
+    pl.Int64: "int64",
+    pl.Float32: "float32",
+    pl.Float64: "float64",
+    pl.String: "string",
+    pl.Date: "date",
+    pl.Datetime: "datetime",
+}
+
+
+def contract_types(schema: pl.Schema) -> dict[str, str]:
+    """A contract's name of each column's type; of another type its own name."""
+    return {name: _TYPES.get(dtype.base_type(), str(dtype)) for name, dtype in schema.items()}
+
+
+def profile_name(file: str) -> str:
+    """Where the summary of a file is kept."""
+    return f"{FOLDER}/{file.removesuffix('.parquet')}.{EDITION}.json"
+
+
+def read_profile(storage: Storage, file: str) -> DropProfile:
+    """The summary of a file, made now if none is kept."""
+    name = profile_name(file)
+    kept = storage.read(name)
+    if kept is not None:
+        try:
+            return read_json(DropProfile, kept, where=storage.path(name))
+        except DeclarationError:
+            storage.delete(name)  # half of one, or another edition's: make it again
+    options = storage.options or None
+    with translated(storage):
+        rows = pl.scan_parquet(storage.path(file), storage_options=options, glob=False)
+        profile = make_profile(rows)
+    with new_part(storage) as part:
+        part.write_text(write_json(profile, indent=None), encoding="utf-8")
+        storage.put(part, name)
+    return profile
+
+
+def make_profile(rows: pl.LazyFrame) -> DropProfile:
+    """Summarise rows, a column at a time."""
+    types = contract_types(rows.collect_schema())
+    columns = {
+        name: _column(rows.select(name).collect()[name], kind) for name, kind in types.items()
+    }
+    total = next(iter(columns.values())).rows if columns else 0
+    return DropProfile(rows=total, columns=columns)
+
+
+def _column(series: pl.Series, kind: str) -> ColumnProfile:
+    values = _physical(series.drop_nulls(), kind)
+    counts = values.value_counts(sort=False, name="rows").sort(
+        ["rows", values.name], descending=[True, False]
+    )
+    complete = counts.height <= MOST_VALUES
+    kept = [(_cut(value), rows) for value, rows in counts.head(MOST_VALUES).iter_rows()]
+    numeric = kind in NUMERIC and len(values) > 0
+    ordered = values.cast(pl.Float64).sort().to_numpy() if numeric and not complete else None
+    return ColumnProfile(
+        type=kind,
+        rows=len(series),
+        nulls=series.null_count(),
+        values=tuple(kept),
+        complete=complete,
+        sketch="" if complete else _sketch(counts[values.name], kind),
+        points=() if ordered is None else points_of(ordered),
+        least=_number(values.min()) if numeric else None,
+        most=_number(values.max()) if numeric else None,
+    )
+
+
+def _physical(values: pl.Series, kind: str) -> pl.Series:
+    if kind in {"date", "datetime"}:
+        return values.to_physical().cast(pl.Int64)
+    if kind == "float32":
+        return values.cast(pl.Float64)
+    return values if kind in {"bool", "string"} or kind in NUMERIC else values.cast(pl.String)
+
+
+def _sketch(distinct: pl.Series, kind: str) -> str:
+    if kind.startswith("float"):
+        hashes = cardinality.hash_numbers(distinct.to_numpy().astype(np.float64))
+    elif kind in NUMERIC:
+        hashes = cardinality.hash_numbers(distinct.to_numpy().astype(np.int64))
+    else:
+        hashes = hashes_of(distinct.to_list(), "string")
+    return cardinality.to_text(cardinality.sketch(hashes))
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _cut(value: Scalar) -> Scalar:
+    if isinstance(value, str) and len(value) > _LONGEST_VALUE:
+        return value[: _LONGEST_VALUE - 1] + "…"
+    return value

@@ -1,0 +1,154 @@
+"""A table opened at one version; delta-rs' errors become ours here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from polars.exceptions import PolarsError
+
+from mergeline.adapters.delta.storage import Storage, said_in_one_line
+from mergeline.core.snapshot import Snapshot
+from mergeline.errors import NotFoundError, TableError
+
+
+@dataclass(frozen=True)
+class State:
+    """A table at one version."""
+
+    storage: Storage
+    table: DeltaTable
+    version: int
+
+    @cached_property
+    def adds(self) -> pl.DataFrame:
+        """The files of the version, a row each, with their statistics."""
+        with translated(self.storage):
+            return pl.DataFrame(self.table.get_add_actions(flatten=True))
+
+    @cached_property
+    def files(self) -> dict[str, int]:
+        """Size of each file of the version, by name."""
+        return dict(self.adds.select("path", "size_bytes").iter_rows())
+
+    @cached_property
+    def rows_by_file(self) -> dict[str, int]:
+        """Rows of each file of the version, by name."""
+        return dict(self.adds.select("path", pl.col("num_records").fill_null(0)).iter_rows())
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the version."""
+        return sum(self.rows_by_file.values())
+
+    def damaged(self, sizes: Mapping[str, int] | None = None) -> list[str]:
+        """Files of the version that are gone, or have another size than was committed.
+
+        Args:
+            sizes: of the files in the table's folder, where they are known already.
+        """
+        if sizes is None:
+            sizes = self.storage.sizes()
+        return sorted(name for name, size in self.files.items() if sizes.get(name) != size)
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        """The columns, as the log has them."""
+        with translated(self.storage):
+            return pl.DataFrame(pa.schema(self.table.schema()).empty_table()).schema
+
+    def scan(self) -> pl.LazyFrame:
+        """The rows in the order of the files' names.
+
+        Raises:
+            TableError: a file is gone.
+        """
+        if gone := self.damaged():
+            raise damage(self.storage, gone, version=self.version)
+        if not self.files:
+            return pl.LazyFrame(schema=self.schema)
+        paths = [self.storage.path(name) for name in sorted(self.files)]
+        return pl.scan_parquet(paths, storage_options=self.storage.options or None, glob=False)
+
+
+def app_id(digest: str) -> str:
+    """The key by which the table's own state, not a search of its history, knows a snapshot."""
+    return f"mergeline-snapshot:{digest}"
+
+
+def open_state(storage: Storage, version: int | None = None) -> State | None:
+    """The table at a version, or at its latest; None where there is none."""
+    with translated(storage):
+        try:
+            table = DeltaTable(storage.uri, version=version, storage_options=storage.options)
+        except TableNotFoundError:
+            return None
+        return State(storage, table, table.version())
+
+
+def open_version(storage: Storage, version: int | None = None) -> State:
+    """The table at a version, or at its latest.
+
+    Raises:
+        NotFoundError: there is no such table or version.
+    """
+    latest = open_state(storage)
+    if latest is None:
+        raise NotFoundError(
+            "there is no such table", where=storage.uri, next_step="Run `mergeline snapshot`"
+        )
+    if version is None or version == latest.version:
+        return latest
+    state = open_state(storage, version) if 0 <= version < latest.version else None
+    if state is None:
+        raise NotFoundError(
+            f"there is no version {version}, the latest is {latest.version}",
+            where=storage.uri,
+            next_step="Run `mergeline data history`",
+        )
+    return state
+
+
+def find_state(latest: State, snapshot: Snapshot) -> State | None:
+    """The version that holds a snapshot, or None where there is none."""
+    with translated(latest.storage):
+        version = latest.table.transaction_version(app_id(snapshot.digest))
+    if version is None:
+        return None
+    then = latest if version == latest.version else open_state(latest.storage, version)
+    return then if then and set(then.files) == set(snapshot.files) else None
+
+
+def damage(storage: Storage, names: Sequence[str], *, version: int) -> TableError:
+    """The error of files that are not what the table's log says."""
+    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+    return TableError(
+        f"{names[0]}{more} of version {version}: gone, or not of the size that was committed",
+        where=storage.uri,
+        next_step="Run `mergeline snapshot` on the tree it belongs to: files are made again "
+        "from their drops",
+    )
+
+
+@contextmanager
+def translated(storage: Storage) -> Iterator[None]:
+    """delta-rs' errors as ours, and those of who reads its files."""
+    try:
+        yield
+    except (DeltaError, OSError, ValueError, pa.ArrowException, PolarsError) as error:
+        said = said_in_one_line(error)
+        step = (
+            "Check the place and your access; a table whose log is damaged is moved away, then "
+            "`mergeline snapshot` makes it anew from its drops"
+        )
+        raise TableError(
+            f"the Delta table cannot be read or written: {said}",
+            where=storage.uri,
+            next_step="Make room there and run again" if "No space left" in said else step,
+        ) from error

@@ -1,0 +1,270 @@
+"""The folder of one table, on a disk or in an object store: whole files in, whole files out."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow.fs import FileSelector
+
+from mergeline.core.garbage import TableFile
+from mergeline.errors import TableError
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_FRAME = re.compile(r"\s*\d+: ")
+# Delta readers and vacuum pass over names that begin with an underscore.
+_INCOMING = "_incoming"
+_SUFFIX = ".parquet"
+_LEFT_BEHIND_SECONDS = 3600
+_CHUNK_BYTES = 8 << 20
+
+
+class Storage(ABC):
+    """What a table asks of the place it lives in."""
+
+    uri: str
+    options: dict[str, str]
+
+    def sizes(self) -> dict[str, int]:
+        """Size in bytes of each Parquet file beside the log, by name."""
+        return {file.name: file.size for file in self.listing()}
+
+    @abstractmethod
+    def path(self, name: str) -> str:
+        """The file's path or URI, for a reader."""
+
+    @abstractmethod
+    def listing(self) -> list[TableFile]:
+        """The Parquet files beside the log."""
+
+    @abstractmethod
+    def size(self, name: str) -> int | None:
+        """Size in bytes of one file, or None where there is none."""
+
+    @abstractmethod
+    def put(self, part: Path, name: str) -> None:
+        """Give a finished file its name, at once; one that has the name already stays."""
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Remove a file; one that is not there is no error."""
+
+    @abstractmethod
+    def metadata(self, name: str) -> pq.FileMetaData:
+        """The footer of a Parquet file."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes | None:
+        """A small file's content, or None where there is none."""
+
+    @property
+    @abstractmethod
+    def workshop(self) -> Path:
+        """A local folder in which files are made before they are put."""
+
+
+def open_storage(uri: str) -> Storage:
+    """The storage of a table by its URI; a path or `file://` is a disk."""
+    parts = urlsplit(uri)
+    if len(parts.scheme) <= 1:
+        return LocalStorage(Path(uri).absolute())
+    if parts.scheme == "file":
+        return LocalStorage(Path(unquote(parts.path)))
+    return ObjectStorage(uri)
+
+
+@contextmanager
+def new_part(storage: Storage) -> Iterator[Path]:
+    """A name for a file in the making; what stands there at the end is removed."""
+    storage.workshop.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=storage.workshop, suffix=".part")
+    os.close(descriptor)
+    part = Path(name)
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class LocalStorage(Storage):
+    """A folder on a disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.uri = str(root)
+        self.options: dict[str, str] = {}
+
+    @property
+    def workshop(self) -> Path:
+        """On the same disk, so that a finished file can be given its name at once."""
+        return self.root / _INCOMING
+
+    def path(self, name: str) -> str:
+        """See `Storage`."""
+        return str(self.root / name)
+
+    def listing(self) -> list[TableFile]:
+        """See `Storage`."""
+        try:
+            with os.scandir(self.root) as entries:
+                found = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+        except FileNotFoundError:
+            return []
+        return [TableFile(n, s.st_size, s.st_mtime) for n, s in found if n.endswith(_SUFFIX)]
+
+    def size(self, name: str) -> int | None:
+        """See `Storage`."""
+        try:
+            return (self.root / name).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def put(self, part: Path, name: str) -> None:
+        """See `Storage`."""
+        (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # Unlike a rename, a link never replaces a file that another process has put there
+            # and whose size it has committed.
+            os.link(part, self.root / name)
+        except FileExistsError:
+            pass
+        except OSError:  # a disk without hard links
+            part.replace(self.root / name)
+        _sync_folder(self.root)
+
+    def delete(self, name: str) -> None:
+        """See `Storage`."""
+        (self.root / name).unlink(missing_ok=True)
+
+    def metadata(self, name: str) -> pq.FileMetaData:
+        """See `Storage`."""
+        return pq.read_metadata(self.root / name)
+
+    def read(self, name: str) -> bytes | None:
+        """See `Storage`."""
+        try:
+            return (self.root / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def sweep(self) -> None:
+        """Remove what processes that were killed left in the workshop."""
+        now = time.time()
+        for part in self.workshop.glob("*.part") if self.workshop.is_dir() else ():
+            try:
+                if now - part.stat().st_mtime > _LEFT_BEHIND_SECONDS:
+                    part.unlink()
+            except FileNotFoundError:  # another process was quicker
+                continue
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class ObjectStorage(Storage):
+    """A prefix in an object store, by whatever URI delta-rs speaks."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri.rstrip("/")
+        self.options = _options(uri)
+
+    @property
+    def workshop(self) -> Path:
+        """See `Storage`."""
+        return Path(tempfile.gettempdir()) / f"mergeline-{os.getuid()}"
+
+    def path(self, name: str) -> str:
+        """See `Storage`."""
+        return f"{self.uri}/{name}"
+
+    def listing(self) -> list[TableFile]:
+        """See `Storage`."""
+        with self._store() as store:
+            infos = store.get_file_info_selector(FileSelector("", allow_not_found=True))
+        return [
+            TableFile(Path(info.path).name, info.size, info.mtime_ns / 1e9)
+            for info in infos
+            if info.is_file and info.path.endswith(_SUFFIX)
+        ]
+
+    def size(self, name: str) -> int | None:
+        """See `Storage`."""
+        with self._store() as store:
+            [info] = store.get_file_info([name])
+        return int(info.size) if info.is_file else None
+
+    def put(self, part: Path, name: str) -> None:
+        """See `Storage`."""
+        if self.size(name) is not None:
+            return
+        with self._store() as store, part.open("rb") as source:
+            # delta-rs' own stream: pyarrow's around it hands on a Buffer, which delta-rs refuses.
+            sink = store._handler.open_output_stream(name, None)  # noqa: SLF001
+            while chunk := source.read(_CHUNK_BYTES):
+                sink.write(chunk)
+            # Only closing makes the object: one that failed before is never seen, not half of it.
+            sink.close()
+
+    def delete(self, name: str) -> None:
+        """See `Storage`."""
+        if self.size(name) is not None:
+            with self._store() as store:
+                store.delete_file(name)
+
+    def metadata(self, name: str) -> pq.FileMetaData:
+        """See `Storage`."""
+        with self._store() as store, store.open_input_file(name) as stream:
+            return pq.read_metadata(stream)
+
+    def read(self, name: str) -> bytes | None:
+        """See `Storage`."""
+        if self.size(name) is None:
+            return None
+        with self._store() as store, store.open_input_file(name) as stream:
+            return bytes(stream.read())
+
+    @contextmanager
+    def _store(self) -> Iterator[Any]:
+        """delta-rs' own view of the store: the log's credentials, from the same places."""
+        from deltalake.fs import DeltaStorageHandler
+
+        try:
+            yield DeltaStorageHandler(self.uri, self.options)
+        except pa.ArrowInvalid:  # a broken file, not a broken store
+            raise
+        except (OSError, ValueError, RuntimeError, pa.ArrowException) as error:
+            raise TableError(
+                f"the storage cannot be reached: {said_in_one_line(error)}",
+                where=self.uri,
+                next_step="Check the address, your access and the network, then run again",
+            ) from error
+
+
+def said_in_one_line(error: Exception) -> str:
+    """delta-rs' words without colours and backtrace."""
+    lines = _COLOUR.sub("", str(error)).splitlines()
+    told = itertools.takewhile(lambda line: not _FRAME.match(line), lines)
+    return ": ".join(line.strip(" ↳") for line in told if line.strip()) or type(error).__name__
+
+
+def _options(uri: str) -> dict[str, str]:
+    """What delta-rs must be told beside the environment's credentials."""
+    is_s3 = uri.startswith(("s3://", "s3a://"))
+    # Without it delta-rs has no way on S3 to let one writer of a version win.
+    return {"aws_conditional_put": "etag"} if is_s3 else {}

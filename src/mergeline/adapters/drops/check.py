@@ -1,0 +1,204 @@
+"""Hold rows against their contract: cast to its types, and find what breaks it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+import polars as pl
+import pyarrow as pa
+
+from mergeline.adapters.drops.read import Batch
+from mergeline.core.contract import Column, ColumnType, Contract
+from mergeline.core.refusal import Broken, Violation
+
+_KEPT_PER_KIND = 5
+DTYPES: Mapping[ColumnType, pl.DataType] = {
+    "bool": pl.Boolean(),
+    "int8": pl.Int8(),
+    "int16": pl.Int16(),
+    "int32": pl.Int32(),
+    "int64": pl.Int64(),
+    "float32": pl.Float32(),
+    "float64": pl.Float64(),
+    "string": pl.String(),
+    "date": pl.Date(),
+    "datetime": pl.Datetime("us", "UTC"),
+}
+_TRUE, _FALSE = ("true", "1"), ("false", "0")
+_ISO_DATE_LENGTH = len("2013-01-01")
+_ISO_MOMENT_LENGTH = len("2013-01-01T00:00")
+_MOMENTS = tuple(
+    f"%Y-%m-%d{separator}%H:%M{seconds}{zone}"
+    for separator in ("T", " ")
+    for seconds in (":%S%.f", "")
+    for zone in ("", "%#z")
+)
+
+
+@dataclass
+class Findings:
+    """What is wrong with a drop so far: every count, and the first places of each kind."""
+
+    counts: dict[tuple[str | None, str], int] = field(default_factory=dict)
+    violations: list[Violation] = field(default_factory=list)
+
+    def add(self, violation: Violation, count: int = 1) -> None:
+        """Count `count` places of the violation's kind, and keep this one if it is early."""
+        kind = (violation.column, violation.rule)
+        kept = sum((item.column, item.rule) == kind for item in self.violations)
+        self.counts[kind] = self.counts.get(kind, 0) + count
+        if kept < _KEPT_PER_KIND:
+            self.violations.append(violation)
+
+    def broken(self) -> tuple[Broken, ...]:
+        """How often each rule is broken in each column, most often first."""
+        ordered = sorted(self.counts.items(), key=lambda item: -item[1])
+        return tuple(Broken(column, rule, count) for (column, rule), count in ordered)
+
+    def __bool__(self) -> bool:
+        return bool(self.counts)
+
+
+def check_batch(batch: Batch, file: str, contract: Contract, findings: Findings) -> pl.DataFrame:
+    """The batch with the contract's types; what breaks the contract is added to `findings`."""
+    for wrong in batch.wrong:
+        findings.add(wrong)
+    already = {(item.row, item.column) for item in batch.wrong}
+    typed = []
+    for name, column in contract.columns.items():
+        raw = absent_values(batch.frame[name], contract)
+        values = cast_to(raw, column.type)
+        typed.append(values)
+        for rule, mask in _breaches(raw, values, column):
+            count = int(mask.sum() or 0)
+            if not count:
+                continue
+            places = mask.arg_true().head(_KEPT_PER_KIND).to_list()
+            places = [
+                at for at in places
+                if not already & {(batch.first_row + at, name), (batch.first_row + at, None)}
+            ]  # fmt: skip
+            for at in places:
+                line = batch.lines[at] if batch.lines is not None else None
+                row = batch.first_row + at
+                cell = raw.slice(at, 1).to_list()[0]
+                value = None if cell is None else str(cell)
+                findings.add(
+                    Violation(file, rule, line, row, name, value), count if at == places[0] else 0
+                )
+    return pl.DataFrame(typed)
+
+
+def absent_values(raw: pl.Series, contract: Contract) -> pl.Series:
+    """The series with the contract's texts for an absent value as nulls."""
+    if raw.dtype.is_float() and "NaN" in contract.null:
+        return raw.fill_nan(None)
+    if isinstance(raw.dtype, pl.Categorical | pl.Enum):
+        raw = raw.cast(pl.String)
+    if raw.dtype == pl.String and contract.null and contract.format != "csv":
+        return raw.set(raw.is_in(list(contract.null)).fill_null(value=False), None)
+    return raw
+
+
+def cast_to(raw: pl.Series, kind: ColumnType) -> pl.Series:
+    """The values as the type, null where one is none of it (nothing is rounded to fit)."""
+    dtype = DTYPES[kind]
+    if raw.dtype == dtype:
+        return raw
+    if raw.dtype == pl.String:
+        return _cast_text(raw, kind)
+    if not _related(raw.dtype, kind):
+        return pl.Series(raw.name, [None], dtype=dtype).new_from_index(0, raw.len())
+    if kind == "datetime" and isinstance(raw.dtype, pl.Datetime):
+        aware = raw.dt.replace_time_zone("UTC") if raw.dtype.time_zone is None else raw
+        return aware.dt.convert_time_zone("UTC").cast(dtype, strict=False)
+    values = raw.cast(dtype, strict=False)
+    if raw.dtype.is_float() and dtype.is_float():
+        return values
+    lossless = (values.cast(raw.dtype, strict=False) == raw).fill_null(value=False)
+    return values.set(~lossless, None)
+
+
+def _related(dtype: pl.DataType, kind: ColumnType) -> bool:
+    """Whether values of a Parquet or JSON type can be values of the contract's."""
+    if kind.startswith(("int", "float")):
+        return dtype.is_numeric()
+    return kind in {"date", "datetime"} and dtype.is_temporal() and dtype != pl.Time
+
+
+def _cast_text(raw: pl.Series, kind: ColumnType) -> pl.Series:
+    if kind == "bool":
+        lowered = raw.str.to_lowercase()
+        known = lowered.is_in([*_TRUE, *_FALSE])
+        return lowered.is_in(list(_TRUE)).set(~known.fill_null(value=False), None)
+    if kind == "date":
+        # `to_date` also takes 2013-1-1 and leading blanks; ISO 8601 does not.
+        iso = raw.set((raw.str.len_bytes() != _ISO_DATE_LENGTH).fill_null(value=False), None)
+        return iso.str.to_date("%Y-%m-%d", strict=False)
+    if kind == "datetime":
+        return _cast_moments(raw)
+    return raw.cast(DTYPES[kind], strict=False)
+
+
+def _cast_moments(raw: pl.Series) -> pl.Series:
+    """ISO 8601 date and time; one without a zone is in UTC."""
+    quick = _quick_moments(raw)
+    if quick is not None:
+        return quick
+    values = pl.Series(raw.name, [None], dtype=DTYPES["datetime"]).new_from_index(0, raw.len())
+    present = raw.drop_nulls().head(1)
+    # The form that the first value has most likely suits all.
+    forms = sorted(_MOMENTS, key=lambda form: _parse_moments(present, form).null_count())
+    for form in forms:
+        if values.null_count() == raw.null_count():
+            break
+        values = values.zip_with(values.is_not_null(), _parse_moments(raw, form))
+    return values.alias(raw.name)
+
+
+def _quick_moments(raw: pl.Series) -> pl.Series | None:
+    """What Arrow makes of them, ten times as quickly, or None where one value does not suit it."""
+    shortest = raw.str.len_bytes().min()
+    if shortest is None or cast("int", shortest) < _ISO_MOMENT_LENGTH:
+        return None
+    for zone in (None, "UTC"):
+        try:
+            values = raw.to_arrow().cast(pa.timestamp("us", zone))
+        except pa.ArrowInvalid:
+            continue
+        series = cast("pl.Series", pl.from_arrow(values)).alias(raw.name)
+        return series.dt.replace_time_zone("UTC") if zone is None else series
+    return None
+
+
+def _parse_moments(raw: pl.Series, form: str) -> pl.Series:
+    values = raw.str.to_datetime(form, time_unit="us", strict=False)
+    return values if form.endswith("z") else values.dt.replace_time_zone("UTC")
+
+
+def _breaches(raw: pl.Series, values: pl.Series, column: Column) -> Iterator[tuple[str, pl.Series]]:
+    """(rule, where it is broken) for each rule of a column; null never breaks a bound."""
+    article = "an" if column.type.startswith("int") else "a"
+    if values.null_count() > raw.null_count():
+        yield f"is not {article} {column.type}", raw.is_not_null() & values.is_null()
+    if not column.nullable and raw.null_count():
+        yield "is absent (not nullable)", raw.is_null()
+    if values.dtype.is_float():
+        yield "is not a finite number", ~values.is_finite()
+        values = values.set((~values.is_finite()).fill_null(value=False), None)
+    if column.min is not None:
+        yield f"is below {_text(column.min)}", values < column.min
+    if column.max is not None:
+        yield f"is above {_text(column.max)}", values > column.max
+    if column.allowed:
+        allowed = pl.Series(list(column.allowed), dtype=values.dtype)
+        known = ", ".join(_text(value) for value in column.allowed[:8])
+        more = ", …" if len(column.allowed) > 8 else ""
+        yield f"is not one of {known}{more}", ~values.is_in(allowed.implode())
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, dt.date) else str(value)

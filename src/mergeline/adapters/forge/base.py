@@ -1,0 +1,167 @@
+"""What every forge does, and the one way in which all keep a single report comment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from mergeline.core.comment import LIMIT, Stamp, Stamped, Steps, converge, read_stamp, stamped
+from mergeline.errors import ForgeError
+
+State = Literal["pending", "success", "failure", "error"]
+"""What stands beside a commit: still running, passed, refused, or could not be judged."""
+
+STATUS_CONTEXT = "mergeline"
+_DESCRIPTION_LIMIT = 140
+_ROUNDS = 6
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A proposed change. `base_sha` is the tip of `base_ref` as the forge last saw it."""
+
+    number: int
+    title: str
+    author: str
+    head_sha: str
+    base_sha: str
+    base_ref: str
+    url: str
+    merged: bool
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comment:
+    """A comment under a pull request."""
+
+    id: int
+    author: str
+    body: str
+    url: str
+
+
+class Forge(Protocol):
+    """Where pull requests live."""
+
+    def pull_request(self, number: int) -> PullRequest:
+        """The pull request of that number.
+
+        Raises:
+            NotFoundError: there is none.
+            ForgeError: the forge cannot be reached or refuses.
+        """
+
+    def pull_request_of(self, commit: str) -> PullRequest | None:
+        """The pull request that brought a commit, or proposes it; squashed and rebased ones too.
+
+        Raises:
+            NotFoundError: the forge does not know the commit.
+            ForgeError: the forge cannot be reached or refuses.
+        """
+
+    def upsert_report(
+        self, number: int, markdown: str, marker: str, head_sha: str, evaluated_at: datetime
+    ) -> Comment:
+        """Show a report as the one comment of ours that carries `marker`.
+
+        A report on what the pull request proposes now is never overwritten by one on an earlier
+        head, nor a later report by an earlier one: then the comment that stays is returned.
+
+        Args:
+            number: the pull request.
+            markdown: the report, at most `mergeline.core.comment.ROOM` characters.
+            marker: which of our comments, such as `report`.
+            head_sha: the head that was evaluated.
+            evaluated_at: when the evaluation began, with a time zone.
+
+        Raises:
+            NotFoundError: there is no such pull request.
+            ForgeError: the report is too long, or the forge cannot be reached or refuses.
+        """
+
+    def comment(self, number: int, text: str) -> Comment:
+        """Add a comment."""
+
+    def comments(self, number: int) -> tuple[Comment, ...]:
+        """All comments of a pull request, oldest first."""
+
+    def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
+        """Set the state that stands as `mergeline` beside a commit (140 characters are shown)."""
+
+
+class CommentStore(Protocol):
+    """The writing half of a forge, on which `keep_one_report` works."""
+
+    def head_of(self, number: int) -> str:
+        """The commit that a pull request proposes now."""
+
+    def own_comments(self, number: int) -> tuple[Comment, ...]:
+        """All comments that we wrote, oldest first."""
+
+    def post(self, number: int, body: str) -> Comment:
+        """Add a comment."""
+
+    def edit(self, number: int, comment_id: int, body: str) -> None:
+        """Change a comment's body; nothing when it is gone."""
+
+    def delete(self, number: int, comment_id: int) -> None:
+        """Remove a comment; nothing when it is gone."""
+
+
+def keep_one_report(store: CommentStore, number: int, markdown: str, stamp: Stamp) -> Comment:
+    """Look, write, and look again until one report stands: parallel runs end at the same one."""
+    body = checked_length(stamped(stamp, markdown))
+    for _ in range(_ROUNDS):
+        ours = _stamped(store.own_comments(number), stamp.marker)
+        steps = converge(
+            [kept for kept, _ in ours], stamp, body, current_head=store.head_of(number)
+        )
+        if not steps:
+            return min((comment for _, comment in ours), key=lambda comment: comment.id)
+        _take(store, number, steps)
+    raise ForgeError(
+        f"the report of pull request {number} is being rewritten by other runs",
+        next_step="Run again when they have ended",
+    )
+
+
+def _stamped(comments: tuple[Comment, ...], marker: str) -> list[tuple[Stamped, Comment]]:
+    return [
+        (Stamped(comment.id, stamp, comment.body), comment)
+        for comment in comments
+        if (stamp := read_stamp(comment.body, marker)) is not None
+    ]
+
+
+def _take(store: CommentStore, number: int, steps: Steps) -> None:
+    if steps.post is not None:
+        store.post(number, steps.post)
+    if steps.edit is not None:
+        comment_id, body = steps.edit
+        store.edit(number, comment_id, body)
+    for comment_id in steps.delete:
+        store.delete(number, comment_id)
+
+
+def checked_length(body: str) -> str:
+    """The body, when a forge takes it.
+
+    Raises:
+        ForgeError: it is empty, or longer than 65,536 characters.
+    """
+    if not body.strip():
+        raise ForgeError("an empty comment", next_step="Say something in it")
+    if len(body) > LIMIT:
+        raise ForgeError(
+            f"a comment of {len(body):,} characters; {LIMIT:,} is the most that is taken",
+            next_step="Fold the report and link to the full page",
+        )
+    return body
+
+
+def shortened(description: str) -> str:
+    """A status description in one line that a forge takes whole."""
+    line = " ".join(description.split())
+    return line if len(line) <= _DESCRIPTION_LIMIT else line[: _DESCRIPTION_LIMIT - 1] + "…"

@@ -1,0 +1,350 @@
+"""A forge in a folder: a bare repository, and its pull requests as files beside it.
+
+    forge/
+      repository.git/               the bare repository that people push to
+      pulls/1/pull.json             title, author, branches, labels; once merged: the commits
+      pulls/1/comments/0000007.json who wrote a comment
+      pulls/1/comments/0000007.md   what it says
+      statuses/<commit>.json        what stands beside a commit
+
+For trying things out without a server, and for tests. One lock orders the writers; every file
+appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock
+
+from mergeline.adapters.forge.base import (
+    STATUS_CONTEXT,
+    Comment,
+    PullRequest,
+    State,
+    checked_length,
+    keep_one_report,
+    shortened,
+)
+from mergeline.core.comment import Stamp
+from mergeline.core.declaration import read_json, write_json
+from mergeline.errors import ForgeError, NotFoundError
+
+Method = Literal["squash", "rebase", "merge"]
+
+
+@dataclass(frozen=True)
+class _Pull:
+    """What `pull.json` holds. `commits` are what merging put onto the base, the last one last."""
+
+    title: str
+    author: str
+    head_ref: str
+    base_ref: str
+    labels: tuple[str, ...] = ()
+    head_sha: str | None = None
+    base_sha: str | None = None
+    commits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Status:
+    context: str
+    state: State
+    description: str
+    url: str | None
+
+
+class FolderForge:
+    """Pull requests of the bare repository in a folder, as `user` sees and writes them."""
+
+    def __init__(self, path: Path, *, user: str = "mergeline[bot]") -> None:
+        """Open a forge's folder.
+
+        Raises:
+            ForgeError: the folder has no `repository.git`.
+        """
+        self.path = path
+        self.repository = path / "repository.git"
+        self._user = user
+        self._lock = FileLock(path / "lock", timeout=60)
+        if not self.repository.is_dir():
+            raise ForgeError(
+                "no forge's folder: it has no repository.git",
+                where=str(path),
+                next_step="Name a folder that `FolderForge.create` made",
+            )
+
+    @classmethod
+    def create(
+        cls, path: Path, *, branch: str = "main", user: str = "mergeline[bot]"
+    ) -> FolderForge:
+        """Make the folder with an empty bare repository whose first branch is `branch`."""
+        path.mkdir(parents=True, exist_ok=True)
+        _git(path, "init", "--quiet", "--bare", f"--initial-branch={branch}", "repository.git")
+        return cls(path, user=user)
+
+    def as_user(self, user: str) -> FolderForge:
+        """The same forge as another person sees and writes it."""
+        return FolderForge(self.path, user=user)
+
+    def open(
+        self, title: str, *, head: str, base: str = "main", labels: tuple[str, ...] = ()
+    ) -> PullRequest:
+        """Propose to merge the branch `head` onto the branch `base`.
+
+        Raises:
+            NotFoundError: one of the branches was not pushed.
+        """
+        self._tip(head)
+        self._tip(base)
+        with self._locked():
+            number = max(self._numbers(), default=0) + 1
+            pull = _Pull(title, self._user, head, base, labels)
+            _write(self._pull_file(number), write_json(pull))
+        return self.pull_request(number)
+
+    def merge(self, number: int, *, method: Method = "squash") -> str:
+        """Merge a pull request as the green button does; returns the base branch's new commit.
+
+        Raises:
+            NotFoundError: there is no such pull request.
+            ForgeError: it is merged already, or conflicts with its base.
+        """
+        with self._locked():
+            pull = self._read(number)
+            if pull.commits:
+                raise ForgeError(f"pull request {number} is merged", where=str(self.path))
+            head, base = self._tip(pull.head_ref), self._tip(pull.base_ref)
+            message = f"{pull.title} (#{number})"
+            if method == "merge":
+                message = f"Merge pull request #{number} from {pull.head_ref}\n\n{pull.title}"
+            new = self._merge_commits(pull, head, method, message)
+            merged = dataclasses.replace(pull, head_sha=head, base_sha=base, commits=new)
+            _write(self._pull_file(number), write_json(merged))
+        return new[-1]
+
+    def pull_request(self, number: int) -> PullRequest:
+        """The pull request of that number; its head follows the branch until it is merged."""
+        pull = self._read(number)
+        return PullRequest(
+            number=number,
+            title=pull.title,
+            author=pull.author,
+            head_sha=pull.head_sha or self._tip(pull.head_ref),
+            base_sha=pull.base_sha or self._tip(pull.base_ref),
+            base_ref=pull.base_ref,
+            url=self._pull_file(number).parent.as_uri(),
+            merged=bool(pull.commits),
+            labels=pull.labels,
+        )
+
+    def pull_request_of(self, commit: str) -> PullRequest | None:
+        """The pull request that brought a commit, or proposes it."""
+        self._commit(commit)
+        open_ones = []
+        for number in self._numbers():
+            pull = self._read(number)
+            if commit in pull.commits:
+                return self.pull_request(number)
+            if not pull.commits:
+                open_ones.append(number)
+        for number in open_ones:
+            found = self.pull_request(number)
+            if commit in self._between(found.base_sha, found.head_sha):
+                return found
+        return None
+
+    def upsert_report(
+        self, number: int, markdown: str, marker: str, head_sha: str, evaluated_at: datetime
+    ) -> Comment:
+        """Show a report as our one comment with that marker; the newest report stays."""
+        self._read(number)
+        stamp = Stamp(marker, head_sha, evaluated_at)
+        with self._locked():
+            return keep_one_report(self, number, markdown, stamp)
+
+    def comment(self, number: int, text: str) -> Comment:
+        """Add a comment."""
+        self._read(number)
+        return self.post(number, checked_length(text))
+
+    def comments(self, number: int) -> tuple[Comment, ...]:
+        """All comments of a pull request, oldest first."""
+        self._read(number)
+        with self._locked():
+            files = sorted(self._comment_folder(number).glob("*.json"))
+            return tuple(_read_comment(file) for file in files)
+
+    def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
+        """Set the state that stands as `mergeline` beside a commit."""
+        self._commit(sha)
+        status = _Status(STATUS_CONTEXT, state, shortened(description), url)
+        with self._locked():
+            _write(self.path / "statuses" / f"{sha}.json", write_json(status))
+
+    def status(self, sha: str) -> tuple[State, str] | None:
+        """State and description that stand beside a commit; None where nothing was said."""
+        file = self.path / "statuses" / f"{sha}.json"
+        if not file.exists():
+            return None
+        status = read_json(_Status, file.read_bytes(), where=str(file))
+        return status.state, status.description
+
+    def head_of(self, number: int) -> str:
+        """The commit that a pull request proposes now."""
+        return self.pull_request(number).head_sha
+
+    def own_comments(self, number: int) -> tuple[Comment, ...]:
+        """All comments that we wrote, oldest first."""
+        return tuple(one for one in self.comments(number) if one.author == self._user)
+
+    def post(self, number: int, body: str) -> Comment:
+        """Add a comment."""
+        folder = self._comment_folder(number)
+        with self._locked():
+            counter = self.path / "last-comment"
+            comment_id = int(counter.read_text()) + 1 if counter.exists() else 1
+            _write(counter, f"{comment_id}\n")
+            file = folder / f"{comment_id:07}.json"
+            _write(file.with_suffix(".md"), body)
+            _write(file, json.dumps({"author": self._user}) + "\n")
+        return _read_comment(file)
+
+    def edit(self, number: int, comment_id: int, body: str) -> None:
+        """Change a comment's body; nothing when it is gone."""
+        file = self._comment_folder(number) / f"{comment_id:07}.md"
+        with self._locked():
+            if file.exists():
+                _write(file, body)
+
+    def delete(self, number: int, comment_id: int) -> None:
+        """Remove a comment; nothing when it is gone."""
+        file = self._comment_folder(number) / f"{comment_id:07}.json"
+        with self._locked():
+            file.unlink(missing_ok=True)
+            file.with_suffix(".md").unlink(missing_ok=True)
+
+    def _merge_commits(
+        self, pull: _Pull, head: str, method: Method, message: str
+    ) -> tuple[str, ...]:
+        """Merge in a private clone and push; the commits that the base branch gained."""
+        with _private_clone(self.repository, pull.base_ref, self._user) as clone:
+            base = _git(clone, "rev-parse", "HEAD")
+            try:
+                if method == "squash":
+                    _git(clone, "merge", "--quiet", "--squash", head)
+                    _git(clone, "commit", "--quiet", "--allow-empty", f"--message={message}")
+                elif method == "merge":
+                    _git(clone, "merge", "--quiet", "--no-ff", f"--message={message}", head)
+                else:
+                    _git(clone, "checkout", "--quiet", "--detach", head)
+                    _git(clone, "rebase", "--quiet", "--force-rebase", base)
+            except ForgeError as error:
+                raise ForgeError(
+                    f"it cannot be merged onto {pull.base_ref}: {error.message}",
+                    where=str(self.path),
+                    next_step=f"Merge {pull.base_ref} into the branch and push",
+                ) from error
+            new = _git(clone, "rev-list", "--reverse", "--topo-order", f"{base}..HEAD").split()
+            _git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{pull.base_ref}")
+        return tuple(new)
+
+    def _between(self, base: str, head: str) -> list[str]:
+        return _git(self.repository, "rev-list", f"{base}..{head}").split()
+
+    def _tip(self, branch: str) -> str:
+        return self._commit(f"refs/heads/{branch}", branch)
+
+    def _commit(self, revision: str, name: str | None = None) -> str:
+        try:
+            return _git(
+                self.repository, "rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}"
+            )
+        except ForgeError as error:
+            raise NotFoundError(
+                f"no branch or commit {name or revision}",
+                where=str(self.repository),
+                next_step="Push it first",
+            ) from error
+
+    def _numbers(self) -> list[int]:
+        folder = self.path / "pulls"
+        return sorted(int(file.parent.name) for file in folder.glob("*/pull.json"))
+
+    def _read(self, number: int) -> _Pull:
+        file = self._pull_file(number)
+        if not file.exists():
+            raise NotFoundError(
+                f"no pull request {number}", where=str(self.path), next_step="Check the number"
+            )
+        return read_json(_Pull, file.read_bytes(), where=str(file))
+
+    def _pull_file(self, number: int) -> Path:
+        return self.path / "pulls" / str(number) / "pull.json"
+
+    def _comment_folder(self, number: int) -> Path:
+        return self._pull_file(number).parent / "comments"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._lock:
+            yield
+
+
+@contextmanager
+def _private_clone(repository: Path, branch: str, user: str) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="mergeline-forge-"))
+    try:
+        clone = folder / "clone"
+        _git(folder, "clone", "--quiet", "--shared", f"--branch={branch}", str(repository), "clone")
+        _git(clone, "config", "user.name", user)
+        _git(clone, "config", "user.email", "forge@localhost")
+        yield clone
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_comment(file: Path) -> Comment:
+    author = json.loads(file.read_text())["author"]
+    text = file.with_suffix(".md")
+    return Comment(int(file.stem), author, text.read_bytes().decode(), text.as_uri())
+
+
+def _write(file: Path, text: str) -> None:
+    """Put a file there whole: readers see the old one or the new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".new-")
+    with os.fdopen(handle, "wb") as new:
+        new.write(text.encode())
+        new.flush()
+        os.fsync(new.fileno())
+    Path(name).replace(file)
+
+
+def _git(cwd: Path, *arguments: str) -> str:
+    """Standard output of git, away from the caller's hooks, configuration and terminal."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        check=False,
+        text=True,
+        env={**inherited, "LC_ALL": "C", "GIT_CONFIG_GLOBAL": os.devnull},
+    )
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip()).removeprefix("fatal: ")
+        raise ForgeError(f"git {arguments[0]}: {said or 'failed'}", where=str(cwd))
+    return done.stdout.strip()

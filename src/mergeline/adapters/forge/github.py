@@ -1,0 +1,292 @@
+"""Pull requests and comments on GitHub, by PyGithub."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import github
+import requests
+from github.GithubException import (
+    BadAttributeException,
+    BadCredentialsException,
+    GithubException,
+    RateLimitExceededException,
+)
+from github.GithubRetry import GithubRetry
+
+from mergeline.adapters.forge.base import (
+    STATUS_CONTEXT,
+    Comment,
+    PullRequest,
+    State,
+    checked_length,
+    keep_one_report,
+    shortened,
+)
+from mergeline.core.comment import Stamp
+from mergeline.errors import ForgeError, MergelineError, NotFoundError
+
+if TYPE_CHECKING:
+    from github.IssueComment import IssueComment
+    from github.PullRequest import PullRequest as GitHubPullRequest
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# PyGithub hands on what a broken answer lacks as None, and fails where that is used.
+_MALFORMED = (BadAttributeException, AssertionError, AttributeError, KeyError, TypeError)
+_TIMEOUT = 20
+_LONGEST_WAIT = 120
+_BOT = "[bot]"
+
+
+def _translated(method: Callable[P, T]) -> Callable[P, T]:
+    """Let PyGithub's errors, and those of its HTTP library, leave as ours."""
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except (GithubException, requests.RequestException, *_MALFORMED) as error:
+            forge = args[0]
+            where = forge.where if isinstance(forge, GitHubForge) else ""
+            raise _in_our_words(error, where) from error
+
+    return call
+
+
+class GitHubForge:
+    """The pull requests of one repository on GitHub, or on a server that speaks its REST API."""
+
+    def __init__(
+        self,
+        repository: str,
+        token: str,
+        api_url: str = "https://api.github.com",
+        *,
+        patient: bool = True,
+    ) -> None:
+        """Prepare; nothing is sent yet.
+
+        Args:
+            repository: `owner/name`.
+            token: of a person, an app, or the job (`GITHUB_TOKEN`).
+            api_url: the REST API's address.
+            patient: pause between requests as GitHub asks, and before trying again.
+        """
+        self.where = f"{api_url.rstrip('/')}/repos/{repository}"
+        retry = GithubRetry(
+            total=4,
+            backoff_factor=1 if patient else 0,
+            secondary_rate_wait=60 if patient else 0,
+            max_rate_limit_wait=_LONGEST_WAIT,
+        )
+        self._github = github.Github(
+            auth=github.Auth.Token(token),
+            base_url=api_url.rstrip("/"),
+            timeout=_TIMEOUT,
+            user_agent="mergeline",
+            per_page=100,
+            retry=retry,
+            seconds_between_requests=0.25 if patient else None,
+            seconds_between_writes=1 if patient else None,
+            lazy=True,
+        )
+        self._repository = self._github.get_repo(repository)
+
+    @_translated
+    def pull_request(self, number: int) -> PullRequest:
+        """The pull request of that number."""
+        return _pull_request(self._repository.get_pull(number))
+
+    @_translated
+    def pull_request_of(self, commit: str) -> PullRequest | None:
+        """The pull request that brought a commit, or proposes it."""
+        found = list(self._repository.get_commit(commit).get_pulls())
+        if not found:
+            return None
+        return _pull_request(max(found, key=lambda pull: _nearness(pull, commit)))
+
+    @_translated
+    def upsert_report(
+        self, number: int, markdown: str, marker: str, head_sha: str, evaluated_at: datetime
+    ) -> Comment:
+        """Show a report as our one comment with that marker; the newest report stays."""
+        return keep_one_report(self, number, markdown, Stamp(marker, head_sha, evaluated_at))
+
+    @_translated
+    def comment(self, number: int, text: str) -> Comment:
+        """Add a comment."""
+        return self.post(number, checked_length(text))
+
+    @_translated
+    def comments(self, number: int) -> tuple[Comment, ...]:
+        """All comments of a pull request, oldest first."""
+        return tuple(_comment(one) for one in self._all_comments(number))
+
+    @_translated
+    def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
+        """Set the state that stands as `mergeline` beside a commit."""
+        self._repository.get_commit(sha).create_status(
+            state,
+            target_url=github.GithubObject.NotSet if url is None else url,
+            description=shortened(description),
+            context=STATUS_CONTEXT,
+        )
+
+    def head_of(self, number: int) -> str:
+        """The commit that a pull request proposes now."""
+        return self._repository.get_pull(number).head.sha
+
+    def own_comments(self, number: int) -> tuple[Comment, ...]:
+        """All comments that we wrote, on all pages."""
+        return tuple(_comment(one) for one in self._all_comments(number) if self._is_ours(one))
+
+    def post(self, number: int, body: str) -> Comment:
+        """Add a comment."""
+        return _comment(self._repository.get_issue(number).create_comment(body))
+
+    def edit(self, number: int, comment_id: int, body: str) -> None:
+        """Change a comment's body; nothing when it is gone."""
+        with _GoneIsFine():
+            self._repository.get_issue(number).get_comment(comment_id).edit(body)
+
+    def delete(self, number: int, comment_id: int) -> None:
+        """Remove a comment; nothing when it is gone."""
+        with _GoneIsFine():
+            self._repository.get_issue(number).get_comment(comment_id).delete()
+
+    def _all_comments(self, number: int) -> Iterable[IssueComment]:
+        return self._repository.get_issue(number).get_comments()
+
+    def _is_ours(self, comment: IssueComment) -> bool:
+        """Whether we wrote it. A person may bear an app's bare name, so the kind counts too."""
+        author, me = comment.user, self._me
+        if not author:
+            return False
+        if me.endswith(_BOT):
+            return author.login == me and author.type == "Bot"
+        return author.login == me
+
+    @functools.cached_property
+    def _me(self) -> str:
+        """Who the token speaks for. A job's token may not ask REST for that, only GraphQL."""
+        try:
+            return self._github.get_user().login
+        except GithubException as error:
+            if error.status != 403 or isinstance(error, RateLimitExceededException):
+                raise
+        _, answer = self._github.requester.graphql_query("query { viewer { login } }", {})
+        login = str(answer["data"]["viewer"]["login"])
+        return login if login.endswith(_BOT) else login + _BOT
+
+
+class _GoneIsFine:
+    """What another run has removed needs no writing."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        return isinstance(error, GithubException) and error.status in {404, 410}
+
+
+def _pull_request(pull: GitHubPullRequest) -> PullRequest:
+    return PullRequest(
+        number=pull.number,
+        title=pull.title,
+        author=pull.user.login if pull.user else "ghost",
+        head_sha=pull.head.sha,
+        base_sha=pull.base.sha,
+        base_ref=pull.base.ref,
+        url=pull.html_url,
+        merged=pull.merged_at is not None,
+        labels=tuple(label.name for label in pull.labels),
+    )
+
+
+def _nearness(pull: GitHubPullRequest, commit: str) -> tuple[bool, bool, bool, int]:
+    """How surely a pull request is a commit's own: made it by merging, merged, proposes it."""
+    merged = pull.merged_at is not None
+    return (
+        merged and pull.merge_commit_sha == commit,
+        merged,
+        pull.head.sha == commit,
+        -pull.number,
+    )
+
+
+def _comment(comment: IssueComment) -> Comment:
+    return Comment(
+        id=comment.id,
+        author=comment.user.login if comment.user else "ghost",
+        body=comment.body or "",
+        url=comment.html_url,
+    )
+
+
+def _in_our_words(error: Exception, where: str) -> MergelineError:
+    """One of our errors for one of PyGithub's, with what a person can do about it."""
+    if isinstance(error, RateLimitExceededException):
+        return ForgeError(
+            "GitHub's rate limit is used up", where=where, next_step="Run again in an hour"
+        )
+    if isinstance(error, requests.Timeout):
+        return ForgeError(
+            f"GitHub did not answer in {_TIMEOUT} s", where=where, next_step="Run again"
+        )
+    if isinstance(error, requests.exceptions.RetryError):
+        return ForgeError(
+            "GitHub answers with errors of its own", where=where, next_step="Run again later"
+        )
+    if isinstance(error, requests.RequestException):
+        return ForgeError(
+            "GitHub cannot be reached",
+            where=where,
+            next_step="Check the network and GITHUB_API_URL",
+        )
+    if isinstance(error, GithubException):
+        return _refusal(error, where)
+    return ForgeError(
+        "GitHub answered in a form that is not its API's",
+        where=where,
+        next_step="Check GITHUB_API_URL",
+    )
+
+
+def _refusal(error: GithubException, where: str) -> MergelineError:
+    said = _said(error)
+    if isinstance(error, BadCredentialsException) or error.status == 401:
+        return ForgeError(
+            "GitHub does not accept the token", where=where, next_step="Renew GITHUB_TOKEN"
+        )
+    if error.status == 403:
+        return ForgeError(
+            f"GitHub forbids it: {said}",
+            where=where,
+            next_step="Give the job `permissions: pull-requests: write, statuses: write`",
+        )
+    if error.status in {404, 410} or "No commit found" in said:
+        return NotFoundError(
+            f"GitHub knows no such pull request or commit: {said}",
+            where=where,
+            next_step="Check the number, that the commit is pushed, and that the token may read",
+        )
+    return ForgeError(
+        f"GitHub answered {error.status}: {said}",
+        where=where,
+        next_step="Correct what is sent",
+    )
+
+
+def _said(error: GithubException) -> str:
+    """GitHub's own words: the message, and the first of its detailed errors."""
+    data = error.data if isinstance(error.data, dict) else {}
+    said = str(data.get("message") or error.message or "no reason given")
+    details = data.get("errors") or []
+    first = details[0] if isinstance(details, list) and details else None
+    more = first.get("message") or first.get("code") if isinstance(first, dict) else first
+    return f"{said} ({more})" if more else said

@@ -1,0 +1,406 @@
+"""Git, by its command line: trees, bases, private checkouts, and tags as a ledger's pages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mergeline.errors import GitError, RepositoryError
+
+_MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+_DEEPEN = "Deepen it: git fetch --unshallow (actions/checkout: fetch-depth: 0)"
+
+
+def run_git(
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    stdin: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+) -> bytes:
+    """Standard output of one git command.
+
+    Raises:
+        GitError: git is not installed, or ended with an error; its own words are in the message.
+    """
+    # Hooks set these, and they would lead a command in another folder back to the first one.
+    inherited = {k: v for k, v in os.environ.items() if k not in {"GIT_DIR", "GIT_WORK_TREE"}}
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=cwd,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            env={**inherited, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(env or {})},
+        )
+    except FileNotFoundError as error:
+        if not cwd.is_dir():
+            raise GitError("no such folder", where=str(cwd)) from error
+        raise GitError("git is not installed", next_step="Install git") from error
+    if done.returncode != 0:
+        said = _in_one_line(done.stderr.decode(errors="replace"))
+        raise GitError(f"git {arguments[0]}: {said or 'failed'}", where=str(cwd))
+    return done.stdout
+
+
+def _in_one_line(stderr: str) -> str:
+    """What git said, without its hints."""
+    lines = [line.strip().removeprefix("fatal: ") for line in stderr.splitlines()]
+    return "; ".join(line for line in lines if line and not line.startswith("hint:"))
+
+
+class Tree:
+    """The files of one Git tree, read from Git's objects; no checkout is needed."""
+
+    def __init__(self, repository: Repository, sha: str) -> None:
+        self.sha = sha
+        self._repository = repository
+        self._blobs = _list_blobs(repository.root, sha)
+        self._read: dict[str, bytes] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tree) and other.sha == self.sha
+
+    def __hash__(self) -> int:
+        return hash(self.sha)
+
+    def list(self, prefix: str = "") -> list[str]:
+        """Paths of the files in the folder `prefix` (or the file itself), sorted."""
+        folder = prefix.rstrip("/") + "/" if prefix else ""
+        return sorted(p for p in self._blobs if p.startswith(folder) or p == prefix)
+
+    def blob(self, path: str) -> str | None:
+        """Git's name of a file's content, or None where there is no such file."""
+        return self._blobs.get(path)
+
+    def read(self, path: str) -> bytes | None:
+        """A file's content, or None where there is no such file."""
+        if path not in self._blobs:
+            return None
+        if path not in self._read:
+            # A thousand pointers one by one would be a thousand processes.
+            alike = [p for p in self._blobs if p.endswith(".dvc")] if path.endswith(".dvc") else []
+            self._read.update(self._read_all(alike or [path]))
+        return self._read[path]
+
+    def _read_all(self, paths: Sequence[str]) -> dict[str, bytes]:
+        names = "".join(f"{self._blobs[path]}\n" for path in paths).encode()
+        out = run_git(["cat-file", "--batch"], cwd=self._repository.root, stdin=names)
+        contents, at = {}, 0
+        for path in paths:
+            header_end = out.index(b"\n", at)
+            header = out[at:header_end].split()
+            if header[-1] == b"missing":
+                raise RepositoryError(
+                    f"the content of {path} is not in this clone",
+                    where=str(self._repository.root),
+                    next_step="Fetch it: git fetch --refetch",
+                )
+            size = int(header[2])
+            contents[path] = out[header_end + 1 : header_end + 1 + size]
+            at = header_end + size + 2
+        return contents
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit's name and what people see of it."""
+
+    sha: str
+    subject: str
+    author: str
+    time: str
+    parents: tuple[str, ...]
+
+
+class Repository:
+    """One working copy."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def at(cls, path: Path) -> Repository:
+        """The repository that `path` lies in.
+
+        Raises:
+            RepositoryError: there is none.
+        """
+        try:
+            out = run_git(["rev-parse", "--show-toplevel"], cwd=path)
+        except GitError as error:
+            if "not a git repository" in error.message or "must be run in a work tree" in str(
+                error
+            ):
+                raise RepositoryError(
+                    "not a Git repository with a working tree",
+                    where=str(path),
+                    next_step="Run mergeline inside a clone of the project",
+                ) from error
+            raise
+        return cls(Path(out.decode().rstrip("\n")))
+
+    def git(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+        """One git command's output as text."""
+        return run_git(arguments, cwd=self.root, env=env).decode(errors="surrogateescape").strip()
+
+    @property
+    def main_root(self) -> Path:
+        """The main working tree's folder, also when this one is a linked worktree."""
+        common = Path(self.git("rev-parse", "--path-format=absolute", "--git-common-dir"))
+        return common.parent if common.name == ".git" else self.root
+
+    def commit(self, revision: str = "HEAD") -> Commit:
+        """Resolve a revision.
+
+        Raises:
+            RepositoryError: it names no commit.
+        """
+        form = "%H%x00%s%x00%an <%ae>%x00%cI%x00%P"
+        try:
+            out = self.git("show", "-s", f"--format={form}", f"{revision}^{{commit}}", "--")
+        except GitError as error:
+            hint = "Make a first commit" if revision == "HEAD" else "Fetch it, or name another"
+            raise RepositoryError(
+                f"no commit {revision!r} here", where=str(self.root), next_step=hint
+            ) from error
+        sha, subject, author, time, parents = out.split("\0")
+        return Commit(sha, subject, author, time, tuple(parents.split()))
+
+    def tree(self, revision: str = "HEAD") -> Tree:
+        """The tree of a commit (or a tree's own name)."""
+        try:
+            return Tree(self, self.git("rev-parse", "--verify", f"{revision}^{{tree}}"))
+        except GitError as error:
+            raise RepositoryError(
+                f"no commit or tree {revision!r} here",
+                where=str(self.root),
+                next_step="Fetch it, or name another",
+            ) from error
+
+    def working_tree(self) -> Tree:
+        """The working tree as it stands: tracked and new files, ignored ones left out.
+
+        Written as Git objects through an index of its own; the user's index and branch stay.
+        """
+        with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
+            env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+            if self._has_head():
+                self.git("read-tree", "HEAD", env=env)
+            self.git("add", "--all", "--", ".", env=env)
+            return Tree(self, self.git("write-tree", env=env))
+
+    def compose(self, revision: str, overlay: Tree, paths: Sequence[str]) -> Tree:
+        """The tree of `revision` with the files at `paths` (and below) as `overlay` has them."""
+        with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
+            env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+            self.git("read-tree", revision, env=env)
+            for path in paths:
+                self.git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", path, env=env)
+            taken = sorted({file for path in paths for file in overlay.list(path)})
+            for file in taken:
+                self.git(
+                    "update-index", "--add", "--cacheinfo", f"100644,{overlay.blob(file)},{file}",
+                    env=env,
+                )  # fmt: skip
+            return Tree(self, self.git("write-tree", env=env))
+
+    def is_clean(self) -> bool:
+        """Whether the working tree is HEAD's, apart from a hand-made `dvc.lock`."""
+        status = run_git(["status", "--porcelain", "--untracked-files=normal"], cwd=self.root)
+        return all(line[3:] == b"dvc.lock" for line in status.splitlines())
+
+    def branch(self) -> str | None:
+        """The branch that is checked out; None when HEAD is detached."""
+        try:
+            return self.git("symbolic-ref", "--quiet", "--short", "HEAD")
+        except GitError:
+            return None
+
+    def main_branch(self) -> str:
+        """The branch that pull requests merge onto.
+
+        Raises:
+            RepositoryError: none of the usual names exists.
+        """
+        for name in _MAIN_BRANCHES:
+            if self._exists(name):
+                return f"origin/{self._default_branch()}" if name == "origin/HEAD" else name
+        shallow = self._is_shallow()
+        raise RepositoryError(
+            "no main branch found (origin/HEAD, main or master)",
+            where=str(self.root),
+            next_step=_DEEPEN if shallow else "Name the base: --base REF",
+        )
+
+    def _default_branch(self) -> str:
+        """The name of origin's default branch."""
+        said = self.git("symbolic-ref", "--short", "refs/remotes/origin/HEAD")
+        return said.removeprefix("origin/")
+
+    def merge_base(self, revision: str, onto: str) -> Commit:
+        """Where `revision` left `onto`.
+
+        Raises:
+            RepositoryError: the clone is too shallow to tell, or the histories are unrelated.
+        """
+        self.commit(onto)
+        try:
+            return self.commit(self.git("merge-base", revision, onto))
+        except GitError as error:
+            if self._is_shallow():
+                raise RepositoryError(
+                    f"this shallow clone does not reach the merge base with {onto}",
+                    where=str(self.root),
+                    next_step=_DEEPEN,
+                ) from error
+            raise RepositoryError(
+                f"{revision} and {onto} have no common commit", where=str(self.root)
+            ) from error
+
+    def parent(self, commit: Commit) -> Commit | None:
+        """The first parent of a commit; None of the very first one.
+
+        Raises:
+            RepositoryError: the clone is too shallow to tell.
+        """
+        if commit.parents:
+            return self.commit(commit.parents[0])
+        cut = Path(self.git("rev-parse", "--path-format=absolute", "--git-path", "shallow"))
+        if cut.is_file() and commit.sha in cut.read_text().split():
+            raise RepositoryError(
+                f"this shallow clone does not have the parent of {commit.sha[:8]}",
+                where=str(self.root),
+                next_step=_DEEPEN,
+            )
+        return None
+
+    def is_ancestor(self, commit: str, of: str) -> bool:
+        """Whether `commit` is in the history of `of`."""
+        try:
+            self.git("merge-base", "--is-ancestor", commit, of)
+        except GitError:
+            return False
+        return True
+
+    def count_between(self, older: str, newer: str) -> int:
+        """How many commits `newer` has beyond `older`."""
+        return int(self.git("rev-list", "--count", f"{older}..{newer}"))
+
+    def first_parents(self, revision: str, limit: int = 200) -> list[Commit]:
+        """The commits of a branch as merged, newest first."""
+        out = self.git("rev-list", "--first-parent", f"--max-count={limit}", revision)
+        return [self.commit(sha) for sha in out.split()]
+
+    def export(self, tree: Tree, folder: Path) -> None:
+        """Check a tree out into `folder`, a private repository that borrows this one's objects.
+
+        The user's working tree, index and list of worktrees are not touched.
+        """
+        if not (folder / ".git").exists():
+            run_git(["init", "--quiet", str(folder)], cwd=folder.parent)
+        objects = self.git("rev-parse", "--path-format=absolute", "--git-path", "objects")
+        info = folder / ".git" / "objects" / "info"
+        info.mkdir(parents=True, exist_ok=True)
+        (info / "alternates").write_text(objects + "\n")
+        (folder / ".git" / "index.lock").unlink(missing_ok=True)
+        run_git(["read-tree", "--reset", "-u", tree.sha], cwd=folder)
+
+    def config(self, key: str) -> str | None:
+        """A value of git's configuration."""
+        try:
+            return self.git("config", "--get", key)
+        except GitError:
+            return None
+
+    def remote_url(self) -> str | None:
+        """Where `origin` is."""
+        return self.config("remote.origin.url")
+
+    def remote_tip(self, branch: str) -> str | None:
+        """The commit that `origin` has as `branch` now; None without that remote or branch."""
+        if self.remote_url() is None:
+            return None
+        return self._at_origin(f"refs/heads/{branch}")
+
+    def fetch_pages(self, namespace: str) -> None:
+        """Bring the tags under `refs/tags/<namespace>/` from origin, where there is one."""
+        if self.remote_url() is not None:
+            spec = f"refs/tags/{namespace}/*:refs/tags/{namespace}/*"
+            self.git("fetch", "--quiet", "--no-tags", "origin", spec)
+
+    def pages(self, namespace: str) -> dict[str, str]:
+        """Messages of the annotated tags under a namespace, by tag name."""
+        form = "%(refname:strip=2)%00%(contents)%00"
+        out = run_git(
+            ["for-each-ref", f"--format={form}", f"refs/tags/{namespace}/"], cwd=self.root
+        ).decode(errors="replace")
+        parts = out.split("\0")
+        pairs = zip(parts[0::2], parts[1::2], strict=False)
+        return {name.strip(): text for name, text in pairs if name.strip()}
+
+    def add_page(self, tag: str, message: str, commit: str, *, time: str) -> bool:
+        """Write an annotated tag, at origin first; False when another has taken its name.
+
+        The tag object is pushed before any local ref exists, so a lost race leaves nothing behind.
+        `time` is in git's own form (`<seconds> +0000`).
+        """
+        body = (
+            f"object {commit}\ntype commit\ntag {tag}\ntagger {self._identity(time)}\n\n{message}"
+        )
+        made = run_git(["mktag"], cwd=self.root, stdin=body.encode()).decode().strip()
+        ref = f"refs/tags/{tag}"
+        if self.remote_url() is not None:
+            try:
+                self.git("push", "--quiet", "--no-verify", "origin", f"{made}:{ref}")
+            except GitError:
+                taken = self._at_origin(ref)
+                if taken is None:
+                    raise
+                if taken != made:
+                    return False
+        try:
+            self.git("update-ref", ref, made, "0" * 40)
+        except GitError:
+            return self.git("rev-parse", ref) == made
+        return True
+
+    def _at_origin(self, ref: str) -> str | None:
+        """The object that a ref names at origin now, if it is there."""
+        out = self.git("ls-remote", "origin", ref)
+        return out.split()[0] if out else None
+
+    def _identity(self, time: str) -> str:
+        name = self.config("user.name") or "mergeline"
+        email = self.config("user.email") or "mergeline@localhost"
+        return f"{name} <{email}> {time}"
+
+    def _is_shallow(self) -> bool:
+        return self.git("rev-parse", "--is-shallow-repository") == "true"
+
+    def _has_head(self) -> bool:
+        return self._exists("HEAD")
+
+    def _exists(self, revision: str) -> bool:
+        try:
+            self.git("rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}")
+        except GitError:
+            return False
+        return True
+
+
+def _list_blobs(root: Path, tree: str) -> dict[str, str]:
+    out = run_git(["ls-tree", "-r", "-z", "--full-tree", tree], cwd=root)
+    return dict(_entries(out.decode(errors="surrogateescape").split("\0")))
+
+
+def _entries(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for line in lines:
+        if line:
+            kind, path = line.split("\t", 1)
+            yield path, kind.split()[2]

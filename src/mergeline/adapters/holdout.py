@@ -1,0 +1,156 @@
+"""The files of rows that stages leave: the holdout, and the keys of the rows trained on."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mergeline.core.compare import rows_digest, slice_labels
+from mergeline.core.comparison import Holdout
+from mergeline.core.model import Model
+from mergeline.errors import StageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True)
+class HoldoutFile:
+    """A holdout as its file has it.
+
+    Attributes:
+        frame: all of its columns, in the order of the file's rows.
+        rows: what a comparison needs of it.
+        newest: date of the newest row, where the cluster column is one of dates.
+    """
+
+    frame: pd.DataFrame
+    rows: Holdout
+    newest: dt.date | None
+
+
+def read_holdout(path: Path, model: Model) -> HoldoutFile:
+    """Read `holdout.parquet` as the declaration of `model` says.
+
+    Raises:
+        StageError: the file is missing or unreadable, or lacks a declared column.
+    """
+    import pandas as pd
+
+    needed = [*model.key, model.label, *([model.cluster] if model.cluster else [])]
+    needed += [choice.column for choice in model.slices]
+    _require(path, needed, model)
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise _unusable(path, f"cannot be read: {error}", model) from error
+    row_id = row_ids(path, model.key)
+    cluster = frame[model.cluster] if model.cluster else None
+    rows = Holdout(
+        row_id=row_id,
+        labels=frame[model.label].to_numpy(),
+        digest=rows_digest(row_id),
+        cluster=None if cluster is None else cluster.astype(str).to_numpy(dtype=object),
+        slices={
+            choice.column: slice_labels(frame[choice.column].to_numpy(), choice)
+            for choice in model.slices
+        },
+    )
+    return HoldoutFile(frame, rows, _newest(cluster))
+
+
+def read_training_rows(path: Path, model: Model) -> npt.NDArray[np.uint64]:
+    """Row ids of the rows that a model was fitted on, out of `training_rows.parquet`.
+
+    Raises:
+        StageError: the file is missing or unreadable, or lacks a key column.
+    """
+    _require(path, model.key, model)
+    return row_ids(path, model.key)
+
+
+def row_ids(path: Path, key: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """Shape (n,): the first 8 bytes of BLAKE2b over the key columns as text, row by row."""
+    import numpy as np
+    import polars as pl
+
+    texts = (
+        pl.scan_parquet(path)
+        .select(
+            pl.concat_str(
+                [pl.col(name).cast(pl.String).fill_null("\x00") for name in key],
+                separator=_SEPARATOR,
+            ).alias("key")
+        )
+        .collect()["key"]
+    )
+    digests = b"".join(
+        hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts.to_list()
+    )
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def write_predictions(
+    path: Path, holdout: HoldoutFile, model: Model, predictions: Mapping[str, Any]
+) -> None:
+    """Write key, label and each model's predictions on the holdout's rows as Parquet."""
+    import numpy as np
+
+    frame = holdout.frame[[*model.key, model.label]].copy()
+    for role, values in predictions.items():
+        if values is None:
+            continue
+        table = np.asarray(values)
+        if table.ndim == 1:
+            frame[role] = table
+            continue
+        for number, name in enumerate(model.classes[: table.shape[1]]):
+            frame[f"{role}: {name}"] = table[:, number]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(path, index=False)
+
+
+def _require(path: Path, columns: Sequence[str], model: Model) -> None:
+    import pyarrow.parquet as pq
+    from pyarrow.lib import ArrowInvalid
+
+    try:
+        found = pq.read_schema(path).names
+    except FileNotFoundError as error:
+        raise _unusable(path, "was not left by the stages", model) from error
+    except (OSError, ArrowInvalid) as error:
+        raise _unusable(path, f"cannot be read: {error}", model) from error
+    missing = [name for name in columns if name not in found]
+    if missing:
+        raise _unusable(path, f"lacks the declared column {missing[0]!r}", model)
+
+
+def _unusable(path: Path, problem: str, model: Model) -> StageError:
+    return StageError(
+        f"{path.name} {problem}",
+        stage=model.stage,
+        where=f"{model.outputs}/{path.name}",
+        next_step=f"Correct stage {model.stage}, or models/{model.name}.yaml",
+    )
+
+
+def _newest(cluster: pd.Series[Any] | None) -> dt.date | None:
+    if cluster is None or len(cluster) == 0:
+        return None
+    newest = cluster.max()
+    if isinstance(newest, dt.datetime):
+        return newest.date()
+    if isinstance(newest, dt.date):
+        return newest
+    try:
+        return dt.date.fromisoformat(str(newest)[:10])
+    except ValueError:
+        return None

@@ -1,0 +1,206 @@
+"""Released models as registered versions.
+
+The four stages that people see (None, Staging, Production, Archived) are a version tag; Staging and
+Production are aliases as well, which other tools follow, and which decide. MLflow's own stages are
+deprecated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mergeline.adapters.mlflow.runs import FINGERPRINT, Run
+from mergeline.adapters.mlflow.store import Store
+from mergeline.core.release import Stage, Version
+
+_STAGE = "mergeline.stage"
+_OVERRIDE = "mergeline.override"
+_ALIASES: Mapping[Stage, str] = {"Production": "production", "Staging": "staging"}
+_TAG_LIMIT = 5_000  # characters
+
+
+class Registry(Store):
+    """The registered versions of a store."""
+
+    def models(self) -> list[str]:
+        """Names of the registered models."""
+        if self.absent():
+            return []
+        with self.translating():
+            return sorted(self._holders_by_model())
+
+    def versions(self, model: str) -> list[Version]:
+        """Registered versions of a model, oldest first."""
+        if self.absent():
+            return []
+        with self.translating():
+            found = self.client.search_model_versions(f"name='{model}'", max_results=10_000)
+            holders = self._holders(model)
+            return sorted((_version(one, holders) for one in found), key=lambda one: one.number)
+
+    def standing(self) -> list[Version]:
+        """Versions of all models that mergeline registered and that are not archived.
+
+        Two queries, whatever lies in the archive: servers ask every second or so.
+        """
+        if self.absent():
+            return []
+        with self.translating():
+            found = self.client.search_model_versions(
+                f"tags.`{_STAGE}` != 'Archived'", max_results=10_000
+            )
+            standing = {(one.name, int(one.version)): one for one in found}
+            holders = self._holders_by_model()
+            for model, number in [(m, n) for m, held in holders.items() for n in held.values()]:
+                if (model, number) not in standing:  # amid a promotion, or after one cut off
+                    standing[model, number] = self.client.get_model_version(model, str(number))
+            return [
+                _version(one, holders.get(model, {}))
+                for (model, _), one in sorted(standing.items())
+                if _STAGE in one.tags
+            ]
+
+    def champion(self, model: str) -> Version | None:
+        """The version that the alias `production` names."""
+        if self.absent():
+            return None
+        with self.translating():
+            number = self._holders(model).get("Production")
+            if number is None:
+                return None
+            found = self.client.get_model_version(model, str(number))
+            return _version(found, {"Production": number})
+
+    def register(self, run: Run) -> Version:
+        """The registered version of a run's model; made if it is not there yet."""
+        for version in self.versions(run.model):
+            if version.run_id == run.run_id:
+                return version
+        from mlflow.exceptions import MlflowException
+
+        with self.translating():
+            with contextlib.suppress(MlflowException):
+                self.client.create_registered_model(run.model)
+            made = self.client.create_model_version(
+                run.model,
+                source=run.model_uri,
+                run_id=run.run_id,
+                model_id=run.model_uri.removeprefix("models:/"),
+                tags={
+                    FINGERPRINT: run.fingerprint,
+                    "mergeline.model_digest": run.model_digest,
+                    "mergeline.commit": run.commit or "",
+                    "mergeline.pull_request": str(run.pull_request or ""),
+                    _STAGE: "None",
+                },
+            )
+            return _version(made, {})
+
+    def remember_override(self, version: Version, reason: str) -> Version:
+        """Write a person's reason down with a version, for the ledger's page to come."""
+        with self.translating():
+            self._tag(version.model, version.number, _OVERRIDE, reason[:_TAG_LIMIT])
+        return replace(version, override=reason)
+
+    def move(self, model: str, number: int, stage: Stage) -> None:
+        """Move a version to a stage; the one that held Production or Staging is archived.
+
+        Who holds them is what the aliases say, so that there is always exactly one champion. An
+        alias moves in one write and last: what is cut off before that has moved nothing.
+        """
+        with self.translating(f"no version {number} of {model}"), self.alone():
+            self.client.get_model_version(model, str(number))
+            before = self._holders(model)
+            wanted = {held: n for held, n in before.items() if n != number and held != stage}
+            if stage in _ALIASES:
+                wanted[stage] = number
+            self._write_stages(model, wanted, {number: stage})
+            for held in before.keys() - wanted.keys():
+                self.client.delete_registered_model_alias(model, _ALIASES[held])
+            if stage in _ALIASES:
+                self.retrying(
+                    lambda: self.client.set_registered_model_alias(
+                        model, _ALIASES[stage], str(number)
+                    )
+                )
+            self._follow_aliases(model)
+
+    def model_files(self, model: str, number: int, into: Path) -> Path:
+        """Fetch the MLflow model folder of a registered version."""
+        import mlflow.artifacts
+
+        with self.translating(f"no version {number} of {model}"):
+            uri = self.client.get_model_version_download_uri(model, str(number))
+            into.mkdir(parents=True, exist_ok=True)
+            return Path(
+                mlflow.artifacts.download_artifacts(
+                    artifact_uri=uri, dst_path=str(into), tracking_uri=self.uri
+                )
+            )
+
+    def _holders(self, model: str) -> dict[Stage, int]:
+        """Who holds Production and Staging, by the aliases of a model."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _holders(self.client.get_registered_model(model))
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+
+    def _holders_by_model(self) -> dict[str, dict[Stage, int]]:
+        found: dict[str, dict[Stage, int]] = {}
+        token = None
+        while True:
+            page = self.client.search_registered_models(max_results=500, page_token=token)
+            found.update((model.name, _holders(model)) for model in page)
+            token = page.token
+            if not token:
+                return found
+
+    def _write_stages(
+        self, model: str, holders: Mapping[Stage, int], others: Mapping[int, Stage]
+    ) -> None:
+        """Make the tags say what the aliases do, or will do."""
+        wanted = {**others, **{number: stage for stage, number in holders.items()}}
+        for one in self.client.search_model_versions(f"name='{model}'", max_results=10_000):
+            number, now = int(one.version), one.tags.get(_STAGE, "None")
+            stage = wanted.get(number, "Archived" if now in _ALIASES else now)
+            if stage != now:
+                self.retrying(partial(self._tag, model, number, _STAGE, stage))
+
+    def _follow_aliases(self, model: str) -> None:
+        """Somebody else may have moved one meanwhile, and have planned on what stood before."""
+        while True:
+            holders = self._holders(model)
+            self._write_stages(model, holders, {})
+            if self._holders(model) == holders:
+                return
+
+    def _tag(self, model: str, number: int, key: str, value: str) -> None:
+        self.client.set_model_version_tag(model, str(number), key, value)
+
+
+def _version(version: Any, holders: Mapping[Stage, int]) -> Version:  # noqa: ANN401 - of mlflow
+    tags, number = version.tags, int(version.version)
+    tagged = tags.get(_STAGE, "None")
+    held = [stage for stage in _ALIASES if holders.get(stage) == number]
+    return Version(
+        model=version.name,
+        number=number,
+        stage=held[0] if held else ("None" if tagged in _ALIASES else tagged),
+        fingerprint=tags.get(FINGERPRINT, ""),
+        model_digest=tags.get("mergeline.model_digest", ""),
+        run_id=version.run_id or "",
+        override=tags.get(_OVERRIDE),
+    )
+
+
+def _holders(model: Any) -> dict[Stage, int]:  # noqa: ANN401 - mlflow's RegisteredModel
+    return {stage: int(model.aliases[a]) for stage, a in _ALIASES.items() if a in model.aliases}

@@ -1,0 +1,297 @@
+"""Candidates as runs, found by their fingerprints."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mergeline.adapters.mlflow.store import Store
+from mergeline.core.bundle import Candidate, Evaluation, SnapshotUse
+from mergeline.errors import NotFoundError
+
+FINGERPRINT = "mergeline.fingerprint"
+COMPLETE = "mergeline.complete"
+_TAG_LIMIT = 5_000  # characters
+_PARAM_LIMIT = 6_000
+_DIGEST_LIMIT = 36
+_RUN_ID_LENGTH = 32
+_BATCH = 100  # params that one call may log
+_NOT_IN_A_NAME = re.compile(r"[^/\w.\- :]")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A tracked candidate.
+
+    Attributes:
+        model_uri: of the logged model, for registering and loading.
+    """
+
+    run_id: str
+    model: str
+    fingerprint: str
+    model_digest: str
+    model_uri: str
+    commit: str | None
+    pull_request: int | None
+    started_at: float
+    metrics: Mapping[str, float]
+
+
+class Runs(Store):
+    """The candidates of a tracking store."""
+
+    def find(self, model: str, fingerprint: str) -> Run | None:
+        """The complete run of a fingerprint; the one complete first, should there be several."""
+        if self.absent():
+            return None
+        with self.translating():
+            experiment = self.client.get_experiment_by_name(model)
+            if experiment is None:
+                return None
+            runs = self.client.search_runs(
+                [experiment.experiment_id],
+                f"tags.`{FINGERPRINT}` = '{fingerprint}' and tags.`{COMPLETE}` = 'true'",
+                order_by=["attributes.end_time ASC"],
+                max_results=1,
+            )
+            return _run(runs[0]) if runs else None
+
+    def run(self, run_id: str) -> Run:
+        """A run by its id, or by the beginning of it that a report shows.
+
+        Raises:
+            NotFoundError: no such run, several, or not one that mergeline logged.
+        """
+        if len(run_id) < _RUN_ID_LENGTH:
+            return self._by_beginning(run_id)
+        with self.translating(f"no run {run_id!r}"):
+            found = self.client.get_run(run_id)
+        if FINGERPRINT not in found.data.tags:
+            raise NotFoundError(f"run {run_id} carries no fingerprint", where=self.uri)
+        return _run(found)
+
+    def _by_beginning(self, start: str) -> Run:
+        with self.translating():
+            models = [] if self.absent() else [e.name for e in self.client.search_experiments()]
+        runs = [run for model in models for run in self.candidates(model)]
+        found = [run for run in runs if start and run.run_id.startswith(start)]
+        if len(found) != 1:
+            raise NotFoundError(
+                f"{len(found) or 'no'} runs begin with {start!r}",
+                where=self.uri,
+                next_step="`mergeline report` names the run of the newest evaluation",
+            )
+        return found[0]
+
+    def candidates(self, model: str) -> list[Run]:
+        """All complete runs of a model, newest first."""
+        with self.translating():
+            experiment = self.client.get_experiment_by_name(model)
+            if experiment is None:
+                return []
+            found: list[Run] = []
+            token = None
+            while True:
+                page = self.client.search_runs(
+                    [experiment.experiment_id],
+                    f"tags.`{COMPLETE}` = 'true'",
+                    order_by=["attributes.start_time DESC"],
+                    max_results=500,
+                    page_token=token,
+                )
+                found += [_run(run) for run in page]
+                token = page.token
+                if not token:
+                    return found
+
+    def log(self, candidate: Candidate, bundle: Path) -> Run:
+        """Log a candidate out of its bundle; found, not logged, if its fingerprint is known.
+
+        The run counts as complete with its last tag only, so that one cut off is never found.
+        """
+        with self.translating(), self.alone():
+            known = self.find(candidate.model, candidate.fingerprint)
+            if known is not None:
+                return known
+            run_id = self._start(candidate)
+            self._log_inputs(run_id, candidate.snapshots)
+            self.client.log_artifacts(run_id, str(bundle / "candidate"), "candidate")
+            self.client.log_artifact(run_id, str(bundle / "manifest.json"))
+            model_uri = self._log_model(run_id, candidate, bundle / "candidate" / "model")
+            self.client.set_tag(run_id, "mergeline.model_uri", model_uri)
+            self.client.set_terminated(run_id, "FINISHED")
+            self.client.set_tag(run_id, COMPLETE, "true")
+            first = self.find(candidate.model, candidate.fingerprint)
+            if first is not None and first.run_id != run_id:
+                self.client.delete_run(run_id)  # on a server another one was first
+                return first
+            return _run(self.client.get_run(run_id))
+
+    def log_evaluation(self, run: Run, evaluation: Evaluation, folder: Path) -> None:
+        """Log the newest evaluation of a candidate: its files, then the tag that points to them."""
+        from mlflow.entities import RunTag
+
+        from mergeline.core.declaration import write_json
+
+        place = f"evaluations/{evaluation.evaluated_at.replace(':', '')}"
+        with self.translating():
+            self.client.log_artifacts(run.run_id, str(folder), place)
+            document = write_json(evaluation, indent=None)
+            if len(document) > _TAG_LIMIT:
+                short = tuple(reason[:200] for reason in evaluation.reasons[:8])
+                document = write_json(replace(evaluation, reasons=short), indent=None)
+            tags = {
+                "mergeline.evaluation": document,
+                "mergeline.evaluation_path": place,
+                "mergeline.verdict": evaluation.verdict,
+            }
+            self.client.log_batch(run.run_id, tags=[RunTag(*tag) for tag in tags.items()])
+
+    def evaluation(self, run: Run) -> Evaluation | None:
+        """The newest evaluation that was logged with a run."""
+        from mergeline.core.declaration import read_json
+
+        with self.translating():
+            text = self.client.get_run(run.run_id).data.tags.get("mergeline.evaluation")
+        return read_json(Evaluation, text, where=f"run {run.run_id}") if text else None
+
+    def evaluation_files(self, run: Run, into: Path) -> Path:
+        """Fetch the files of a run's newest evaluation.
+
+        Raises:
+            NotFoundError: it was never evaluated.
+        """
+        with self.translating():
+            path = self.client.get_run(run.run_id).data.tags.get("mergeline.evaluation_path")
+        if path is None:
+            raise NotFoundError(
+                f"run {run.run_id} was never held against another",
+                where=self.uri,
+                next_step="Evaluate its tree again",
+            )
+        return self.fetch(run, path, into)
+
+    def fetch(self, run: Run, path: str, into: Path) -> Path:
+        """Download an artifact of a run below `into`; where it is there."""
+        into.mkdir(parents=True, exist_ok=True)
+        with self.translating(f"run {run.run_id} has no artifact {path!r}"):
+            return Path(self.client.download_artifacts(run.run_id, path, str(into)))
+
+    def _start(self, candidate: Candidate) -> str:
+        from mlflow.entities import Metric, Param, RunTag
+
+        origin = candidate.origin
+        name = f"#{origin.pull_request}" if origin.pull_request else (origin.ref or "tree")
+        run = self.client.create_run(
+            self._experiment(candidate.model),
+            run_name=f"{name} {candidate.fingerprint[:8]}",
+            tags={"mlflow.source.git.commit": origin.commit or ""},
+        )
+        at = int(run.info.start_time)
+        params = {**candidate.params, "fingerprint": candidate.fingerprint}
+        numbers = {
+            **candidate.metrics,
+            **{f"seconds.{stage}": value for stage, value in candidate.seconds.items()},
+        }
+        own = {
+            FINGERPRINT: candidate.fingerprint,
+            "mergeline.model": candidate.model,
+            "mergeline.model_digest": candidate.model_digest,
+            "mergeline.holdout_digest": candidate.holdout_digest,
+            "mergeline.commit": origin.commit or "",
+            "mergeline.tree": origin.tree,
+            "mergeline.pull_request": str(origin.pull_request or ""),
+            "mergeline.author": origin.author or "",
+            **{f"mergeline.snapshot.{use.table}": use.digest for use in candidate.snapshots},
+            **{f"mergeline.{key}": value for key, value in candidate.environment.items()},
+        }
+        run_id: str = run.info.run_id
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, at, 0) for key, value in numbers.items()],
+            tags=[RunTag(key, value[:_TAG_LIMIT]) for key, value in own.items()],
+        )
+        made = [Param(_name(key), _text(value)[:_PARAM_LIMIT]) for key, value in params.items()]
+        for start in range(0, len(made), _BATCH):
+            self.client.log_batch(run_id, params=made[start : start + _BATCH])
+        return run_id
+
+    def _experiment(self, model: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self.client.get_experiment_by_name(model)
+        if found is not None:
+            return str(found.experiment_id)
+        place = (self.artifacts / model).as_uri() if self.uri.startswith("sqlite") else None
+        try:
+            return str(self.client.create_experiment(model, artifact_location=place))
+        except MlflowException:
+            found = self.client.get_experiment_by_name(model)
+            if found is None:
+                raise
+            return str(found.experiment_id)
+
+    def _log_inputs(self, run_id: str, snapshots: tuple[SnapshotUse, ...]) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name=use.table,
+                    digest=use.digest[:_DIGEST_LIMIT],
+                    source_type="delta",
+                    # DeltaDatasetSource drops version 0, so its JSON is written here.
+                    source=json.dumps({"path": use.uri, "delta_table_version": use.version}),
+                    profile=json.dumps({"num_rows": use.rows}),
+                ),
+                [InputTag("mlflow.data.context", "training")],
+            )
+            for use in snapshots
+        ]
+        self.client.log_inputs(run_id, inputs)
+
+    def _log_model(self, run_id: str, candidate: Candidate, folder: Path) -> str:
+        from mlflow.entities import LoggedModelOutput
+
+        run = self.client.get_run(run_id)
+        logged = self.client.create_logged_model(
+            run.info.experiment_id,
+            name=candidate.model,
+            source_run_id=run_id,
+            tags={FINGERPRINT: candidate.fingerprint},
+            params={_name(key): _text(value)[:250] for key, value in candidate.params.items()},
+        )
+        self.client.log_model_artifacts(logged.model_id, str(folder))
+        self.client.finalize_logged_model(logged.model_id, "READY")
+        self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
+        return f"models:/{logged.model_id}"
+
+
+def _run(run: Any) -> Run:  # noqa: ANN401 - mlflow.entities.Run
+    tags = run.data.tags
+    pull_request = tags.get("mergeline.pull_request") or None
+    return Run(
+        run_id=run.info.run_id,
+        model=tags["mergeline.model"],
+        fingerprint=tags[FINGERPRINT],
+        model_digest=tags["mergeline.model_digest"],
+        model_uri=tags.get("mergeline.model_uri", ""),
+        commit=tags.get("mergeline.commit") or None,
+        pull_request=int(pull_request) if pull_request else None,
+        started_at=run.info.start_time / 1000,
+        metrics=dict(run.data.metrics),
+    )
+
+
+def _name(key: str) -> str:
+    """A name that MLflow takes for a param."""
+    return _NOT_IN_A_NAME.sub("_", key)[:250]
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,0 +1,184 @@
+"""One MLflow store: opening it, and what goes wrong with it in one place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from mergeline.errors import MergelineError, NotFoundError, TrackingError
+
+_SQLITE = "sqlite:///"
+_PATIENCE = 10  # seconds for a server to answer that it is there
+_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^\s/]+@")
+T = TypeVar("T")
+
+
+class Store:
+    """One tracking store with its registry.
+
+    Args:
+        uri: as MLFLOW_TRACKING_URI has it; a SQLite file is made at first use.
+        artifacts: folder for the artifacts of experiments made here, for a SQLite store.
+    """
+
+    def __init__(self, uri: str, artifacts: Path) -> None:
+        self.uri = uri
+        self.artifacts = artifacts
+        self._opened: Any = None
+
+    @property
+    def client(self) -> Any:  # noqa: ANN401 - mlflow.MlflowClient, imported late
+        """MLflow's client; the store is opened when it is first asked for."""
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    def absent(self) -> bool:
+        """Whether it is a SQLite store that nobody has written to yet."""
+        return self._file is not None and not self._file.exists()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process of this machine writes to the same SQLite file meanwhile.
+
+        On a server, what is written must come right without.
+        """
+        from filelock import FileLock
+
+        if self._file is None:
+            yield
+            return
+        with FileLock(f"{self._file}.writing.lock"):
+            yield
+
+    def retrying(self, write: Callable[[], T]) -> T:
+        """The first setting of an alias or tag, raced, fails although it has been set."""
+        import tenacity
+        from mlflow.exceptions import MlflowException
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(MlflowException),
+            stop=tenacity.stop_after_attempt(4),
+            wait=tenacity.wait_random_exponential(multiplier=0.05, max=1),
+            reraise=True,
+        )(write)
+
+    @contextlib.contextmanager
+    def translating(self, missing: str = "not found") -> Iterator[None]:
+        """Make MLflow's, its database's and its transport's errors ours."""
+        try:
+            yield
+        except MergelineError:
+            raise
+        except Exception as error:
+            raise translated(error, self.uri, missing) from error
+
+    @property
+    def _file(self) -> Path | None:
+        """Of a SQLite store."""
+        if not self.uri.startswith(_SQLITE):
+            return None
+        return Path(self.uri.removeprefix(_SQLITE))
+
+    def _open(self) -> Any:  # noqa: ANN401
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        # A store out of reach must be said within seconds, not after minutes of retries.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        import logging
+
+        import mlflow
+        from filelock import FileLock
+
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        mlflow.set_tracking_uri(self.uri)
+        mlflow.set_registry_uri(self.uri)
+        if self._file is None:
+            _look_for_server(self.uri)
+            return mlflow.MlflowClient()
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        # Several processes that open a new database at once break each other's migrations.
+        with FileLock(f"{self._file}.lock"):
+            client = mlflow.MlflowClient()
+            client.search_experiments(max_results=1)
+            return client
+
+
+def _look_for_server(uri: str) -> None:
+    """Ask once, shortly, before MLflow asks again and again.
+
+    Raises:
+        TrackingError: nobody answers there.
+    """
+    if urlsplit(uri).scheme not in {"http", "https"}:
+        return
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    try:
+        http_request(
+            get_default_host_creds(uri),
+            "/health",
+            "GET",
+            max_retries=0,
+            timeout=_PATIENCE,
+            raise_on_status=False,
+        )
+    except MlflowException as error:
+        raise TrackingError(
+            "the tracking server does not answer",
+            where=without_password(uri),
+            next_step="Start it, or correct MLFLOW_TRACKING_URI",
+        ) from error
+
+
+def translated(error: Exception, uri: str, missing: str) -> MergelineError:
+    """Ours for one of MLflow, its database or its transport.
+
+    Args:
+        error: as it was raised; if it is none of theirs, it is raised again.
+        uri: of the store.
+        missing: what to say if something does not exist.
+    """
+    import requests
+    import sqlalchemy.exc
+    from mlflow.exceptions import MlflowException
+
+    where = without_password(uri)
+    if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
+        return NotFoundError(missing, where=where, next_step="Look: mergeline history")
+    if isinstance(
+        error, MlflowException | requests.RequestException | sqlalchemy.exc.SQLAlchemyError
+    ):
+        said = without_password(str(error).strip().splitlines()[0][:300])
+        return TrackingError(
+            f"the tracking store failed: {said}",
+            where=where,
+            next_step="Check MLFLOW_TRACKING_URI and that the store answers, then run again",
+        )
+    if isinstance(error, ImportError):
+        return TrackingError(
+            f"the tracking store needs a package that is not installed: {error.name}",
+            where=where,
+            next_step=f"Install it: pip install {error.name}",
+        )
+    if isinstance(error, OSError):
+        return TrackingError(
+            f"the tracking store's files: {error}",
+            where=where,
+            next_step="Check MERGELINE_STATE and MLFLOW_TRACKING_URI, and who may write there",
+        )
+    raise error
+
+
+def without_password(text: str) -> str:
+    """A text with the passwords of its addresses left out."""
+    return _PASSWORD.sub(r"\1***@", text)

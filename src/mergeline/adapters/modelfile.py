@@ -1,0 +1,320 @@
+"""MLflow model folders on disk: the digest of the model, and loading it for predictions.
+
+A pickled scikit-learn estimator is loaded and asked directly. All else is loaded by MLflow: with
+its own code beside it, in another format than pickle, or of another flavour (`mlflow.pyfunc`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from mergeline.errors import BundleError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+_LATENCY_ROWS = 30
+_PICKLES = {"cloudpickle", "pickle"}
+# What MLflow writes around a model: ids, times and environments, which differ for the same model.
+_AROUND = {
+    "MLmodel", "conda.yaml", "input_example.json", "python_env.yaml", "registered_model_meta",
+    "requirements.txt", "serving_input_example.json",
+}  # fmt: skip
+_PLACES = {"env", "python_version", "uri"}
+
+
+@dataclass(frozen=True)
+class Input:
+    """A column that a model takes, as its MLflow signature has it."""
+
+    type: str
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that can be asked.
+
+    Attributes:
+        inputs: the columns it takes, in order.
+        classes: order of the probability columns; empty for a regression.
+        size_bytes: of the estimator's own files.
+        folder: that it may still read from, if it is not all in memory.
+    """
+
+    inputs: Mapping[str, Input]
+    classes: tuple[Any, ...]
+    size_bytes: int
+    folder: Path | None
+    _ask: Callable[[pd.DataFrame], Any]
+    _threads: Any  # threadpoolctl.ThreadpoolController
+
+    def predict(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Probabilities, shape (n, classes), or numbers, shape (n,), for rows of raw columns.
+
+        Raises:
+            BundleError: the model fails on these rows, or answers in another shape.
+        """
+        import numpy as np
+
+        try:
+            # Threads of its own make one row several times slower; outside the main thread most.
+            with self._threads.limit(limits=1):
+                answer = np.asarray(self._ask(self._inputs_of(frame)), dtype=np.float64)
+        except Exception as error:
+            raise BundleError(f"the model cannot score these rows: {_said(error)}") from error
+        shape = (len(frame), len(self.classes)) if self.classes else (len(frame),)
+        if answer.shape != shape:
+            raise BundleError(f"the model answers in shape {answer.shape}, not {shape}")
+        return answer
+
+    def _inputs_of(self, frame: pd.DataFrame) -> pd.DataFrame:
+        names = list(self.inputs)
+        return frame if frame.columns.tolist() == names else frame[names]
+
+    def latency_ms(self, sample: pd.DataFrame) -> float:
+        """Median milliseconds of predictions of single rows of `sample`."""
+        import statistics
+
+        rows = [sample.iloc[[i % len(sample)]] for i in range(_LATENCY_ROWS)]
+        self.predict(rows[0])
+        times = []
+        for row in rows:
+            since = time.perf_counter()
+            self.predict(row)
+            times.append((time.perf_counter() - since) * 1000)
+        return statistics.median(times)
+
+
+def model_digest(folder: Path) -> str:
+    """SHA-256 of the estimator's own bytes; the folder around it carries ids and times.
+
+    For a model that MLflow loads: of the paths and digests of all its files, its code among them,
+    and of what MLmodel says of its flavours.
+
+    Raises:
+        BundleError: it is not the folder of an MLflow model.
+    """
+    description = _description(folder)
+    pickled = _pickle_of(folder, description)
+    if pickled is not None:
+        return _file_digest(pickled)
+    return _digest_of_all(folder, description)
+
+
+def load(folder: Path, expected_digest: str | None = None) -> LoadedModel:
+    """Load a model; nothing is unpickled unless its bytes are the expected ones.
+
+    Raises:
+        BundleError: not an MLflow model, without a signature of named columns, other bytes than
+            expected, or it cannot be loaded.
+    """
+    description = _description(folder)
+    inputs = _inputs(description, folder)
+    pickled = _pickle_of(folder, description)
+    needed = None if pickled else folder
+    if pickled is not None:
+        # Read once, so that what was checked is what is loaded.
+        content = pickled.read_bytes()
+        _hold(hashlib.sha256(content).hexdigest(), expected_digest, folder)
+        ask, classes = _loading(lambda: _unpickle(content), folder)
+        size = len(content)
+    else:
+        _hold(_digest_of_all(folder, description), expected_digest, folder)
+        ask, classes = _loading(lambda: _load_by_mlflow(folder, description), folder)
+        size = sum(file.stat().st_size for file in _own_files(folder))
+    import threadpoolctl
+
+    # Looks for the libraries that are loaded now; doing that at each call costs 5 ms.
+    return LoadedModel(inputs, classes, size, needed, ask, threadpoolctl.ThreadpoolController())
+
+
+def read_inputs(folder: Path) -> dict[str, Input]:
+    """The columns that a model takes, by its signature; the model is not loaded.
+
+    Raises:
+        BundleError: not the folder of an MLflow model, or its signature names no columns.
+    """
+    return _inputs(_description(folder), folder)
+
+
+_Loaded = tuple["Callable[[pd.DataFrame], Any]", tuple[Any, ...]]
+
+
+def _unpickle(content: bytes) -> _Loaded:
+    import pickle
+
+    return _how_to_ask(pickle.loads(content))  # noqa: S301 - its digest is the expected one
+
+
+def _how_to_ask(estimator: Any) -> _Loaded:  # noqa: ANN401 - of scikit-learn
+    if hasattr(estimator, "predict_proba"):
+        return estimator.predict_proba, tuple(estimator.classes_)
+    return estimator.predict, ()
+
+
+def _load_by_mlflow(folder: Path, description: Mapping[str, Any]) -> _Loaded:
+    with _modules_apart(folder / "code"):
+        if "sklearn" in description["flavors"]:
+            import mlflow.sklearn
+
+            return _how_to_ask(mlflow.sklearn.load_model(str(folder)))
+        import mlflow.pyfunc
+
+        classes = (description.get("metadata") or {}).get("classes") or ()
+        return _one_at_a_time(mlflow.pyfunc.load_model(str(folder)).predict), tuple(classes)
+
+
+def _one_at_a_time(ask: Callable[[pd.DataFrame], Any]) -> Callable[[pd.DataFrame], Any]:
+    """Nobody promises that a model of any kind can be asked by several threads at once."""
+    lock = threading.Lock()
+
+    def asked(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - whatever the model gives
+        with lock:
+            return ask(frame)
+
+    return asked
+
+
+@contextlib.contextmanager
+def _modules_apart(code: Path) -> Iterator[None]:
+    """Within, the modules in `code` are imported anew; afterwards nobody else finds them.
+
+    MLflow puts them on sys.path for good: of two versions that are loaded in one process, the
+    second would run with the modules of the first. Bytecode beside them, which no digest covers,
+    is neither read nor written.
+    """
+    names = {path.stem for path in code.glob("*")}
+
+    def take() -> dict[str, ModuleType]:
+        found = [name for name in sys.modules if name.partition(".")[0] in names]
+        return {name: sys.modules.pop(name) for name in found}
+
+    others, path = take(), list(sys.path)
+    bytecode = sys.pycache_prefix, sys.dont_write_bytecode
+    sys.pycache_prefix, sys.dont_write_bytecode = str(code / "none"), True
+    try:
+        yield
+    finally:
+        sys.pycache_prefix, sys.dont_write_bytecode = bytecode
+        take()
+        sys.modules.update(others)
+        sys.path[:] = path
+
+
+def _loading(how: Callable[[], _Loaded], folder: Path) -> _Loaded:
+    try:
+        return how()
+    except ModuleNotFoundError as error:
+        raise BundleError(
+            f"the model cannot be loaded: {_said(error)}",
+            where=str(folder),
+            next_step="Install it; or, if it is the project's own, let the model carry it: "
+            "cloudpickle.register_pickle_by_value(module) before it is saved",
+        ) from error
+    except Exception as error:
+        raise BundleError(
+            f"the model cannot be loaded: {_said(error)}",
+            where=str(folder),
+            next_step="Load it with the versions that its requirements.txt names",
+        ) from error
+
+
+def _hold(found: str, expected: str | None, folder: Path) -> None:
+    if expected is not None and found != expected:
+        raise BundleError(
+            f"the model's bytes are {found[:12]}, not {expected[:12]}",
+            where=str(folder),
+            next_step="Take the model from its run again",
+        )
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BundleError("not the folder of an MLflow model", where=str(folder)) from error
+    if not isinstance(document, dict) or not isinstance(document.get("flavors"), dict):
+        raise BundleError("its MLmodel names no flavour", where=str(folder))
+    return document
+
+
+def _pickle_of(folder: Path, description: Mapping[str, Any]) -> Path | None:
+    """The file of a pickled scikit-learn estimator, if the model is that and no more."""
+    flavour = description["flavors"].get("sklearn") or {}
+    if flavour.get("serialization_format") not in _PICKLES or flavour.get("code"):
+        return None
+    name = flavour.get("pickled_model")
+    file = (folder / str(name)).resolve()
+    if not name or not file.is_relative_to(folder.resolve()) or not file.is_file():
+        raise BundleError("no scikit-learn estimator in it", where=str(folder))
+    return file
+
+
+def _digest_of_all(folder: Path, description: Mapping[str, Any]) -> str:
+    flavours, files = description["flavors"], _own_files(folder)
+    if not (flavours.get("python_function") or {}).get("loader_module") or not files:
+        raise BundleError("neither a scikit-learn estimator nor a pyfunc model", where=str(folder))
+    # It names the files that are unpickled and the module that does it.
+    loading = json.dumps(_without_place(flavours), sort_keys=True, default=str)
+    named = [f"{file.relative_to(folder).as_posix()} {_file_digest(file)}" for file in files]
+    return hashlib.sha256("\n".join([loading, *named]).encode()).hexdigest()
+
+
+def _without_place(value: Any) -> Any:  # noqa: ANN401 - what YAML holds
+    """Without what depends on where and with which Python a model was saved."""
+    if not isinstance(value, dict):
+        return value
+    return {k: _without_place(v) for k, v in value.items() if k not in _PLACES}
+
+
+def _own_files(folder: Path) -> list[Path]:
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file()
+        and "__pycache__" not in file.parts
+        and file.relative_to(folder).parts[0] not in {*_AROUND, "metadata"}
+    )
+
+
+def _file_digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _inputs(description: Mapping[str, Any], folder: Path) -> dict[str, Input]:
+    try:
+        columns = json.loads((description.get("signature") or {})["inputs"])
+        inputs = {
+            column["name"]: Input(str(column["type"]), not column.get("required", True))
+            for column in columns
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        inputs = {}
+    if not inputs:
+        raise BundleError(
+            "its signature names no columns",
+            where=str(folder),
+            next_step="Save it with signature=infer_signature(frame, predictions)",
+        )
+    return inputs
+
+
+def _said(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,1 @@
+"""Pure decisions: frozen dataclasses in, frozen dataclasses out."""

@@ -1,0 +1,100 @@
+"""What the gate's rules look at, and how they say numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mergeline.core.comparison import Comparison, Difference, MetricResult, Other
+from mergeline.core.model import Bar, Gate
+from mergeline.core.verdict import Context
+
+_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a rule looks at."""
+
+    gate: Gate
+    comparison: Comparison
+    context: Context
+
+    @property
+    def change(self) -> bool:
+        """Whether a champion stands to be replaced, which the candidate is held against."""
+        return self.context.kind == "change"
+
+    @property
+    def scored(self) -> bool:
+        """Whether the candidate has predictions to measure."""
+        facts = self.comparison.models.get("candidate")
+        return facts is not None and facts.scored and self.comparison.holdout.used > 0
+
+    def absolute_bars(self) -> Mapping[str, Bar]:
+        """Bars on values: the first model's own ones go before the usual."""
+        first = self.gate.first if self.context.kind == "first" else {}
+        return {**self.gate.metrics, **first}
+
+    def gone(self, metric: MetricResult, other: Other) -> bool:
+        """Whether another rule has already said why there is nothing to compare."""
+        facts = self.comparison.models.get(other)
+        return facts is None or not facts.scored or candidate_value(metric) is None
+
+
+def candidate_value(metric: MetricResult) -> float | None:
+    """The candidate's value."""
+    measured = metric.values.get("candidate")
+    return None if measured is None else measured.value
+
+
+def oriented(metric: MetricResult, difference: Difference) -> tuple[float | None, float | None]:
+    """The worse and the better end of the interval, positive where the candidate is better."""
+    if difference.low is None or difference.high is None:
+        return None, None
+    low, high = turned(metric, difference.low), turned(metric, difference.high)
+    return min(low, high), max(low, high)
+
+
+def turned(metric: MetricResult, value: float) -> float:
+    """The number, positive where more of it is better."""
+    return value if metric.greater_is_better else -value
+
+
+def ends(difference: Difference) -> dict[str, float]:
+    """What is known of a difference, by name."""
+    parts = {"estimate": difference.estimate, "low": difference.low, "high": difference.high}
+    return {name: number for name, number in parts.items() if number is not None}
+
+
+def in_words(metric: MetricResult, difference: Difference) -> str:
+    """The difference as a person reads it, e.g. `−0.013 (−0.018 to −0.008)`.
+
+    All three numbers end at the second significant digit of half the interval.
+    """
+    sign = -1 if metric.negated else 1
+    if difference.estimate is None or difference.low is None or difference.high is None:
+        return difference.reason
+    ends = sorted((sign * difference.low, sign * difference.high))
+    half = (ends[1] - ends[0]) / 2
+    places = 1 - math.floor(math.log10(half)) if half > 0 and math.isfinite(half) else 0
+    estimate, low, high = (_signed(end, places) for end in (sign * difference.estimate, *ends))
+    return f"{estimate} ({low} to {high})"
+
+
+def plain(value: float) -> str:
+    """Four digits that count."""
+    return _turned_minus(f"{value:.4g}")
+
+
+def _signed(value: float, places: int) -> str:
+    short = 0 <= places <= _DECIMALS
+    return (
+        "0" if value == 0 else _turned_minus(f"{value:+.{places}f}" if short else f"{value:+.3g}")
+    )
+
+
+def _turned_minus(text: str) -> str:
+    """The number with a minus sign instead of a hyphen in front, as prose has it."""
+    return f"−{text[1:]}" if text.startswith("-") else text

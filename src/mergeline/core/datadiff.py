@@ -1,0 +1,290 @@
+"""What differs between two snapshots of a table."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mergeline.core.datadrift import Drift, drift
+from mergeline.core.profile import DropProfile, Merged, Scalar, merge_profiles
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+WORTH_A_LOOK = 0.1
+_TOP = 5
+_MOMENTS = frozenset({"date", "datetime"})
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two snapshots.
+
+    Attributes:
+        digest: None where the version was not committed by mergeline.
+        drops: number of them.
+        size: bytes of the table's files.
+    """
+
+    version: int
+    digest: str | None
+    rows: int
+    drops: int
+    size: int
+
+
+@dataclass(frozen=True)
+class HeldDrop:
+    """A drop of a snapshot, with its summary.
+
+    Attributes:
+        path: in the repository, where the table's history knows it, else the md5.
+        profile: of the rows that it became under the snapshot's contract.
+    """
+
+    path: str
+    md5: str
+    profile: DropProfile
+
+
+@dataclass(frozen=True)
+class DropChange:
+    """A drop that one snapshot has and the other has not, or has with other content."""
+
+    path: str
+    change: Literal["added", "withdrawn", "replaced"]
+    rows_before: int
+    rows_after: int
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """A column that is new (no type before), gone (none after) or of another type."""
+
+    column: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        if self.before is None:
+            return f"column {self.column} is new ({self.after})"
+        if self.after is None:
+            return f"column {self.column} is gone (was {self.before})"
+        return f"column {self.column} is {self.after}, was {self.before}"
+
+
+@dataclass(frozen=True)
+class Frequent:
+    """A value and the rows that have it."""
+
+    value: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """One column over some drops.
+
+    Attributes:
+        exact: whether `distinct`, `quantiles` and `top` are exact; else they are within 2.3 %
+            (standard error), 1/400 in rank, and at least.
+        least: as text; of numbers, dates and datetimes.
+        quantiles: at 5, 25, 50, 75 and 95 %, as text.
+        most: as text.
+        top: the most frequent values.
+    """
+
+    rows: int
+    nulls: int
+    distinct: int
+    exact: bool
+    least: str | None = None
+    quantiles: tuple[str, ...] = ()
+    most: str | None = None
+    top: tuple[Frequent, ...] = ()
+
+
+@dataclass(frozen=True)
+class ColumnDiff:
+    """One column in both snapshots.
+
+    Attributes:
+        added: over the drops that the second snapshot has beyond the first.
+        drift: of those from the first snapshot; without added drops, of the second from the first.
+            None of dates and datetimes: that later drops are of later days is no news.
+    """
+
+    name: str
+    type: str
+    before: ColumnFacts | None
+    after: ColumnFacts | None
+    added: ColumnFacts | None = None
+    drift: Drift | None = None
+
+
+@dataclass(frozen=True)
+class SharedKeys:
+    """Keys that name rows in more than one drop, at least one of them new.
+
+    Attributes:
+        count: of such keys.
+        examples: the first ones, as text.
+    """
+
+    key: tuple[str, ...]
+    count: int
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataDiff:
+    """What differs between two snapshots of a table.
+
+    Attributes:
+        before: None where the table is new.
+        shared_keys: None where the contract names no key.
+    """
+
+    table: str
+    before: Side | None
+    after: Side
+    drops: tuple[DropChange, ...] = ()
+    schema: tuple[SchemaChange, ...] = ()
+    columns: tuple[ColumnDiff, ...] = ()
+    shared_keys: SharedKeys | None = None
+
+    @property
+    def rows_added(self) -> int:
+        """Rows of drops that are new or replace others."""
+        return sum(drop.rows_after for drop in self.drops)
+
+    @property
+    def rows_removed(self) -> int:
+        """Rows of drops that are withdrawn or replaced."""
+        return sum(drop.rows_before for drop in self.drops)
+
+    def __bool__(self) -> bool:
+        return bool(self.drops or self.schema or self.before is None)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A snapshot with the summaries of its drops.
+
+    Attributes:
+        types: of the columns, in the table's order.
+    """
+
+    side: Side
+    types: Mapping[str, str]
+    drops: tuple[HeldDrop, ...] = field(default=())
+
+    @property
+    def profiles(self) -> list[DropProfile]:
+        """Of all drops."""
+        return [drop.profile for drop in self.drops]
+
+
+def diff_snapshots(
+    table: str, before: Held | None, after: Held, shared_keys: SharedKeys | None = None
+) -> DataDiff:
+    """What differs; rows are not read, only the summaries of drops."""
+    known = {drop.md5 for drop in before.drops} if before else set()
+    added = [drop.profile for drop in after.drops if drop.md5 not in known]
+    return DataDiff(
+        table=table,
+        before=before.side if before else None,
+        after=after.side,
+        drops=_drop_changes(before, after),
+        schema=_schema_changes(before.types if before else after.types, after.types),
+        columns=_column_diffs(before, after, added),
+        shared_keys=shared_keys,
+    )
+
+
+def _drop_changes(before: Held | None, after: Held) -> tuple[DropChange, ...]:
+    old = {drop.md5: drop for drop in before.drops} if before else {}
+    new = {drop.md5: drop for drop in after.drops}
+    gone = {drop.path: drop for md5, drop in old.items() if md5 not in new}
+    come = {drop.path: drop for md5, drop in new.items() if md5 not in old}
+    changes = []
+    for path in sorted({*gone, *come}):
+        rows = [side[path].profile.rows if path in side else 0 for side in (gone, come)]
+        kind: Literal["added", "withdrawn", "replaced"] = "replaced"
+        if path not in come:
+            kind = "withdrawn"
+        elif path not in gone:
+            kind = "added"
+        changes.append(DropChange(path, kind, rows[0], rows[1]))
+    return tuple(changes)
+
+
+def _schema_changes(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> tuple[SchemaChange, ...]:
+    return tuple(
+        SchemaChange(name, before.get(name), after.get(name))
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    )
+
+
+def _column_diffs(
+    before: Held | None, after: Held, added: Sequence[DropProfile]
+) -> tuple[ColumnDiff, ...]:
+    old = merge_profiles(before.profiles, before.types) if before else {}
+    new = merge_profiles(after.profiles, after.types)
+    more = merge_profiles(added, after.types)
+    found = []
+    for name in {**old, **new}:
+        was, now, came = old.get(name), new.get(name), more.get(name)
+        moved = came if added else now
+        comparable = was and moved and was.type == moved.type and was.type not in _MOMENTS
+        found.append(
+            ColumnDiff(
+                name=name,
+                type=(now or was or Merged("", ())).type,
+                before=_facts(was),
+                after=_facts(now),
+                added=_facts(came) if added else None,
+                drift=drift(was, moved) if was and moved and comparable else None,
+            )
+        )
+    return tuple(found)
+
+
+def _facts(one: Merged | None) -> ColumnFacts | None:
+    if one is None:
+        return None
+    numbers = one.distribution
+    return ColumnFacts(
+        rows=one.rows,
+        nulls=one.nulls,
+        distinct=one.distinct,
+        exact=one.complete,
+        least=_text_or_none(one.least, one.type),
+        quantiles=tuple(value_text(numbers.quantile(q), one.type) for q in QUANTILES)
+        if numbers
+        else (),
+        most=_text_or_none(one.most, one.type),
+        top=tuple(Frequent(value_text(value, one.type), rows) for value, rows in one.top(_TOP)),
+    )
+
+
+def _text_or_none(value: float | None, kind: str) -> str | None:
+    return None if value is None else value_text(value, kind)
+
+
+def value_text(value: Scalar, kind: str) -> str:
+    """A value of a profile as a person reads it."""
+    if kind == "date":
+        return (_EPOCH + dt.timedelta(days=float(value))).date().isoformat()
+    if kind == "datetime":
+        moment = _EPOCH + dt.timedelta(microseconds=float(value))
+        return moment.replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
+    if kind == "bool":
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.0f}" if kind.startswith("int") else f"{value:.6g}"
+    return str(value)

@@ -1,0 +1,132 @@
+"""How far the values of some rows are from those of others.
+
+scipy is imported where it is needed: building a snapshot, which is next to a diff in the tables'
+adapter, should not wait for it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mergeline.core.profile import POINTS, Distribution, Merged
+
+_BINS = 10
+_CATEGORIES = 20
+_FEW_VALUES = 20
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The distance between two samples of one column.
+
+    Attributes:
+        psi: population stability index; by custom above 0.1 is worth a look, above 0.25 a shift.
+        test: `Kolmogorov-Smirnov` of numbers, `chi-square` of categories.
+        statistic: of the test.
+        p_value: chance of a distance as large between samples of one population, were their rows
+            independent of each other; None where a sample has no value.
+        rows_before: rows of the first sample, absent values included.
+        rows_after: rows of the second.
+    """
+
+    psi: float
+    test: str
+    statistic: float | None
+    p_value: float | None
+    rows_before: int
+    rows_after: int
+
+
+def drift(before: Merged, after: Merged) -> Drift | None:
+    """The distance of `after` from `before`; None where one has no rows.
+
+    Numbers fall into the tenths of `before`, categories are its 20 most frequent values and the
+    rest; a row without a value is a category of its own. Each counts half a row more than it has:
+    an empty one would make the index infinite.
+    """
+    if not before.rows or not after.rows:
+        return None
+    if _is_categorical(before, after):
+        table, test = _category_table(before, after), "chi-square"
+        outcome: tuple[float | None, float | None] = _chi_square(table)
+    else:
+        table, test = _bin_table(before, after), "Kolmogorov-Smirnov"
+        outcome = _kolmogorov_smirnov(before, after)
+    return Drift(_psi(table), test, *outcome, before.rows, after.rows)
+
+
+def _is_categorical(before: Merged, after: Merged) -> bool:
+    if before.distribution is None and after.distribution is None:
+        return True
+    few = max(before.distinct, after.distinct) <= _FEW_VALUES
+    return few and before.complete and after.complete
+
+
+def _category_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
+    """Rows by category (columns) of both samples."""
+    names = [value for value, _ in before.top(_CATEGORIES)]
+    counts = []
+    for one in (before, after):
+        known = [float(one.counts.get(name, 0)) for name in names]
+        counts.append([*known, one.present - sum(known), float(one.nulls)])
+    return _occupied(np.array(counts))
+
+
+def _bin_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
+    known = before.distribution or after.distribution
+    if known is None:
+        return _category_table(before, after)
+    edges = np.unique([known.quantile(n / _BINS) for n in range(1, _BINS)])
+    counts = []
+    for one in (before, after):
+        parts = np.zeros(len(edges) + 1)
+        if one.distribution is not None:
+            shares = one.distribution.share_up_to(edges)
+            parts = np.diff(np.concatenate([[0.0], shares, [1.0]])) * one.present
+        counts.append([*parts, float(one.nulls)])
+    return _occupied(np.array(counts))
+
+
+def _occupied(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(table[:, table.sum(axis=0) > 0])
+
+
+def _psi(table: npt.NDArray[np.float64]) -> float:
+    raised = table + 0.5
+    before, after = raised / raised.sum(axis=1, keepdims=True)
+    return float(np.sum((after - before) * np.log(after / before)))
+
+
+def _chi_square(table: npt.NDArray[np.float64]) -> tuple[float, float]:
+    if table.shape[1] < 2:
+        return 0.0, 1.0
+    from scipy import stats
+
+    result = stats.chi2_contingency(table, correction=False)
+    return float(result.statistic), float(result.pvalue)
+
+
+def _kolmogorov_smirnov(before: Merged, after: Merged) -> tuple[float | None, float | None]:
+    """Largest distance of the two distribution functions, and its asymptotic p-value.
+
+    What the summaries may be wrong by is taken off, so that it never makes a difference.
+    """
+    from scipy import stats
+
+    if before.distribution is None or after.distribution is None:
+        return None, None
+    error = sum(0.5 / POINTS for one in (before, after) if not one.complete)
+    largest = _largest_distance(before.distribution, after.distribution)
+    distance = max(0.0, largest - error)
+    sizes = before.present, after.present
+    effective = math.sqrt(sizes[0] * sizes[1] / sum(sizes))
+    return distance, float(stats.kstwobign.sf(distance * effective))
+
+
+def _largest_distance(before: Distribution, after: Distribution) -> float:
+    edges = np.union1d(before.positions, after.positions)
+    return float(np.max(np.abs(before.share_up_to(edges) - after.share_up_to(edges))))

@@ -1,0 +1,103 @@
+"""A data diff in sentences, for a report and for a terminal."""
+
+from __future__ import annotations
+
+from mergeline.core.datadiff import WORTH_A_LOOK, ColumnDiff, ColumnFacts, DataDiff, Side
+from mergeline.core.datadrift import Drift
+from mergeline.core.report import numbers
+
+_FEW = 3
+_MEDIAN = 2  # among the quantiles
+_SMALL_P = 1e-3
+
+
+def side_line(side: Side) -> str:
+    """`version 4 (ab12cd34, 164,158 rows, 6 drops, 3.2 MB)`."""
+    digest = f"{side.digest[:8]}, " if side.digest else ""
+    counts = f"{numbers.counted(side.rows, 'row')}, {numbers.counted(side.drops, 'drop')}"
+    return f"version {side.version} ({digest}{counts}, {numbers.size(side.size)})"
+
+
+def moved_columns(diff: DataDiff) -> tuple[ColumnDiff, ...]:
+    """Columns whose values drifted enough to be worth a look, the worst first."""
+    moved = [c for c in diff.columns if c.drift is not None and c.drift.psi >= WORTH_A_LOOK]
+    return tuple(sorted(moved, key=_psi, reverse=True))
+
+
+def drift_lines(diff: DataDiff) -> tuple[str, ...]:
+    """One line for each column whose values moved, the worst first."""
+    return tuple(drift_line(column) for column in moved_columns(diff))
+
+
+def drift_line(column: ColumnDiff) -> str:
+    """`dep_delay: PSI 0.31, Kolmogorov-Smirnov p < 0.001; median −2 → 9; absent 2 % → 4 %`."""
+    said = [f"{column.name}: {drift_words(column.drift)}" if column.drift else column.name]
+    before, after = column.before, column.added or column.after
+    if before and after:
+        pairs = (("median", *(_median(f) for f in (before, after))),
+                 ("most frequent", *(_most_frequent(f) for f in (before, after))),
+                 ("absent", *(absent(f) for f in (before, after))))  # fmt: skip
+        said += [f"{what} {old} → {new}" for what, old, new in pairs if old != new and old and new]
+    return "; ".join(said)
+
+
+def drift_words(drift: Drift) -> str:
+    """`PSI 0.31, Kolmogorov-Smirnov p < 0.001`."""
+    if drift.p_value is None:
+        return f"PSI {numbers.number(drift.psi, 2)}"
+    return f"PSI {numbers.number(drift.psi, 2)}, {drift.test} {p_words(drift.p_value)}"
+
+
+def p_words(p_value: float) -> str:
+    """`p = 0.04`, or `p < 0.001`."""
+    return "p < 0.001" if p_value < _SMALL_P else f"p = {numbers.number(p_value, 2)}"
+
+
+def note_lines(diff: DataDiff) -> tuple[str, ...]:
+    """What else to know: keys that stand in more than one drop."""
+    shared = diff.shared_keys
+    if shared is None or not shared.count:
+        return ()
+    key = ", ".join(shared.key)
+    first = "; ".join(shared.examples)
+    keys = numbers.counted(shared.count, "key")
+    verb = "stands" if shared.count == 1 else "stand"
+    return (f"{keys} ({key}) {verb} in more than one drop, for example {first}",)
+
+
+def absent(facts: ColumnFacts | None) -> str:
+    """Share of rows without a value."""
+    return numbers.share(facts.nulls, facts.rows) if facts else "—"
+
+
+def distinct(facts: ColumnFacts | None) -> str:
+    """Number of distinct values, with ≈ where estimated."""
+    if facts is None:
+        return "—"
+    return f"{'' if facts.exact else '≈ '}{numbers.count(facts.distinct)}"
+
+
+def values(facts: ColumnFacts | None) -> str:
+    """`−43 … −5 · −2 · 11 … 1,301` (least, quartiles, most), or the most frequent values."""
+    if facts is None or not (facts.quantiles or facts.top):
+        return "—"
+    if facts.quantiles and not (facts.exact and facts.distinct <= _FEW):
+        quartiles = " · ".join(facts.quantiles[1:4])
+        return f"{facts.least} … {quartiles} … {facts.most}"
+    shown = [f"{one.value} {numbers.share(one.rows, facts.rows)}" for one in facts.top[:_FEW]]
+    more = facts.distinct - len(shown)
+    return " · ".join(shown) + (f" · {numbers.count(more)} more" if more > 0 else "")
+
+
+def _median(facts: ColumnFacts) -> str:
+    return facts.quantiles[_MEDIAN] if facts.quantiles else ""
+
+
+def _most_frequent(facts: ColumnFacts) -> str:
+    if facts.quantiles or not facts.top:
+        return ""
+    return f"{facts.top[0].value} {numbers.share(facts.top[0].rows, facts.rows)}"
+
+
+def _psi(column: ColumnDiff) -> float:
+    return column.drift.psi if column.drift else 0.0

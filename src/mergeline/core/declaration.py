@@ -1,0 +1,172 @@
+"""Read YAML and JSON into frozen dataclasses, strictly.
+
+An unknown key is an error that names the nearest known one; a wrong type is an error that names
+the place. pydantic does the checking; dataclasses stay plain.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import yaml
+
+from mergeline.errors import DeclarationError
+
+T = TypeVar("T")
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice, of which YAML would keep the last silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | bool | None):
+                continue
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: bytes | str, *, where: str) -> dict[str, Any]:
+    """The mapping that a YAML document holds (an empty document is an empty mapping).
+
+    Raises:
+        DeclarationError: it is not YAML, or not a mapping with string keys.
+    """
+    try:
+        value = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - derives from SafeLoader
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise DeclarationError(
+            f"not readable as YAML: {problem}", where=f"{where}{line}", next_step="Correct the file"
+        ) from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise DeclarationError(
+            "expected a mapping with text keys", where=where, next_step="Correct the file"
+        )
+    return value
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """`(did you mean 'x'?)` for the nearest known word, else the known ones."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+def read(cls: type[T], value: Mapping[str, Any], *, where: str) -> T:
+    """Make the frozen dataclass `cls` (nested ones too) of a parsed mapping.
+
+    Raises:
+        DeclarationError: a key is unknown or missing, or a value has the wrong type.
+    """
+    import pydantic
+
+    try:
+        made: T = _adapter(cls).validate_python(dict(value))
+    except pydantic.ValidationError as error:
+        raise DeclarationError(
+            _explain(error, cls), where=where, next_step="Correct it and run again"
+        ) from error
+    return made
+
+
+def read_json(cls: type[T], text: bytes | str, *, where: str) -> T:
+    """Make `cls` of a JSON document; as `read`, with JSON's own types only."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise DeclarationError(
+            f"not readable as JSON: {error}", where=where, next_step="Make it again"
+        ) from error
+    if not isinstance(value, dict):
+        raise DeclarationError("expected a JSON object", where=where, next_step="Make it again")
+    return read(cls, value, where=where)
+
+
+def write_json(value: object, *, indent: int | None = 2) -> str:
+    """The dataclass as JSON; `read_json` reads it back. ValueError for NaN or infinity."""
+    document = _adapter(type(value)).dump_python(value, mode="json")
+    return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def json_schema(cls: type[Any]) -> dict[str, Any]:
+    """The JSON schema of what `write_json` makes of `cls`."""
+    schema: dict[str, Any] = _adapter(cls).json_schema()
+    return schema
+
+
+@functools.cache
+def _adapter(cls: type[Any]) -> Any:  # noqa: ANN401 - pydantic.TypeAdapter, imported late
+    import pydantic
+
+    return pydantic.TypeAdapter(_forbidding(cls))
+
+
+def _forbidding(cls: type[Any]) -> type[Any]:
+    """Set pydantic's `extra="forbid"` on `cls` and every dataclass reachable from its fields."""
+    for dataclass in _reachable(cls):
+        if "__pydantic_config__" not in vars(dataclass):
+            dataclass.__pydantic_config__ = {
+                "extra": "forbid", "strict": False, "ser_json_inf_nan": "constants",
+                "arbitrary_types_allowed": True,
+            }  # fmt: skip
+    return cls
+
+
+def _reachable(cls: type[Any]) -> list[type[Any]]:
+    import typing
+
+    found: list[type[Any]] = []
+
+    def visit(kind: Any) -> None:  # noqa: ANN401
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            if kind not in found:
+                found.append(kind)
+                for hint in typing.get_type_hints(kind).values():
+                    visit(hint)
+            return
+        for part in typing.get_args(kind):
+            visit(part)
+
+    visit(cls)
+    return found
+
+
+def _explain(error: Any, cls: type[Any]) -> str:  # noqa: ANN401 - pydantic.ValidationError
+    """The first problems in words; a did-you-mean for an unknown key."""
+    known = sorted({f.name for kind in _reachable(cls) for f in dataclasses.fields(kind)})
+    lines = []
+    for problem in error.errors()[:3]:
+        place = [str(part) for part in problem["loc"] if _speaks(str(part))]
+        if problem["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+            path = ".".join(place[:-1])
+            at = f" in {path}" if path else ""
+            lines.append(f"unknown key {place[-1]!r}{at} ({did_you_mean(place[-1], known)})")
+        elif problem["type"] in {"missing", "missing_argument"}:
+            lines.append(f"key {'.'.join(place)!r} is missing")
+        else:
+            said = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{'.'.join(place)}: {said}" if place else said)
+    more = error.error_count() - 3
+    return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+
+
+def _speaks(part: str) -> bool:
+    """Whether a part of pydantic's location is the user's word, not a union's branch."""
+    return not (part[:1].isupper() or "[" in part or part in {"float", "int", "str", "bool"})

@@ -1,0 +1,78 @@
+"""The gate: from a comparison to a verdict, with reasons.
+
+What it refuses whatever the policy says: bytes that do not agree with their digests, a holdout
+that is empty, of one class, or one the candidate was trained on, predictions that are absent, not
+finite, constant, for other rows or classes, or worse than chance, columns that give the label
+away, and any number that a rule needs and that is missing (law 6). `core.rules` has them all;
+docs/verdict.md lists them by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+from mergeline.core import rules
+from mergeline.core.comparison import Comparison
+from mergeline.core.model import Gate
+from mergeline.core.verdict import (
+    Context,
+    Decision,
+    Judgement,
+    Kind,
+    MovedLine,
+    Reason,
+    Verdict,
+)
+
+__all__ = [
+    "Context", "Decision", "Judgement", "Kind", "MovedLine", "Reason", "Verdict", "judge",
+    "judge_both", "moved_lines",
+]  # fmt: skip
+
+_ORDER: Mapping[Decision, int] = {"fail": 0, "inconclusive": 1, "pass": 2}
+
+
+def judge(gate: Gate, comparison: Comparison, context: Context) -> Verdict:
+    """The verdict of a gate on a comparison."""
+    reasons = rules.apply(gate, comparison, context)
+    outcomes = {reason.outcome for reason in reasons}
+    outcome: Decision = "pass"
+    if "fail" in outcomes:
+        outcome = "fail"
+    elif "inconclusive" in outcomes:
+        outcome = "inconclusive" if gate.inconclusive == "ask" else gate.inconclusive
+    return Verdict(outcome, tuple(sorted(reasons, key=lambda reason: _ORDER[reason.outcome])))
+
+
+def judge_both(base: Gate, candidate: Gate, comparison: Comparison, context: Context) -> Judgement:
+    """The verdict by the base's gate; where the change edits the gate, the verdict by that too."""
+    verdict = judge(base, comparison, context)
+    moved = moved_lines(base, candidate)
+    if not moved:
+        return Judgement(verdict)
+    return Judgement(verdict, moved, judge(candidate, comparison, context))
+
+
+def moved_lines(base: Gate, candidate: Gate) -> tuple[MovedLine, ...]:
+    """The gate's lines that differ."""
+    before, after = (dict(_flat("", dataclasses.asdict(gate))) for gate in (base, candidate))
+    absent = "not set"
+    return tuple(
+        MovedLine(key, before.get(key, absent), after.get(key, absent))
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key) != after.get(key)
+    )
+
+
+def _flat(key: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _flat(f"{key}.{name}" if key else str(name), inner)
+    elif isinstance(value, bool):
+        yield key, str(value).lower()
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        if value:
+            yield key, ", ".join(str(one) for one in value)
+    elif value is not None:
+        yield key, str(value)

@@ -1,0 +1,92 @@
+"""What a change will cause, told before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mergeline.core.fingerprint import Change, Ingredients, changes, stages_to_run
+
+
+@dataclass(frozen=True)
+class ChangePlan:
+    """What a tree means for one model.
+
+    Attributes:
+        before: fingerprint at the base; None where there is no base or no such model there.
+        changes: the ingredients that differ.
+        run: stages that must run.
+        stay: stages whose result stands.
+        snapshots: tables whose snapshot is another one.
+        moved: gate, holdout or contract files that the change edits.
+        known: run id of the candidate that is tracked already.
+    """
+
+    model: str
+    before: str | None
+    fingerprint: str
+    changes: tuple[Change, ...]
+    run: tuple[str, ...]
+    stay: tuple[str, ...]
+    snapshots: tuple[str, ...]
+    moved: tuple[str, ...] = ()
+    known: str | None = None
+
+    def lines(self) -> list[str]:
+        """The plan in sentences, one a line."""
+        if self.before == self.fingerprint:
+            said = [f"{self.model}: nothing that determines the model changes; nothing runs"]
+        elif self.before is None:
+            said = [f"{self.model}: no base to compare with: {_join(self.run)} {_runs(self.run)}"]
+        else:
+            said = [f"{change}: {self._effect(change)}" for change in self.changes]
+        said += [f"the bar moves: {path}" for path in self.moved]
+        if self.known and self.before != self.fingerprint:
+            said.append(f"this tree was evaluated already (run {self.known}): nothing trains")
+        return said
+
+    def _effect(self, change: Change) -> str:
+        if not change.stages:
+            return "nothing runs"
+        effect = f"{_join(change.stages)} {_runs(change.stages)}"
+        return effect if self.snapshots else f"{effect}; snapshots stay"
+
+
+def plan_change(
+    model: str,
+    before: Ingredients | None,
+    after: Ingredients,
+    *,
+    moved: Sequence[str] = (),
+    known: str | None = None,
+) -> ChangePlan:
+    """Compare the ingredients of two trees."""
+    run = stages_to_run(before, after)
+    snapshots = tuple(
+        table
+        for table, one in after.snapshots.items()
+        if before is None
+        or table not in before.snapshots
+        or before.snapshots[table].digest != one.digest
+    )
+    return ChangePlan(
+        model=model,
+        before=before.fingerprint if before else None,
+        fingerprint=after.fingerprint,
+        changes=changes(before, after),
+        run=run,
+        stay=tuple(stage.name for stage in after.stages if stage.name not in run),
+        snapshots=snapshots,
+        moved=tuple(moved),
+        known=known,
+    )
+
+
+def _join(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _runs(names: Sequence[str]) -> str:
+    return "runs" if len(names) == 1 else "run"

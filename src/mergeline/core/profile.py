@@ -1,0 +1,186 @@
+"""Summaries of drops that merge: what a column holds, without reading its rows again.
+
+A column with few distinct values is summarised by all of them with their counts, and everything
+said of it is exact. Of others a drop keeps its most frequent values, a sketch of how many there
+are, and of numbers 200 points of equal weight: a quantile read from those is off by at most 1/400
+in rank, however many drops are merged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from mergeline.core import cardinality
+
+Scalar = bool | int | float | str
+EDITION = 1
+MOST_VALUES = 256
+POINTS = 200
+NUMERIC = frozenset({"int8", "int16", "int32", "int64", "float32", "float64", "date", "datetime"})
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """One column of one drop.
+
+    Attributes:
+        type: as in a contract; a date is counted in days, a datetime in microseconds, since 1970.
+        nulls: rows without a value.
+        values: (value, rows that have it), most frequent first.
+        complete: whether `values` are all there are.
+        sketch: of the distinct values, see `core.cardinality`; where `values` are not complete.
+        points: of equal weight, ascending; of numbers whose `values` are not complete.
+        least: the least number.
+        most: the greatest number.
+    """
+
+    type: str
+    rows: int
+    nulls: int
+    values: tuple[tuple[Scalar, int], ...] = ()
+    complete: bool = True
+    sketch: str = ""
+    points: tuple[float, ...] = ()
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def present(self) -> int:
+        """Rows with a value."""
+        return self.rows - self.nulls
+
+
+@dataclass(frozen=True)
+class DropProfile:
+    """One drop as a table holds it."""
+
+    rows: int
+    columns: Mapping[str, ColumnProfile] = field(default_factory=dict)
+    edition: int = EDITION
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Weighted numbers, ascending."""
+
+    positions: npt.NDArray[np.float64]
+    weights: npt.NDArray[np.float64]
+
+    @cached_property
+    def cumulative(self) -> npt.NDArray[np.float64]:
+        """Share of the weight up to and with each position."""
+        total = self.weights.sum()
+        return np.asarray(np.cumsum(self.weights) / total) if total else self.weights
+
+    def quantile(self, share: float) -> float:
+        """The least position with at least that share of the weight up to it."""
+        index = int(np.searchsorted(self.cumulative, share - 1e-12))
+        return float(self.positions[min(index, len(self.positions) - 1)])
+
+    def share_up_to(self, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Share of the weight at or below each edge."""
+        at = np.searchsorted(self.positions, edges, side="right")
+        return np.concatenate([[0.0], self.cumulative])[at]
+
+
+class Merged:
+    """One column over several drops."""
+
+    def __init__(self, kind: str, parts: Sequence[ColumnProfile]) -> None:
+        self.type = kind
+        self._parts = [part for part in parts if part.rows]
+        self.rows = sum(part.rows for part in self._parts)
+        self.nulls = sum(part.nulls for part in self._parts)
+
+    @property
+    def present(self) -> int:
+        """Rows with a value."""
+        return self.rows - self.nulls
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every value is known, so that all that is said is exact."""
+        return all(part.complete for part in self._parts)
+
+    @cached_property
+    def counts(self) -> Counter[Scalar]:
+        """Rows by value; of a column that is not complete at least so many."""
+        counts: Counter[Scalar] = Counter()
+        for part in self._parts:
+            counts.update(dict(part.values))
+        return counts
+
+    @cached_property
+    def distinct(self) -> int:
+        """Number of distinct values; within 2.3 % (standard error) where not complete."""
+        if self.complete:
+            return len(self.counts)
+        return round(cardinality.estimate(cardinality.merge(map(_registers, self._parts))))
+
+    @cached_property
+    def distribution(self) -> Distribution | None:
+        """Of the numbers; None for other types, and without any value."""
+        if self.type not in NUMERIC or not self.present:
+            return None
+        positions, weights = [], []
+        for part in self._parts:
+            if part.complete:
+                positions.append(np.array([value for value, _ in part.values], dtype=np.float64))
+                weights.append(np.array([count for _, count in part.values], dtype=np.float64))
+            else:
+                positions.append(np.array(part.points))
+                weights.append(np.full(len(part.points), part.present / len(part.points)))
+        at, weight = np.concatenate(positions), np.concatenate(weights)
+        order = np.argsort(at, kind="stable")
+        return Distribution(at[order], weight[order])
+
+    @property
+    def least(self) -> float | None:
+        """The least number."""
+        return min((part.least for part in self._parts if part.least is not None), default=None)
+
+    @property
+    def most(self) -> float | None:
+        """The greatest number."""
+        return max((part.most for part in self._parts if part.most is not None), default=None)
+
+    def top(self, number: int) -> tuple[tuple[Scalar, int], ...]:
+        """The most frequent values with their rows, ties in the order of the values."""
+        ordered = sorted(self.counts.items(), key=lambda item: (-item[1], str(item[0])))
+        return tuple(ordered[:number])
+
+
+def merge_profiles(profiles: Sequence[DropProfile], types: Mapping[str, str]) -> dict[str, Merged]:
+    """Each column over all drops; `types` names the columns and their order."""
+    return {
+        name: Merged(kind, [p.columns[name] for p in profiles if name in p.columns])
+        for name, kind in types.items()
+    }
+
+
+def points_of(ordered: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    """`POINTS` numbers that stand for equal shares of the ascending ones: each share's middle."""
+    ranks = ((np.arange(POINTS) + 0.5) / POINTS * len(ordered)).astype(np.intp)
+    return tuple(ordered[ranks].tolist())
+
+
+def _registers(part: ColumnProfile) -> cardinality.Registers:
+    if not part.complete:
+        return cardinality.from_text(part.sketch)
+    values = [value for value, _ in part.values]
+    return cardinality.sketch(hashes_of(values, part.type))
+
+
+def hashes_of(values: Sequence[Scalar], kind: str) -> npt.NDArray[np.uint64]:
+    """Hashes of distinct values of a contract's type."""
+    if kind == "string":
+        return cardinality.hash_texts(str(value) for value in values)
+    if kind.startswith("float"):
+        return cardinality.hash_numbers(np.array(values, dtype=np.float64))
+    return cardinality.hash_numbers(np.array(values, dtype=np.int64))

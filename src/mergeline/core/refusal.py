@@ -1,0 +1,111 @@
+"""Why a drop is refused: where it breaks its contract, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mergeline.errors import DropError
+
+SHOWN = 5
+_LONGEST_VALUE = 80
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One place where a drop breaks its contract.
+
+    Attributes:
+        file: path of the drop.
+        rule: what the contract asks, as the end of "value …", e.g. `is not an int16`.
+        line: in the file, from 1; None where the format has no lines, or the file as a whole is
+            meant.
+        row: of the data, from 1 (a header is none); None where the file as a whole is meant.
+        column: None where the row as a whole is meant.
+        value: as it stands in the file; None where it is absent.
+    """
+
+    file: str
+    rule: str
+    line: int | None = None
+    row: int | None = None
+    column: str | None = None
+    value: str | None = None
+
+    def __str__(self) -> str:
+        place = ""
+        if self.line is not None:
+            place = f"line {self.line}"
+        elif self.row is not None:
+            place = f"row {self.row}"
+        if self.column is not None:
+            place = f"{place}, column {self.column}" if place else f"column {self.column}"
+        value = "" if self.value is None else f"{_shorten(self.value)} "
+        return f"{place}: {value}{self.rule}" if place else f"{value}{self.rule}"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """How often a drop breaks one rule in one column."""
+
+    column: str | None
+    rule: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """All that is wrong with a drop: how often, and the first places of each kind."""
+
+    file: str
+    contract: str
+    violations: tuple[Violation, ...]
+    counts: tuple[Broken, ...]
+
+    @property
+    def total(self) -> int:
+        """Number of places where the contract is broken."""
+        return sum(broken.count for broken in self.counts)
+
+    def __str__(self) -> str:
+        shown = self.violations[:SHOWN]
+        places = "1 place" if self.total == 1 else f"{self.total:,} places"
+        lines = [f"breaks {self.contract} in {places}", *(f"  {item}" for item in shown)]
+        if self.total > len(shown):
+            kinds = "; ".join(_kind(broken) for broken in self.counts[:SHOWN])
+            others = len(self.counts) - SHOWN
+            kinds += f"; and {others} more kinds" if others > 0 else ""
+            lines.append(f"  and {self.total - len(shown):,} more; in all {kinds}")
+        return "\n".join(lines)
+
+
+class RefusedDropError(DropError):
+    """A drop breaks its contract; `refusal` says where, as data."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(
+            str(refusal),
+            where=refusal.file,
+            next_step=f"Mend the drop and `dvc add` it again, or change {refusal.contract}",
+        )
+        self.refusal = refusal
+
+
+def refuse(file: str, contract: str, violations: Iterable[Violation]) -> RefusedDropError:
+    """The error of a drop whose every violation is at hand."""
+    listed = tuple(violations)
+    counts: dict[tuple[str | None, str], int] = {}
+    for item in listed:
+        counts[item.column, item.rule] = counts.get((item.column, item.rule), 0) + 1
+    broken = tuple(Broken(column, rule, count) for (column, rule), count in counts.items())
+    return RefusedDropError(Refusal(file, contract, listed, broken))
+
+
+def _kind(broken: Broken) -> str:
+    column = f"{broken.column} " if broken.column else ""
+    return f"{column}{broken.rule} × {broken.count:,}"
+
+
+def _shorten(value: str) -> str:
+    text = value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 1] + "…"
+    return repr(text)

@@ -1,0 +1,232 @@
+"""What a report holds: everything that a renderer shows, as plain data.
+
+`Report` is what `report.json` is; its JSON schema is published as docs/report.schema.json. A
+renderer takes nothing else, so that a job which may not see a model can still show its report.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from mergeline.core import declaration
+from mergeline.core.comparison import Comparison, Difference
+from mergeline.core.fingerprint import Change
+from mergeline.core.verdict import Judgement, Verdict
+from mergeline.errors import BundleError
+
+FORMAT: Literal[1] = 1
+Kind = Literal["first", "change", "restore", "same", "failed"]
+"""first: there is no champion yet. change: a champion stands to be replaced. restore: an earlier
+release goes back. same: nothing that determines the model changes. failed: no comparison came
+about, and `Report.failure` says why."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model in production when the candidate was evaluated."""
+
+    version: int
+    fingerprint: str
+    commit: str | None = None
+    pull_request: int | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the report is about.
+
+    Attributes:
+        tree: name of the evaluated Git tree.
+        commit: None for a working tree that is not committed.
+        branch: that it would be merged onto.
+        base: commit that it was evaluated against, the one it would be merged onto.
+        base_fingerprint: of the model at the base.
+        behind: commits that the branch has beyond the base; more than none makes a stale report.
+    """
+
+    tree: str
+    commit: str | None = None
+    pull_request: int | None = None
+    branch: str | None = None
+    base: str | None = None
+    base_fingerprint: str | None = None
+    behind: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """The tracked run of the candidate.
+
+    Attributes:
+        url: of its page, where the tracking store has pages.
+        trained: False when it was found by its fingerprint, and not trained again.
+        seconds: that the evaluation took, training included where there was any.
+    """
+
+    id: str | None
+    url: str | None = None
+    trained: bool = True
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class DataChange:
+    """How the snapshot of one table differs from the base's.
+
+    Attributes:
+        drops_added, drops_removed: by name; a replaced drop stands in both.
+        rows_added, rows_removed: None where not counted.
+        schema: one sentence for each column that is new, gone or of another type.
+        drift: one line for each column whose values moved, the worst first.
+        notes: anything else to know, e.g. duplicate keys.
+    """
+
+    table: str
+    drops_added: tuple[str, ...] = ()
+    drops_removed: tuple[str, ...] = ()
+    rows_added: int | None = None
+    rows_removed: int | None = None
+    rows: int | None = None
+    schema: tuple[str, ...] = ()
+    drift: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Something beside the gate that decides what a verdict means, and that the change edits."""
+
+    what: Literal["holdout", "contract", "metrics", "slices", "labels", "decision", "other"]
+    where: str
+    text: str
+
+
+@dataclass(frozen=True)
+class OnMerge:
+    """What merging causes.
+
+    Attributes:
+        version: number that the candidate gets; None where nothing is released.
+        replaces: version in production now.
+        rollback: version that `git revert` of the merge brings back.
+        trains: whether it trains again.
+        lines: anything else, one sentence each.
+    """
+
+    version: int | None
+    replaces: int | None = None
+    rollback: int | None = None
+    trains: bool = False
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of one metric's difference to the base each part of the change makes.
+
+    Attributes:
+        label: of the metric, as a person calls it; the differences are in its readable sign.
+        data: base → the new data alone. rest: → everything. total: base → everything.
+    """
+
+    metric: str
+    label: str
+    data: Difference | None
+    rest: Difference | None
+    total: Difference | None
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The difference to the base, split: the data alone, then params and code on top of them."""
+
+    shares: tuple[Share, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no comparison.
+
+    Attributes:
+        stage: of `dvc.yaml`, or the step of mergeline, that failed.
+        tail: the last lines that it printed.
+    """
+
+    stage: str
+    message: str
+    tail: tuple[str, ...] = ()
+    next_step: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdict on one candidate, and its evidence.
+
+    Attributes:
+        evaluated_at: ISO 8601 with time zone.
+        judgement: the verdict by the base's gate, what of the gate moved, and the verdict by the
+            gate as moved.
+        newest_row, oldest_row: ISO dates of the holdout, where its rows have dates.
+        changes: ingredients that differ from the base's.
+        moved: what else moved of the bar: see `Moved`; lines of the gate are in `judgement`.
+        override: a person's reason to release in spite of the verdict.
+    """
+
+    model: str
+    kind: Kind
+    subject: Subject
+    evaluated_at: str
+    format: Literal[1] = FORMAT
+    fingerprint: str | None = None
+    champion: Champion | None = None
+    comparison: Comparison | None = None
+    judgement: Judgement | None = None
+    run: Run | None = None
+    oldest_row: str | None = None
+    newest_row: str | None = None
+    changes: tuple[Change, ...] = ()
+    data: tuple[DataChange, ...] = ()
+    moved: tuple[Moved, ...] = ()
+    on_merge: OnMerge | None = None
+    attribution: Attribution | None = None
+    failure: Failure | None = None
+    override: str = ""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """By the base's gate."""
+        return self.judgement.verdict if self.judgement else None
+
+    @property
+    def bar_moved(self) -> bool:
+        """Whether the change edits what it is judged by."""
+        return bool(self.moved or (self.judgement and self.judgement.moved))
+
+
+def write_json(report: Report) -> str:
+    """`report.json`. ValueError where a number is NaN or infinite: absent is said otherwise."""
+    return declaration.write_json(report)
+
+
+def read_report(text: bytes | str, *, where: str) -> Report:
+    """Read `report.json`, strictly.
+
+    Raises:
+        BundleError: it is a report of another format.
+        DeclarationError: it is no report.
+    """
+    try:
+        document = json.loads(text)
+        form = document.get("format", FORMAT) if isinstance(document, dict) else FORMAT
+    except ValueError:
+        form = FORMAT  # the strict reader says what is wrong
+    if form != FORMAT:
+        raise BundleError(
+            f"report of format {form!r}, this is mergeline for format {FORMAT}",
+            where=where,
+            next_step="Evaluate again with this version of mergeline",
+        )
+    return declaration.read_json(Report, text, where=where)

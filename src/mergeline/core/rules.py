@@ -1,0 +1,206 @@
+"""The gate's rules, each a function from the comparison to reasons.
+
+A rule says pass, fail or inconclusive of each thing that it looks at, with the numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from mergeline.core import relative
+from mergeline.core.case import Case, candidate_value, ends, plain
+from mergeline.core.comparison import (
+    Comparison,
+    Measured,
+    ModelFacts,
+    Other,
+    Problem,
+)
+from mergeline.core.model import Gate
+from mergeline.core.verdict import Context, Decision, Reason
+
+SEEN_TOLERATED = 0.01
+_NOTES = ("trained_on_holdout", "unknown_training_rows")
+_WIDER: Mapping[str, tuple[str, ...]] = {"integer": ("long", "double"), "float": ("double",)}
+
+
+def apply(gate: Gate, comparison: Comparison, context: Context) -> list[Reason]:
+    """Every rule's reasons."""
+    case = Case(gate, comparison, context)
+    rules = (
+        _integrity, _problems, _others, _absent, _unreadable, _thresholds, relative.margins,
+        relative.primary, relative.improve, relative.slices, _latency, _size, _leaks, _schema,
+        _freshness,
+    )  # fmt: skip
+    return [reason for rule in rules for reason in rule(case)]
+
+
+def _integrity(case: Case) -> Iterator[Reason]:
+    for text in case.context.integrity:
+        yield Reason("integrity", "fail", text)
+
+
+def _problems(case: Case) -> Iterator[Reason]:
+    """What is wrong with the holdout, the candidate's predictions, or its training rows."""
+    for problem in case.comparison.problems:
+        if problem.role in {None, "candidate"}:
+            yield Reason(problem.kind, _weight(case, problem), problem.text)
+        elif problem.kind in _NOTES:
+            yield Reason(problem.kind, "pass", problem.text, against=_other(problem))
+    if "candidate" not in case.comparison.models:
+        yield Reason("unscored", "fail", "there is no candidate")
+
+
+def _weight(case: Case, problem: Problem) -> Decision:
+    """Fail, but for so few rows seen in training that leaving them out mends it."""
+    facts = case.comparison.models.get("candidate")
+    few = SEEN_TOLERATED * case.comparison.holdout.rows
+    mended = problem.kind == "trained_on_holdout" and facts is not None and (facts.seen or 0) <= few
+    return "pass" if mended else "fail"
+
+
+def _others(case: Case) -> Iterator[Reason]:
+    """The models that the gate compares with are there and scored the rows."""
+    if not case.change:
+        return
+    for other in _needed(case.gate):
+        facts = case.comparison.models.get(other)
+        if facts is None:
+            text = f"there is no {other} to compare with"
+            yield Reason(f"{other}_missing", "fail", text, against=other)
+        elif not facts.scored:
+            text = next(
+                (
+                    p.text
+                    for p in case.comparison.problems
+                    if p.role == other and p.kind not in _NOTES
+                ),
+                f"the {other} could not score the rows",
+            )
+            yield Reason(f"{other}_unscored", "fail", text, against=other)
+
+
+def _needed(gate: Gate) -> tuple[Other, ...]:
+    bars = [*gate.metrics.values(), *gate.slices.values()]
+    base = any(bar.margin is not None and bar.against == "base" for bar in bars)
+    return ("champion", "base") if base else ("champion",)
+
+
+def _absent(case: Case) -> Iterator[Reason]:
+    """Every metric, measured or named by the gate, has a value for the candidate."""
+    if not case.scored:
+        return
+    known = {metric.name: metric for metric in case.comparison.metrics}
+    named = (case.gate.primary, *case.gate.metrics, *case.gate.first, *case.gate.slices)
+    for name in dict.fromkeys([*known, *named]):
+        if name not in known:
+            text = f"{name} was not measured, though the gate names it"
+            yield Reason("metric_missing", "fail", text, metric=name)
+            continue
+        value = known[name].values.get("candidate", Measured(None, "undefined", "not measured"))
+        if value.value is None or not math.isfinite(value.value):
+            text = f"{known[name].label} has no value: {value.reason}"
+            yield Reason(f"metric_{value.absent or 'nan'}", "fail", text, metric=name)
+
+
+def _unreadable(case: Case) -> Iterator[Reason]:
+    """A comparison that was read from a file may hold what `compare` never writes."""
+    for metric in case.comparison.metrics:
+        for other, difference in metric.differences.items():
+            if not all(math.isfinite(number) for number in ends(difference).values()):
+                text = f"{metric.label}'s difference from the {other} is not finite"
+                yield Reason("metric_nan", "fail", text, metric.name, against=other)
+
+
+def _thresholds(case: Case) -> Iterator[Reason]:
+    for name, bar in case.absolute_bars().items():
+        metric = case.comparison.metric(name)
+        value = None if metric is None else candidate_value(metric)
+        if metric is not None and value is not None:
+            yield from relative.threshold("threshold", metric, value, bar)
+
+
+def _latency(case: Case) -> Iterator[Reason]:
+    facts = case.comparison.models.get("candidate")
+    measured = None if facts is None else facts.latency_ms
+    yield from _ceiling(
+        "latency", "one row's prediction takes", "ms", measured, case.gate.latency_ms
+    )
+
+
+def _size(case: Case) -> Iterator[Reason]:
+    facts = case.comparison.models.get("candidate")
+    measured = None if facts is None or facts.size_bytes is None else facts.size_bytes / 1e6
+    yield from _ceiling("size", "the model's files take", "MB", measured, case.gate.size_mb)
+
+
+def _ceiling(
+    rule: str, what: str, unit: str, measured: float | None, ceiling: float | None
+) -> Iterator[Reason]:
+    if ceiling is None:
+        return
+    if measured is None:
+        yield Reason(rule, "fail", f"the {rule} was not measured, though the gate limits it")
+        return
+    text = f"{what} {plain(measured)} {unit}, at most {plain(ceiling)} {unit} is allowed"
+    numbers = {"value": measured, "at_most": ceiling}
+    yield Reason(rule, "pass" if measured <= ceiling else "fail", text, numbers=numbers)
+
+
+def _leaks(case: Case) -> Iterator[Reason]:
+    facts = case.comparison.models.get("candidate")
+    for column in facts.inputs if facts else ():
+        if column.name == case.comparison.label:
+            yield Reason("leak", "fail", f"the candidate takes {column.name}, which is the label")
+        elif column.name in case.gate.unavailable:
+            text = f"the candidate takes {column.name}, which is not known when it is asked"
+            yield Reason("leak", "fail", text)
+    for text in case.context.leaks:
+        yield Reason("leak", "fail", text)
+
+
+def _schema(case: Case) -> Iterator[Reason]:
+    """Whoever calls the champion can call the candidate with the same columns."""
+    facts = case.comparison.models.get("candidate")
+    champion = case.comparison.models.get("champion")
+    if case.gate.schema == "any" or not case.change or facts is None or champion is None:
+        return
+    broken = list(_incompatible(facts, champion))
+    for text in broken:
+        yield Reason("schema", "fail", text)
+    if not broken:
+        yield Reason("schema", "pass", "the candidate takes no column that the champion does not")
+
+
+def _incompatible(facts: ModelFacts, champion: ModelFacts) -> Iterator[str]:
+    for role, one in (("candidate", facts), ("champion", champion)):
+        if not one.inputs:
+            yield f"the {role} does not say which columns it takes"
+            return
+    given = {column.name: column.type for column in champion.inputs}
+    for column in facts.inputs:
+        before = given.get(column.name)
+        if before is None:
+            yield f"the candidate takes a column {column.name} that the champion does not"
+        elif column.type != before and column.type not in _WIDER.get(before, ()):
+            yield f"the candidate takes {column.name} as {column.type}, the champion as {before}"
+
+
+def _freshness(case: Case) -> Iterator[Reason]:
+    limit = case.gate.freshness_days
+    if limit is None or case.context.kind == "restore":
+        return
+    newest, today = case.context.newest_row, case.context.evaluated_on
+    if newest is None or today is None:
+        text = "the date of the newest holdout row is not known, though the gate limits its age"
+        yield Reason("freshness", "fail", text)
+        return
+    age = (today - newest).days
+    text = f"the newest holdout row is of {newest}, {age:,} days old; {plain(limit)} are allowed"
+    numbers = {"days": float(age), "at_most": limit}
+    yield Reason("freshness", "pass" if age <= limit else "fail", text, numbers=numbers)
+
+
+def _other(problem: Problem) -> Other | None:
+    return problem.role if problem.role in {"champion", "base"} else None

@@ -1,0 +1,321 @@
+"""Read a model's ingredients out of a tree: `dvc.yaml`, params, code, pointers, contracts, lock."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Protocol
+
+from mergeline.core.declaration import did_you_mean, parse_yaml
+from mergeline.core.fingerprint import SNAPSHOT_FILE, Ingredients, Stage, TableInput
+from mergeline.core.pointer import parse_pointer
+from mergeline.errors import DeclarationError
+
+LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
+_STAGE_KEYS = {
+    "cmd", "deps", "params", "outs", "metrics", "plots", "always_changed", "desc", "meta", "wdir",
+    "frozen",
+}  # fmt: skip
+
+
+class Files(Protocol):
+    """The files of a tree."""
+
+    def read(self, path: str) -> bytes | None:
+        """A file's content, or None."""
+
+    def list(self, prefix: str = "") -> list[str]:
+        """Paths below a folder, or the file itself, sorted."""
+
+    def blob(self, path: str) -> str | None:
+        """A name of a file's content that differs when the content does, or None."""
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """One stage as `dvc.yaml` has it."""
+
+    name: str
+    command: str
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+    params: tuple[tuple[str, str | None], ...]
+
+
+def read_ingredients(files: Files, stage: str, snapshots: Mapping[str, TableInput]) -> Ingredients:
+    """The ingredients of the model that `stage` is the last stage of.
+
+    Args:
+        files: the tree.
+        stage: a stage of its `dvc.yaml`; the stages before it are found by their outputs.
+        snapshots: what determines the snapshot of each declared table of the tree.
+
+    Raises:
+        DeclarationError: `dvc.yaml` or a params file cannot be read as it stands, a dependency is
+            neither in Git nor made by a stage, or code is imported that no dependency names.
+    """
+    declared = _read_dvc_yaml(files)
+    if stage not in declared:
+        raise DeclarationError(
+            f"no stage {stage!r} ({did_you_mean(stage, sorted(declared))})",
+            where="dvc.yaml",
+            next_step="Correct `stage` in the model's declaration",
+        )
+    needed = _closure(declared, stage)
+    stages = tuple(_stage(files, declared[name], declared, snapshots) for name in needed)
+    used = {table for one in stages for table in one.tables}
+    lock = {path: blob for path in LOCK_FILES if (blob := files.blob(path)) is not None}
+    return Ingredients(stages, {t: snapshots[t] for t in sorted(used)}, lock)
+
+
+def _read_dvc_yaml(files: Files) -> dict[str, _Declared]:
+    text = files.read("dvc.yaml")
+    if text is None:
+        raise DeclarationError(
+            "the project has no dvc.yaml", next_step="Declare its stages there (dvc stage add)"
+        )
+    document = parse_yaml(text, where="dvc.yaml").get("stages")
+    if not isinstance(document, dict) or not document:
+        raise DeclarationError("no stages are declared", where="dvc.yaml")
+    return {name: _declared(name, spec) for name, spec in document.items()}
+
+
+def _declared(name: str, spec: Any) -> _Declared:  # noqa: ANN401 - parsed YAML
+    if not isinstance(spec, dict) or "cmd" not in spec:
+        hint = "foreach and matrix are not supported: name each stage"
+        raise DeclarationError(f"stage {name!r} has no cmd", where="dvc.yaml", next_step=hint)
+    for key in spec:
+        if key not in _STAGE_KEYS:
+            raise DeclarationError(
+                f"stage {name!r}: unknown key {key!r} ({did_you_mean(key, sorted(_STAGE_KEYS))})",
+                where="dvc.yaml",
+                next_step="Correct it and run again",
+            )
+    command = spec["cmd"]
+    lines = command if isinstance(command, list) else [command]
+    outs = [*spec.get("outs", []), *spec.get("metrics", []), *spec.get("plots", [])]
+    wdir = str(spec.get("wdir", "."))
+    return _Declared(
+        name,
+        "\n".join(map(str, lines)),
+        tuple(_place(wdir, _path_of(dep)) for dep in spec.get("deps", [])),
+        tuple(_place(wdir, _path_of(out)) for out in outs),
+        tuple(key for item in spec.get("params", []) for key in _param_keys(item)),
+    )
+
+
+def _path_of(item: Any) -> str:  # noqa: ANN401 - parsed YAML: a path, or {path: options}
+    return str(next(iter(item))) if isinstance(item, dict) else str(item)
+
+
+def _place(wdir: str, path: str) -> str:
+    parts: list[str] = []
+    for part in PurePosixPath(wdir, path).parts:
+        if part == ".." and parts:
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _param_keys(item: Any) -> list[tuple[str, str | None]]:  # noqa: ANN401 - parsed YAML
+    """`(file, dotted key)`; the key is None where all of a file counts."""
+    if not isinstance(item, dict):
+        return [("params.yaml", str(item))]
+    return [
+        (str(path), key)
+        for path, keys in item.items()
+        for key in (map(str, keys) if keys else [None])
+    ]
+
+
+def _closure(declared: Mapping[str, _Declared], last: str) -> list[str]:
+    """Names of `last` and the stages before it, in the order they run; ties by name."""
+    graph: dict[str, set[str]] = {}
+    waiting = [last]
+    while waiting:
+        name = waiting.pop()
+        if name not in graph:
+            graph[name] = set(_upstream(declared[name], declared))
+            waiting.extend(graph[name])
+    sorter = graphlib.TopologicalSorter(graph)
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        raise DeclarationError(
+            f"stages wait for each other: {error.args[1]}", where="dvc.yaml"
+        ) from error
+    order: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        order.extend(ready)
+        sorter.done(*ready)
+    return order
+
+
+def _upstream(stage: _Declared, declared: Mapping[str, _Declared]) -> list[str]:
+    return [
+        other.name
+        for other in declared.values()
+        if any(_overlap(dep, out) for dep in stage.deps for out in other.outs)
+    ]
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == other or one.startswith(other + "/") or other.startswith(one + "/")
+
+
+def _stage(
+    files: Files,
+    stage: _Declared,
+    declared: Mapping[str, _Declared],
+    snapshots: Mapping[str, TableInput],
+) -> Stage:
+    code: dict[str, str] = {}
+    data: dict[str, str] = {}
+    made = [out for other in declared.values() for out in other.outs]
+    for dep in stage.deps:
+        inside = {path: blob for path in files.list(dep) if (blob := files.blob(path))}
+        pointer = files.read(f"{dep}.dvc")
+        if pointer is not None:
+            data[dep] = parse_pointer(f"{dep}.dvc", pointer).md5
+        elif inside:
+            code.update(inside)
+        elif not any(_overlap(dep, out) for out in made):
+            raise DeclarationError(
+                f"stage {stage.name} depends on {dep}, which is neither in Git nor made by a stage",
+                where="dvc.yaml",
+                next_step="Add the file to Git, or correct the path",
+            )
+    _refuse_undeclared_imports(files, stage, code)
+    tables = _tables(stage, snapshots)
+    params = _params(files, stage)
+    after = tuple(sorted(_upstream(stage, declared)))
+    return Stage(stage.name, stage.command, params, code, data, tables, after)
+
+
+def _tables(stage: _Declared, snapshots: Mapping[str, TableInput]) -> tuple[str, ...]:
+    names = [
+        PurePosixPath(path).name.removesuffix(SNAPSHOT_FILE)
+        for path in (*stage.deps, *stage.outs)
+        if path.endswith(SNAPSHOT_FILE)
+    ]
+    for name in names:
+        if name not in snapshots:
+            raise DeclarationError(
+                f"stage {stage.name} uses table {name!r}, which no contract declares "
+                f"({did_you_mean(name, sorted(snapshots))})",
+                where="dvc.yaml",
+                next_step=f"Write data/{name}.yaml",
+            )
+    return tuple(sorted(set(names)))
+
+
+def _params(files: Files, stage: _Declared) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    keys = list(stage.params)
+    if "${" in stage.command:
+        keys.append(("params.yaml", None))  # a template may read any of them
+    for path, dotted in keys:
+        text = files.read(path)
+        if text is None:
+            raise DeclarationError(
+                f"stage {stage.name} reads {path}, which is not in the tree", where="dvc.yaml"
+            )
+        document = parse_yaml(text, where=path)
+        wanted = [dotted] if dotted else list(document)
+        for key in wanted:
+            _flatten(f"{path}: {key}", _look_up(document, key, path, stage.name), found)
+    return found
+
+
+def _look_up(document: Mapping[str, Any], dotted: str, path: str, stage: str) -> Any:  # noqa: ANN401
+    value: Any = document
+    for part in dotted.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            known = sorted(map(str, value)) if isinstance(value, Mapping) else []
+            raise DeclarationError(
+                f"no {dotted!r}, which stage {stage} reads ({did_you_mean(part, known)})",
+                where=path,
+                next_step="Add it, or correct the stage's params in dvc.yaml",
+            )
+        value = value[part]
+    return value
+
+
+def _flatten(key: str, value: Any, into: dict[str, Any]) -> None:  # noqa: ANN401 - parsed YAML
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            _flatten(f"{key}.{name}", inner, into)
+    else:
+        into[key] = _plain(value)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - parsed YAML
+    """The value as JSON has it, which a bundle is written in: dates and infinities as texts."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, set):
+        return sorted(str(inner) for inner in value)
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+def _refuse_undeclared_imports(files: Files, stage: _Declared, code: Mapping[str, str]) -> None:
+    """DVC does not run a stage again for a file that it only imports."""
+    for path in sorted(code):
+        if not path.endswith(".py"):
+            continue
+        for imported in _imports(files, path):
+            if imported not in code:
+                raise DeclarationError(
+                    f"{path} imports {imported}, which stage {stage.name} does not list under deps",
+                    where="dvc.yaml",
+                    next_step=f"Add {imported} to the deps of {stage.name}",
+                )
+
+
+def _imports(files: Files, path: str) -> list[str]:
+    """Files of the tree that a Python file imports; modules are looked up from the root."""
+    try:
+        module = ast.parse(files.read(path) or b"")
+    except (SyntaxError, ValueError) as error:
+        line, said = getattr(error, "lineno", None), getattr(error, "msg", None) or error
+        where = f"{path}:{line}" if line else path
+        raise DeclarationError(
+            f"not readable as Python: {said}", where=where, next_step="Correct the file"
+        ) from error
+    package = PurePosixPath(path).parent.parts
+    names: list[str] = []
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            names.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.extend(_imported_from(node, package))
+    with_packages = {
+        ".".join(parts[:end]) for name in names for parts in [name.split(".")]
+        for end in range(1, len(parts) + 1)
+    }  # fmt: skip
+    found = {_module_file(files, name) for name in with_packages}
+    return sorted(file for file in found if file is not None)
+
+
+def _imported_from(node: ast.ImportFrom, package: Sequence[str]) -> list[str]:
+    base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+    module = ".".join(part for part in (base, node.module or "") if part)
+    return [module, *(f"{module}.{alias.name}" for alias in node.names)]
+
+
+def _module_file(files: Files, name: str) -> str | None:
+    stem = name.replace(".", "/")
+    for path in (f"{stem}.py", f"{stem}/__init__.py"):
+        if stem and files.blob(path) is not None:
+            return path
+    return None

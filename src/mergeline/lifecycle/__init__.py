@@ -1,0 +1,1 @@
+"""One module a verb: gather, let the core decide, apply."""

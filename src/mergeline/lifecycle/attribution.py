@@ -1,0 +1,124 @@
+"""Split a change's difference to its base: what the data do, and what params and code do on top."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from mergeline.adapters.holdout import HoldoutFile
+from mergeline.core.attribution import Step, attribute
+from mergeline.core.comparison import Difference
+from mergeline.core.fingerprint import changes
+from mergeline.core.report import Attribution, Share
+from mergeline.errors import DeclarationError, ForgeError, NotFoundError
+from mergeline.lifecycle.candidates import Trained, find, score, train
+from mergeline.lifecycle.case import Case
+from mergeline.lifecycle.project import (
+    Project,
+    Say,
+    declared_models,
+    declared_tables,
+    read_model_ingredients,
+)
+
+LABEL = "attribution"
+_DATA = {"drop", "contract"}
+
+
+def split(
+    project: Project,
+    case: Case,
+    trained: Trained,
+    base: Trained | None,
+    holdout: HoldoutFile,
+    *,
+    say: Say,
+) -> Attribution | None:
+    """The split; None where the change is of one kind, or it would train and nobody asked.
+
+    Args:
+        project: the working copy.
+        case: the evaluated one.
+        trained: its candidate.
+        base: the model of its base.
+        holdout: the candidate's rows.
+        say: is told what goes on.
+    """
+    if base is None or case.at_base is None or not _mixed(case):
+        return None
+    middle = _data_only(project, case)
+    if middle is None:
+        return None
+    name, fingerprint = middle.model.name, middle.ingredients.fingerprint
+    data = find(project, name, fingerprint)
+    if data is None and _asked(project, case):
+        say("training the base on the change's data, to tell the data's part from the rest")
+        data = train(project, middle, say)
+    if data is None:
+        return None
+    judge = case.judge
+    result = attribute(
+        holdout.rows,
+        base=score(base, "base", holdout, judge),
+        data=score(data, "champion", holdout, judge),
+        candidate=score(trained, "candidate", holdout, judge),
+        model=judge,
+    )
+    shares = tuple(share for step in result.steps if (share := _share(step)) is not None)
+    note = "; ".join(problem.text for problem in result.problems)
+    return Attribution(shares, note) if shares else None
+
+
+def _mixed(case: Case) -> bool:
+    """Whether the change is of data and of something else."""
+    if case.at_base is None:
+        return False
+    kinds = {change.kind for change in changes(case.at_base[1], case.ingredients)}
+    return bool(kinds & _DATA) and bool(kinds - _DATA)
+
+
+def _data_only(project: Project, case: Case) -> Case | None:
+    """The base with the change's pointers and contracts; None where that cannot stand."""
+    if case.base is None:
+        return None
+    contracts = declared_tables(case.tree).values()
+    paths = [path for one in contracts for path in (one.path, one.source, f"{one.source}.dvc")]
+    tree = project.repository.compose(case.base.sha, case.tree, paths)
+    try:
+        model = declared_models(tree)[case.model.name]
+        ingredients = read_model_ingredients(tree, model)
+    except DeclarationError:
+        return None
+    return dataclasses.replace(case, tree=tree, model=model, ingredients=ingredients)
+
+
+def _asked(project: Project, case: Case) -> bool:
+    if case.model.attribution:
+        return True
+    if project.forge is None or project.pull_request is None:
+        return False
+    try:
+        return LABEL in project.forge.pull_request(project.pull_request).labels
+    except (ForgeError, NotFoundError):
+        return False
+
+
+def _share(step: Step) -> Share | None:
+    if step.by_data is None or step.by_rest is None or step.total is None:
+        return None
+    turn = _minus if step.negated else _same
+    return Share(step.name, step.label, turn(step.by_data), turn(step.by_rest), turn(step.total))
+
+
+def _same(difference: Difference) -> Difference:
+    return difference
+
+
+def _minus(difference: Difference) -> Difference:
+    """Of a loss with its sign turned, the difference of the loss itself."""
+    low, high = difference.low, difference.high
+    return dataclasses.replace(
+        difference,
+        estimate=None if difference.estimate is None else -difference.estimate,
+        low=None if high is None else -high,
+        high=None if low is None else -low,
+    )

@@ -1,0 +1,233 @@
+"""`data`: read what the tables hold, at any moment of their history, and what nothing needs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mergeline.adapters.delta import Tables
+from mergeline.adapters.dvc import DropStore
+from mergeline.core.contract import Contract, Format
+from mergeline.core.datadiff import DataDiff, diff_snapshots
+from mergeline.core.garbage import GarbagePlan, Pin, plan_garbage
+from mergeline.core.tablehistory import HistoryEntry
+from mergeline.errors import NotFoundError, TableError
+from mergeline.lifecycle.data import gather_snapshots
+from mergeline.lifecycle.project import Project, declared_tables
+
+_DIGEST = re.compile(r"[0-9a-f]{8,64}")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
+_SUFFIXES: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl"}
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The tables of a project, and how their snapshots are named there."""
+
+    project: Project
+
+    @property
+    def tables(self) -> Tables:
+        """All of them."""
+        return Tables(self.project.tables)
+
+    def contracts(self) -> dict[str, Contract]:
+        """As the working tree declares them, by table."""
+        return declared_tables(self.project.repository.working_tree())
+
+    def version(self, table: str, reference: str | None) -> int:
+        """The version that a reference names.
+
+        Args:
+            table: its name.
+            reference: a version, the first 8 or more digits of a snapshot's digest, a date (what
+                the table held at its end, UTC) or moment, or a commit, branch or tag of Git;
+                without one, what the working tree asks for.
+
+        Raises:
+            NotFoundError: there is no such version.
+        """
+        if reference is None:
+            return self._of_tree(table, None)
+        if reference.isdigit() and len(reference) < 8:
+            return int(reference)
+        if _DATE.fullmatch(reference):
+            return self._at(table, reference)
+        if _DIGEST.fullmatch(reference):
+            found = self._by_digest(table, reference)
+            if found is not None:
+                return found
+        return self._of_tree(table, reference)
+
+    def _by_digest(self, table: str, start: str) -> int | None:
+        found = {
+            entry.digest: entry.version
+            for entry in reversed(self.tables.history(table))
+            if entry.digest and entry.digest.startswith(start)
+        }
+        if len(found) > 1:
+            raise NotFoundError(
+                f"several snapshots begin with {start}",
+                where=self.tables.uri(table),
+                next_step="Give more digits",
+            )
+        return next(iter(found.values()), None)
+
+    def _at(self, table: str, moment: str) -> int:
+        try:
+            until = dt.datetime.fromisoformat(moment)
+        except ValueError as error:
+            raise NotFoundError(
+                f"{moment!r} is no date", next_step="Write it as 2013-07-31 or 2013-07-31T12:00"
+            ) from error
+        if len(moment) == len("2013-07-31"):
+            until += dt.timedelta(days=1)
+        until = until if until.tzinfo else until.replace(tzinfo=dt.UTC)
+        for entry in self.tables.history(table):
+            if entry.time < until:
+                return entry.version
+        raise NotFoundError(
+            f"the table is younger than {moment}",
+            where=self.tables.uri(table),
+            next_step="Run `mergeline data history`",
+        )
+
+    def _of_tree(self, table: str, revision: str | None) -> int:
+        repository = self.project.repository
+        tree = repository.tree(revision) if revision else repository.working_tree()
+        store = DropStore(repository.root)
+        snapshots = {one.table: one for one in gather_snapshots(tree, store, only={table})}
+        if table not in snapshots:
+            raise NotFoundError(
+                f"no contract declares a table {table!r}",
+                where=revision or "the working tree",
+                next_step=f"Write data/{table}.yaml",
+            )
+        return self.tables.at_digest(table, snapshots[table].digest)
+
+    def known(self) -> list[str]:
+        """Names of the tables that the working tree declares and that are there."""
+        return self.tables.names(sorted(self.contracts()))
+
+
+def history(shelf: Shelf, table: str, *, limit: int | None = None) -> tuple[HistoryEntry, ...]:
+    """The versions of a table, newest first.
+
+    Raises:
+        NotFoundError: there is no such table.
+    """
+    return shelf.tables.history(table, limit=limit)
+
+
+def show(shelf: Shelf, table: str, reference: str | None = None) -> DataDiff:
+    """What a version holds: the difference from nothing.
+
+    Raises:
+        NotFoundError: there is no such table or version.
+    """
+    version = shelf.version(table, reference)
+    return diff_snapshots(table, None, shelf.tables.held(table, version))
+
+
+def diff(shelf: Shelf, table: str, before: str | None, after: str | None = None) -> DataDiff:
+    """What differs between two versions; only drops never summarised before are read.
+
+    Raises:
+        NotFoundError: there is no such table or version.
+    """
+    key = _key(shelf, table)
+    versions = shelf.version(table, before), shelf.version(table, after)
+    return diff_versions(shelf.tables, table, *versions, key=key)
+
+
+def diff_versions(
+    tables: Tables, table: str, before: int | None, after: int, *, key: Collection[str] = ()
+) -> DataDiff:
+    """What differs between two versions of a table.
+
+    Args:
+        tables: where the table is.
+        table: its name.
+        before: None where the table is new.
+        after: the other version.
+        key: columns that name a row; without it shared keys are not looked for.
+    """
+    old = tables.held(table, before) if before is not None else None
+    new = tables.held(table, after)
+    shared = None
+    if key and set(key) <= set(new.types):
+        shared = tables.shared_keys(table, after, tuple(key), since=before)
+    return diff_snapshots(table, old, new, shared)
+
+
+def _key(shelf: Shelf, table: str) -> tuple[str, ...]:
+    contract = shelf.contracts().get(table)
+    return contract.key if contract else ()
+
+
+def export(shelf: Shelf, table: str, reference: str | None, target: Path) -> int:
+    """Write the rows of a version to a file (`.csv`, `.parquet` or `.jsonl`); their number.
+
+    Raises:
+        NotFoundError: there is no such table or version, or the file's kind is unknown.
+        TableError: the file cannot be written.
+    """
+    kind = _SUFFIXES.get(target.suffix.lower())
+    if kind is None:
+        raise NotFoundError(
+            f"no way to write {target.suffix or 'a file without a suffix'!r}",
+            where=str(target),
+            next_step="Name it .csv, .parquet or .jsonl",
+        )
+    version = shelf.version(table, reference)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        rows = shelf.tables.export(table, version, part, kind)
+        part.replace(target)
+    except OSError as error:
+        raise TableError(f"cannot be written: {error.strerror}", where=str(target)) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return rows
+
+
+def plan_collection(
+    tables: Tables, pinned: Mapping[str, Collection[Pin]], *, before: dt.datetime
+) -> tuple[GarbagePlan, ...]:
+    """What of each table no pinned snapshot needs; the latest version always stays.
+
+    Args:
+        tables: all of them.
+        pinned: what must stay readable, by table; see `lifecycle.pinned`.
+        before: files written later stay.
+    """
+    return tuple(
+        _plan_table(tables, table, pinned[table], before) for table in tables.names(sorted(pinned))
+    )
+
+
+def _plan_table(
+    tables: Tables, table: str, pins: Collection[Pin], before: dt.datetime
+) -> GarbagePlan:
+    versions = {tables.latest(table)}
+    missing = []
+    for pin in pins:
+        try:
+            versions.add(tables.at_digest(table, pin.digest))
+        except NotFoundError:
+            if pin.version is not None and pin.version <= max(versions):
+                versions.add(pin.version)
+            else:
+                missing.append(pin.digest)
+    kept = {version: tables.files_of(table, version) for version in versions}
+    files = tables.files(table)
+    return plan_garbage(table, files, kept, before=before.timestamp(), missing=missing)
+
+
+def collect(tables: Tables, plans: Collection[GarbagePlan]) -> None:
+    """Delete what the plans say."""
+    for plan in plans:
+        tables.delete(plan.table, plan.delete)

@@ -1,0 +1,150 @@
+"""Snapshots of a tree: gather contracts and drops, and have the tables hold them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mergeline.adapters.delta import Tables
+from mergeline.adapters.drops import convert
+from mergeline.adapters.dvc import DropStore
+from mergeline.core.declaration import read_json, write_json
+from mergeline.core.pointer import Pointer
+from mergeline.core.snapshot import (
+    Built,
+    Drop,
+    PinnedSnapshot,
+    Provenance,
+    Snapshot,
+    pin,
+    pin_path,
+)
+from mergeline.errors import NotFoundError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mergeline.adapters.git import Tree
+
+
+def gather_snapshots(
+    tree: Tree, drops: DropStore, *, only: Collection[str] | None = None
+) -> tuple[Snapshot, ...]:
+    """The snapshots that a tree asks for, by its contracts and pointers.
+
+    Only the list of a folder pointer's drops is read from the store, no drop.
+
+    Args:
+        tree: the Git tree.
+        drops: where a folder pointer's list is.
+        only: names of the tables to gather; all without it.
+
+    Raises:
+        DeclarationError: a contract or a pointer cannot be read as it stands.
+        DropError: the list of a folder pointer is missing.
+        RemoteError: the DVC remote cannot be reached.
+    """
+    from mergeline.lifecycle.project import declared_tables, pointers_of
+
+    return tuple(
+        Snapshot(table, contract, drops_of(pointers_of(tree, contract), drops))
+        for table, contract in declared_tables(tree).items()
+        if only is None or table in only
+    )
+
+
+def drops_of(pointers: Collection[Pointer], store: DropStore) -> tuple[Drop, ...]:
+    """The drops that pointers stand for, in the order of their paths."""
+    found: list[Drop] = []
+    for pointer in pointers:
+        if pointer.is_folder:
+            listed = store.listing(pointer.md5, pointer=pointer.path)
+            found += [Drop(f"{pointer.target}/{path}", md5) for path, md5 in listed]
+        else:
+            found.append(Drop(pointer.target, pointer.md5, pointer.size))
+    return tuple(sorted(found, key=lambda drop: drop.path))
+
+
+def build_snapshots(
+    tree: Tree,
+    *,
+    tables: Tables,
+    drops: DropStore,
+    provenance: Provenance,
+    only: Collection[str] | None = None,
+) -> tuple[Built, ...]:
+    """Have the tables hold the snapshots that a tree asks for; those they hold are found.
+
+    Raises:
+        DropError: a drop is missing, changed, or breaks its contract; its table stays as it was.
+        RemoteError: the DVC remote cannot be reached.
+        TableError: a table is damaged, cannot be reached, or cannot be written.
+    """
+    snapshots = gather_snapshots(tree, drops, only=only)
+    return tuple(build_snapshot(one, tables, drops, provenance) for one in snapshots)
+
+
+def build_snapshot(
+    snapshot: Snapshot, tables: Tables, drops: DropStore, provenance: Provenance
+) -> Built:
+    """Have its table hold one snapshot; only drops that the table never saw are fetched."""
+
+    def write(drop: Drop, target: Path) -> None:
+        convert(drops.fetch(drop.md5, pointer=drop.path), drop, snapshot.contract, target)
+
+    return tables.build(snapshot, write, provenance)
+
+
+def write_pins(snapshots: Collection[Snapshot], project: Path) -> tuple[Path, ...]:
+    """Write `data/<table>.snapshot.json` of each snapshot into a working tree; their paths."""
+    written = []
+    for snapshot in snapshots:
+        path = project / pin_path(snapshot.table)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(write_json(pin(snapshot)), encoding="utf-8")
+        written.append(path)
+    return tuple(written)
+
+
+def table(name: str, project: Path = Path()) -> pl.LazyFrame:
+    """The rows of the snapshot that a working tree pins, the same rows in the same order always.
+
+    Args:
+        name: of the table.
+        project: folder of the working tree, or one inside it.
+
+    Raises:
+        NotFoundError: nothing is pinned yet, or the table does not hold it.
+        TableError: files of the table are gone.
+    """
+    root, pinned = _pinned(name, project)
+    tables = Tables(tables_root(root))
+    return tables.scan(name, tables.at_digest(name, pinned.digest))
+
+
+def tables_root(root: Path, environment: Mapping[str, str] | None = None) -> str:
+    """Root of the Delta tables of the working tree at `root`."""
+    named = os.environ if environment is None else environment
+    if found := named.get("MERGELINE_TABLES"):
+        return found
+    if found := named.get("MERGELINE_STATE"):
+        return str(Path(found) / "tables")
+    from mergeline.adapters.git import Repository
+
+    return str(Repository.at(root).main_root / ".mergeline" / "tables")
+
+
+def _pinned(name: str, project: Path) -> tuple[Path, PinnedSnapshot]:
+    """The working tree's top folder, and what it pins."""
+    start = project.absolute()
+    for root in (start, *start.parents):
+        path = root / pin_path(name)
+        if path.is_file():
+            return root, read_json(PinnedSnapshot, path.read_bytes(), where=str(path))
+    raise NotFoundError(
+        f"no snapshot of {name!r} is pinned here",
+        where=str(start / pin_path(name)),
+        next_step="Run `mergeline snapshot`",
+    )

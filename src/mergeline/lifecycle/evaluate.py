@@ -1,0 +1,276 @@
+"""`evaluate`: the candidate of a tree, held against production and base on the same rows."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mergeline.adapters.bundles import (
+    EVALUATION_FILES,
+    check_replaceable,
+    digests,
+    manifest_digest,
+    write_evaluation,
+    written_whole,
+)
+from mergeline.adapters.git import Commit
+from mergeline.adapters.holdout import HoldoutFile, read_holdout, write_predictions
+from mergeline.core.bundle import Evaluation, gate_digest
+from mergeline.core.compare import compare
+from mergeline.core.comparison import Scored
+from mergeline.core.gate import Context, judge_both
+from mergeline.core.leakage import find_leaks
+from mergeline.core.release import Version
+from mergeline.core.report import (
+    Report,
+    to_markdown,
+    write_json,
+)
+from mergeline.errors import MergelineError, TrackingError
+from mergeline.lifecycle.attribution import split
+from mergeline.lifecycle.candidates import Trained, fetch, find, importable, score, train
+from mergeline.lifecycle.case import Case, read_cases
+from mergeline.lifecycle.project import Project, Say
+from mergeline.lifecycle.report import Match, describe, describe_failure
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation leaves.
+
+    Attributes:
+        folder: the bundle.
+    """
+
+    report: Report
+    evaluation: Evaluation
+    folder: Path
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate lets it through."""
+        return self.evaluation.verdict == "pass"
+
+
+def evaluate(
+    project: Project,
+    *,
+    model: str | None = None,
+    base: str | None = None,
+    bundle: Path | None = None,
+    merged_onto: Commit | None = None,
+    say: Say,
+) -> list[Evaluated]:
+    """Evaluate the models that the working tree changes (or the one named).
+
+    Args:
+        project: the working copy.
+        model: a declared model; None: each one that the tree changes, or all if it changes none.
+        base: branch that the tree would be merged onto; None: the main branch.
+        bundle: leave the bundle (of several models: a folder each) there and write to no store.
+        merged_onto: of a commit that is merged already: what the branch was before.
+        say: is told what goes on.
+
+    Raises:
+        MergelineError: see its classes; a failed run leaves a report of the failure in `bundle`.
+    """
+    if bundle is not None:
+        check_replaceable(bundle)
+    cases = read_cases(project, model, base, merged_onto)
+    done = []
+    for case in cases:
+        folder = bundle / case.model.name if bundle and len(cases) > 1 else bundle
+        done.append(_evaluate_one(project, case, folder, say))
+    return done
+
+
+def _evaluate_one(project: Project, case: Case, bundle: Path | None, say: Say) -> Evaluated:
+    since = time.monotonic()
+    try:
+        champion = find_champion(project, case.model.name)
+        trained = find(project, case.model.name, case.ingredients.fingerprint)
+        if trained is None:
+            say(f"{case.model.name}: training fingerprint {case.ingredients.fingerprint[:8]}")
+            trained = train(project, case, say)
+        elif not trained.fresh:
+            say(f"{case.model.name}: {case.ingredients.fingerprint[:8]} is known; nothing trains")
+        if bundle is None and trained.run is None:
+            trained = _tracked(project, trained, say)
+        say("scoring the same rows with each model")
+        match = _compare(project, case, trained, champion, say)
+    except MergelineError as error:
+        if bundle is not None:
+            _leave_failure(case, error, bundle)
+        raise
+    report = describe(project, match, time.monotonic() - since)
+    if bundle is not None:
+        return Evaluated(report, _write_bundle(bundle, match, report), bundle)
+    return _log(project, match, report)
+
+
+def _log(project: Project, match: Match, report: Report) -> Evaluated:
+    """Leave the bundle in the state folder, and log its evaluation with the candidate's run."""
+    from filelock import FileLock
+
+    against = match.champion[0].fingerprint[:12] if match.champion else "first"
+    folder = project.state / "bundles" / f"{match.trained.folder.name}-{against}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        evaluation = _write_bundle(folder, match, report)
+        if match.trained.run is not None:
+            files = folder / EVALUATION_FILES
+            project.tracking.log_evaluation(match.trained.run, evaluation, files)
+    return Evaluated(report, evaluation, folder)
+
+
+def find_champion(project: Project, model: str) -> tuple[Version, Trained] | None:
+    """The model in production with its files.
+
+    Raises:
+        TrackingError: the ledger names releases, but the registry has none in production; or what
+            it has there carries no fingerprint.
+    """
+    version = project.tracking.champion(model)
+    if version is not None and not version.fingerprint:
+        raise TrackingError(
+            f"{model} v{version.number} is in production and was not released by mergeline",
+            where=project.tracking.uri,
+            next_step="Take the alias `production` from it",
+        )
+    if version is None:
+        ledger = project.ledger(model)
+        if ledger:
+            raise TrackingError(
+                f"the ledger says {model} v{ledger[-1].version} is in production, "
+                "but the registry has no champion",
+                where=project.tracking.uri,
+                next_step="Point MLFLOW_TRACKING_URI at the registry of the releases",
+            )
+        return None
+    return version, fetch(project, project.tracking.run_of(version))
+
+
+def _tracked(project: Project, trained: Trained, say: Say) -> Trained:
+    say("logging the run")
+    run = project.tracking.log(trained.candidate, trained.folder)
+    if run.model_digest != trained.candidate.model_digest:
+        return fetch(project, run)  # another one was first: that is the reviewed one
+    return Trained(trained.candidate, trained.folder, run, trained.fresh)
+
+
+def _compare(
+    project: Project,
+    case: Case,
+    trained: Trained,
+    champion: tuple[Version, Trained] | None,
+    say: Say,
+) -> Match:
+    judge = case.judge
+    holdout = read_holdout(trained.holdout, judge)
+    scored = [score(trained, "candidate", holdout, judge)]
+    if champion:
+        scored.append(score(champion[1], "champion", holdout, judge))
+    base = _base_model(project, case)
+    if base:
+        scored.append(score(base, "base", holdout, judge))
+    with importable(project.repository.root):  # custom metrics are the project's own code
+        comparison = compare(holdout.rows, scored, judge)
+    leaks = find_leaks(
+        {name: holdout.frame[name].to_numpy() for name in _new_columns(scored, holdout)},
+        holdout.frame[judge.label].to_numpy(),
+        judge.task,
+    )
+    context = Context(
+        kind=_kind(case, champion is not None),
+        evaluated_on=case.started_at.date(),
+        newest_row=holdout.newest,
+        leaks=leaks,
+    )
+    judgement = judge_both(case.gate, case.model.gate, comparison, context)
+    return Match(
+        case=case,
+        trained=trained,
+        champion=champion,
+        holdout=holdout,
+        scored=tuple(scored),
+        comparison=comparison,
+        judgement=judgement,
+        attribution=split(project, case, trained, base, holdout, say=say),
+    )
+
+
+def _new_columns(scored: Sequence[Scored], holdout: HoldoutFile) -> list[str]:
+    """Columns that the candidate takes and the champion, should there be one, does not."""
+    known = {column.name for one in scored if one.role == "champion" for column in one.inputs}
+    taken = [column.name for one in scored if one.role == "candidate" for column in one.inputs]
+    return [name for name in taken if name not in known and name in holdout.frame]
+
+
+def _kind(case: Case, has_champion: bool) -> Literal["first", "change", "restore"]:  # noqa: FBT001
+    if not has_champion:
+        return "first"
+    return "restore" if case.restored else "change"
+
+
+def _base_model(project: Project, case: Case) -> Trained | None:
+    """The model of the base, where it was ever trained; nothing trains for a comparison."""
+    if case.at_base is None:
+        return None
+    return find(project, case.model.name, case.at_base[1].fingerprint)
+
+
+def _write_bundle(folder: Path, match: Match, report: Report) -> Evaluation:
+    """The bundle: the candidate's files, and those of its evaluation."""
+    from mergeline.core.comment import ROOM
+    from mergeline.core.report.html import to_html
+    from mergeline.core.report.plots import curves
+
+    with written_whole(folder) as scratch:
+        shutil.copytree(match.trained.folder, scratch, dirs_exist_ok=True)
+        files = scratch / EVALUATION_FILES
+        files.mkdir()
+        write_predictions(
+            files / "predictions.parquet",
+            match.holdout,
+            match.case.judge,
+            {one.role: one.predictions for one in match.scored},
+        )
+        (files / "report.json").write_text(write_json(report), encoding="utf-8")
+        (files / "report.md").write_text(to_markdown(report, limit=ROOM), encoding="utf-8")
+        (files / "report.html").write_text(to_html(report), encoding="utf-8")
+        for name, svg in curves(report).items():
+            (files / name).write_text(svg, encoding="utf-8")
+        evaluation = _evaluation(match, scratch)
+        write_evaluation(scratch, evaluation)
+    return evaluation
+
+
+def _evaluation(match: Match, folder: Path) -> Evaluation:
+    champion = match.champion[0] if match.champion else None
+    verdict = match.judgement.verdict
+    return Evaluation(
+        kind="change" if champion else "first",
+        verdict=verdict.outcome,
+        reasons=tuple(reason.text for reason in verdict.reasons if reason.outcome != "pass"),
+        gate_digest=gate_digest(match.case.gate),
+        champion=champion.fingerprint if champion else None,
+        champion_version=champion.number if champion else None,
+        base=match.case.base.sha if match.case.base else None,
+        origin=match.case.origin,
+        evaluated_at=match.case.started_at.isoformat(timespec="seconds"),
+        manifest=manifest_digest(folder),
+        files=digests(folder, EVALUATION_FILES),
+    )
+
+
+def _leave_failure(case: Case, error: MergelineError, bundle: Path) -> None:
+    """A bundle that holds only the report of a failed run, so that the comment can say it."""
+    with written_whole(bundle) as scratch:
+        files = scratch / EVALUATION_FILES
+        files.mkdir()
+        text = write_json(describe_failure(case, error))
+        (files / "report.json").write_text(text, encoding="utf-8")

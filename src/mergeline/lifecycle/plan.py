@@ -1,0 +1,112 @@
+"""`plan`: what a change will cause and why, before anything runs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mergeline.adapters.git import Tree
+from mergeline.core.fingerprint import Change, Ingredients, changes
+from mergeline.core.model import Model
+from mergeline.core.plan import ChangePlan, plan_change
+from mergeline.core.report.content import Moved
+from mergeline.lifecycle.project import (
+    Project,
+    chosen_models,
+    declared_models,
+    read_model_ingredients,
+)
+
+_JUDGING: dict[str, Literal["metrics", "slices", "labels", "decision", "other"]] = {
+    "metrics": "metrics",
+    "slices": "slices",
+    "slice_minimum": "slices",
+    "label": "labels",
+    "classes": "labels",
+    "decision": "decision",
+    "cluster": "other",
+    "key": "other",
+}
+
+
+def plan(
+    project: Project, *, model: str | None = None, base: str | None = None
+) -> list[ChangePlan]:
+    """What the working tree means for each model (or the one named), against its base.
+
+    Raises:
+        MergelineError: the tree's declarations cannot be read; see the classes below it.
+    """
+    tree, _ = project.target_tree()
+    commit = project.base(base)
+    before = project.repository.tree(commit.sha) if commit else None
+    return [
+        _plan_one(project, tree, before, declared)
+        for declared in chosen_models(tree, model).values()
+    ]
+
+
+def _plan_one(project: Project, tree: Tree, before: Tree | None, model: Model) -> ChangePlan:
+    ingredients = read_model_ingredients(tree, model)
+    at_base = base_ingredients(before, model.name)
+    known = project.tracking.find(model.name, ingredients.fingerprint)
+    return plan_change(
+        model.name,
+        at_base[1] if at_base else None,
+        ingredients,
+        moved=[*_moved_gate(at_base, model), *_moved_rest(at_base, model, ingredients)],
+        known=known.run_id if known else None,
+    )
+
+
+def _moved_gate(at_base: tuple[Model, Ingredients] | None, model: Model) -> list[str]:
+    if at_base is None or at_base[0].gate == model.gate:
+        return []
+    return [f"models/{model.name}.yaml: the gate changed; the base's still judges"]
+
+
+def _moved_rest(
+    at_base: tuple[Model, Ingredients] | None, model: Model, ingredients: Ingredients
+) -> list[str]:
+    return [f"{moved.where}: {moved.text}" for moved in moved_bar(at_base, model, ingredients)]
+
+
+def base_ingredients(before: Tree | None, name: str) -> tuple[Model, Ingredients] | None:
+    """A model and its ingredients as the base has them; None where it has no such model."""
+    if before is None:
+        return None
+    declared = declared_models(before).get(name)
+    return (declared, read_model_ingredients(before, declared)) if declared else None
+
+
+def moved_bar(
+    at_base: tuple[Model, Ingredients] | None, model: Model, ingredients: Ingredients
+) -> tuple[Moved, ...]:
+    """What the change edits of how it is judged, beside the lines of the gate."""
+    if at_base is None:
+        return ()
+    declared, before = at_base
+    where = f"models/{model.name}.yaml"
+    moved = [
+        Moved(what, where, f"{name} changed")
+        for name, what in _JUDGING.items()
+        if getattr(declared, name) != getattr(model, name)
+    ]
+    for change in changes(before, ingredients):
+        if change.kind == "contract":
+            moved.append(Moved("contract", change.where, change.said))
+        elif _edits_holdout(change, model, before, ingredients):
+            moved.append(Moved("holdout", change.where, f"{change.said}: it makes the holdout"))
+    return tuple(moved)
+
+
+def _edits_holdout(change: Change, model: Model, *trees: Ingredients) -> bool:
+    """Whether the stage that writes the holdout reads a param, or it alone runs again."""
+    if change.kind == "params":
+        key = f"{change.where}: {change.what}"
+        return any(
+            key in stage.params
+            for ingredients in trees
+            for stage in ingredients.stages
+            if stage.name == model.stage
+        )
+    return change.kind in {"code", "command", "stage"} and change.stages == (model.stage,)

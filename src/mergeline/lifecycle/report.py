@@ -1,0 +1,261 @@
+"""`report`: what an evaluation found, put together and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from mergeline.adapters.bundles import EVALUATION_FILES
+from mergeline.adapters.delta import Tables
+from mergeline.adapters.git import Tree
+from mergeline.adapters.holdout import HoldoutFile
+from mergeline.core.bundle import Origin
+from mergeline.core.comparison import Comparison, Scored
+from mergeline.core.datawords import drift_lines, note_lines
+from mergeline.core.fingerprint import changes
+from mergeline.core.gate import Judgement
+from mergeline.core.model import Model
+from mergeline.core.release import Version
+from mergeline.core.report import (
+    Attribution,
+    Champion,
+    DataChange,
+    Failure,
+    OnMerge,
+    Report,
+    Run,
+    Subject,
+    read_report,
+    to_markdown,
+    write_json,
+)
+from mergeline.errors import MergelineError, NotFoundError, StageError
+from mergeline.lifecycle.browse import diff_versions
+from mergeline.lifecycle.candidates import Trained
+from mergeline.lifecycle.case import Case
+from mergeline.lifecycle.plan import moved_bar
+from mergeline.lifecycle.project import Project, declared_tables
+from mergeline.lifecycle.snapshot import build_for
+
+
+@dataclass(frozen=True)
+class Match:
+    """A candidate held against the others on the same rows, and judged."""
+
+    case: Case
+    trained: Trained
+    champion: tuple[Version, Trained] | None
+    holdout: HoldoutFile
+    scored: tuple[Scored, ...]
+    comparison: Comparison
+    judgement: Judgement
+    attribution: Attribution | None
+
+
+def find_report(project: Project, source: str | None) -> Report:
+    """The report of a bundle's folder or of a run; None: the newest on this machine.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    if source is not None and not Path(source).is_dir():
+        run = project.tracking.run(source)
+        folder = project.tracking.evaluation_files(run, project.state / "fetched" / source)
+        return _read(folder / "report.json")
+    if source is not None:
+        return _read(Path(source) / EVALUATION_FILES / "report.json")
+    left = sorted(
+        (project.state / "bundles").glob(f"*/{EVALUATION_FILES}/report.json"),
+        key=lambda path: path.stat().st_mtime,
+    )
+    if not left:
+        raise NotFoundError(
+            "nothing was evaluated here yet",
+            where=str(project.state),
+            next_step="Run mergeline evaluate",
+        )
+    return _read(left[-1])
+
+
+def render(report: Report, form: str) -> str:
+    """The report as `terminal`, `markdown`, `html` or `json`, ending in a newline."""
+    if form == "markdown":
+        return to_markdown(report)
+    if form == "json":
+        return write_json(report)
+    if form == "html":
+        from mergeline.core.report.html import to_html
+
+        return to_html(report)
+    from io import StringIO
+
+    from rich.console import Console
+
+    from mergeline.core.report.terminal import to_terminal
+
+    console = Console()
+    out = Console(file=StringIO(), force_terminal=console.is_terminal, width=console.width,
+                  color_system=console.color_system)  # type: ignore[arg-type]  # fmt: skip
+    with out.capture() as captured:
+        out.print(to_terminal(report))
+    return captured.get()
+
+
+def _read(path: Path) -> Report:
+    try:
+        return read_report(path.read_bytes(), where=str(path))
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            "no report there", where=str(path), next_step="Name a bundle's folder or a run"
+        ) from error
+
+
+def describe(project: Project, match: Match, seconds: float) -> Report:
+    """The report of a match.
+
+    Args:
+        project: where the registry is asked what merging would make.
+        match: the candidate and what it was held against.
+        seconds: that the evaluation took.
+    """
+    case, champion = match.case, match.champion
+    same = champion is not None and champion[0].fingerprint == case.ingredients.fingerprint
+    return Report(
+        model=case.model.name,
+        kind=_kind(match, same=same),
+        subject=_subject(case),
+        evaluated_at=case.started_at.isoformat(timespec="seconds"),
+        fingerprint=case.ingredients.fingerprint,
+        champion=_champion(champion),
+        comparison=match.comparison,
+        judgement=match.judgement,
+        run=Run(
+            id=match.trained.run.run_id if match.trained.run else None,
+            trained=match.trained.fresh,
+            seconds=round(seconds, 1),
+        ),
+        oldest_row=_oldest(match.holdout, case.judge),
+        newest_row=match.holdout.newest.isoformat() if match.holdout.newest else None,
+        changes=changes(case.at_base[1], case.ingredients) if case.at_base else (),
+        data=_data_changes(project, case),
+        moved=moved_bar(case.at_base, case.model, case.ingredients),
+        on_merge=_on_merge(project, case, champion, same=same),
+        attribution=match.attribution,
+    )
+
+
+def _kind(match: Match, *, same: bool) -> Literal["first", "change", "restore", "same"]:
+    if match.champion is None:
+        return "first"
+    if same:
+        return "same"
+    return "restore" if match.case.restored else "change"
+
+
+def _subject(case: Case) -> Subject:
+    return Subject(
+        tree=case.origin.tree,
+        commit=case.origin.commit,
+        pull_request=case.origin.pull_request,
+        branch=case.branch.removeprefix("origin/") if case.branch else None,
+        base=case.base.sha if case.base else None,
+        base_fingerprint=case.at_base[1].fingerprint if case.at_base else None,
+        behind=case.behind,
+    )
+
+
+def _champion(champion: tuple[Version, Trained] | None) -> Champion | None:
+    if champion is None:
+        return None
+    version, trained = champion
+    origin = trained.candidate.origin
+    return Champion(version.number, version.fingerprint, origin.commit, origin.pull_request)
+
+
+def _on_merge(
+    project: Project, case: Case, champion: tuple[Version, Trained] | None, *, same: bool
+) -> OnMerge:
+    versions = project.tracking.versions(case.model.name)
+    in_production = champion[0].number if champion else None
+    if same:
+        return OnMerge(None, in_production, None)
+    known = [one for one in versions if one.fingerprint == case.ingredients.fingerprint]
+    number = known[0].number if known else max((one.number for one in versions), default=0) + 1
+    return OnMerge(number, in_production, in_production)
+
+
+def _data_changes(project: Project, case: Case) -> tuple[DataChange, ...]:
+    if case.at_base is None or case.base is None:
+        return ()
+    before = case.at_base[1].snapshots
+    moved = [t for t, now in case.ingredients.snapshots.items() if t not in before
+             or before[t].digest != now.digest]  # fmt: skip
+    base_tree = project.repository.tree(case.base.sha)
+    return tuple(_data_change(project, case, table, base_tree) for table in moved)
+
+
+def _data_change(project: Project, case: Case, table: str, base_tree: Tree) -> DataChange:
+    """What a table's new snapshot has that the base's has not; only the changed drops are read."""
+    now = case.ingredients.snapshots[table].pointers
+    known = case.at_base[1].snapshots if case.at_base else {}
+    old: Mapping[str, str] = known[table].pointers if table in known else {}
+    change = DataChange(
+        table,
+        _drop_names([path for path, md5 in now.items() if old.get(path) != md5]),
+        _drop_names([path for path, md5 in old.items() if now.get(path) != md5]),
+    )
+    try:
+        after = build_for(project, case.tree, case.origin, only={table})[0]
+        found = build_for(project, base_tree, _base_origin(case), only={table})
+        before = found[0].version if found else None
+        contract = declared_tables(case.tree)[table]
+        tables = Tables(project.tables)
+        diff = diff_versions(tables, table, before, after.version, key=contract.key)
+    except MergelineError as error:
+        return replace(change, notes=(f"the rows could not be compared: {error}",))
+    return replace(
+        change,
+        rows_added=diff.rows_added,
+        rows_removed=diff.rows_removed,
+        rows=diff.after.rows,
+        schema=tuple(map(str, diff.schema)),
+        drift=drift_lines(diff),
+        notes=note_lines(diff),
+    )
+
+
+def _base_origin(case: Case) -> Origin:
+    commit = case.base.sha if case.base else None
+    return Origin(case.origin.tree, commit, case.branch, case.base.author if case.base else None)
+
+
+def _drop_names(paths: list[str]) -> tuple[str, ...]:
+    return tuple(path.rpartition("/")[2].removesuffix(".dvc") for path in sorted(paths))
+
+
+def _oldest(holdout: HoldoutFile, model: Model) -> str | None:
+    if holdout.newest is None or model.cluster is None:
+        return None
+    oldest: Any = holdout.frame[model.cluster].min()
+    return str(oldest)[:10]
+
+
+def describe_failure(case: Case, error: MergelineError) -> Report:
+    """The report of a run that came to no comparison."""
+    tail = error.tail.splitlines()[-20:] if isinstance(error, StageError) else []
+    return Report(
+        model=case.model.name,
+        kind="failed",
+        subject=_subject(case),
+        evaluated_at=case.started_at.isoformat(timespec="seconds"),
+        fingerprint=case.ingredients.fingerprint,
+        changes=changes(case.at_base[1], case.ingredients) if case.at_base else (),
+        failure=Failure(
+            stage=error.stage if isinstance(error, StageError) else "evaluate",
+            message=error.message,
+            tail=tuple(tail),
+            next_step=error.next_step,
+        ),
+    )

@@ -1,0 +1,79 @@
+"""`snapshot`: have the tables hold what the working tree's pointers and contracts say."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from mergeline.adapters.delta import Tables
+from mergeline.adapters.dvc import DropStore
+from mergeline.adapters.git import Tree
+from mergeline.core.bundle import Origin
+from mergeline.core.snapshot import Built, Provenance, Snapshot
+from mergeline.lifecycle.data import build_snapshot, gather_snapshots, write_pins
+from mergeline.lifecycle.project import Project, Say
+
+
+def snapshot(project: Project, *, plan_only: bool = False) -> list[str]:
+    """Build each table's snapshot and pin it in the working tree.
+
+    Args:
+        project: the working copy.
+        plan_only: say what would be built, build nothing.
+
+    Returns:
+        A line for each table.
+
+    Raises:
+        MergelineError: a drop is missing, changed or breaks its contract, or a table is damaged;
+            then nothing is pinned.
+    """
+    tree, origin = project.target_tree()
+    if plan_only:
+        tables = Tables(project.tables)
+        wanted = gather_snapshots(tree, DropStore(project.repository.root))
+        return [_planned(one, tables.find(one)) for one in wanted]
+    built = build_for(project, tree, origin)
+    wanted = gather_snapshots(tree, DropStore(project.repository.root))
+    write_pins(wanted, project.repository.root)
+    return [describe(one) for one in built]
+
+
+def build_for(
+    project: Project,
+    tree: Tree,
+    origin: Origin,
+    *,
+    only: Collection[str] | None = None,
+    say: Say = lambda _: None,
+) -> list[Built]:
+    """Have the tables hold the snapshots of a tree (or of some tables); those held are found."""
+    drops, tables = DropStore(project.repository.root), Tables(project.tables)
+    provenance = Provenance(
+        commit=origin.commit or "",
+        ref=origin.ref or "",
+        pull_request=str(origin.pull_request or ""),
+        author=origin.author or "",
+    )
+    done = []
+    for wanted in gather_snapshots(tree, drops, only=only):
+        built = build_snapshot(wanted, tables, drops, provenance)
+        say(describe(built))
+        done.append(built)
+    return done
+
+
+def describe(built: Built) -> str:
+    """One line on a snapshot."""
+    head = f"{built.table} {built.digest[:8]}: version {built.version}, {built.rows:,} rows"
+    if built.found:
+        return f"{head}, found"
+    drops = "drop" if len(built.converted) == 1 else "drops"
+    size = f"{built.bytes_written / 1e6:.1f} MB" if built.bytes_written else "no bytes"
+    return f"{head}, {len(built.converted)} {drops} converted, {size} written"
+
+
+def _planned(wanted: Snapshot, version: int | None) -> str:
+    head = f"{wanted.table} {wanted.digest[:8]}: {len(wanted.drops)} drops"
+    if version is not None:
+        return f"{head}, version {version} holds it"
+    return f"{head}, would be built"

@@ -1,0 +1,76 @@
+"""`track`: take a bundle of an untrusted job into the tracking store.
+
+Its files are checked against its digests and its fingerprint against its own ingredients; the model
+is never loaded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mergeline.adapters.bundles import (
+    CANDIDATE_FILES,
+    EVALUATION_FILES,
+    read_candidate,
+    read_evaluation,
+)
+from mergeline.adapters.mlflow import Run
+from mergeline.adapters.modelfile import model_digest
+from mergeline.core.bundle import MANIFEST
+from mergeline.errors import BundleError
+from mergeline.lifecycle.candidates import MODEL
+from mergeline.lifecycle.project import Project, Say
+
+
+def track(project: Project, bundle: Path, *, say: Say) -> list[Run]:
+    """Log the candidates of a bundle, or of a folder of bundles, and their evaluations.
+
+    A run that failed leaves a report and no candidate; then there is nothing to log.
+
+    Raises:
+        BundleError: a file is missing, altered or extra, or what the manifest says of fingerprint
+            or model is not so. Nothing was logged of that bundle.
+    """
+    folders = bundle_folders(bundle)
+    if not folders:
+        say("the evaluation failed: there is no candidate to track")
+    return [_track_one(project, folder, say) for folder in folders]
+
+
+def bundle_folders(bundle: Path) -> list[Path]:
+    """The bundles with a candidate in a folder: itself, or the folders in it.
+
+    Raises:
+        BundleError: there is neither one, nor the report of a failed run.
+    """
+    if (bundle / MANIFEST).is_file():
+        return [bundle]
+    inside = sorted(path.parent for path in bundle.glob(f"*/{MANIFEST}"))
+    failed = [*bundle.glob(f"{EVALUATION_FILES}/report.json")]
+    failed += bundle.glob(f"*/{EVALUATION_FILES}/report.json")
+    if not inside and not failed:
+        raise BundleError(
+            "no bundle here", where=str(bundle), next_step="Name what evaluate --bundle left"
+        )
+    return inside
+
+
+def _track_one(project: Project, folder: Path, say: Say) -> Run:
+    candidate = read_candidate(folder)
+    evaluation = read_evaluation(folder)
+    if model_digest(folder / CANDIDATE_FILES / MODEL) != candidate.model_digest:
+        raise BundleError(
+            "the model is not the one that the manifest names",
+            where=f"{folder.name}/{MANIFEST}",
+            next_step="Evaluate again",
+        )
+    say(f"logging {candidate.model} {candidate.fingerprint[:8]}")
+    run = project.tracking.log(candidate, folder)
+    if run.model_digest != candidate.model_digest:
+        raise BundleError(
+            f"fingerprint {candidate.fingerprint[:8]} is tracked with another model already",
+            where=f"run {run.run_id}",
+            next_step="Evaluate again: the tracked candidate will be compared",
+        )
+    project.tracking.log_evaluation(run, evaluation, folder / EVALUATION_FILES)
+    return run

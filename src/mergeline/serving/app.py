@@ -1,0 +1,189 @@
+"""The data plane over HTTP.
+
+    GET  /healthz                                     the process lives
+    GET  /readyz                                      what should be served can be asked
+    GET  /models                                      each model, its versions and their stages
+    GET  /models/{model}                              one of them
+    POST /models/{model}/versions/{version}/predict   {"rows": [{column: value, …}, …]}
+    POST /models/{model}/stages/{stage}/predict       the same, of the version in a stage
+
+An answer names the version and the digest of the model that made it. An error is
+`{"error": {"message", "where", "next_step"}}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mergeline.errors import BundleError, InputError, MergelineError, NotFoundError
+from mergeline.serving.plane import Plane, Served, Table, plain, predict
+
+BODY_LIMIT = 16_000_000  # bytes
+_CLIENT_GONE = 499
+_log = logging.getLogger("uvicorn.error")
+
+
+class BodyError(InputError):
+    """A body that is no request at all; `status` is the answer's."""
+
+    def __init__(self, message: str, *, status: int = 400, next_step: str = "") -> None:
+        super().__init__(message, where="body", next_step=next_step)
+        self.status = status
+
+
+def make_app(plane: Plane) -> Starlette:
+    """The application over a data plane."""
+    # More predictions at once than processors only wait for each other.
+    workers = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "predict")
+
+    async def health(request: Request) -> Response:  # noqa: ARG001
+        return JSONResponse({"live": True})
+
+    async def ready(request: Request) -> Response:  # noqa: ARG001
+        said = {"ready": plane.ready, "problems": plane.problems()}
+        return JSONResponse(said, status_code=200 if plane.ready else 503)
+
+    async def models(request: Request) -> Response:  # noqa: ARG001
+        table = plane.table
+        return JSONResponse({"models": [_model(table, name) for name in table.models()]})
+
+    async def model(request: Request) -> Response:
+        try:
+            return JSONResponse(_model(plane.table, request.path_params["model"]))
+        except NotFoundError as error:
+            return _refusal(error)
+
+    async def by_version(request: Request) -> Response:
+        name, number = request.path_params["model"], request.path_params["version"]
+        return await _answer(request, lambda: plane.by_version(name, number), workers)
+
+    async def by_stage(request: Request) -> Response:
+        name, stage = request.path_params["model"], request.path_params["stage"]
+        return await _answer(request, lambda: plane.by_stage(name, stage), workers)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", health),
+            Route("/readyz", ready),
+            Route("/models", models),
+            Route("/models/{model}", model),
+            Route("/models/{model}/versions/{version:int}/predict", by_version, methods=["POST"]),
+            Route("/models/{model}/stages/{stage}/predict", by_stage, methods=["POST"]),
+        ],
+        exception_handlers={HTTPException: _no_route},
+    )
+
+
+async def _answer(
+    request: Request, find: Callable[[], Served], workers: ThreadPoolExecutor
+) -> Response:
+    try:
+        body = await _body(request)
+        loop = asyncio.get_running_loop()
+        done = await loop.run_in_executor(workers, lambda: _predict(find(), body))
+        return Response(done, media_type="application/json")
+    except ClientDisconnect:
+        return Response(status_code=_CLIENT_GONE)
+    except asyncio.CancelledError:  # whoever dawdles is not waited for at the end
+        return _refusal(MergelineError("the server is stopping", next_step="Ask again"), 503)
+    except MergelineError as error:
+        return _refusal(error)
+    except Exception:  # noqa: BLE001 - raised further it would cut the connection
+        _log.exception("a request failed")
+        return _refusal(MergelineError("the server failed", next_step="Look at its log"), 500)
+
+
+def _predict(served: Served, body: bytes) -> bytes:
+    """Parse, predict and write outside the event loop, which others wait for."""
+    return json.dumps(predict(served, _rows(body)), allow_nan=False, separators=(",", ":")).encode()
+
+
+async def _body(request: Request) -> bytes:
+    said = request.headers.get("content-length", "")
+    if said.isdigit() and int(said) > BODY_LIMIT:
+        raise _too_large()
+    size = 0
+    parts = []
+    async for part in request.stream():
+        size += len(part)
+        if size > BODY_LIMIT:
+            raise _too_large()
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large() -> BodyError:
+    return BodyError(
+        f"larger than {BODY_LIMIT:,} bytes", status=413, next_step="Send fewer rows at once"
+    )
+
+
+def _rows(body: bytes) -> object:
+    try:
+        document = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BodyError(f"not JSON: {error}", next_step='Send {"rows": [...]}') from error
+    if not isinstance(document, dict) or set(document) != {"rows"}:
+        raise BodyError('must be {"rows": [...]} and nothing else')
+    return document["rows"]
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is no JSON number; send null for a missing one")
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    asked = f"{request.method} {request.url.path[:200]}"
+    said = "no such address" if status == 404 else "this address takes another method"
+    next_step = "GET /models lists the models; POST /models/<model>/stages/production/predict"
+    return _refusal(NotFoundError(said, where=asked, next_step=next_step), status)
+
+
+def _refusal(error: MergelineError, status: int | None = None) -> Response:
+    said = {"message": error.message, "where": error.where, "next_step": error.next_step}
+    return JSONResponse({"error": said}, status_code=status or _status(error))
+
+
+def _status(error: MergelineError) -> int:
+    if isinstance(error, BodyError):
+        return error.status
+    if isinstance(error, NotFoundError):
+        return 404
+    return 422 if isinstance(error, InputError | BundleError) else 503
+
+
+def _model(table: Table, name: str) -> dict[str, Any]:
+    versions = [_version(one) for one in table.of(name)]
+    stages = {
+        stage.lower(): holder.version.number
+        for (model, stage), holder in table.stages.items()
+        if model == name
+    }
+    return {"name": name, "stages": stages, "versions": versions}
+
+
+def _version(served: Served) -> dict[str, Any]:
+    version, model = served.version, served.model
+    return {
+        "version": version.number,
+        "stage": version.stage,
+        "fingerprint": version.fingerprint,
+        "model_digest": version.model_digest,
+        "loaded": model is not None,
+        "problem": served.problem,
+        "classes": [plain(one) for one in model.classes] if model else [],
+        "inputs": {n: k.type for n, k in model.inputs.items()} if model else {},
+    }

@@ -1,0 +1,184 @@
+"""Rows as JSON has them, as the frame that a model takes.
+
+Each column is looked at as a whole; only where something does not fit are its values walked
+through, to say which one it is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mergeline.adapters.modelfile import Input
+from mergeline.core.declaration import did_you_mean
+from mergeline.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROW_LIMIT = 10_000
+_BITS = {"long": 64, "integer": 32}
+_FLOATS = {"double": "float64", "float": "float32"}
+KINDS = {*_BITS, *_FLOATS, "boolean", "string", "datetime"}  # of columns that JSON can carry
+Row = Mapping[str, Any]
+# A column is read into an array of NumPy or pandas; a Series each would cost five times the time.
+
+
+def to_frame(rows: object, inputs: Mapping[str, Input]) -> pd.DataFrame:
+    """Rows as JSON has them as the frame that a model takes.
+
+    Raises:
+        InputError: not a list of objects, too many or none, a column is unknown or missing, or a
+            value is of another type than the model's signature says.
+    """
+    import pandas as pd
+
+    if not isinstance(rows, list):
+        raise InputError("'rows' must be a list of objects", where="rows")
+    if not 0 < len(rows) <= ROW_LIMIT:
+        raise InputError(
+            f"{len(rows):,} rows" if rows else "no rows",
+            where="rows",
+            next_step=f"Send between 1 and {ROW_LIMIT:,} at once",
+        )
+    for number, row in enumerate(rows):
+        _check_names(row, inputs, f"rows[{number}]")
+    return pd.DataFrame({name: _column(name, kind, rows) for name, kind in inputs.items()})
+
+
+def _check_names(row: object, inputs: Mapping[str, Input], where: str) -> None:
+    if not isinstance(row, dict):
+        raise InputError("a row must be an object of columns and values", where=where)
+    if row.keys() == inputs.keys():
+        return
+    for name in row:
+        if name not in inputs:
+            hint = did_you_mean(name, list(inputs))
+            raise InputError(f"unknown column {name!r:.80} ({hint})", where=where)
+    for name, kind in inputs.items():
+        if name not in row and not kind.nullable:
+            raise InputError(f"the column {name!r} is missing", where=where)
+
+
+def _column(name: str, kind: Input, rows: Sequence[Row]) -> Any:  # noqa: ANN401
+    values = [row.get(name) for row in rows]
+    # A missing number is NaN to a model, whatever its signature saw while it was trained.
+    if None in values and not kind.nullable and kind.type not in _FLOATS:
+        place = values.index(None)
+        raise InputError(
+            "null, where the model has always had a value", where=f"rows[{place}].{name}"
+        )
+    try:
+        return _READERS[kind.type](values, kind.type)
+    except (ValueError, TypeError, OverflowError):
+        raise _culprit(name, kind, values) from None
+
+
+def _culprit(name: str, kind: Input, values: Sequence[object]) -> InputError:
+    """The error that names the first value which cannot be read alone."""
+    for number, value in enumerate(values):
+        try:
+            _READERS[kind.type]([value], kind.type)
+        except (ValueError, TypeError, OverflowError) as error:
+            problem = str(error) if isinstance(error, _MisfitError) else f"no {kind.type}"
+            where = f"rows[{number}].{name}"
+            return InputError(f"{_short(value)} is {problem}", where=where)
+    return InputError(f"its values are no {kind.type} together", where=name)
+
+
+class _MisfitError(ValueError):
+    """Why a value is none of a kind."""
+
+
+def _short(value: object) -> str:
+    try:
+        text = ascii(value)
+    except ValueError:  # an integer too long to be written down
+        return "a number"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _expect(values: Sequence[object], *types: type) -> None:
+    if not {type(value) for value in values} <= {type(None), *types}:
+        raise TypeError
+
+
+def _floats(values: Sequence[Any], kind: str) -> Any:  # noqa: ANN401
+    import numpy as np
+
+    _expect(values, int, float)
+    try:
+        numbers = [math.nan if value is None else float(value) for value in values]
+    except OverflowError:
+        raise _MisfitError(f"beyond the largest {kind}") from None
+    with np.errstate(over="ignore"):
+        array = np.array(numbers, dtype=_FLOATS[kind])
+    if np.isinf(array).any():
+        raise _MisfitError(f"beyond the largest {kind}")
+    return array
+
+
+def _integers(values: Sequence[Any], kind: str) -> Any:  # noqa: ANN401
+    import numpy as np
+
+    _expect(values, int, float)
+    bound = 2 ** (_BITS[kind] - 1)
+    for value in values:
+        if value is not None and value != int(value):
+            raise _MisfitError("not a whole number")
+        if value is not None and not -bound <= value < bound:
+            raise _MisfitError(f"beyond the {_BITS[kind]} bits of {kind}")
+    if None in values:
+        return np.array([math.nan if value is None else value for value in values], "float64")
+    return np.array([int(value) for value in values], f"int{_BITS[kind]}")
+
+
+def _booleans(values: Sequence[Any], kind: str) -> Any:  # noqa: ARG001, ANN401
+    import numpy as np
+
+    _expect(values, bool)
+    return np.array(values, "object" if None in values else "bool")
+
+
+def _strings(values: Sequence[Any], kind: str) -> Any:  # noqa: ARG001, ANN401
+    import pandas as pd
+
+    _expect(values, str)
+    return pd.array(values, dtype=_text())
+
+
+def _times(values: Sequence[Any], kind: str) -> Any:  # noqa: ARG001, ANN401
+    import numpy as np
+
+    _expect(values, str)
+    return np.array([_time(value) for value in values], dtype="datetime64[us]")
+
+
+@functools.cache
+def _text() -> Any:  # noqa: ANN401
+    """The type that this pandas gives to text; the evaluation's rows had it too."""
+    import pandas as pd
+
+    return pd.Series([""]).dtype
+
+
+def _time(text: str | None) -> dt.datetime | None:
+    """MLflow's datetime has no zone: another zone than UTC is converted."""
+    if text is None:
+        return None
+    time = dt.datetime.fromisoformat(text)
+    return time if time.tzinfo is None else time.astimezone(dt.UTC).replace(tzinfo=None)
+
+
+_READERS: Mapping[str, Callable[[Sequence[Any], str], Any]] = {
+    "double": _floats,
+    "float": _floats,
+    "long": _integers,
+    "integer": _integers,
+    "boolean": _booleans,
+    "string": _strings,
+    "datetime": _times,
+}

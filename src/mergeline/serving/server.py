@@ -1,0 +1,147 @@
+"""`serve`: the scoring server as a process, following the registry."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import uvicorn
+
+from mergeline.core.release import Version
+from mergeline.errors import DeployError, InputError, NotFoundError
+from mergeline.lifecycle.project import Project
+from mergeline.serving.app import make_app
+from mergeline.serving.plane import Fetch, Plane
+
+_LAST_PORT = 65_535
+_GRACE = 2  # seconds for requests under way, and for a look at the registry, to end
+
+
+def serve(project: Project, *, host: str, port: int, poll: float, only: str | None) -> None:
+    """Serve until the process is told to stop.
+
+    Args:
+        project: whose registry is followed.
+        host: address to listen on.
+        port: 0 for any free one; the address is printed on standard error.
+        poll: seconds between looks at the registry.
+        only: `model/version` to serve alone, whatever its stage.
+
+    Raises:
+        DeployError: the address cannot be listened on.
+        InputError: `only` is not `model/version`, or `poll` or `port` is out of bounds.
+        NotFoundError: `only` is not registered.
+    """
+    if poll <= 0:
+        raise InputError(f"--poll takes seconds above 0, not {poll:g}")
+    run(Plane(_versions(project, only), _fetch(project)), host=host, port=port, poll=poll)
+
+
+def run(plane: Plane, *, host: str, port: int, poll: float) -> None:
+    """Serve what a data plane holds until the process is told to stop; `serve` says the rest."""
+    with _listen(host, port) as listener:
+        signal.signal(signal.SIGTERM, _leave)
+        plane.reconcile()
+        _run(plane, listener, poll)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= _LAST_PORT:  # the resolver would take the remainder
+        raise InputError(f"--port takes 0 to {_LAST_PORT}, not {port}")
+    try:
+        return _bound(host, port)
+    except OSError as error:
+        raise DeployError(
+            f"cannot listen there: {error.strerror or error}",
+            where=f"{host}:{port}",
+            next_step="Choose another --host or --port",
+        ) from error
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    # The protocol by name: for a socket without it asyncio leaves out TCP_NODELAY, and each answer
+    # on a kept connection waits 40 ms for the acknowledgement of its first half.
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+    )[0]
+    with contextlib.ExitStack() as undo:
+        listener = undo.enter_context(socket.socket(family, kind, protocol))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+        undo.pop_all()
+    return listener
+
+
+def _run(plane: Plane, listener: socket.socket, poll: float) -> None:
+    config = uvicorn.Config(
+        make_app(plane), log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE
+    )
+    server = uvicorn.Server(config)
+    if os.environ.get("MERGELINE_STOP_WITH_STDIN"):
+        threading.Thread(target=_stop_with_stdin, args=(server,), daemon=True).start()
+    stop = threading.Event()
+    follower = threading.Thread(target=_follow, args=(plane, poll, stop), daemon=True)
+    follower.start()
+    address, port = listener.getsockname()[:2]
+    address = f"[{address}]" if ":" in address else address
+    print(f"serving on http://{address}:{port}", file=sys.stderr, flush=True)  # noqa: T201
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+    finally:
+        stop.set()
+        follower.join(_GRACE)
+
+
+def _leave(signum: int, frame: object) -> None:  # noqa: ARG001
+    """On SIGTERM, as on any other end, clean up and leave with 0."""
+    sys.exit(0)
+
+
+def _follow(plane: Plane, poll: float, stop: threading.Event) -> None:
+    while not stop.wait(poll):
+        plane.reconcile()
+
+
+def _stop_with_stdin(server: uvicorn.Server) -> None:
+    """Whoever started this process holds its standard input open for as long as it lives."""
+    # Not sys.stdin: a thread that waits inside it makes the interpreter abort at its end.
+    with contextlib.suppress(OSError):
+        while os.read(0, 1024):
+            pass
+    server.should_exit = True
+
+
+def _versions(project: Project, only: str | None) -> Callable[[], Sequence[Version]]:
+    tracking = project.tracking
+    if only is None:
+        return tracking.standing
+    model, _, number = only.rpartition("/")
+    if not model or not number.isdigit():
+        raise InputError(f"--only takes MODEL/VERSION, not {only!r}")
+
+    known = tracking.versions(model)
+    # Whatever its stage, it is served here; what a version is does not change.
+    found = [replace(one, stage="None") for one in known if one.number == int(number)]
+    if not found:
+        numbers = ", ".join(f"v{one.number}" for one in known)
+        raise NotFoundError(
+            f"no version {number} of {model} (registered: {numbers or 'none'})",
+            next_step="Look: mergeline history",
+        )
+    return lambda: found
+
+
+def _fetch(project: Project) -> Fetch:
+    def fetch(version: Version, into: Path) -> Path:
+        return project.tracking.model_files(version.model, version.number, into)
+
+    return fetch

@@ -1,0 +1,165 @@
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mergeline.adapters.delta.profiles import make_profile
+from mergeline.core.datadiff import diff_snapshots
+from mergeline.core.declaration import read_json, write_json
+from mergeline.core.profile import DropProfile, merge_profiles
+
+
+def profiles(world: Any) -> list[Path]:
+    return sorted((Path(world.root) / "t" / "_profiles").glob("*.json"))
+
+
+def test_a_summary_says_what_the_rows_say() -> None:
+    rows = pl.DataFrame(
+        {
+            "id": range(1, 1001),
+            "day": [dt.date(2013, 1, 1 + n % 3) for n in range(1000)],
+            "at": [dt.datetime(2013, 1, 1, n % 24, tzinfo=dt.UTC) for n in range(1000)],
+            "s": ["x" if n % 4 else None for n in range(1000)],
+            "b": [n % 2 == 0 for n in range(1000)],
+        }
+    ).with_columns(f=pl.col("id").cast(pl.Float32) / 3, none=pl.lit(None, pl.Int64))
+    profile = make_profile(rows.lazy())
+    assert read_json(DropProfile, write_json(profile, indent=None), where="x") == profile
+    types = {name: column.type for name, column in profile.columns.items()}
+    assert types == {
+        "id": "int64", "day": "date", "at": "datetime", "s": "string", "b": "bool",
+        "f": "float32", "none": "int64",
+    }  # fmt: skip
+    merged = merge_profiles([profile], types)
+    assert merged["day"].top(1) == ((15706, 334),)
+    assert (merged["s"].nulls, merged["s"].distinct) == (250, 1)
+    assert merged["b"].counts == {True: 500, False: 500}
+    assert merged["none"].distribution is None
+    assert merged["id"].distinct == pytest.approx(1000, rel=0.1)
+    assert merged["id"].distribution
+    assert merged["id"].distribution.quantile(0.5) == pytest.approx(500, abs=5)
+    assert (merged["id"].least, merged["id"].most) == (1, 1000)
+    assert merged["at"].distinct == 24
+
+
+def test_summaries_are_made_once_and_a_diff_reads_the_changed_drops_only(world: Any) -> None:
+    drops = [world.drop(n, rows=300) for n in range(4)]
+    before = world.build(*drops[:3])
+    world.tables.held("t", before.version)
+    made = {path: path.stat().st_mtime_ns for path in profiles(world)}
+    assert len(made) == 3
+    after = world.build(*drops[:2], drops[3])
+    held = world.tables.held("t", after.version)
+    assert len(profiles(world)) == 4
+    assert all(path.stat().st_mtime_ns == made[path] for path in made)
+    assert [drop.path for drop in held.drops] == [
+        "data/raw/t/0000.csv", "data/raw/t/0001.csv", "data/raw/t/0003.csv",
+    ]  # fmt: skip
+
+
+def test_a_half_written_summary_is_made_again(world: Any) -> None:
+    built = world.build(world.drop(1))
+    held = world.tables.held("t", built.version)
+    [path] = profiles(world)
+    path.write_text(path.read_text()[:100])
+    assert world.tables.held("t", built.version) == held
+
+
+def test_a_diff_says_what_changed(world: Any) -> None:
+    a, b = world.drop(1, rows=400), world.drop(2, rows=400)
+    c = world.drop(2, rows=300, edition="x")
+    before, after = world.build(a, b), world.build(a, c, world.drop(3, rows=50))
+    tables = world.tables
+    diff = diff_snapshots(
+        "t",
+        tables.held("t", before.version),
+        tables.held("t", after.version),
+        tables.shared_keys("t", after.version, ["id"], since=before.version),
+    )
+    assert diff.before
+    assert (diff.before.rows, diff.after.rows) == (800, 750)
+    assert [(d.path, d.change, d.rows_before, d.rows_after) for d in diff.drops] == [
+        ("data/raw/t/0002.csv", "replaced", 400, 300),
+        ("data/raw/t/0003.csv", "added", 0, 50),
+    ]
+    assert (diff.rows_added, diff.rows_removed) == (350, 400)
+    assert not diff.schema
+    column = {one.name: one for one in diff.columns}
+    assert column["id"].added
+    assert column["id"].added.rows == 350
+    assert column["id"].drift
+    assert column["id"].drift.psi > 0.25
+    assert column["day"].drift is None
+    assert column["b"].drift
+    assert column["b"].drift.psi < 0.01
+    assert diff.shared_keys
+    assert diff.shared_keys.count == 0
+
+
+def test_a_version_that_differs_in_nothing_has_an_empty_diff(world: Any) -> None:
+    built = world.build(world.drop(1))
+    held = world.tables.held("t", built.version)
+    assert not diff_snapshots("t", held, held)
+    assert diff_snapshots("t", None, held)
+
+
+def test_keys_in_more_than_one_drop_are_counted(world: Any) -> None:
+    a, b, far = (world.drop(n, rows=300) for n in (1, 2, 9))
+    double = world.drop(3, rows=10)
+    frame = world.frames[a.md5].slice(295).vstack(world.frames[double.md5].head(3))
+    world.frames[double.md5] = frame
+    before = world.build(a, b, far)
+    after = world.build(a, b, far, double)
+    tables = world.tables
+    shared = tables.shared_keys("t", after.version, ["id"], since=before.version)
+    assert (shared.count, shared.examples) == (5, ("1295", "1296", "1297"))
+    assert tables.shared_keys("t", before.version, ["id"], since=None).count == 0
+
+
+def test_keys_of_drops_that_lie_apart_are_not_read(world: Any) -> None:
+    """The bounds in the log say it: even a file that has gone is not missed."""
+    a, b = world.drop(1), world.drop(2)
+    before, after = world.build(a), world.build(a, b)
+    for path in (Path(world.root) / "t").glob("*.parquet"):
+        path.unlink()
+    shared = world.tables.shared_keys("t", after.version, ["id"], since=before.version)
+    assert shared.count == 0
+
+
+def test_the_history_counts_rows_and_files(world: Any) -> None:
+    a, b, c = world.drop(1), world.drop(2, rows=7), world.drop(3, rows=5)
+    world.build(a)
+    world.build(a, b)
+    world.build(a, c)
+    world.build(a, b)  # found: no version
+    world.build(c)
+    entries = world.tables.history("t")
+    assert [(e.version, e.operation, e.rows, e.rows_added, e.rows_removed) for e in entries] == [
+        (3, "withdraw drop", 5, 0, 10),
+        (2, "replace drops", 15, 5, 7),
+        (1, "add drop", 17, 7, 0),
+        (0, "create", 10, 10, 0),
+    ]
+    assert entries[0].pull_request == "7"
+    assert entries[0].author == "Ann"
+    assert world.tables.history("t", limit=2) == entries[:2]
+
+
+def test_somebody_elses_commit_is_in_the_history(world: Any) -> None:
+    from deltalake import DeltaTable
+
+    world.build(world.drop(1))
+    DeltaTable(Path(world.root) / "t").delete("id < 1004")
+    newest = world.tables.history("t")[0]
+    assert (newest.operation, newest.rows, newest.digest) == ("delete", 6, None)
+
+
+def test_large_float_columns_keep_their_extremes() -> None:
+    values = np.random.default_rng(0).normal(size=5_000)
+    profile = make_profile(pl.LazyFrame({"x": values}))
+    assert profile.columns["x"].least == values.min()
+    assert profile.columns["x"].most == values.max()
+    assert not profile.columns["x"].complete

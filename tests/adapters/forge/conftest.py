@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.forge.worlds import FolderWorld, GitHubWorld, World
+
+DESCRIPTION = "node_modules/@octokit/openapi/generated/api.github.com.json"
+
+
+@pytest.fixture
+def github() -> Iterator[GitHubWorld]:
+    world = GitHubWorld()
+    yield world
+    world.server.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> FolderWorld:
+    return FolderWorld(tmp_path / "forge")
+
+
+@pytest.fixture(scope="session")
+def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """Prism in front of a port: it refuses what GitHub's own description does not allow.
+
+    Yields:
+        Prism's port, and the port of the server behind it.
+    """
+    home = os.environ.get("PRISM_HOME")
+    if not home:
+        pytest.fail(
+            "PRISM_HOME names no folder; make one: npm install --prefix FOLDER "
+            "@octokit/openapi @stoplight/prism-cli"
+        )
+    front, behind = _free_port(), _free_port()
+    log = tmp_path_factory.mktemp("prism") / "log"
+    program = str(Path(home) / "node_modules/.bin/prism")
+    upstream = f"http://127.0.0.1:{behind}"
+    command = [program, "proxy", "--errors", "--port", str(front), DESCRIPTION, upstream]
+    with (
+        log.open("wb") as said,
+        subprocess.Popen(command, cwd=home, stdout=said, stderr=said) as run,
+    ):
+        try:
+            _wait_for(front, run, log)
+            yield front, behind
+        finally:
+            run.terminate()
+
+
+@pytest.fixture
+def described(prism: tuple[int, int]) -> Iterator[GitHubWorld]:
+    """GitHub behind Prism. The description has no GraphQL, which only a job's token needs."""
+    front, behind = prism
+    world = GitHubWorld(token="a-robot", port=behind, url=f"http://127.0.0.1:{front}")
+    yield world
+    world.server.close()
+
+
+@pytest.fixture(params=["github", "folder", pytest.param("described", marks=pytest.mark.slow)])
+def world(request: pytest.FixtureRequest) -> World:
+    made: World = request.getfixturevalue(request.param)
+    return made
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int, run: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        if run.poll() is not None:
+            break
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    pytest.fail(f"Prism is not up: {log.read_text()[-500:]}")

@@ -1,0 +1,186 @@
+"""What only GitHub does: pages, identities, races between requests, refusals."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mergeline.adapters.forge.github import GitHubForge
+from mergeline.errors import ForgeError, MergelineError, NotFoundError
+from tests.adapters.forge.github_server import REPOSITORY
+from tests.adapters.forge.worlds import GitHubWorld
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_two_runs_that_both_saw_no_report_leave_one(github: GitHubWorld) -> None:
+    number = github.open("More trees")
+    head = github.server.pulls[number].head
+    both_looked = threading.Barrier(2, timeout=10)
+    looks = Counter[int]()
+
+    def before(line: str) -> None:
+        if line.startswith("POST") and line.endswith("/comments"):
+            looks[threading.get_ident()] += 1
+            both_looked.wait()
+
+    github.server.before = before
+    runs = [
+        threading.Thread(
+            target=github.forge().upsert_report,
+            args=(number, f"Report {index}.", "report", head, NOON + timedelta(minutes=index)),
+        )
+        for index in (1, 0)
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert len(looks) == 2
+    assert [note.body.split("\n")[1] for note in github.server.notes] == ["Report 1."]
+
+
+def test_a_token_that_is_no_jobs_keeps_one_report_too() -> None:
+    world = GitHubWorld(token="a-robot")
+    number = world.open("More trees")
+    head = world.server.pulls[number].head
+    for text in ("One.", "Two."):
+        world.forge().upsert_report(number, text, "report", head, datetime.now(UTC))
+    world.server.close()
+    notes = [(note.author, note.body.split("\n")[1]) for note in world.server.notes]
+    assert notes == [("robot", "Two.")]
+
+
+def test_the_second_report_takes_no_more_requests_than_it_needs(github: GitHubWorld) -> None:
+    number = github.open("More trees")
+    head = github.server.pulls[number].head
+    github.forge().upsert_report(number, "One.", "report", head, NOON)
+    github.server.requests.clear()
+    later = NOON + timedelta(seconds=1)
+    github.forge().upsert_report(number, "Two.", "report", head, later)
+    kinds = Counter(line.split("/")[0] + line.rsplit("/", 1)[1] for line in github.server.requests)
+    assert kinds["PATCH 1"] == 1
+    assert sum(kinds.values()) == 7  # who we are (2), look and head twice, write
+
+
+def test_a_comment_that_another_run_removed_meanwhile_is_written_again(github: GitHubWorld) -> None:
+    number = github.open("More trees")
+    head = github.server.pulls[number].head
+    github.forge().upsert_report(number, "One.", "report", head, NOON)
+
+    def remove_before_edit(line: str) -> None:
+        if line.startswith("PATCH"):
+            github.server.notes.clear()
+
+    github.server.before = remove_before_edit
+    later = NOON + timedelta(seconds=1)
+    github.forge().upsert_report(number, "Two.", "report", head, later)
+    assert [note.body.split("\n")[1] for note in github.server.notes] == ["Two."]
+
+
+def test_the_status_says_what_was_meant_in_one_line(github: GitHubWorld) -> None:
+    head = github.server.pulls[github.open("More trees")].head
+    github.forge().set_status(head, "failure", "worse\n" * 100, "https://example.org/run")
+    (status,) = github.server.statuses
+    assert (status["sha"], status["state"], status["context"]) == (head, "failure", "mergeline")
+    assert status["target_url"] == "https://example.org/run"
+    assert len(status["description"]) == 140
+    assert status["description"].endswith("…")
+
+
+def test_a_merged_pull_request_wins_over_an_open_one_stacked_on_it(github: GitHubWorld) -> None:
+    number = github.open("Base of the stack")
+    (commit,) = github.merge(number, "squash")
+    stacked = github.open("On top")
+    github.server.pulls[stacked].commits.insert(0, commit)
+    found = github.forge().pull_request_of(commit)
+    assert found is not None
+    assert found.number == number
+
+
+def test_a_fault_that_passes_is_ridden_out(github: GitHubWorld) -> None:
+    number = github.open("More trees")
+    github.server.faults = [(502, {"message": "Server Error"}, {})] * 2
+    assert github.forge().pull_request(number).title == "More trees"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (401, {"message": "Bad credentials"}, ForgeError, ("token", "GITHUB_TOKEN")),
+        (
+            403,
+            {"message": "Resource not accessible by integration"},
+            ForgeError,
+            ("not accessible", "permissions"),
+        ),
+        (404, {"message": "Not Found"}, NotFoundError, ("no such", "token may read")),
+        (
+            410,
+            {"message": "This issue was deleted"},
+            NotFoundError,
+            ("deleted", "Check the number"),
+        ),
+        (
+            422,
+            {"message": "Validation Failed", "errors": [{"code": "x"}]},
+            ForgeError,
+            ("Failed (x)", "Correct"),
+        ),
+        (500, {"message": "Oh no"}, ForgeError, ("errors of its own", "Run again")),
+        (200, ["not", "a", "pull"], ForgeError, ("form", "GITHUB_API_URL")),
+        (200, {"number": "seven", "title": None}, ForgeError, ("form", "GITHUB_API_URL")),
+    ],
+)
+def test_a_refusal_is_one_line_with_the_next_step(
+    github: GitHubWorld,
+    status: int,
+    body: object,
+    kind: type[MergelineError],
+    words: tuple[str, str],
+) -> None:
+    number = github.open("More trees")
+    github.server.faults = [(status, body, {})] * 9
+    with pytest.raises(kind) as caught:
+        github.forge().pull_request(number)
+    assert words[0] in caught.value.message
+    assert words[1] in caught.value.next_step
+    assert "\n" not in str(caught.value)
+
+
+def test_a_used_up_rate_limit_is_said_at_once(github: GitHubWorld) -> None:
+    number = github.open("More trees")
+    reset = int((datetime.now(UTC) + timedelta(hours=1)).timestamp())
+    message = {"message": "API rate limit exceeded for installation ID 1."}
+    github.server.faults = [(403, message, {"X-RateLimit-Reset": str(reset)})]
+    with pytest.raises(ForgeError, match="rate limit") as caught:
+        github.forge().pull_request(number)
+    assert "hour" in caught.value.next_step
+
+
+def test_no_server_there_is_said(github: GitHubWorld) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        forge = GitHubForge(REPOSITORY, "a-job", url, patient=False)
+        with pytest.raises(ForgeError, match="cannot be reached") as caught:
+            forge.pull_request(1)
+    assert url in str(caught.value)
+
+
+def test_the_token_never_appears_in_an_error(github: GitHubWorld) -> None:
+    forge = GitHubForge(REPOSITORY, "s3cr3t-token", github.url, patient=False)
+    with pytest.raises(ForgeError) as caught:
+        forge.pull_request(1)
+    assert "s3cr3t" not in f"{caught.value!r}{caught.value.__cause__!r}"
+
+
+@pytest.mark.slow
+def test_prism_would_tell_a_request_that_github_does_not_take(described: GitHubWorld) -> None:
+    head = described.server.pulls[described.open("More trees")].head
+    with pytest.raises(ForgeError, match="422"):
+        described.forge().set_status(head, "excellent", "Better")  # type: ignore[arg-type]

@@ -1,0 +1,146 @@
+"""Two places with pull requests, told apart by nothing that the contract tests can see."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from pathlib import Path
+from typing import Literal, Protocol
+
+from mergeline.adapters.forge import Forge
+from mergeline.adapters.forge.folder import FolderForge
+from mergeline.adapters.forge.github import GitHubForge
+from tests.adapters.forge.github_server import REPOSITORY, GitHubServer, Pull
+
+Method = Literal["squash", "rebase", "merge"]
+
+
+class World(Protocol):
+    """What the people around a forge do. `us` is who the job is."""
+
+    us: str
+
+    def forge(self) -> Forge:
+        """The forge as the job sees it; each call is another process's view."""
+
+    def open(self, title: str, *, author: str = "ana", labels: tuple[str, ...] = ()) -> int:
+        """Open a pull request of one commit."""
+
+    def push(self, number: int) -> str:
+        """Add a commit to a pull request."""
+
+    def merge(self, number: int, method: Method) -> list[str]:
+        """Merge; the commits that main gained."""
+
+    def say(self, number: int, author: str, body: str) -> int:
+        """Comment as someone."""
+
+    def direct_commit(self) -> str:
+        """A commit on main that no pull request brought."""
+
+
+class GitHubWorld:
+    """A server that answers as GitHub does."""
+
+    def __init__(self, *, token: str = "a-job", port: int = 0, url: str | None = None) -> None:
+        self.server = GitHubServer(port, url)
+        self.url = self.server.public_url
+        self.us = self.server.tokens[token]
+        self._token = token
+        self._main = self._new_commit()
+
+    def forge(self) -> GitHubForge:
+        return GitHubForge(REPOSITORY, self._token, self.url, patient=False)
+
+    def open(self, title: str, *, author: str = "ana", labels: tuple[str, ...] = ()) -> int:
+        number = len(self.server.pulls) + 1
+        head = self._new_commit()
+        pull = Pull(number, title, author, head, self._main, labels, commits=[head])
+        self.server.pulls[number] = pull
+        return number
+
+    def push(self, number: int) -> str:
+        pull = self.server.pulls[number]
+        pull.head = self._new_commit()
+        pull.commits.append(pull.head)
+        return pull.head
+
+    def merge(self, number: int, method: Method) -> list[str]:
+        pull = self.server.pulls[number]
+        new = [self._new_commit() for _ in pull.commits] if method == "rebase" else []
+        new = new or [self._new_commit()]
+        pull.merge_commit = self._main = new[-1]
+        gained = [*pull.commits, *new] if method == "merge" else new
+        pull.commits += new
+        return gained
+
+    def say(self, number: int, author: str, body: str) -> int:
+        return self.server.say(number, author, body)
+
+    def direct_commit(self) -> str:
+        self._main = self._new_commit()
+        return self._main
+
+    def _new_commit(self) -> str:
+        sha = secrets.token_hex(20)
+        self.server.commits.add(sha)
+        return sha
+
+
+class FolderWorld:
+    """A real bare repository with its folder of pull requests."""
+
+    us = "github-actions[bot]"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._bare = FolderForge.create(path).repository
+        self._commits = 0
+        self._push("main", parent=None)
+
+    def forge(self) -> FolderForge:
+        return FolderForge(self.path, user=self.us)
+
+    def open(self, title: str, *, author: str = "ana", labels: tuple[str, ...] = ()) -> int:
+        branch = f"change-{secrets.token_hex(4)}"
+        self._push(branch, parent="main")
+        forge = FolderForge(self.path, user=author)
+        return forge.open(title, head=branch, labels=labels).number
+
+    def push(self, number: int) -> str:
+        branch = f"{self._branch(number)}"
+        return self._push(branch, parent=branch)
+
+    def merge(self, number: int, method: Method) -> list[str]:
+        before = self._git("rev-parse", "main")
+        FolderForge(self.path, user="ben").merge(number, method=method)
+        return self._git("rev-list", f"{before}..main").split()
+
+    def say(self, number: int, author: str, body: str) -> int:
+        return FolderForge(self.path, user=author).comment(number, body).id
+
+    def direct_commit(self) -> str:
+        return self._push("main", parent="main")
+
+    def _branch(self, number: int) -> str:
+        head = self.forge().pull_request(number).head_sha
+        refs = self._git("for-each-ref", "--points-at", head, "--format=%(refname:short)")
+        return next(ref for ref in refs.split() if ref != "main")
+
+    def _push(self, branch: str, *, parent: str | None) -> str:
+        """A commit with one more file than its parent, made without a working tree."""
+        self._commits += 1
+        blob = self._git("hash-object", "-w", "--stdin", stdin=f"{self._commits}\n")
+        listed = self._git("ls-tree", parent) if parent else ""
+        entries = [*listed.splitlines(), f"100644 blob {blob}\tfile-{self._commits}"]
+        tree = self._git("mktree", stdin="\n".join(entries) + "\n")
+        parents = ("-p", parent) if parent else ()
+        sha = self._git("commit-tree", tree, *parents, "-m", f"change {self._commits}")
+        self._git("update-ref", f"refs/heads/{branch}", sha)
+        return sha
+
+    def _git(self, *arguments: str, stdin: str = "") -> str:
+        identity = ("-c", "user.name=ana", "-c", "user.email=ana@localhost")
+        command = ["git", "-C", str(self._bare), *identity, *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=True)
+        return done.stdout.strip()

@@ -1,0 +1,335 @@
+"""Trees, bases, checkouts and the ledger's pages, in real repositories."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mergeline.adapters.git import Repository, run_git
+from mergeline.errors import GitError, RepositoryError
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return make(tmp_path / "project")
+
+
+def make(root: Path) -> Repository:
+    root.mkdir()
+    run_git(["init", "--quiet", "--initial-branch", "main"], cwd=root)
+    made = Repository(root)
+    made.git("config", "user.name", "Ana")
+    made.git("config", "user.email", "ana@example.org")
+    write(made, "a.txt", "one")
+    commit(made, "First")
+    return made
+
+
+def write(repository: Repository, path: str, text: str) -> None:
+    place = repository.root / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text)
+
+
+def commit(repository: Repository, message: str) -> str:
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--allow-empty", "--message", message)
+    return repository.commit().sha
+
+
+def with_origin(repository: Repository, name: str = "origin.git") -> Path:
+    bare = repository.root.parent / name
+    run_git(["init", "--quiet", "--bare", "--initial-branch", "main", str(bare)], cwd=bare.parent)
+    repository.git("remote", "add", "origin", str(bare))
+    repository.git("push", "--quiet", "--set-upstream", "origin", "main")
+    return bare
+
+
+def clone(bare: Path, name: str, *options: str) -> Repository:
+    run_git(["clone", "--quiet", *options, bare.as_uri(), name], cwd=bare.parent)
+    made = Repository(bare.parent / name)
+    made.git("config", "user.name", name)
+    made.git("config", "user.email", f"{name}@example.org")
+    return made
+
+
+# --- where ----------------------------------------------------------------------------------------
+
+
+def test_a_folder_inside_finds_its_repository(repository: Repository) -> None:
+    write(repository, "deep/er/file", "")
+    assert Repository.at(repository.root / "deep" / "er").root == repository.root
+
+
+def test_no_repository_is_said_with_the_next_step(tmp_path: Path) -> None:
+    with pytest.raises(RepositoryError) as caught:
+        Repository.at(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: not a Git repository with a working tree. "
+        "Run mergeline inside a clone of the project."
+    )
+
+
+def test_a_bare_repository_has_no_working_tree(tmp_path: Path) -> None:
+    run_git(["init", "--quiet", "--bare", "bare.git"], cwd=tmp_path)
+    with pytest.raises(RepositoryError, match="not a Git repository with a working tree"):
+        Repository.at(tmp_path / "bare.git")
+
+
+def test_git_that_is_not_installed_is_said(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(GitError, match="git is not installed"):
+        repository.git("status")
+
+
+def test_what_git_says_is_one_line_without_its_hints(repository: Repository) -> None:
+    bare = with_origin(repository)
+    other = clone(bare, "other")
+    commit(other, "Theirs")
+    other.git("push", "--quiet", "origin", "main")
+    commit(repository, "Mine")
+    with pytest.raises(GitError) as caught:
+        repository.git("push", "--quiet", "origin", "main")
+    assert "[rejected]" in caught.value.message
+    assert "\n" not in str(caught.value)
+    assert "hint" not in str(caught.value)
+
+
+def test_a_hook_that_names_another_repository_leads_nowhere_else(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make(tmp_path / "other")
+    monkeypatch.setenv("GIT_DIR", str(other.root / ".git"))
+    assert Repository.at(repository.root).root == repository.root
+
+
+def test_the_main_working_tree_is_found_from_a_linked_one(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.git("worktree", "add", "--quiet", str(tmp_path / "linked"))
+    assert Repository.at(tmp_path / "linked").main_root == repository.root
+
+
+# --- trees ----------------------------------------------------------------------------------------
+
+
+def test_a_tree_is_read_without_a_checkout(repository: Repository) -> None:
+    write(repository, "data/b.dvc", "outs: []\n")
+    write(repository, "data/ü.dvc", "outs: [1]\n")
+    first = commit(repository, "Pointers")
+    (repository.root / "data" / "b.dvc").unlink()
+    tree = repository.tree(first)
+    assert tree.list("data") == ["data/b.dvc", "data/ü.dvc"]
+    assert tree.list("data/b.dvc") == ["data/b.dvc"]
+    assert tree.list("dat") == []
+    assert tree.read("data/ü.dvc") == b"outs: [1]\n"
+    assert tree.read("data/none.dvc") is None
+    assert tree.blob("a.txt") == repository.git("hash-object", "a.txt")
+
+
+def test_the_working_tree_has_new_files_and_no_ignored_ones(repository: Repository) -> None:
+    write(repository, ".gitignore", "/build/\n")
+    write(repository, "build/model.pkl", "x")
+    write(repository, "new.txt", "new")
+    (repository.root / "a.txt").unlink()
+    before = run_git(["status", "--porcelain=v2"], cwd=repository.root)
+    assert repository.working_tree().list() == [".gitignore", "new.txt"]
+    assert run_git(["status", "--porcelain=v2"], cwd=repository.root) == before
+
+
+def test_the_working_tree_before_the_first_commit_is_a_tree_too(tmp_path: Path) -> None:
+    run_git(["init", "--quiet"], cwd=tmp_path)
+    (tmp_path / "a.txt").write_text("one")
+    assert Repository.at(tmp_path).working_tree().list() == ["a.txt"]
+    with pytest.raises(RepositoryError, match="Make a first commit"):
+        Repository.at(tmp_path).commit()
+
+
+def test_a_tree_is_exported_without_touching_the_list_of_worktrees(
+    repository: Repository, tmp_path: Path
+) -> None:
+    first = repository.tree()
+    write(repository, "a.txt", "two")
+    second = repository.tree(commit(repository, "Second"))
+    for tree, text in [(first, "one"), (second, "two"), (first, "one")]:
+        repository.export(tree, tmp_path / "out")
+        assert (tmp_path / "out" / "a.txt").read_text() == text
+    assert repository.git("worktree", "list").count("\n") == 0
+
+
+@pytest.mark.parametrize("revision", ["nope", "0" * 40, "-h", "--all"])
+def test_a_revision_that_names_nothing_is_said(repository: Repository, revision: str) -> None:
+    with pytest.raises(RepositoryError, match="here"):
+        repository.commit(revision)
+    with pytest.raises(RepositoryError, match="here"):
+        repository.tree(revision)
+
+
+# --- clean ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "clean"),
+    [("dvc.lock", True), ("a.txt", False), ("new.txt", False), ("sub/dvc.lock", False)],
+)
+def test_a_tree_is_clean_but_for_a_hand_made_lock(
+    repository: Repository, path: str, clean: bool
+) -> None:
+    assert repository.is_clean()
+    write(repository, path, "changed")
+    assert repository.is_clean() is clean
+
+
+def test_a_committed_lock_that_was_made_again_is_clean(repository: Repository) -> None:
+    write(repository, "dvc.lock", "one")
+    commit(repository, "A lock")
+    write(repository, "dvc.lock", "two")
+    assert repository.is_clean()
+    write(repository, "a.txt", "two")
+    assert not repository.is_clean()
+
+
+# --- bases ----------------------------------------------------------------------------------------
+
+
+def test_the_main_branch_is_origins(repository: Repository) -> None:
+    assert repository.main_branch() == "main"
+    bare = with_origin(repository)
+    assert repository.main_branch() == "origin/main"
+    assert clone(bare, "other").main_branch() == "origin/main"
+
+
+def test_a_default_branch_of_any_name_is_found_in_a_clone(repository: Repository) -> None:
+    repository.git("branch", "--move", "trunk")
+    assert clone(repository.root / ".git", "other").main_branch() == "origin/trunk"
+    with pytest.raises(RepositoryError, match="--base REF"):
+        repository.main_branch()
+
+
+def test_the_merge_base_is_where_a_branch_left(repository: Repository) -> None:
+    left = repository.commit().sha
+    repository.git("checkout", "--quiet", "-b", "mine")
+    commit(repository, "Mine")
+    repository.git("checkout", "--quiet", "main")
+    commit(repository, "Theirs")
+    assert repository.merge_base("mine", "main").sha == left
+    assert repository.count_between("mine", "main") == 1
+
+
+def test_unrelated_histories_have_no_base(repository: Repository) -> None:
+    repository.git("checkout", "--quiet", "--orphan", "alone")
+    commit(repository, "Alone")
+    with pytest.raises(RepositoryError, match="no common commit"):
+        repository.merge_base("alone", "main")
+
+
+def test_a_parent_that_a_shallow_clone_lacks_is_not_taken_for_none(repository: Repository) -> None:
+    assert repository.parent(repository.commit()) is None
+    second = commit(repository, "Second")
+    found = repository.parent(repository.commit(second))
+    assert found is not None
+    assert found.subject == "First"
+    cut = clone(repository.root / ".git", "cut", "--depth=1")
+    with pytest.raises(RepositoryError, match="git fetch --unshallow"):
+        cut.parent(cut.commit())
+
+
+def test_the_tip_at_origin_is_asked_for_not_remembered(repository: Repository) -> None:
+    assert repository.remote_tip("main") is None
+    bare = with_origin(repository)
+    other = clone(bare, "other")
+    theirs = commit(other, "Theirs")
+    other.git("push", "--quiet", "origin", "main")
+    assert repository.remote_tip("main") == theirs
+    assert repository.remote_tip("none") is None
+
+
+def test_an_origin_that_does_not_answer_is_said(repository: Repository, tmp_path: Path) -> None:
+    repository.git("remote", "add", "origin", str(tmp_path / "gone.git"))
+    with pytest.raises(GitError, match=r"gone\.git"):
+        repository.remote_tip("main")
+    with pytest.raises(GitError, match=r"gone\.git"):
+        repository.fetch_pages("release")
+
+
+# --- pages ----------------------------------------------------------------------------------------
+
+TIME = "1700000000 +0000"
+
+
+def test_a_page_is_kept_with_its_words(repository: Repository) -> None:
+    text = 'late v1\n\n{"é": "two\\nlines", "#": 1}\n'
+    assert repository.add_page("release/late/0001", text, repository.commit().sha, time=TIME)
+    assert repository.pages("release") == {"release/late/0001": text}
+    assert "Ana <ana@example.org>" in repository.git("cat-file", "tag", "release/late/0001")
+
+
+def test_a_page_can_be_written_by_who_has_no_name(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.git("config", "--unset", "user.name")
+    repository.git("config", "--unset", "user.email")
+    assert repository.add_page("release/late/0001", "one\n", repository.commit().sha, time=TIME)
+
+
+def test_of_two_writers_of_a_page_one_is_told_that_it_was_late(repository: Repository) -> None:
+    sha = repository.commit().sha
+    assert repository.add_page("release/late/0001", "one\n", sha, time=TIME)
+    assert not repository.add_page("release/late/0001", "two\n", sha, time=TIME)
+    assert repository.pages("release") == {"release/late/0001": "one\n"}
+
+
+def test_a_lost_race_leaves_no_tag_behind(repository: Repository) -> None:
+    bare = with_origin(repository)
+    other = clone(bare, "other")
+    sha = repository.commit().sha
+    assert other.add_page("release/late/0001", "theirs\n", sha, time=TIME)
+    assert not repository.add_page("release/late/0001", "mine\n", sha, time=TIME)
+    assert repository.pages("release") == {}
+    repository.fetch_pages("release")
+    assert repository.pages("release") == {"release/late/0001": "theirs\n"}
+    assert repository.add_page("release/late/0002", "mine\n", sha, time=TIME)
+    other.fetch_pages("release")
+    assert other.pages("release") == repository.pages("release")
+
+
+def test_a_page_pushed_by_who_was_then_cut_off_is_fetched(repository: Repository) -> None:
+    with_origin(repository)
+    sha = repository.commit().sha
+    repository.add_page("release/late/0001", "one\n", sha, time=TIME)
+    repository.git("tag", "--delete", "release/late/0001")
+    assert repository.add_page("release/late/0001", "one\n", sha, time=TIME)  # the same page
+    repository.git("tag", "--delete", "release/late/0001")
+    repository.fetch_pages("release")
+    assert repository.pages("release") == {"release/late/0001": "one\n"}
+
+
+def test_twenty_writers_at_once_lose_no_page(repository: Repository) -> None:
+    bare = with_origin(repository)
+    script = (
+        "import sys; from pathlib import Path; from mergeline.adapters.git import Repository\n"
+        "r = Repository(Path(sys.argv[1])); sha = r.commit().sha; done = 0; n = 0\n"
+        "while done < 5:\n"
+        "    n += 1\n"
+        f"    done += r.add_page(f'release/late/{{n:04d}}', sys.argv[1], sha, time='{TIME}')\n"
+    )
+    import sys
+
+    writers = [
+        subprocess.Popen([sys.executable, "-c", script, str(clone(bare, f"w{n}").root)])
+        for n in range(4)
+    ]
+    assert [writer.wait(60) for writer in writers] == [0] * 4
+    repository.fetch_pages("release")
+    pages = repository.pages("release")
+    assert sorted(pages) == [f"release/late/{n:04d}" for n in range(1, 21)]
+    assert sorted(pages.values()) == sorted([str(bare.parent / f"w{n}") for n in range(4)] * 5)

@@ -1,0 +1,95 @@
+"""Fixtures of a whole line: built once with everything real, copied for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mergeline.adapters.bundles import read_candidate
+from tests.line.small import (
+    BETTER,
+    OTHER,
+    WORSE,
+    Line,
+    borrow_line,
+    content_of,
+    copy_line,
+    quick_stages,
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # What MLflow makes of its own libraries is not ours to mend.
+    config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy")
+
+
+@pytest.fixture(scope="session")
+def _built(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """See `line`."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    line = Line(tmp_path_factory.mktemp("line"))
+    line.build()
+    line.first = line.release()
+    with quick_stages():
+        for name, edit in {"better": BETTER, "worse": WORSE}.items():
+            line.review(line.propose(name, edit))
+        number = line.propose("other", OTHER)
+        line.check_out_pull(number)
+        line.evaluate(bundle=line.bundle, MERGELINE_PULL_REQUEST=str(number))
+    fingerprint = read_candidate(line.bundle).fingerprint[:20]
+    for left in (line.state / "candidates").glob(f"*{fingerprint}*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    line.check_out("origin/main")
+    patch.undo()
+    return line
+
+
+@pytest.fixture
+def line(_built: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """A line of its own, v1 in production.
+
+    Pull request 1 proposes a better model and 2 a worse one, both evaluated here; 3 proposes
+    another, whose evaluation on another machine left `line.bundle`. The runner has main checked
+    out. Stages run in this process and are counted in `line.quick`; the smoke test, which starts a
+    server, is left to the tests that ask for it.
+    """
+    yield from _played(copy_line(_built, tmp_path / "line"), monkeypatch)
+
+
+@pytest.fixture
+def clone(_built: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """The same for a test that writes to no store: the runner's clone, the bundle and the DVC
+    remote are its own.
+
+    That the stores stay as they are is held after the test.
+    """
+    before = content_of(_built.state)
+    yield from _played(borrow_line(_built, tmp_path / "line"), monkeypatch)
+    after = content_of(_built.state)
+    assert {path: digest for path, digest in after.items() if ".lock" not in path} == {
+        path: digest for path, digest in before.items() if ".lock" not in path
+    }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_databases() -> None:
+    """No test asks what is left after a power cut."""
+    if "sqlalchemy" in sys.modules or True:
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        event.listen(Engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
+
+
+def _played(line: Line, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    with quick_stages() as quick:
+        line.quick = quick
+        monkeypatch.setattr("mergeline.lifecycle.release.smoke_test", lambda *_: None)
+        yield line

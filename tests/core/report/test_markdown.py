@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from mergeline.core.report import Report, to_markdown
+from mergeline.core.report.markdown import SMALLEST
+from mergeline.core.verdict import Judgement, Reason, Verdict
+from tests.core.report.examples import ALL, FAIL, NASTY_NAME, PASS
+from tests.core.report.poison import poisoned
+from tests.core.report.test_safe import WORDS
+
+READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+BLOCKS = {
+    "heading", "paragraph", "table", "thead", "tbody", "tr", "th", "td", "bullet_list", "list_item",
+    "inline", "fence", "html_block", "blockquote",
+}  # fmt: skip
+INLINE = {"text", "softbreak", "code_inline", "html_inline", "strong", "em", "link"}
+TAGS = {"<code>", "</code>", "<b>", "</b>", "<span>", "</span>", "<sub>", "</sub>"}
+SECTIONS = ["Who is hurt", "Data:", "Params:", "**Bar:**", "**On merge:**", "head `", "run `"]
+
+
+def crowded(reasons: int, slices: int, name: str) -> Report:
+    """A report that has far too much to say."""
+    assert FAIL.comparison is not None
+    two = [one for one in FAIL.comparison.slices if one.judged][:2]
+    many = tuple(dataclasses.replace(two[n % 2], value=f"{n} {name}") for n in range(slices))
+    why = tuple(Reason("margin", "fail", f"{n}: {name} is worse") for n in range(reasons))
+    return dataclasses.replace(
+        FAIL,
+        comparison=dataclasses.replace(FAIL.comparison, slices=many),
+        judgement=Judgement(Verdict("fail", why)),
+        changes=tuple(
+            dataclasses.replace(PASS.changes[1], what=f"train.{name}{n}") for n in range(reasons)
+        ),
+    )
+
+
+def headline(markdown: str) -> str:
+    return next(line for line in markdown.splitlines() if line.startswith("### "))
+
+
+def test_the_comment_answers_in_the_order_in_which_a_reviewer_asks() -> None:
+    text = to_markdown(PASS)
+    places = [text.index(section) for section in ["### ✅", "ROC AUC 0.742", *SECTIONS]]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pass", "### ✅ `delay` may replace v3 — better"),
+        ("fail", "### ❌ `delay` may not replace v3 — worse"),
+        ("inconclusive", "### ❔ Can't tell whether `delay` may replace v3"),
+        ("first", "### ✅ `delay` may be the first model in production"),
+        ("failed", "### ❌ `delay` could not be evaluated: `train` failed"),
+        ("nasty", "### ❌ `delay` may not replace v3 — better on ROC AUC, refused all the same"),
+        ("same", "### ➖ `delay` stays as it is — nothing that determines the model changes"),
+        ("restore", "### ✅ `delay` v4 goes back into production in place of v5 — better"),
+    ],
+)
+def test_the_verdict_is_the_headline(name: str, said: str) -> None:
+    assert headline(to_markdown(ALL[name])) == said
+
+
+def test_a_moved_bar_comes_before_everything_else_and_shows_both_verdicts() -> None:
+    text = to_markdown(ALL["moved"])
+    assert text.startswith("> [!WARNING]\n> **The bar moved:**")
+    assert "- gate: `metrics.roc_auc.margin` 0.005 → 0.05" in text
+    assert (
+        "By the gate of `main`, which counts: **fail**. By the gate of this change: **pass**."
+        in text
+    )
+    assert text.index("The bar moved") < text.index("### ")
+
+
+def test_a_stale_report_says_so_before_the_verdict() -> None:
+    text = to_markdown(ALL["inconclusive"])
+    assert text.index("`main` has 2 commits more than `41b7a90`") < text.index("### ")
+
+
+def test_a_refused_change_releases_nothing() -> None:
+    assert "**On merge:** Merging releases nothing; v3 stays in production." in to_markdown(FAIL)
+
+
+def test_the_base_has_no_column_of_its_own_where_it_is_the_champion() -> None:
+    assert "|  | v3 (production) | this change | change |  |" in to_markdown(PASS)
+    other = dataclasses.replace(
+        PASS, subject=dataclasses.replace(PASS.subject, base_fingerprint="d" * 64)
+    )
+    assert "|  | v3 (production) | main | this change |" in to_markdown(other)
+
+
+@pytest.mark.parametrize("limit", [SMALLEST, 4_000, 20_000, 65_536])
+@pytest.mark.parametrize(("reasons", "slices"), [(1, 400), (400, 1), (150, 150)])
+def test_a_report_that_has_too_much_to_say_fits_and_says_what_it_left_out(
+    limit: int, reasons: int, slices: int
+) -> None:
+    report = crowded(reasons, slices, NASTY_NAME)
+    text = to_markdown(report, limit)
+    assert len(text) <= limit
+    assert headline(text) == "### ❌ `delay` may not replace v3 — worse"
+    assert re.search(r"Cut to fit the comment:|… and [\d,]+ slices more", text)
+
+
+def test_what_is_cut_first_matters_least() -> None:
+    report = crowded(20, 150, "a carrier")
+    full = to_markdown(report)
+    cut = to_markdown(report, len(full) - 1)
+    assert "mermaid" in full
+    assert "mermaid" not in cut
+    assert "Cut to fit the comment: curves." in cut
+    assert cut.count("is worse") == full.count("is worse")
+
+
+def test_a_room_too_small_for_a_verdict_is_refused() -> None:
+    with pytest.raises(ValueError, match="1500 characters"):
+        to_markdown(PASS, SMALLEST - 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(sorted(ALL)),
+    st.lists(WORDS | WORDS.map(lambda text: text * 500), min_size=1, max_size=5),
+    st.integers(SMALLEST, 65_536),
+)
+def test_whatever_the_words_in_it_a_report_keeps_its_shape_and_its_room(
+    name: str, words: list[str], limit: int
+) -> None:
+    report = poisoned(ALL[name], itertools.cycle(words).__next__)
+    text = to_markdown(report, limit)
+    assert len(text) <= limit
+    assert text.count("\n### ") + text.startswith("### ") == 1
+    assert "<!--" not in text
+    assert re.search(r"<details>", text) is None or text.count("<details>") == text.count(
+        "</details>"
+    )
+    for token in READER.parse(text):
+        assert token.type.removesuffix("_open").removesuffix("_close") in BLOCKS
+        if token.type == "html_block":
+            assert re.fullmatch(
+                r"(<details><summary>.*</summary>|</details>|<sub>.*</sub>)\n?", token.content
+            )
+        for child in token.children or []:
+            assert child.type.removesuffix("_open").removesuffix("_close") in INLINE
+            assert child.type != "html_inline" or child.content in TAGS
+
+
+def test_no_stranger_writes_into_a_diagram() -> None:
+    def diagrams(report: Report) -> list[str]:
+        return re.findall(r"```mermaid\n(.*?)```", to_markdown(report), re.DOTALL)
+
+    assert len(diagrams(PASS)) == 3
+    assert diagrams(poisoned(PASS, lambda: NASTY_NAME)) == diagrams(PASS)

@@ -1,0 +1,221 @@
+"""The fingerprint moves with each ingredient of a model and stays for everything else."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from mergeline.adapters.git import Repository, run_git
+from mergeline.core.declaration import read_json, write_json
+from mergeline.core.fingerprint import Ingredients, changes
+from mergeline.core.plan import plan_change
+from mergeline.errors import DeclarationError
+from mergeline.lifecycle.project import declared_models, read_model_ingredients
+
+FILES = {
+    "README.md": "# flowers\n",
+    "params.yaml": "# how it is trained\ntrain:\n  rate: 0.1\n  deep: {depth: 3}\nnobody: 1\n",
+    "dvc.yaml": """\
+stages:
+  snapshot:
+    cmd: mergeline snapshot
+    always_changed: true
+    outs:
+      - data/flowers.snapshot.json: {cache: false}
+  train:
+    cmd: python -m pipelines.train
+    deps: [pipelines/train.py, pipelines/features.py, data/flowers.snapshot.json]
+    params: [train]
+    outs: [build/iris/model]
+  evaluate:
+    cmd: python -m pipelines.evaluate
+    deps: [pipelines/evaluate.py, build/iris/model, data/flowers.snapshot.json]
+    outs: [build/iris/holdout.parquet]
+""",
+    "pipelines/features.py": "WIDTH = 1\n",
+    "pipelines/train.py": "from pipelines.features import WIDTH\n",
+    "pipelines/evaluate.py": "import json\n",
+    "data/flowers.yaml": """\
+description: flowers
+source: data/raw/flowers
+format: csv
+key: [id]
+columns:
+  id: {type: int64}
+  width: {type: float64, min: 0}
+""",
+    "data/raw/flowers/one.csv.dvc": "outs:\n- md5: {0}\n  size: 3\n  hash: md5\n  path: one.csv\n",
+    "models/iris.yaml": """\
+task: binary
+stage: evaluate
+outputs: build/iris
+label: big
+classes: [false, true]
+key: [id]
+metrics: [roc_auc]
+gate: {primary: roc_auc}
+""",
+    "uv.lock": 'version = 1\n[[package]]\nname = "numpy"\nversion = "2.0"\n',
+}
+
+
+class Flowers:
+    """A small project in real Git."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir()
+        run_git(["init", "-q", "-b", "main"], cwd=root)
+        self.root = root
+        self.repository = Repository.at(root)
+        for path, text in FILES.items():
+            self.write(path, text.replace("{0}", "a1" * 16))
+
+    def write(self, path: str, text: str) -> None:
+        place = self.root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        text = (self.root / path).read_text()
+        assert old in text
+        self.write(path, text.replace(old, new))
+
+    def ingredients(self) -> Ingredients:
+        tree = self.repository.working_tree()
+        return read_model_ingredients(tree, declared_models(tree)["iris"])
+
+
+@pytest.fixture
+def flowers(tmp_path: Path) -> Flowers:
+    return Flowers(tmp_path / "flowers")
+
+
+MOVES = {
+    "a parameter": ("params.yaml", "rate: 0.1", "rate: 0.05"),
+    "a nested parameter": ("params.yaml", "depth: 3", "depth: 4"),
+    "a stage's command": ("dvc.yaml", "pipelines.train", "pipelines.train --fast"),
+    "code of the stage": ("pipelines/train.py", "import WIDTH", "import WIDTH as W"),
+    "code that the stage imports": ("pipelines/features.py", "1", "2"),
+    "code of the evaluation": ("pipelines/evaluate.py", "json", "math"),
+    "a pointer": ("data/raw/flowers/one.csv.dvc", "a1" * 16, "b2" * 16),
+    "a bound of the contract": ("data/flowers.yaml", "min: 0", "min: 1"),
+    "the dependency lock": ("uv.lock", "2.0", "2.1"),
+}
+STAYS = {
+    "the README": ("README.md", "flowers", "blossoms"),
+    "a comment in params": ("params.yaml", "# how it is trained", "# how it is fitted"),
+    "the form of params": ("params.yaml", "deep: {depth: 3}", "deep:\n    depth: 3"),
+    "a number's spelling": ("params.yaml", "rate: 0.1", "rate: 1.0e-1"),
+    "a key that no stage reads": ("params.yaml", "nobody: 1", "nobody: 2"),
+    "the order of keys": ("params.yaml", "  rate: 0.1\n  deep: {depth: 3}\n",
+                          "  deep: {depth: 3}\n  rate: 0.1\n"),
+    "a comment in dvc.yaml": ("dvc.yaml", "stages:", "# the map\nstages:"),
+    "the contract's description": ("data/flowers.yaml", "description: flowers", "description: f"),
+    "the gate": ("models/iris.yaml", "gate: {primary: roc_auc}",
+                 "gate: {primary: roc_auc, improve: true}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "old", "new"), MOVES.values(), ids=MOVES.keys())
+def test_the_fingerprint_moves_with_each_ingredient(
+    flowers: Flowers, path: str, old: str, new: str
+) -> None:
+    before = flowers.ingredients()
+    flowers.edit(path, old, new)
+    after = flowers.ingredients()
+    assert after.fingerprint != before.fingerprint
+    found = changes(before, after)
+    assert [change.where for change in found] == [path]
+    assert found[0].stages
+
+
+@pytest.mark.parametrize(("path", "old", "new"), STAYS.values(), ids=STAYS.keys())
+def test_the_fingerprint_stays_for_everything_else(
+    flowers: Flowers, path: str, old: str, new: str
+) -> None:
+    before = flowers.ingredients()
+    flowers.edit(path, old, new)
+    after = flowers.ingredients()
+    assert after.fingerprint == before.fingerprint
+    assert changes(before, after) == ()
+
+
+def test_two_clones_agree_on_the_fingerprint(flowers: Flowers, tmp_path: Path) -> None:
+    again = Flowers(tmp_path / "again")
+    assert again.ingredients() == flowers.ingredients()
+
+
+def test_the_working_tree_and_its_later_commit_are_the_same_tree(flowers: Flowers) -> None:
+    dirty = flowers.repository.working_tree()
+    git = flowers.repository.git
+    git("-c", "user.name=a", "-c", "user.email=a@b", "add", "-A")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all")
+    assert flowers.repository.tree("HEAD") == dirty
+
+
+def test_a_hand_made_dvc_lock_changes_no_fingerprint(flowers: Flowers) -> None:
+    before = flowers.ingredients()
+    flowers.write("dvc.lock", "schema: '2.0'\n")
+    assert flowers.ingredients() == before
+
+
+def test_a_changed_parameter_is_told_with_what_runs(flowers: Flowers) -> None:
+    before = flowers.ingredients()
+    flowers.edit("params.yaml", "rate: 0.1", "rate: 0.05")
+    plan = plan_change("iris", before, flowers.ingredients())
+    assert plan.lines() == [
+        "params.yaml: train.rate 0.1 → 0.05: train and evaluate run; snapshots stay"
+    ]
+    assert plan.stay == ("snapshot",)
+
+
+def test_a_new_drop_is_told_by_its_pointer(flowers: Flowers) -> None:
+    before = flowers.ingredients()
+    md5 = hashlib.md5(b"two", usedforsecurity=False).hexdigest()
+    flowers.write("data/raw/flowers/two.csv.dvc", f"outs:\n- md5: {md5}\n  path: two.csv\n")
+    plan = plan_change("iris", before, flowers.ingredients())
+    assert plan.lines() == [
+        "data/raw/flowers/two.csv.dvc: drop two.csv added: snapshot, train and evaluate run"
+    ]
+    assert plan.snapshots == ("flowers",)
+
+
+def test_an_import_that_no_stage_declares_is_refused(flowers: Flowers) -> None:
+    flowers.edit("dvc.yaml", "pipelines/features.py, ", "")
+    with pytest.raises(DeclarationError, match=r"imports pipelines/features\.py.*train"):
+        flowers.ingredients()
+
+
+def test_a_parameter_that_is_not_there_is_said_with_the_nearest(flowers: Flowers) -> None:
+    flowers.edit("dvc.yaml", "params: [train]", "params: [train.rte]")
+    with pytest.raises(DeclarationError, match=r"no 'train\.rte'.*did you mean 'rate'"):
+        flowers.ingredients()
+
+
+def test_an_unknown_stage_key_is_said_with_the_nearest(flowers: Flowers) -> None:
+    flowers.edit("dvc.yaml", "always_changed", "always_change")
+    with pytest.raises(DeclarationError, match="did you mean 'always_changed'"):
+        flowers.ingredients()
+
+
+def test_a_dependency_from_nowhere_is_refused(flowers: Flowers) -> None:
+    flowers.edit("dvc.yaml", "pipelines/evaluate.py,", "pipelines/gone.py,")
+    with pytest.raises(DeclarationError, match=r"pipelines/gone\.py, which is neither"):
+        flowers.ingredients()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2024-01-31", "2024-01-31 10:00:00", ".inf", ".nan", "[1, .inf, 2024-01-31]", "[{1: a}]",
+     "{}", "~", "!!set {a}", "!!binary aGk="],
+)  # fmt: skip
+def test_any_value_that_yaml_knows_keeps_its_fingerprint_through_a_bundle(
+    flowers: Flowers, value: str
+) -> None:
+    flowers.edit("params.yaml", "rate: 0.1", f"rate: {value}")
+    before = flowers.ingredients()
+    after = read_json(Ingredients, write_json(before), where="bundle")
+    assert after == before
+    assert after.fingerprint == before.fingerprint

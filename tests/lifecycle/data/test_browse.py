@@ -1,0 +1,207 @@
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from mergeline import cli_data
+from mergeline.adapters.delta import Tables
+from mergeline.core.garbage import Pin
+from mergeline.errors import NotFoundError, TableError
+from mergeline.lifecycle import browse
+from mergeline.lifecycle.browse import Shelf
+from mergeline.lifecycle.project import Project
+
+
+@pytest.fixture
+def shelf(shop: Any, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """A table of three versions: January, February on a branch, and January mended."""
+    shop.add("2013-01", rows=100)
+    shop.build(shop.commit("january"))
+    shop.git("checkout", "-qb", "feb")
+    shop.add("2013-02", rows=60)
+    shop.build(shop.commit("february"))
+    shop.git("checkout", "-q", "main")
+    shop.add("2013-01", rows=90)
+    shop.build(shop.commit("mended"))
+    monkeypatch.chdir(shop.root)
+    return Shelf(Project.at(shop.root))
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(cli_data.data, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_a_snapshot_is_named_by_version_digest_commit_branch_or_date(shelf: Shelf) -> None:
+    history = browse.history(shelf, "sales")
+    now = dt.datetime.now(dt.UTC)
+    assert [entry.version for entry in history] == [2, 1, 0]
+    assert shelf.version("sales", "1") == 1
+    assert history[1].digest
+    assert shelf.version("sales", history[1].digest[:8]) == 1
+    assert shelf.version("sales", history[1].digest) == 1
+    assert shelf.version("sales", "feb") == 1
+    assert shelf.version("sales", "main") == 2
+    assert shelf.version("sales", "main~1") == 0
+    assert shelf.version("sales", shelf.project.repository.commit("feb").sha) == 1
+    assert shelf.version("sales", shelf.project.repository.commit("feb").sha[:9]) == 1
+    assert shelf.version("sales", None) == 2
+    assert shelf.version("sales", f"{now:%Y-%m-%d}") == 2
+    assert shelf.version("sales", (history[2].time + dt.timedelta(milliseconds=1)).isoformat()) == 0
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("2000-01-01", "younger than 2000-01-01"),
+        ("2013-99-01", "is no date"),
+        ("nowhere", "no commit or tree 'nowhere'"),
+        ("deadbeef", "no commit or tree 'deadbeef'"),
+    ],
+)
+def test_a_name_that_names_nothing_is_said(shelf: Shelf, reference: str, said: str) -> None:
+    with pytest.raises(Exception, match=said):
+        shelf.version("sales", reference)
+
+
+def test_a_commit_whose_snapshot_was_never_built_is_said(shelf: Shelf, shop: Any) -> None:
+    shop.add("2013-03")
+    with pytest.raises(NotFoundError, match="holds no snapshot"):
+        shelf.version("sales", None)
+    with pytest.raises(NotFoundError, match="no contract declares a table 'sale'"):
+        shelf.version("sale", None)
+
+
+def test_the_difference_of_two_versions(shelf: Shelf) -> None:
+    diff = browse.diff(shelf, "sales", "main", "feb")
+    assert [(d.path, d.change) for d in diff.drops] == [
+        ("data/raw/sales/2013-01.csv", "replaced"),
+        ("data/raw/sales/2013-02.csv", "added"),
+    ]
+    assert diff.shared_keys
+    assert diff.shared_keys.key == ("id",)
+
+
+def test_history_and_show_and_diff_print_tables(shelf: Shelf) -> None:
+    history = run("history")
+    assert "add drop" in history
+    assert "replace drops" in history
+    assert "-60" not in history
+    assert "−160" in history
+    shown = run("show", "--at", "feb")
+    assert "data/raw/sales/2013-02.csv" in shown
+    assert "shop" in shown
+    diff = run("diff", "0", "1")
+    assert "+60" in diff
+    assert "PSI" in diff
+    assert "the same rows" in run("diff", "0", "0")
+
+
+def test_reading_verbs_speak_json(shelf: Shelf) -> None:
+    history = json.loads(run("history", "--json"))
+    assert [entry["rows"] for entry in history] == [90, 160, 100]
+    assert history[0]["table"] == "sales"
+    [diff] = json.loads(run("diff", "0", "1", "--json"))
+    assert diff["after"]["rows"] == 160
+    assert diff["columns"][0]["drift"]["test"] == "Kolmogorov-Smirnov"
+    [shown] = json.loads(run("show", "--json"))
+    assert shown["after"]["version"] == 2
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_an_export_holds_the_rows(shelf: Shelf, tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"out.{suffix}"
+    assert run("export", str(target), "-t", "sales", "--at", "feb") == f"{target}: 160 rows\n"
+    expected = shelf.tables.scan("sales", 1).collect()
+    read = {
+        "csv": lambda: pl.read_csv(target),
+        "parquet": lambda: pl.read_parquet(target),
+        "jsonl": lambda: pl.read_ndjson(target),
+    }
+    assert read[suffix]()["id"].equals(expected["id"])
+    assert [path.name for path in tmp_path.glob("*out*")] == [target.name]
+
+
+def test_an_export_that_cannot_be_written_is_said(shelf: Shelf, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"\.csv, \.parquet or \.jsonl"):
+        browse.export(shelf, "sales", None, tmp_path / "out.xlsx")
+    with pytest.raises(TableError, match="No such file or directory"):
+        browse.export(shelf, "sales", None, tmp_path / "none" / "out.csv")
+
+
+def test_a_file_broken_inside_is_said_by_every_verb(shelf: Shelf, tmp_path: Path) -> None:
+    """Of the right size, so that only reading it tells."""
+    for path in Path(shelf.project.tables, "sales").glob("*.parquet"):
+        content = bytearray(path.read_bytes())
+        content[4:-1000] = b"\0" * len(content[4:-1000])
+        path.write_bytes(content)
+    for verb in (
+        lambda: browse.show(shelf, "sales", "1"),
+        lambda: browse.export(shelf, "sales", "1", tmp_path / "out.csv"),
+    ):
+        with pytest.raises(TableError, match="cannot be read"):
+            verb()
+    assert not list(tmp_path.glob("*out*"))
+
+
+def later() -> dt.datetime:
+    return dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+
+
+def plan(tables: Tables, *pins: Pin) -> Any:
+    [one] = browse.plan_collection(tables, {"sales": pins}, before=later())
+    return one
+
+
+def test_garbage_is_what_no_pinned_version_needs(shelf: Shelf, shop: Any) -> None:
+    tables = shelf.tables
+    digests = {entry.version: entry.digest for entry in browse.history(shelf, "sales")}
+    before = {version: tables.scan("sales", version).collect() for version in digests}
+    assert not plan(tables, Pin(digests[1] or ""))
+    found = plan(tables, Pin(digests[0] or ""))
+    assert found.pinned == (0, 2)
+    assert len(found.delete) == 1
+    browse.collect(tables, [found])
+    assert not plan(tables, Pin(digests[0] or ""))
+    for version in (0, 2):
+        assert tables.scan("sales", version).collect().equals(before[version])
+    with pytest.raises(TableError, match="gone"):
+        tables.scan("sales", 1)
+    built = shop.build("feb")
+    assert [drop.path for drop in built.repaired] == ["data/raw/sales/2013-02.csv"]
+    assert tables.scan("sales", 1).collect().equals(before[1])
+
+
+def test_young_files_are_no_garbage(shelf: Shelf) -> None:
+    before = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+    [found] = browse.plan_collection(shelf.tables, {"sales": ()}, before=before)
+    assert not found.delete
+
+
+def test_a_pin_that_the_table_does_not_hold_is_said(shelf: Shelf) -> None:
+    found = plan(shelf.tables, Pin("ab" * 32))
+    assert found.missing == ("ab" * 32,)
+    assert plan(shelf.tables, Pin("ab" * 32, version=1)).pinned == (1, 2)
+
+
+def test_gc_prints_its_plan_and_deletes_only_without_plan(shelf: Shelf, shop: Any) -> None:
+    files = set((shop.state / "tables" / "sales").glob("*.parquet"))
+    printed = run("gc", "--plan", "--older-than", "-1")
+    assert "2 files to delete" in printed
+    assert "versions 2 stay readable" in printed
+    assert set((shop.state / "tables" / "sales").glob("*.parquet")) == files
+    assert run("gc", "--older-than", "-1") == printed
+    assert len(set((shop.state / "tables" / "sales").glob("*.parquet"))) == 1
+    assert "0 files to delete" in run("gc", "--older-than", "-1")
+    assert shelf.tables.scan("sales", 2).collect().height == 90
+
+
+def test_infer_prints_a_contract(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1,x\n")
+    done = CliRunner().invoke(cli_data.contract, ["infer", str(tmp_path / "x.csv")])
+    assert "  a: {type: int64}  # 1 … 1\n" in done.stdout

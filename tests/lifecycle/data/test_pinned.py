@@ -1,0 +1,51 @@
+"""What garbage collection must leave: releases, the champion, open candidates."""
+
+import datetime as dt
+
+import pytest
+
+from mergeline.adapters.delta import Tables
+from mergeline.lifecycle import browse
+from mergeline.lifecycle.pinned import pinned_snapshots
+from tests.line.small import Line
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+
+
+def garbage(line: Line) -> list[str]:
+    """Drops that `data gc` would delete, by the month that they hold."""
+    project = line.project()
+    tables = Tables(project.tables)
+    before = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    [plan] = browse.plan_collection(tables, pinned_snapshots(project), before=before)
+    paths = {}
+    for entry in tables.history("parcels"):
+        for drop in tables.held("parcels", entry.version, columns=False).drops:
+            paths[drop.md5] = drop.path
+    browse.collect(tables, [plan])
+    return [paths[file.drop] for file in plan.delete]
+
+
+def test_releases_and_open_candidates_are_kept_and_a_candidate_left_behind_is_not(
+    line: Line,
+) -> None:
+    line.branch("april")
+    line.add_drops(4)
+    line.commit("April")
+    number = line.push("april")
+    line.review(number)
+    line.check_out("origin/main")
+    assert garbage(line) == []  # an open pull request's candidate was trained on April
+    line.git("rm", "--quiet", "data/raw/parcels/2024-04.csv.dvc")
+    line.add_drops(5)
+    line.commit("May instead of April")
+    line.git("push", "--quiet", "origin", "april")
+    line.land(number)
+    assert garbage(line) == ["data/raw/parcels/2024-04.csv"]
+    assert garbage(line) == []
+    tables = Tables(line.project().tables)
+    for version in line.project().tracking.versions("late"):
+        run = line.project().tracking.run_of(version)
+        assert run.fingerprint
+    rows = [tables.scan("parcels", version).collect().height for version in (0, 2)]
+    assert rows == [1200, 1600]

@@ -1,0 +1,182 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mergeline
+from mergeline.adapters.dvc import DropStore
+from mergeline.adapters.git import Repository
+from mergeline.core.contract import parse_contract
+from mergeline.core.refusal import RefusedDropError
+from mergeline.core.snapshot import pointers_digest
+from mergeline.errors import DeclarationError, DropError, NotFoundError
+from mergeline.lifecycle.data import gather_snapshots, write_pins
+
+
+def gather(shop: Any) -> Any:
+    tree = Repository.at(shop.root).working_tree()
+    [snapshot] = gather_snapshots(tree, DropStore(shop.root))
+    return snapshot
+
+
+def test_a_pull_request_that_adds_a_month_costs_that_month(shop: Any) -> None:
+    shop.add("2013-01")
+    shop.add("2013-02")
+    shop.build(shop.commit())
+    shop.add("2013-03")
+    built = shop.build(shop.commit())
+    assert [drop.path for drop in built.converted] == ["data/raw/sales/2013-03.csv"]
+    assert (built.version, built.rows) == (1, 15)
+
+
+def test_a_revert_is_found(shop: Any) -> None:
+    shop.add("2013-01")
+    first = shop.build(shop.commit())
+    shop.add("2013-02")
+    shop.build(shop.commit())
+    shop.git("revert", "--no-edit", "HEAD")
+    again = shop.build("HEAD")
+    assert (again.digest, again.version, again.found) == (first.digest, first.version, True)
+
+
+def test_two_pull_requests_that_each_add_a_drop_merge_without_a_conflict(shop: Any) -> None:
+    shop.add("2013-01")
+    shop.commit()
+    for month in ("2013-02", "2013-03"):
+        shop.git("checkout", "-q", "-b", month, "main")
+        shop.add(month)
+        shop.build(shop.commit())
+    shop.git("merge", "-q", "--no-edit", "2013-02")
+    merged = shop.build("HEAD")
+    assert merged.rows == 15
+    assert merged.converted == ()
+
+
+def test_a_folder_pointer_and_file_pointers_make_the_same_table(shop: Any) -> None:
+    shop.add("2013-01")
+    shop.add("2013-02")
+    files = shop.build()
+    digest = gather(shop).digest
+    contents = {}
+    for pointer in (shop.root / "data" / "raw" / "sales").iterdir():
+        name = pointer.read_text().split()[3]
+        contents[pointer.stem] = DropStore(shop.root).fetch(name).read_bytes()
+        pointer.unlink()
+    md5 = shop.add_folder(contents)
+    folder = shop.build()
+    assert (folder.digest, folder.version, folder.found) == (files.digest, files.version, True)
+    snapshot = gather(shop)
+    assert snapshot.digest == digest
+    assert [drop.path for drop in snapshot.drops] == [
+        "data/raw/sales/2013-01.csv",
+        "data/raw/sales/2013-02.csv",
+    ]
+    assert pointers_digest(snapshot.contract, [md5]) != digest
+
+
+def test_the_source_may_name_the_folder_pointer_itself(shop: Any) -> None:
+    contract = shop.root / "data" / "sales.yaml"
+    contract.write_text(contract.read_text().replace("raw/sales", "raw/sales.dvc"))
+    shop.add_folder({"a.csv": b"id,shop,amount,big\n1,N,1,true\n"})
+    assert shop.build().rows == 1
+
+
+def test_dvc_add_makes_pointers_that_are_read(shop: Any) -> None:
+    folder = shop.root / "data" / "raw" / "sales"
+    folder.mkdir(parents=True)
+    (folder / "2013-01.csv").write_bytes(b"id,shop,amount,big\n1,N,1,true\n")
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "add", "-q", "data/raw/sales/2013-01.csv"],
+        cwd=shop.root,
+        check=True,
+    )
+    assert shop.build(shop.commit()).rows == 1
+
+
+def test_a_refused_drop_leaves_its_table_as_it_was(shop: Any) -> None:
+    shop.add("2013-01")
+    shop.build()
+    shop.add("2013-02", more="7x,N,1,true\n8,N,-1,true\n")
+    with pytest.raises(RefusedDropError) as caught:
+        shop.build()
+    said = str(caught.value)
+    assert said.startswith("data/raw/sales/2013-02.csv: breaks data/sales.yaml in 2 places")
+    assert "line 7, column id: '7x' is not an int64" in said
+    assert "line 8, column amount: '-1' is below 0.0" in said
+    assert gather(shop).digest
+    assert len(list((shop.state / "tables" / "sales" / "_delta_log").iterdir())) == 1
+
+
+def test_a_drop_whose_content_is_missing_names_its_pointer(shop: Any) -> None:
+    shop.point("data/raw/sales/2013-01.csv", "ab" * 16)
+    with pytest.raises(DropError, match=r"data/raw/sales/2013-01\.csv: .*dvc push"):
+        shop.build()
+
+
+def test_a_drop_edited_in_the_cache_is_refused(shop: Any) -> None:
+    name = shop.add("2013-01")
+    path = DropStore(shop.root).fetch(name)
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(DropError, match="damaged in the DVC cache"):
+        shop.build()
+
+
+def test_a_contract_without_pointers_is_said(shop: Any) -> None:
+    with pytest.raises(DeclarationError, match="no pointers under data/raw/sales"):
+        shop.build()
+
+
+def test_one_line_reads_the_pinned_snapshot(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.add("2013-01")
+    shop.build()
+    write_pins([gather(shop)], shop.root)
+    shop.add("2013-02")
+    shop.build()
+    assert mergeline.table("sales", shop.root).collect().height == 5
+    inside = shop.root / "notebooks"
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    assert mergeline.table("sales").collect().height == 5
+
+
+def test_a_pin_is_the_same_bytes_on_every_machine(shop: Any, tmp_path: Path) -> None:
+    shop.add("2013-02")
+    shop.add("2013-01")
+    [here] = write_pins([gather(shop)], shop.root)
+    shop.commit()
+    shop.git("clone", "-q", ".", str(tmp_path / "clone"))
+    tree = Repository.at(tmp_path / "clone").tree("HEAD")
+    [there] = write_pins(gather_snapshots(tree, DropStore(tmp_path / "clone")), tmp_path)
+    assert here.read_bytes() == there.read_bytes()
+
+
+def test_nothing_pinned_is_said(shop: Any) -> None:
+    with pytest.raises(
+        NotFoundError, match=r"no snapshot of 'sales' is pinned.*mergeline snapshot"
+    ):
+        mergeline.table("sales", shop.root)
+
+
+def test_importing_mergeline_loads_no_table_library() -> None:
+    code = "import sys, mergeline; print([m for m in ('polars', 'deltalake') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_thousand_pointers_stay_quick(shop: Any) -> None:
+    for n in range(1000):
+        shop.point(f"data/raw/sales/{n:04}.csv", f"f{n:031x}")
+    revision = shop.commit()
+    start = time.perf_counter()
+    [snapshot] = gather_snapshots(Repository.at(shop.root).tree(revision), DropStore(shop.root))
+    took = time.perf_counter() - start
+    assert len(snapshot.drops) == 1000
+    assert snapshot.digest == pointers_digest(
+        parse_contract("sales", (shop.root / "data/sales.yaml").read_text()),
+        [f"f{n:031x}" for n in range(1000)],
+    )
+    assert took < 2

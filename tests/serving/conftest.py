@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mergeline.serving.plane import Plane
+from tests.serving.world import Registry, classifier, frame, listening, regression, save
+
+
+@pytest.fixture(scope="session")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(classifier(0.01), tmp_path_factory.mktemp("models") / "first", frame())
+
+
+@pytest.fixture(scope="session")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(classifier(1.0), tmp_path_factory.mktemp("models") / "second", frame())
+
+
+@pytest.fixture(scope="session")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rows = frame()[["hour", "wind"]]
+    return save(regression(), tmp_path_factory.mktemp("models") / "numbers", rows)
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+def plane(registry: Registry) -> Plane:
+    return Plane(registry.versions, registry.fetch)
+
+
+@pytest.fixture
+def address(plane: Plane) -> Iterator[str]:
+    with listening(plane) as address:
+        yield address
+
+
+@pytest.fixture
+def http(address: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=address, trust_env=False) as http:
+        yield http

@@ -1,0 +1,210 @@
+"""The data plane over HTTP: a real server, real models."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+
+from mergeline.adapters.modelfile import load
+from mergeline.serving.app import BODY_LIMIT
+from mergeline.serving.plane import Plane
+from tests.serving.world import ROW, Registry, frame, regression, save
+
+PREDICT = "/models/delay/stages/production/predict"
+
+
+@pytest.fixture
+def production(registry: Registry, plane: Plane, first: Path) -> None:
+    registry.register(first, "Production")
+    plane.reconcile()
+
+
+def test_an_answer_names_the_version_and_the_digest_that_made_it(
+    registry: Registry, plane: Plane, http: httpx.Client, first: Path, second: Path
+) -> None:
+    old = registry.register(first, "Production")
+    new = registry.register(second, "Staging")
+    plane.reconcile()
+    rows = [ROW, ROW | {"hour": 6}]
+    for place, version, folder in [
+        ("stages/production", old, first),
+        ("stages/Staging", new, second),
+        ("versions/1", old, first),
+        ("versions/2", new, second),
+    ]:
+        answer = http.post(f"/models/delay/{place}/predict", json={"rows": rows})
+        assert answer.status_code == 200
+        said = answer.json()
+        expected = load(folder).predict(pd.DataFrame(rows)).tolist()
+        assert said == {
+            "model": "delay",
+            "version": version.number,
+            "stage": version.stage,
+            "fingerprint": version.fingerprint,
+            "model_digest": version.model_digest,
+            "classes": [False, True],
+            "predictions": expected,
+        }
+
+
+def test_a_regression_answers_with_numbers(
+    registry: Registry, plane: Plane, http: httpx.Client, numbers: Path
+) -> None:
+    registry.register(numbers, "Production", model="arrivals")
+    plane.reconcile()
+    rows = [{"hour": 10, "wind": 1.5}, {"hour": 0, "wind": 0.5}]
+    said = http.post("/models/arrivals/stages/production/predict", json={"rows": rows}).json()
+    assert said["predictions"] == pytest.approx([21.5, 0.5])
+    assert said["classes"] == []
+
+
+def test_the_list_of_models_says_what_is_loaded_and_why_not(
+    registry: Registry, plane: Plane, http: httpx.Client, first: Path, tmp_path: Path
+) -> None:
+    registry.register(first, "Production")
+    registry.register(first)
+    registry.folders["delay", 2] = tmp_path / "gone"
+    plane.reconcile()
+    (model,) = http.get("/models").json()["models"]
+    assert http.get("/models/delay").json() == model
+    assert model["stages"] == {"production": 1}
+    good, bad = model["versions"]
+    assert good["inputs"] == {"origin": "string", "hour": "long", "wind": "double"}
+    assert (good["version"], good["stage"], good["loaded"]) == (1, "Production", True)
+    assert (bad["version"], bad["stage"], bad["loaded"]) == (2, "None", False)
+    assert "gone" in bad["problem"]
+    assert http.get("/models/dealy").status_code == 404
+
+
+def test_live_and_ready_are_two_things(
+    registry: Registry, plane: Plane, http: httpx.Client, first: Path
+) -> None:
+    assert http.get("/healthz").status_code == 200
+    assert http.get("/readyz").status_code == 503
+    registry.register(first, "Production")
+    plane.reconcile()
+    assert http.get("/readyz").json() == {"ready": True, "problems": []}
+    registry.trouble = OSError("no route to host")
+    plane.reconcile()
+    answer = http.get("/readyz")
+    assert answer.status_code == 200
+    assert "no route to host" in answer.json()["problems"][0]
+
+
+@pytest.mark.usefixtures("production")
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ("", 400, "not JSON"),
+        ("{", 400, "not JSON"),
+        ("[" * 100_000, 400, "not JSON"),
+        (b"\xff\xfe\xff", 400, "not JSON"),
+        ("9" * 5_000, 400, "not JSON"),
+        ("[]", 400, 'must be {"rows": [...]}'),
+        ('{"rows": [], "row": 1}', 400, 'must be {"rows": [...]}'),
+        ('{"rows": [{"hour": NaN}]}', 400, "NaN is no JSON number; send null for a missing one"),
+        ('{"rows": [{"hour": -Infinity}]}', 400, "-Infinity is no JSON number"),
+        ('{"rows": []}', 422, "no rows"),
+        ('{"rows": {}}', 422, "must be a list of objects"),
+        (json.dumps({"rows": [ROW | {"wnd": 1}]}), 422, "did you mean 'wind'?"),
+        (json.dumps({"rows": [ROW | {"wind": "x"}]}), 422, "'x' is no double"),
+        (json.dumps({"rows": [ROW | {"origin": "\ud800"}]}), 422, "is no string"),
+        ("x" * (BODY_LIMIT + 1), 413, "larger than 16,000,000 bytes"),
+    ],
+)
+def test_a_bad_request_is_told_what_is_wrong_with_it(
+    http: httpx.Client, body: Any, status: int, said: str
+) -> None:
+    answer = http.post(PREDICT, content=body)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert said in error["message"]
+    assert error.keys() == {"message", "where", "next_step"}
+    # The connection is good for the next one.
+    assert http.post(PREDICT, json={"rows": [ROW]}).status_code == 200
+
+
+@pytest.mark.usefixtures("production")
+def test_a_body_of_unknown_length_has_the_same_limit(http: httpx.Client) -> None:
+    parts = (b"x" * 1_000_000 for _ in range(20))
+    assert http.post(PREDICT, content=parts).status_code == 413
+
+
+@pytest.mark.usefixtures("production")
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("POST", "/models/delay/predict", 404),
+        ("POST", "/models/delay/versions/one/predict", 404),
+        ("POST", "/models/delay/versions/9/predict", 404),
+        ("POST", "/models/delay/stages/archived/predict", 404),
+        ("POST", "/models/dealy/stages/production/predict", 404),
+        ("GET", PREDICT, 405),
+        ("POST", "/models", 405),
+    ],
+)
+def test_an_address_that_does_not_exist_is_said_in_json_too(
+    http: httpx.Client, method: str, path: str, status: int
+) -> None:
+    answer = http.request(method, path, json={"rows": [ROW]})
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+
+
+def test_an_answer_that_is_not_a_finite_number_is_refused(
+    registry: Registry, plane: Plane, http: httpx.Client, tmp_path: Path
+) -> None:
+    model = regression()
+    model.intercept_ = float("nan")
+    rows = frame()[["hour", "wind"]]
+    registry.register(save(model, tmp_path / "model", rows), "Production", model="arrivals")
+    plane.reconcile()
+    path = "/models/arrivals/stages/production/predict"
+    answer = http.post(path, json={"rows": [{"hour": 2, "wind": 2.0}]})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["where"] == "rows[0]"
+
+
+def test_a_swap_under_constant_requests_loses_none_and_mixes_nothing(
+    registry: Registry, plane: Plane, address: str, first: Path, second: Path
+) -> None:
+    versions = [registry.register(first, "Production"), registry.register(second)]
+    plane.reconcile()
+    truth = {
+        version.model_digest: load(folder).predict(pd.DataFrame([ROW])).tolist()
+        for version, folder in zip(versions, (first, second), strict=True)
+    }
+    stop = threading.Event()
+    wrong: list[Any] = []
+    seen: list[str] = []
+
+    def ask() -> None:
+        with httpx.Client(base_url=address, trust_env=False) as http:
+            while not stop.is_set():
+                answer = http.post(PREDICT, json={"rows": [ROW]})
+                said = answer.json()
+                digest = said.get("model_digest")
+                if answer.status_code != 200 or said["predictions"] != truth[digest]:
+                    wrong.append(said)
+                seen.append(digest)
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    for number in range(10):
+        registry.move(versions[(number + 1) % 2], "Production")
+        plane.reconcile()
+        threading.Event().wait(0.1)
+    stop.set()
+    for asker in askers:
+        asker.join()
+    assert wrong == []
+    assert set(seen) == set(truth)
+    assert len(seen) > 50

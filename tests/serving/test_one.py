@@ -1,0 +1,36 @@
+"""One model folder served by itself: what a smoke test asks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from mergeline.adapters.modelfile import model_digest
+from mergeline.adapters.scoring import Client, running_server
+from mergeline.core.declaration import write_json
+from mergeline.core.release import Version
+from mergeline.errors import DeployError
+from mergeline.lifecycle.deploy import without_secrets
+from tests.serving.world import ROW
+
+
+def test_a_folder_is_served_without_a_registry_and_only_with_the_expected_bytes(
+    first: Path, tmp_path: Path
+) -> None:
+    import os
+
+    command = [sys.executable, "-P", "-m", "mergeline.serving.one", str(first)]
+    environment = {**without_secrets(os.environ), "HOME": str(tmp_path)}
+    good = Version("delay", 4, "None", "print", model_digest(first), "run")
+    bad = Version("delay", 4, "None", "print", "0" * 64, "run")
+    with running_server([*command, write_json(good)], cwd=tmp_path, env=environment) as address:
+        answer = Client(address).predict("delay", [ROW], version=4)
+        assert (answer.version, answer.model_digest) == (4, model_digest(first))
+    with (
+        running_server([*command, write_json(bad)], cwd=tmp_path, env=environment) as address,
+        pytest.raises(DeployError, match="bytes are"),
+    ):
+        Client(address).predict("delay", [ROW], version=4)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,132 @@
+"""JSON rows become the frame that the model was judged on, or are refused by name."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mergeline.adapters.modelfile import Input
+from mergeline.errors import InputError
+from mergeline.serving.rows import ROW_LIMIT, to_frame
+
+INPUTS = {
+    "wind": Input("double", nullable=False),
+    "small": Input("float", nullable=True),
+    "hour": Input("long", nullable=False),
+    "seats": Input("integer", nullable=True),
+    "origin": Input("string", nullable=True),
+    "holiday": Input("boolean", nullable=False),
+    "at": Input("datetime", nullable=True),
+}
+ROW: dict[str, Any] = {
+    "wind": 8.5, "small": 0.5, "hour": 17, "seats": 180, "origin": "JFK", "holiday": False,
+    "at": "2013-07-01T17:00:00",
+}  # fmt: skip
+
+
+def test_each_column_gets_the_type_that_the_signature_says() -> None:
+    made = to_frame([ROW, ROW], INPUTS)
+    assert list(made) == list(INPUTS)
+    assert {name: str(kind) for name, kind in made.dtypes.items() if name != "origin"} == {
+        "wind": "float64",
+        "small": "float32",
+        "hour": "int64",
+        "seats": "int32",
+        "holiday": "bool",
+        "at": "datetime64[us]",
+    }
+    assert made["origin"].dtype == pd.Series(["JFK"]).dtype
+
+
+def test_the_order_of_keys_does_not_matter() -> None:
+    backwards = dict(reversed(ROW.items()))
+    pd.testing.assert_frame_equal(to_frame([backwards], INPUTS), to_frame([ROW], INPUTS))
+
+
+def test_gaps_are_what_they_are_in_the_evaluated_rows(tmp_path: Any) -> None:
+    gaps = {"wind": None, "small": None, "origin": None, "at": None}
+    made = to_frame([ROW, ROW | gaps], INPUTS)
+    made.to_parquet(tmp_path / "rows.parquet")
+    pd.testing.assert_frame_equal(made, pd.read_parquet(tmp_path / "rows.parquet"))
+    assert made.isna().sum().to_dict() == {name: int(name in gaps) for name in INPUTS}
+
+
+def test_a_column_that_may_be_empty_may_be_left_out() -> None:
+    short = {name: ROW[name] for name in ("wind", "hour", "holiday")}
+    made = to_frame([short], INPUTS)
+    assert made[["small", "seats", "origin", "at"]].isna().all(axis=None)
+
+
+def test_whole_numbers_may_come_as_floats_and_floats_as_whole_numbers() -> None:
+    made = to_frame([ROW | {"hour": 17.0, "wind": 8}], INPUTS)
+    assert made.loc[0, "hour"] == 17
+    assert made.loc[0, "wind"] == 8.0
+
+
+def test_a_time_in_another_zone_is_converted_to_utc() -> None:
+    made = to_frame([ROW | {"at": "2013-07-01T13:00:00-04:00"}], INPUTS)
+    assert made.loc[0, "at"] == dt.datetime(2013, 7, 1, 17)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"wind": "8.5"}, "'8.5' is no double"),
+        ({"wind": True}, "True is no double"),
+        ({"wind": float("1e400")}, "inf is beyond the largest double"),
+        ({"wind": 10**400}, "is beyond the largest double"),
+        ({"small": 1e200}, "1e+200 is beyond the largest float"),
+        ({"hour": 17.5}, "17.5 is not a whole number"),
+        ({"hour": float("1e400")}, "inf is no long"),
+        ({"hour": 2**63}, "is beyond the 64 bits of long"),
+        ({"hour": False}, "False is no long"),
+        ({"hour": None}, "null, where the model has always had a value"),
+        ({"seats": 2**31}, "2147483648 is beyond the 32 bits of integer"),
+        ({"origin": 5}, "5 is no string"),
+        ({"origin": ["JFK"]}, "['JFK'] is no string"),
+        ({"holiday": 0}, "0 is no boolean"),
+        ({"holiday": None}, "null, where the model has always had a value"),
+        ({"at": "yesterday"}, "'yesterday' is no datetime"),
+        ({"at": 1372698000}, "1372698000 is no datetime"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_row_and_column(
+    change: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        to_frame([ROW, ROW | change], INPUTS)
+    assert problem in refused.value.message
+    assert refused.value.where == f"rows[1].{next(iter(change))}"
+
+
+def test_a_long_value_is_not_repeated_whole() -> None:
+    with pytest.raises(InputError) as refused:
+        to_frame([ROW | {"hour": "x" * 10_000}], INPUTS)
+    assert len(refused.value.message) < 100
+
+
+def test_an_unknown_column_is_named_with_the_nearest_known_one() -> None:
+    with pytest.raises(InputError, match=r"unknown column 'orgin' \(did you mean 'origin'\?\)"):
+        to_frame([ROW | {"orgin": "JFK"}], INPUTS)
+
+
+def test_a_missing_column_is_named() -> None:
+    with pytest.raises(InputError, match="the column 'holiday' is missing") as refused:
+        to_frame([ROW, {name: ROW[name] for name in ROW if name != "holiday"}], INPUTS)
+    assert refused.value.where == "rows[1]"
+
+
+@pytest.mark.parametrize("rows", [None, {}, "rows", 3, [[1]], [None], [ROW, "row"]])
+def test_anything_but_a_list_of_objects_is_refused(rows: object) -> None:
+    with pytest.raises(InputError, match="object"):
+        to_frame(rows, INPUTS)
+
+
+def test_no_rows_and_too_many_are_refused() -> None:
+    with pytest.raises(InputError, match="no rows"):
+        to_frame([], INPUTS)
+    with pytest.raises(InputError, match="10,001 rows"):
+        to_frame([ROW] * (ROW_LIMIT + 1), INPUTS)

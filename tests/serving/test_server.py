@@ -1,0 +1,220 @@
+"""`mergeline serve` as a process on a real registry: it starts, answers, and always ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mergeline.adapters.mlflow import Tracking
+from mergeline.adapters.modelfile import model_digest
+from mergeline.adapters.scoring import Client, running_server
+from mergeline.errors import DeployError
+from tests.serving.world import ROW, until
+
+# MLflow's own calls of SQLAlchemy.
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+SERVE = [sys.executable, "-m", "mergeline", "serve", "--port", "0", "--poll", "0.2"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, first: Path, second: Path) -> Path:
+    """A project whose registry has two versions, the first in production."""
+    folder = tmp_path_factory.mktemp("project")
+    subprocess.run(["git", "init", "--quiet", "-b", "main", folder], check=True)
+    tracking = Tracking(f"sqlite:///{folder / '.mergeline' / 'mlflow.db'}", folder / "artifacts")
+    client = tracking.client
+    client.create_registered_model("delay")
+    for model in (first, second):
+        digest = {"mergeline.model_digest": model_digest(model)}
+        tags = {**digest, "mergeline.fingerprint": "f", "mergeline.stage": "None"}
+        client.create_model_version("delay", source=str(model), tags=tags)
+    tracking.move("delay", 1, "Production")
+    return folder
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    own = ("MERGELINE_", "MLFLOW_")
+    return {key: value for key, value in os.environ.items() if not key.startswith(own)}
+
+
+@contextlib.contextmanager
+def started(
+    project: Path, environment: Mapping[str, str], *options: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The server as a person starts it, its standard input open all the time."""
+    process = subprocess.Popen(
+        [*SERVE, *options],
+        cwd=project,
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    try:
+        lines = (line for line in process.stderr if line.startswith("serving on "))
+        yield process, next(lines).removeprefix("serving on ").strip()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def listens(address: str) -> bool:
+    host, _, port = address.removeprefix("http://").rpartition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+        return True
+    return False
+
+
+def times_of(address: str) -> list[float]:
+    """Seconds of answers on one connection; each 0.04 where they wait for acknowledgements."""
+    times = []
+    with httpx.Client(base_url=address, trust_env=False) as http:
+        for _ in range(40):
+            since = time.perf_counter()
+            assert http.get("/healthz").status_code == 200
+            times.append(time.perf_counter() - since)
+    return times
+
+
+def test_it_serves_the_registry_follows_it_and_leaves_no_process(
+    project: Path, environment: dict[str, str], first: Path, second: Path
+) -> None:
+    with running_server(SERVE, cwd=project, env=environment) as address:
+        client = Client(address)
+        assert client.predict("delay", [ROW]).model_digest == model_digest(first)
+        assert client.predict("delay", [ROW], version=2).model_digest == model_digest(second)
+        tracking = Tracking(f"sqlite:///{project / '.mergeline' / 'mlflow.db'}", project)
+        tracking.move("delay", 2, "Production")
+        until(lambda: client.predict("delay", [ROW]).version == 2)
+        tracking.move("delay", 1, "Production")
+        until(lambda: client.predict("delay", [ROW]).version == 1)
+        until(lambda: [one["version"] for one in client.versions("delay")] == [1])
+        tracking.move("delay", 2, "None")
+        assert statistics.median(times_of(address)) < 0.03
+    assert not listens(address)
+
+
+@pytest.mark.parametrize(
+    "by", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
+)
+def test_told_to_stop_it_ends_at_once_and_cleanly_even_while_a_client_dawdles(
+    project: Path, environment: dict[str, str], by: signal.Signals
+) -> None:
+    # Also with standard input watched and still open, as `running_server` has it.
+    watched = {**environment, "MERGELINE_STOP_WITH_STDIN": "1"}
+    with started(project, watched, "--only", "delay/2") as (process, address):
+        # One version alone, whatever its stage.
+        assert [one["version"] for one in Client(address).versions("delay")] == [2]
+        host, _, port = address.removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port))) as dawdler:
+            dawdler.sendall(
+                b"POST /models/delay/stages/production/predict HTTP/1.1\r\nhost: x\r\n"
+                b"content-length: 99\r\n\r\n{"
+            )
+            process.send_signal(by)
+            assert process.wait(10) == 0
+        assert process.stderr
+        said = process.stderr.read()
+        assert "Traceback" not in said, said
+        assert "Fatal" not in said, said
+
+
+def test_a_starter_that_is_killed_takes_the_server_with_it(
+    project: Path, environment: dict[str, str]
+) -> None:
+    script = f"""
+import time
+from pathlib import Path
+from mergeline.adapters.scoring import running_server
+with running_server({SERVE!r}, cwd=Path({str(project)!r}), env={environment!r}) as address:
+    print(address, flush=True)
+    time.sleep(60)
+"""
+    starter = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout
+    address = starter.stdout.readline().strip()
+    assert listens(address)
+    starter.kill()
+    starter.communicate()
+    until(lambda: not listens(address), 10)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--only", "delay"], 2, "--only takes MODEL/VERSION"),
+        (["--only", "delay/9"], 2, "no version 9 of delay (registered: v1, v2)"),
+        (["--poll", "0"], 2, "--poll takes seconds above 0"),
+        (["--port", "99999"], 2, "--port takes 0 to 65535, not 99999"),
+        (["--host", "nowhere.invalid"], 3, "cannot listen there: "),
+        (["--port", "TAKEN"], 3, "cannot listen there: Address already in use"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_an_exit_code(
+    project: Path, environment: dict[str, str], options: list[str], code: int, said: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [*SERVE, *(port if word == "TAKEN" else word for word in options)]
+        done = subprocess.run(
+            command,
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == code
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_server_that_does_not_start_says_why(project: Path, environment: dict[str, str]) -> None:
+    command = [*SERVE, "--only", "delay"]
+    with (
+        pytest.raises(DeployError, match=r"did not start: .*--only takes MODEL/VERSION"),
+        running_server(command, cwd=project, env=environment),
+    ):
+        pass
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_forever_nor_left(
+    project: Path,
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mergeline.adapters.scoring._STOP", 0.5)
+    note = tmp_path / "pid"
+    script = (
+        f"import os, pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        f"pathlib.Path({str(note)!r}).write_text(str(os.getpid())); time.sleep(120)"
+    )
+    with (
+        pytest.raises(DeployError, match="did not start: it said nothing"),
+        running_server([sys.executable, "-c", script], cwd=project, env=environment, patience=2),
+    ):
+        pass
+    assert not alive(int(note.read_text()))

@@ -1,0 +1,114 @@
+"""The workflows keep the laws: read-only where foreign code runs, one verb a step, all pinned."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+FOLDER = Path(__file__).parent.parent / ".github" / "workflows"
+WORKFLOWS = sorted(FOLDER.glob("*.yml"))
+UNTRUSTED = [("pull-request.yml", "evaluate"), ("release.yml", "evaluate"), ("ci.yml", "run")]
+each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+
+
+def read(path: Path) -> dict[str, Any]:
+    # BaseLoader: `on` is a word here, not a truth value.
+    loaded: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.BaseLoader)
+    return loaded
+
+
+def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for job in workflow["jobs"].values():
+        yield from job["steps"]
+
+
+def commands(workflow: dict[str, Any]) -> Iterator[list[str]]:
+    """The words of each `mergeline …` line."""
+    for step in steps(workflow):
+        for found in re.findall(r"\bmergeline ([^|&;\n]*)", step.get("run", "")):
+            yield shlex.split(found)
+
+
+@each_workflow
+def test_every_action_is_pinned_by_its_commit_and_names_its_version(path: Path) -> None:
+    uses = re.findall(r"\buses: (.*)", path.read_text())
+    assert uses
+    for line in uses:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
+
+
+def test_one_version_of_an_action_is_used_everywhere() -> None:
+    uses = {line for path in WORKFLOWS for line in re.findall(r"\buses: (.*)", path.read_text())}
+    assert len({line.split("@")[0] for line in uses}) == len(uses)
+
+
+@each_workflow
+def test_a_workflow_may_nothing_but_what_a_job_asks_for(path: Path) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] == {}
+    for job in workflow["jobs"].values():
+        assert "permissions" in job
+
+
+@each_workflow
+def test_no_checkout_leaves_its_token_behind(path: Path) -> None:
+    checkouts = [s for s in steps(read(path)) if s.get("uses", "").startswith("actions/checkout@")]
+    assert checkouts
+    for checkout in checkouts:
+        assert checkout["with"]["persist-credentials"] == "false"
+        assert checkout["with"]["fetch-depth"] == "0"
+
+
+@pytest.mark.parametrize(("name", "job"), UNTRUSTED)
+def test_a_job_that_runs_unreviewed_or_training_code_has_no_secret_and_may_only_read(
+    name: str, job: str
+) -> None:
+    found = read(FOLDER / name)["jobs"][job]
+    assert found["permissions"] == {"contents": "read"}
+    assert "environment" not in found
+    assert "secrets." not in str(found)
+
+
+def test_the_reporting_workflow_checks_out_nothing_of_the_pull_request() -> None:
+    workflow = read(FOLDER / "report.yml")
+    for step in steps(workflow):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["ref"] == "${{ github.event.repository.default_branch }}"
+    verbs = [words[0] for words in commands(workflow)]
+    assert verbs == ["comment", "track"]
+
+
+def test_no_workflow_uses_pull_request_target() -> None:
+    assert all("pull_request_target" not in read(path)["on"] for path in WORKFLOWS)
+
+
+def test_no_pending_release_is_cancelled() -> None:
+    groups = {path.name: read(path).get("concurrency", {}) for path in WORKFLOWS}
+    release = groups.pop("release.yml")
+    assert release == {"group": "release", "cancel-in-progress": "false", "queue": "max"}
+    assert all(not group["group"].startswith("release") for group in groups.values())
+
+
+@each_workflow
+def test_no_script_has_an_expression_pasted_into_it(path: Path) -> None:
+    for step in steps(read(path)):
+        assert "${{" not in step.get("run", "")
+
+
+@each_workflow
+def test_every_verb_and_option_exists(path: Path) -> None:
+    import click
+
+    from mergeline.cli import commands as cli
+
+    for verb, *words in commands(read(path)):
+        command = cli.get_command(click.Context(cli), verb)
+        assert command is not None, verb
+        known = {option for param in command.params for option in param.opts}
+        assert {word for word in words if word.startswith("--")} <= known
