@@ -48,8 +48,9 @@ def main() -> None:
         probabilities = model.predict_proba(example)
     optional = dict.fromkeys([*features.PLANE, *features.WEATHER], float("nan"))
 
-    # MLflow recommends skops, which writes other bytes each time for the same model.
-    logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)
+    # MLflow recommends skops, which writes other bytes each time for the same model, and misses
+    # pip where uv made the environment.
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
     OUTPUTS.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(OUTPUTS / "model", ignore_errors=True)
     mlflow.sklearn.save_model(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,14 +76,12 @@ def clone(_built: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     }
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _quick_databases() -> None:
-    """No test asks what is left after a power cut."""
-    if "sqlalchemy" in sys.modules or True:
-        from sqlalchemy import event
-        from sqlalchemy.engine import Engine
-
-        event.listen(Engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
+@pytest.fixture(autouse=True)
+def _no_store_is_left_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow writes the store that it is told of into this process's environment."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
 
 
 def _played(line: Line, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:

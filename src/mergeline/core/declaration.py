@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import yaml
@@ -111,11 +111,14 @@ def json_schema(cls: type[Any]) -> dict[str, Any]:
     return schema
 
 
-@functools.cache
-def _adapter(cls: type[Any]) -> Any:  # noqa: ANN401 - pydantic.TypeAdapter, imported late
+def _new_adapter(cls: type[Any]) -> Any:  # noqa: ANN401 - pydantic.TypeAdapter, imported late
     import pydantic
 
     return pydantic.TypeAdapter(_forbidding(cls))
+
+
+# One takes tens of milliseconds to make. A class counts as hashable only to who sees it as Any.
+_adapter: Callable[[Any], Any] = functools.cache(_new_adapter)
 
 
 def _forbidding(cls: type[Any]) -> type[Any]:

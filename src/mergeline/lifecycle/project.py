@@ -45,9 +45,9 @@ class Project:
         Raises:
             RepositoryError: it is not in a Git repository.
         """
-        return cls(
-            Repository.at(path or Path.cwd()), os.environ if environment is None else environment
-        )
+        # A copy: MLflow writes the store that it was told of into the process's own.
+        outer = dict(os.environ if environment is None else environment)
+        return cls(Repository.at(path or Path.cwd()), outer)
 
     @cached_property
     def state(self) -> Path:

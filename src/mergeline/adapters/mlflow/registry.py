@@ -139,7 +139,10 @@ class Registry(Store):
             into.mkdir(parents=True, exist_ok=True)
             return Path(
                 mlflow.artifacts.download_artifacts(
-                    artifact_uri=uri, dst_path=str(into), tracking_uri=self.uri
+                    artifact_uri=uri,
+                    dst_path=str(into),
+                    tracking_uri=self.uri,
+                    registry_uri=self.uri,
                 )
             )
 

@@ -98,14 +98,17 @@ class Store:
 
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        # Registering a logged model asks the global store, whatever the client's own is.
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
+        _look_for_server(self.uri)
         if self._file is None:
-            _look_for_server(self.uri)
+            _look_for_database(self.uri)
             return mlflow.MlflowClient()
         self._file.parent.mkdir(parents=True, exist_ok=True)
         # Several processes that open a new database at once break each other's migrations.
         with FileLock(f"{self._file}.lock"):
+            _look_for_database(self.uri)
             client = mlflow.MlflowClient()
             client.search_experiments(max_results=1)
             return client
@@ -138,6 +141,26 @@ def _look_for_server(uri: str) -> None:
             where=without_password(uri),
             next_step="Start it, or correct MLFLOW_TRACKING_URI",
         ) from error
+
+
+def _look_for_database(uri: str) -> None:
+    """Ask a database once; MLflow asks ten times, over 100 seconds.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: it does not answer, or is none.
+    """
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+
+    if urlsplit(uri).scheme.partition("+")[0] not in DATABASE_ENGINES:
+        return
+    import sqlalchemy
+    from mlflow.store.db.utils import create_sqlalchemy_engine
+
+    engine = create_sqlalchemy_engine(uri)
+    try:
+        sqlalchemy.inspect(engine)
+    finally:
+        engine.dispose()
 
 
 def translated(error: Exception, uri: str, missing: str) -> MergelineError:
