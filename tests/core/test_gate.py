@@ -30,6 +30,7 @@ from mergeline.core.gate import (
     Verdict,
     judge,
     judge_both,
+    judge_on_base_rows,
 )
 from mergeline.core.model import Bar, Gate, Role
 
@@ -533,6 +534,46 @@ def test_a_bar_that_moved_is_said_and_judged_both_ways() -> None:
     assert rules(judgement.verdict) == ["threshold", "margin"]
     assert judgement.as_moved is not None
     assert rules(judgement.as_moved) == ["improve"]
+
+
+def on_base_rows(here: Difference, there: Difference, **more: Any) -> Judgement:
+    gate = Gate("roc_auc", {"roc_auc": Bar(margin=0.005)}, **more)
+    judgement = judge_both(gate, gate, comparison(metric(against={"champion": here})), CHANGE)
+    holdout = HoldoutFacts("other", 2000, 1500, None, None)
+    rows = comparison(metric(against={"champion": there}), holdout=holdout)
+    return judge_on_base_rows(judgement, gate, rows, CHANGE)
+
+
+WORSE = difference(-0.1, -0.05)
+UNCLEAR = difference(-0.1, 0.1)
+
+
+def test_a_moved_holdout_must_not_hide_that_the_model_is_worse_on_the_base_s_rows() -> None:
+    judgement = on_base_rows(SAME, WORSE)
+    assert judgement.verdict.outcome == "fail"
+    assert rules(judgement.verdict) == ["base_holdout"]
+    said = judgement.verdict.reasons[0].text
+    assert said.startswith("on the base's own holdout (1,500 rows): ")
+    assert judgement.base_rows == 1500
+    assert judgement.on_base_rows is not None
+    assert rules(judgement.on_base_rows) == ["margin"]
+
+
+def test_a_model_that_is_no_worse_on_either_holdout_passes() -> None:
+    judgement = on_base_rows(SAME, SAME)
+    assert judgement.verdict.outcome == "pass"
+    assert only(judgement.verdict, "base_holdout").outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "outcome"),
+    [(SAME, UNCLEAR, "inconclusive"), (UNCLEAR, SAME, "inconclusive"), (WORSE, SAME, "fail"),
+     (WORSE, UNCLEAR, "fail"), (UNCLEAR, WORSE, "fail")],
+)  # fmt: skip
+def test_the_worse_of_both_holdouts_counts(
+    here: Difference, there: Difference, outcome: str
+) -> None:
+    assert on_base_rows(here, there, inconclusive="ask").verdict.outcome == outcome
 
 
 def test_a_judgement_is_plain_data_that_reads_back() -> None:

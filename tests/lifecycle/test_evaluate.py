@@ -189,9 +189,43 @@ def test_a_loosened_gate_is_judged_by_the_old_one_and_said(line: Line) -> None:
     assert "bar moved" in text.lower() or "moves the bar" in text.lower()
 
 
-def test_a_longer_holdout_is_said(line: Line) -> None:
+def test_a_longer_holdout_is_said_and_judged_on_the_old_one_too(line: Line) -> None:
     found = line.review(line.propose("half", ("params.yaml", "every: 4", "every: 3")))
     assert any("holdout_every 4 → 3" in moved.text for moved in found.report.moved)
+    judgement = found.report.judgement
+    assert judgement.on_base_rows.outcome == "pass"
+    assert judgement.base_rows == 100  # of 300; those that the new model was fitted on are out
+    assert found.passed
+    assert "On the holdout of `main` (100 rows): **pass**" in line.markdown(found)
+
+
+def test_a_worse_model_is_refused_although_its_own_holdout_flatters_it(line: Line) -> None:
+    polars = ("pipelines/evaluate.py", "import yaml", "import polars as pl\nimport yaml")
+    told_by_weight = '.filter((pl.col("weight") > 15) == pl.col("late"))'
+    rows = "parcels(every, held_out=True)"
+    flatter = ("pipelines/evaluate.py", rows, rows + told_by_weight)
+    found = line.review(line.propose("flattered", WORSE, polars, flatter))
+    judgement = found.report.judgement
+    assert found.evaluation.verdict == "fail"
+    assert [r.rule for r in judgement.verdict.reasons if r.outcome == "fail"] == ["base_holdout"]
+    assert judgement.base_rows == 300
+    assert "on the base's own holdout (300 rows): " in line.markdown(found)
+
+
+def test_a_moved_holdout_whose_old_rows_lack_a_new_column_is_said(line: Line) -> None:
+    column = 'rows.sort("id").with_columns(heavy=pl.col("weight") > 15).collect()'
+    found = line.review(
+        line.propose(
+            "heavy",
+            ("pipelines/rows.py", 'rows.sort("id").collect()', column),
+            ("pipelines/train.py", '"weight", "distance")', '"weight", "distance", "heavy")'),
+            ("params.yaml", "every: 4", "every: 3"),
+        )
+    )
+    judgement = found.report.judgement
+    assert judgement.on_base_rows is None
+    assert "'heavy'" in judgement.base_problem
+    assert "No verdict on the holdout of `main`" in line.markdown(found)
 
 
 def test_a_trial_merge_is_judged_by_its_first_parent(line: Line) -> None:

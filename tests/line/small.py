@@ -356,6 +356,11 @@ class Line:
         [one] = release(self.project(), say=self.say, **options)
         return one
 
+    def markdown(self, found: Any) -> str:
+        """The comment of what was found."""
+        text: str = (found.folder / "evaluation" / "report.md").read_text(encoding="utf-8")
+        return text
+
     def land(self, number: int, method: Any = "squash") -> Any:
         """Review, merge, release."""
         assert self.review(number).passed

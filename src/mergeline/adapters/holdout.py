@@ -36,6 +36,21 @@ class HoldoutFile:
     rows: Holdout
     newest: dt.date | None
 
+    def without(self, row_id: npt.NDArray[np.uint64]) -> HoldoutFile:
+        """The same but for some rows, e.g. those that a model was fitted on."""
+        import numpy as np
+
+        kept = ~np.isin(self.rows.row_id, row_id)
+        ids, cluster = self.rows.row_id[kept], self.rows.cluster
+        rows = Holdout(
+            row_id=ids,
+            labels=self.rows.labels[kept],
+            digest=rows_digest(ids),
+            cluster=None if cluster is None else cluster[kept],
+            slices={name: labels[kept] for name, labels in self.rows.slices.items()},
+        )
+        return HoldoutFile(self.frame[kept], rows, self.newest)
+
 
 def read_holdout(path: Path, model: Model) -> HoldoutFile:
     """Read `holdout.parquet` as the declaration of `model` says.

@@ -27,7 +27,7 @@ from mergeline.core.verdict import (
 
 __all__ = [
     "Context", "Decision", "Judgement", "Kind", "MovedLine", "Reason", "Verdict", "judge",
-    "judge_both", "moved_lines",
+    "judge_both", "judge_on_base_rows", "moved_lines",
 ]  # fmt: skip
 
 _ORDER: Mapping[Decision, int] = {"fail": 0, "inconclusive": 1, "pass": 2}
@@ -52,6 +52,31 @@ def judge_both(base: Gate, candidate: Gate, comparison: Comparison, context: Con
     if not moved:
         return Judgement(verdict)
     return Judgement(verdict, moved, judge(candidate, comparison, context))
+
+
+def judge_on_base_rows(
+    judgement: Judgement, gate: Gate, comparison: Comparison, context: Context
+) -> Judgement:
+    """Hold a change that edits its holdout against the rows that it would have been judged on too.
+
+    Args:
+        judgement: on the change's own holdout; the worse of both outcomes counts.
+        gate: the base's.
+        comparison: of the same models on the base's holdout.
+        context: with what differs there, e.g. the newest row.
+    """
+    there = judge(gate, comparison, context)
+    where = f"on the base's own holdout ({comparison.holdout.used:,} rows)"
+    why = f"{where}: {there.reasons[0].text}" if there.outcome != "pass" else f"{where} it passes"
+    reason = Reason("base_holdout", there.outcome, why)
+    here = judgement.verdict
+    verdict = Verdict(
+        min(here.outcome, there.outcome, key=_ORDER.__getitem__),
+        tuple(sorted([*here.reasons, reason], key=lambda one: _ORDER[one.outcome])),
+    )
+    return dataclasses.replace(
+        judgement, verdict=verdict, base_rows=comparison.holdout.used, on_base_rows=there
+    )
 
 
 def moved_lines(base: Gate, candidate: Gate) -> tuple[MovedLine, ...]:

@@ -72,8 +72,19 @@ class MovedLine:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict by the base's gate; if the change edits the gate, also what it would be then."""
+    """The verdict by the base's gate, and what it is by another bar.
+
+    Attributes:
+        verdict: what counts.
+        moved: lines of the gate that the change edits; `as_moved` is the verdict by the gate then.
+        base_rows: where the change edits how the holdout is made: how many rows of the base's own
+            holdout the models were compared on; `on_base_rows` is the verdict on those.
+        base_problem: why there is none on those.
+    """
 
     verdict: Verdict
     moved: tuple[MovedLine, ...] = ()
     as_moved: Verdict | None = None
+    base_rows: int | None = None
+    on_base_rows: Verdict | None = None
+    base_problem: str = ""

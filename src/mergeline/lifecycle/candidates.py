@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mergeline.adapters.bundles import (
     CANDIDATE_FILES,
@@ -30,6 +31,10 @@ from mergeline.errors import BundleError, DeclarationError, MergelineError, Stag
 from mergeline.lifecycle.case import Case
 from mergeline.lifecycle.project import Project, Say
 from mergeline.lifecycle.snapshot import build_for
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 MODEL = "model"
 HOLDOUT = "holdout.parquet"
@@ -129,11 +134,6 @@ def score(trained: Trained, role: Role, holdout: HoldoutFile, judged_by: Model) 
 
     A model that cannot score the rows is a finding: then the predictions are None.
     """
-    declared = trained.candidate.declaration
-    trained_on = None  # by another key, rows cannot be told to be the same
-    if declared.key == judged_by.key:
-        rows_file = trained.folder / CANDIDATE_FILES / TRAINING_ROWS
-        trained_on = read_training_rows(rows_file, declared)
     loaded = None
     problem = ""
     predictions = None
@@ -156,12 +156,23 @@ def score(trained: Trained, role: Role, holdout: HoldoutFile, judged_by: Model) 
         predictions=predictions,
         classes=loaded.classes if loaded and loaded.classes else judged_by.classes,
         problem=problem,
-        trained_on=trained_on,
+        trained_on=rows_trained_on(trained, judged_by),
         latency_ms=latency,
         size_bytes=loaded.size_bytes if loaded else None,
         inputs=tuple(Column(n, t.type) for n, t in loaded.inputs.items()) if loaded else (),
-        decision=declared.decision,
+        decision=trained.candidate.declaration.decision,
     )
+
+
+def rows_trained_on(trained: Trained, judged_by: Model) -> npt.NDArray[np.uint64] | None:
+    """Row ids of the rows that a model was fitted on.
+
+    None where its key is another than that of who judges: then rows cannot be told to be the same.
+    """
+    declared = trained.candidate.declaration
+    if declared.key != judged_by.key:
+        return None
+    return read_training_rows(trained.folder / CANDIDATE_FILES / TRAINING_ROWS, declared)
 
 
 @contextlib.contextmanager

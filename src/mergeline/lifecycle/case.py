@@ -11,7 +11,8 @@ from mergeline.core.compare import with_metrics_of
 from mergeline.core.fingerprint import Ingredients
 from mergeline.core.model import Gate, Model
 from mergeline.core.release import Entry
-from mergeline.lifecycle.plan import base_ingredients
+from mergeline.core.report.content import Moved
+from mergeline.lifecycle.plan import base_ingredients, moved_bar
 from mergeline.lifecycle.project import Project, chosen_models, read_model_ingredients
 
 
@@ -45,6 +46,11 @@ class Case:
     def gate(self) -> Gate:
         """The base's gate (law 5); the tree's own where the base has none."""
         return self.at_base[0].gate if self.at_base else self.model.gate
+
+    @property
+    def moved(self) -> tuple[Moved, ...]:
+        """What the tree edits of how it is judged, beside the lines of the gate."""
+        return moved_bar(self.at_base, self.model, self.ingredients)
 
 
 def read_cases(

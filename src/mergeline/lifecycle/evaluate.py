@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from mergeline.adapters.bundles import (
     EVALUATION_FILES,
@@ -21,9 +20,10 @@ from mergeline.adapters.git import Commit
 from mergeline.adapters.holdout import HoldoutFile, read_holdout, write_predictions
 from mergeline.core.bundle import Evaluation, gate_digest
 from mergeline.core.compare import compare
-from mergeline.core.comparison import Scored
-from mergeline.core.gate import Context, judge_both
+from mergeline.core.comparison import Comparison, Scored
+from mergeline.core.gate import Context, Judgement, Kind, judge_both, judge_on_base_rows
 from mergeline.core.leakage import find_leaks
+from mergeline.core.model import Role
 from mergeline.core.release import Version
 from mergeline.core.report import (
     Report,
@@ -32,7 +32,15 @@ from mergeline.core.report import (
 )
 from mergeline.errors import MergelineError, TrackingError
 from mergeline.lifecycle.attribution import split
-from mergeline.lifecycle.candidates import Trained, fetch, find, importable, score, train
+from mergeline.lifecycle.candidates import (
+    Trained,
+    fetch,
+    find,
+    importable,
+    rows_trained_on,
+    score,
+    train,
+)
 from mergeline.lifecycle.case import Case, read_cases
 from mergeline.lifecycle.project import Project, Say
 from mergeline.lifecycle.report import Match, describe, describe_failure
@@ -169,38 +177,86 @@ def _compare(
     champion: tuple[Version, Trained] | None,
     say: Say,
 ) -> Match:
-    judge = case.judge
-    holdout = read_holdout(trained.holdout, judge)
-    scored = [score(trained, "candidate", holdout, judge)]
-    if champion:
-        scored.append(score(champion[1], "champion", holdout, judge))
     base = _base_model(project, case)
-    if base:
-        scored.append(score(base, "base", holdout, judge))
-    with importable(project.repository.root):  # custom metrics are the project's own code
-        comparison = compare(holdout.rows, scored, judge)
-    leaks = find_leaks(
-        {name: holdout.frame[name].to_numpy() for name in _new_columns(scored, holdout)},
-        holdout.frame[judge.label].to_numpy(),
-        judge.task,
-    )
-    context = Context(
-        kind=_kind(case, champion is not None),
-        evaluated_on=case.started_at.date(),
-        newest_row=holdout.newest,
-        leaks=leaks,
-    )
-    judgement = judge_both(case.gate, case.model.gate, comparison, context)
+    models: dict[Role, Trained] = {"candidate": trained}
+    models |= {"champion": champion[1]} if champion else {}
+    models |= {"base": base} if base else {}
+    on = _score_all(project, case, models, read_holdout(trained.holdout, case.judge))
+    context = _context(case, on, has_champion=champion is not None)
+    judgement = judge_both(case.gate, case.model.gate, on.comparison, context)
+    if context.kind == "change" and _moves_rows(case):
+        say("scoring the rows of the base's own holdout too, since the change moves it")
+        judgement = _on_base_rows(project, case, models, judgement)
     return Match(
         case=case,
         trained=trained,
         champion=champion,
-        holdout=holdout,
-        scored=tuple(scored),
-        comparison=comparison,
+        holdout=on.holdout,
+        scored=on.scored,
+        comparison=on.comparison,
         judgement=judgement,
-        attribution=split(project, case, trained, base, holdout, say=say),
+        attribution=split(project, case, trained, base, on.holdout, say=say),
     )
+
+
+def _on_base_rows(
+    project: Project, case: Case, models: Mapping[Role, Trained], judgement: Judgement
+) -> Judgement:
+    """The judgement where the change moves its holdout."""
+    if "base" not in models:
+        problem = "the base's model is not in the tracking store"
+        return replace(judgement, base_problem=problem)
+    rows = read_holdout(models["base"].holdout, case.judge)
+    fitted_on = rows_trained_on(models["candidate"], case.judge)
+    if fitted_on is not None:  # a row that moved out of the holdout, which is no fault
+        rows = rows.without(fitted_on)
+    if not len(rows.frame):
+        return replace(judgement, base_problem="the candidate is fitted on all of its rows")
+    there = _score_all(project, case, models, rows)
+    if there.scored[0].predictions is None:  # it takes a column that is new
+        return replace(judgement, base_problem=f"the candidate {there.scored[0].problem}")
+    context = _context(case, there, has_champion=True)
+    return judge_on_base_rows(judgement, case.gate, there.comparison, context)
+
+
+@dataclass(frozen=True)
+class _OnRows:
+    """What the models say about the rows of one holdout."""
+
+    holdout: HoldoutFile
+    scored: tuple[Scored, ...]
+    comparison: Comparison
+
+
+def _score_all(
+    project: Project, case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile
+) -> _OnRows:
+    scored = tuple(score(model, role, holdout, case.judge) for role, model in models.items())
+    with importable(project.repository.root):  # custom metrics are the project's own code
+        return _OnRows(holdout, scored, compare(holdout.rows, scored, case.judge))
+
+
+def _context(case: Case, on: _OnRows, *, has_champion: bool) -> Context:
+    frame, judge = on.holdout.frame, case.judge
+    leaks = find_leaks(
+        {name: frame[name].to_numpy() for name in _new_columns(on.scored, on.holdout)},
+        frame[judge.label].to_numpy(),
+        judge.task,
+    )
+    kind: Kind = "first"
+    if has_champion:
+        kind = "restore" if case.restored else "change"
+    return Context(
+        kind=kind,
+        evaluated_on=case.started_at.date(),
+        newest_row=on.holdout.newest,
+        leaks=leaks,
+    )
+
+
+def _moves_rows(case: Case) -> bool:
+    """Whether the tree edits which rows, or which values of them, it is judged on."""
+    return any(moved.what in {"holdout", "contract"} for moved in case.moved)
 
 
 def _new_columns(scored: Sequence[Scored], holdout: HoldoutFile) -> list[str]:
@@ -208,12 +264,6 @@ def _new_columns(scored: Sequence[Scored], holdout: HoldoutFile) -> list[str]:
     known = {column.name for one in scored if one.role == "champion" for column in one.inputs}
     taken = [column.name for one in scored if one.role == "candidate" for column in one.inputs]
     return [name for name in taken if name not in known and name in holdout.frame]
-
-
-def _kind(case: Case, has_champion: bool) -> Literal["first", "change", "restore"]:  # noqa: FBT001
-    if not has_champion:
-        return "first"
-    return "restore" if case.restored else "change"
 
 
 def _base_model(project: Project, case: Case) -> Trained | None:

@@ -35,7 +35,6 @@ from mergeline.errors import MergelineError, NotFoundError, StageError
 from mergeline.lifecycle.browse import diff_versions
 from mergeline.lifecycle.candidates import Trained
 from mergeline.lifecycle.case import Case
-from mergeline.lifecycle.plan import moved_bar
 from mergeline.lifecycle.project import Project, declared_tables
 from mergeline.lifecycle.snapshot import build_for
 
@@ -140,7 +139,7 @@ def describe(project: Project, match: Match, seconds: float) -> Report:
         newest_row=match.holdout.newest.isoformat() if match.holdout.newest else None,
         changes=changes(case.at_base[1], case.ingredients) if case.at_base else (),
         data=_data_changes(project, case),
-        moved=moved_bar(case.at_base, case.model, case.ingredients),
+        moved=case.moved,
         on_merge=_on_merge(project, case, champion, same=same),
         attribution=match.attribution,
     )

@@ -105,15 +105,27 @@ def _value(text: str) -> str:
     return safe.one_line(text)
 
 
-def both_verdicts(report: Report) -> Sentence:
-    """The verdict by the gate as it is and as the change would have it."""
-    if report.judgement is None or report.judgement.as_moved is None:
-        return ()
-    now, then = report.judgement.verdict.outcome, report.judgement.as_moved.outcome
-    return say(
-        "By the gate of ", code(branch(report)), ", which counts: ", strong(now),
-        ". By the gate of this change: ", strong(then), ".",
-    )  # fmt: skip
+def both_verdicts(report: Report) -> list[Sentence]:
+    """The verdict by each gate and on each holdout."""
+    judgement = report.judgement
+    if judgement is None:
+        return []
+    onto, now, said = code(branch(report)), judgement.verdict.outcome, []
+    if judgement.as_moved is not None:
+        said.append(
+            say("By the gate of ", onto, ", which counts: ", strong(now),
+                ". By the gate of this change: ", strong(judgement.as_moved.outcome), ".")
+        )  # fmt: skip
+    if judgement.on_base_rows is not None:
+        there = f" ({numbers.counted(judgement.base_rows or 0, 'row')}): "
+        said.append(
+            say("On the holdout of ", onto, there, strong(judgement.on_base_rows.outcome),
+                ". On both, which counts: ", strong(now), ".")
+        )  # fmt: skip
+    elif judgement.base_problem:
+        why = safe.one_line(judgement.base_problem, 120).rstrip(".")
+        said.append(say("No verdict on the holdout of ", onto, f": {why}."))
+    return said
 
 
 # --- what happens on merge -----------------------------------------------------------------------

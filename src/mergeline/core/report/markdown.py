@@ -110,8 +110,7 @@ def _appendix(report: Report) -> list[Part]:
 def _bar_banner(report: Report) -> tuple[str, ...]:
     if not report.bar_moved:
         return ("",)
-    both = gfm.sentence(around.both_verdicts(report))
-    after = f"\n\n{both}" if both else ""
+    after = "".join(f"\n\n{gfm.sentence(one)}" for one in around.both_verdicts(report))
     title = "**The bar moved:** this change edits what it is judged by."
     forms = gfm.listed(around.moved_lines(report), gfm.sentence, (30, 8, 2))
     return tuple(gfm.alert("WARNING", f"{title}\n{listed}{after}") for listed in forms)

@@ -20,6 +20,7 @@ from mergeline.core.report.content import Report
 from mergeline.core.verdict import Reason
 
 Tone = Literal["good", "bad", "warn", "unsure", "plain"]
+_OUT_OF_REACH = 10_000_000  # rows or clusters: nobody waits for as many
 MOST_HURT = 6  # slices that are worse are shown beside the metrics; the rest in their own table
 
 
@@ -153,7 +154,7 @@ def cost_rows(report: Report) -> list[Row]:
         return []
 
     def latency(facts: ModelFacts) -> str | None:
-        return None if facts.latency_ms is None else f"{numbers.number(facts.latency_ms)} ms"
+        return None if facts.latency_ms is None else f"{numbers.number(facts.latency_ms, 2)} ms"
 
     def weight(facts: ModelFacts) -> str | None:
         return None if facts.size_bytes is None else numbers.size(facts.size_bytes)
@@ -177,8 +178,9 @@ def outcome_of(difference: Difference | None) -> tuple[str, Tone]:
     if difference.outcome == "worse" and difference.margin_holds and margin:
         return f"worse, within the margin of {margin}", "warn"
     if difference.outcome == "unclear":
-        needed = difference.needed
-        enough = f"; about {numbers.count(needed)} {difference.unit} would" if needed else ""
+        needed = difference.needed or _OUT_OF_REACH
+        many = f"; about {numbers.count(needed)} {difference.unit} would"
+        enough = many if needed < _OUT_OF_REACH else ""
         return f"can't tell{enough}", "unsure"
     within = f", within {margin}" if margin else ""
     known: dict[str, tuple[str, Tone]] = {

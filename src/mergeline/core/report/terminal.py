@@ -56,8 +56,7 @@ def _banners(report: Report) -> list[RenderableType]:
     if report.bar_moved:
         said.append(Text("! the bar moved: this change edits what it is judged by", style="yellow"))
         said += [_indented(_text(line)) for line in around.moved_lines(report)[:8]]
-        if both := around.both_verdicts(report):
-            said.append(_indented(_text(both)))
+        said += [_indented(_text(line)) for line in around.both_verdicts(report)]
     if stale := around.stale(report):
         said.append(Text("! ", style="yellow").append_text(_text(stale)))
     if report.override:
