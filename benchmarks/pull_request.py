@@ -103,7 +103,7 @@ class Clone:
 
     def change(self, learning_rate: float) -> None:
         """A branch off main with another learning rate."""
-        self.run("git", "checkout", "--quiet", "-B", "change", "main")
+        self.run("git", "checkout", "--quiet", "--force", "-B", "change", "main")
         path = self.root / "params.yaml"
         lines = path.read_text().splitlines(keepends=True)
         assert any("learning_rate:" in line for line in lines)
