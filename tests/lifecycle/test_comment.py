@@ -84,6 +84,19 @@ def test_commenting_twice_leaves_one_comment(world: FolderWorld, tmp_path: Path)
     assert len(world.forge().comments(number)) == 1
 
 
+def test_a_late_report_of_the_same_commit_changes_neither_comment_nor_state(
+    world: FolderWorld, tmp_path: Path
+) -> None:
+    number = world.open("More trees")
+    subject = of(world, number)
+    later = passed(subject, NOON + dt.timedelta(minutes=5))
+    comment(project(world), bundle(tmp_path / "later", later), say=quiet)
+    comment(project(world), bundle(tmp_path / "earlier", failed(subject)), say=quiet)
+    (shown,) = world.forge().comments(number)
+    assert "no such column" not in shown.body
+    assert world.forge().status(subject.commit or "") == ("success", "delay: pass")
+
+
 def test_a_run_that_failed_is_shown_too(world: FolderWorld, tmp_path: Path) -> None:
     number = world.open("More trees")
     subject = of(world, number)

@@ -13,6 +13,8 @@ from mergeline.adapters.git import Repository
 from mergeline.adapters.mlflow import Tracking
 from mergeline.core.release import Entry
 from mergeline.errors import DeployError, GitError, RepositoryError, TrackingError
+from mergeline.lifecycle.evaluate import evaluate
+from mergeline.lifecycle.project import Project
 from mergeline.lifecycle.release import _Job, release
 from tests.line.small import MODEL, WORSE, Line, content_of
 
@@ -234,6 +236,43 @@ def test_a_commit_that_main_has_moved_past_does_nothing(line: Line) -> None:
     assert champion(line).number == 2
     assert len(ledger(line)) == 2
     assert content_of(line.state) == before
+
+
+def test_a_commit_that_main_moves_past_while_it_is_released_is_not_promoted(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release of the later commit may be done by then, and its model in production."""
+    line.merge(1)
+    rex = line.forge.as_user("rex")
+    monkeypatch.setattr(
+        "mergeline.lifecycle.release.smoke_test",
+        lambda *_: rex.merge(line.propose("words", ("README.md", "late?", "late?!"))),
+    )
+    done = line.release()
+    assert "main has moved on" in done.lines()[0]
+    assert champion(line).number == 1
+    assert len(ledger(line)) == 1
+
+
+def test_production_that_changes_with_each_evaluation_is_said(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.merge(1)
+    other = line.project().tracking.register(
+        next(run for run in line.project().tracking.candidates(MODEL) if run.pull_request == 2)
+    )
+    line.project().tracking.move(MODEL, other.number, "Production")
+
+    def evaluate_while_another_releases(project: Project, **more: Any) -> Any:
+        found = evaluate(project, **more)
+        now = project.tracking.champion(MODEL)
+        assert now
+        project.tracking.move(MODEL, 3 - now.number, "Production")
+        return found
+
+    monkeypatch.setattr("mergeline.lifecycle.release.evaluate", evaluate_while_another_releases)
+    with pytest.raises(TrackingError, match="production changes as often"):
+        line.release()
 
 
 def test_a_commit_that_main_moved_past_is_seen_in_a_stale_clone(line: Line) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mergeline.adapters.bundles import EVALUATION_FILES
 from mergeline.adapters.forge import Forge, PullRequest, State
-from mergeline.core.comment import ROOM
+from mergeline.core.comment import ROOM, Stamp, read_stamp
 from mergeline.core.report import Report, read_report, to_markdown
 from mergeline.errors import BundleError, NotFoundError
 from mergeline.lifecycle.project import Project, Say
@@ -50,11 +50,20 @@ def comment(project: Project, bundle: Path, *, say: Say) -> str:
             f"and the report is of {head[:8]}: nothing is posted"
         )
     say(f"reporting on pull request {pull.number}")
-    shown = forge.upsert_report(
-        pull.number, _markdown(reports), MARKER, head, _evaluated_at(reports)
-    )
-    forge.set_status(head, *state(reports), shown.url if shown.url.startswith("http") else None)
+    ours = Stamp(MARKER, head, _evaluated_at(reports))
+    shown = forge.upsert_report(pull.number, _markdown(reports), MARKER, head, ours.evaluated_at)
+    if not _later(read_stamp(shown.body, MARKER), ours):
+        forge.set_status(head, *state(reports), shown.url if shown.url.startswith("http") else None)
     return shown.url
+
+
+def _later(stands: Stamp | None, ours: Stamp) -> bool:
+    """Whether what stands on the pull request is a later evaluation of the same commit."""
+    return (
+        stands is not None
+        and stands.head_sha == ours.head_sha
+        and stands.evaluated_at > ours.evaluated_at
+    )
 
 
 def read_reports(bundle: Path) -> list[Report]:

@@ -39,6 +39,7 @@ from mergeline.lifecycle.plan import base_ingredients
 from mergeline.lifecycle.project import Project, Say, chosen_models, read_model_ingredients
 
 _PAGE_TRIES = 5
+_JUDGING_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,10 @@ def release(
             next_step="Commit or stash the changes",
         )
     head = project.repository.commit()
-    passed = _moved_past(project, head)
     models = chosen_models(project.repository.tree(head.sha), model).values()
-    if passed:
-        nothing = ReleasePlan("release", ())
-        return [Released(one.name, nothing, moved_past=passed, applied=False) for one in models]
     jobs = [_Job(project, head, declared, override, say) for declared in models]
-    if plan_only:
-        return [Released(job.model.name, job.plan(), applied=False) for job in jobs]
+    if plan_only or _moved_past(project, head):
+        return [job.planned() for job in jobs]
     from filelock import FileLock
 
     project.state.mkdir(parents=True, exist_ok=True)
@@ -189,19 +186,43 @@ class _Job:
             return plan
         return plan_release(replace(target, gate=self._gate()), live, override=self.override)
 
+    def planned(self) -> Released:
+        """What would be done."""
+        return self._overtaken() or Released(self.model.name, self.plan(), applied=False)
+
     def apply(self) -> Released:
-        plan = self.plan()
-        evaluated = None
-        if plan.steps and plan.steps[0].kind == "evaluate":
-            evaluated = self._evaluate(plan.steps[0])
-            plan = self.plan()
+        """Take the steps; none that main has moved past (law 8)."""
+        if overtaken := self._overtaken():
+            return overtaken
+        plan, evaluated = self._evaluated()
         entry = None
         for step in plan.steps:
+            if step.kind == "promote" and (overtaken := self._overtaken()):
+                return overtaken  # main moved on while it was evaluated or tested
             entry = self._take(step, plan) or entry
         outcome = Released(self.model.name, plan, entry)
         if evaluated is not None:
             self._tell(outcome, evaluated)
         return outcome
+
+    def _overtaken(self) -> Released | None:
+        tip = _moved_past(self.project, self.head)
+        nothing = ReleasePlan("release", ())
+        return Released(self.model.name, nothing, moved_past=tip, applied=False) if tip else None
+
+    def _evaluated(self) -> tuple[ReleasePlan, Report | None]:
+        """The plan once the candidate is judged against what is in production, and the report."""
+        plan, report = self.plan(), None
+        for _ in range(_JUDGING_TRIES):
+            if not plan.steps or plan.steps[0].kind != "evaluate":
+                return plan, report
+            report = self._evaluate(plan.steps[0])
+            plan = self.plan()  # which begins with it again where another release came between
+        raise TrackingError(
+            "production changes as often as it is evaluated against",
+            where=self.model.name,
+            next_step="Run the release again when no other one runs",
+        )
 
     def _take(self, step: Step, plan: ReleasePlan) -> Entry | None:
         self.say(f"{step.kind}: {step.text}")

@@ -25,7 +25,7 @@ def test_a_pull_request_is_read_whole(world: World) -> None:
     number = world.open("More trees | `x`", author="ana", labels=("attribution", "data"))
     found = world.forge().pull_request(number)
     assert (found.number, found.title, found.author) == (number, "More trees | `x`", "ana")
-    assert (found.base_ref, found.merged) == ("main", False)
+    assert (found.base_ref, found.open) == ("main", True)
     assert found.labels == ("attribution", "data")
     assert len(found.head_sha) == len(found.base_sha) == 40
     assert found.head_sha != found.base_sha
@@ -50,7 +50,7 @@ def test_the_pull_request_of_each_commit_that_a_merge_left_is_found(
     for commit in gained:
         found = world.forge().pull_request_of(commit)
         assert found is not None
-        assert (found.number, found.merged) == (number, True)
+        assert (found.number, found.open) == (number, False)
 
 
 def test_the_pull_request_that_proposes_a_commit_is_found(world: World) -> None:
@@ -58,7 +58,7 @@ def test_the_pull_request_that_proposes_a_commit_is_found(world: World) -> None:
     head = world.push(number)
     found = world.forge().pull_request_of(head)
     assert found is not None
-    assert (found.number, found.merged) == (number, False)
+    assert (found.number, found.open) == (number, True)
 
 
 def test_a_commit_pushed_to_main_has_no_pull_request(world: World) -> None:

@@ -33,7 +33,7 @@ def test_a_merged_pull_request_keeps_its_head_when_the_branch_is_gone(folder: Fo
     folder.merge(number, "squash")
     folder._git("update-ref", "-d", f"refs/heads/{branch}")
     found = folder.forge().pull_request(number)
-    assert (found.head_sha, found.merged) == (head, True)
+    assert (found.head_sha, found.open) == (head, False)
 
 
 def test_a_second_merge_is_refused(folder: FolderWorld) -> None:
@@ -57,7 +57,7 @@ def test_a_conflict_leaves_both_branches_as_they_were(folder: FolderWorld, tmp_p
         folder.forge().merge(other)
     assert "Merge main" in caught.value.next_step
     assert folder._git("for-each-ref") == before
-    assert not folder.forge().pull_request(other).merged
+    assert folder.forge().pull_request(other).open
 
 
 def test_a_pull_request_needs_a_branch_that_was_pushed(folder: FolderWorld) -> None:

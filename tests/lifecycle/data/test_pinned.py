@@ -6,6 +6,7 @@ import pytest
 
 from mergeline.adapters.delta import Tables
 from mergeline.lifecycle import browse
+from mergeline.lifecycle.evaluate import evaluate
 from mergeline.lifecycle.pinned import pinned_snapshots
 from tests.line.small import Line
 
@@ -20,10 +21,34 @@ def garbage(line: Line) -> list[str]:
     [plan] = browse.plan_collection(tables, pinned_snapshots(project), before=before)
     paths = {}
     for entry in tables.history("parcels"):
-        for drop in tables.held("parcels", entry.version, columns=False).drops:
+        for drop in tables.held("parcels", entry.version).drops:
             paths[drop.md5] = drop.path
     browse.collect(tables, [plan])
     return [paths[file.drop] for file in plan.delete]
+
+
+def test_the_candidate_of_a_model_that_only_a_pull_request_has_is_kept(line: Line) -> None:
+    line.branch("again")
+    line.write("models/again.yaml", (line.author.root / "models/late.yaml").read_text())
+    line.add_drops(4)
+    line.commit("A second model, and April")
+    number = line.push("again")
+    line.check_out_pull(number)
+    evaluate(line.project(MERGELINE_PULL_REQUEST=str(number)), model="again", say=line.say)
+    line.check_out("origin/main")
+    assert garbage(line) == []
+
+
+def test_what_is_merged_and_not_yet_released_is_kept(line: Line) -> None:
+    line.branch("april")
+    line.add_drops(4)
+    line.commit("April")
+    number = line.push("april")
+    line.review(number)
+    before = line.check_out("origin/main")
+    line.merge(number)
+    line.check_out(before)
+    assert garbage(line) == []
 
 
 def test_releases_and_open_candidates_are_kept_and_a_candidate_left_behind_is_not(

@@ -19,7 +19,12 @@ _ROUNDS = 6
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A proposed change. `base_sha` is the tip of `base_ref` as the forge last saw it."""
+    """A proposed change.
+
+    Attributes:
+        base_sha: the tip of `base_ref` as the forge last saw it.
+        open: neither merged nor closed.
+    """
 
     number: int
     title: str
@@ -28,7 +33,7 @@ class PullRequest:
     base_sha: str
     base_ref: str
     url: str
-    merged: bool
+    open: bool
     labels: tuple[str, ...] = ()
 
 

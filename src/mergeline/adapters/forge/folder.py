@@ -146,7 +146,7 @@ class FolderForge:
             base_sha=pull.base_sha or self._tip(pull.base_ref),
             base_ref=pull.base_ref,
             url=self._pull_file(number).parent.as_uri(),
-            merged=bool(pull.commits),
+            open=not pull.commits,
             labels=pull.labels,
         )
 

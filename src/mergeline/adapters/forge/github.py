@@ -203,7 +203,7 @@ def _pull_request(pull: GitHubPullRequest) -> PullRequest:
         base_sha=pull.base.sha,
         base_ref=pull.base.ref,
         url=pull.html_url,
-        merged=pull.merged_at is not None,
+        open=pull.state == "open",
         labels=tuple(label.name for label in pull.labels),
     )
 

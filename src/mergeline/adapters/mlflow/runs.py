@@ -75,10 +75,15 @@ class Runs(Store):
             raise NotFoundError(f"run {run_id} carries no fingerprint", where=self.uri)
         return _run(found)
 
-    def _by_beginning(self, start: str) -> Run:
+    def tracked(self) -> list[str]:
+        """Names of the models of which candidates may have been logged, registered or not."""
+        if self.absent():
+            return []
         with self.translating():
-            models = [] if self.absent() else [e.name for e in self.client.search_experiments()]
-        runs = [run for model in models for run in self.candidates(model)]
+            return sorted(one.name for one in self.client.search_experiments())
+
+    def _by_beginning(self, start: str) -> Run:
+        runs = [run for model in self.tracked() for run in self.candidates(model)]
         found = [run for run in runs if start and run.run_id.startswith(start)]
         if len(found) != 1:
             raise NotFoundError(
