@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mergeline.core.inherited import without_repository
 from mergeline.errors import ExternalError, StageError
 
 _RUNNING = re.compile(r"Running (?:stage|callback stage) '([^']+)'")
@@ -64,9 +65,6 @@ def reproduce(
     watch = _Watch(say)
     # The stages' `python` and `mergeline` are those that run here.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    inherited = {
-        key: value for key, value in os.environ.items() if key not in {"GIT_DIR", "GIT_WORK_TREE"}
-    }
     process = subprocess.Popen(
         [
             sys.executable,
@@ -85,7 +83,12 @@ def reproduce(
         start_new_session=True,
         text=True,
         errors="replace",
-        env={**inherited, **environment, "PATH": path, "PYTHONUNBUFFERED": "1"},
+        env={
+            **without_repository(os.environ),
+            **environment,
+            "PATH": path,
+            "PYTHONUNBUFFERED": "1",
+        },
     )
     with process:
         try:
@@ -163,6 +166,7 @@ def _dvc(arguments: list[str], cwd: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=cwd,
+        env=without_repository(os.environ),
         capture_output=True,
         text=True,
         check=False,
