@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,6 +114,42 @@ def test_a_hook_that_names_another_repository_leads_nowhere_else(
     assert Repository.at(repository.root).root == repository.root
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_inside_a_hook_of_commit_all_the_index_of_the_user_stays(
+    repository: Repository, tmp_path: Path, *, linked: bool
+) -> None:
+    write(repository, "other.txt", "other")
+    older = commit(repository, "Second")
+    if linked:
+        repository.git("worktree", "add", "--quiet", "-b", "side", str(tmp_path / "linked"))
+        repository = Repository(tmp_path / "linked")
+    write(repository, "a.txt", "two")
+    hook = repository.main_root / ".git" / "hooks" / "pre-commit"
+    hook.write_text(
+        f"#!{sys.executable}\n"
+        "from pathlib import Path\n"
+        "from mergeline.adapters.git import Repository\n"
+        "here = Repository.at(Path.cwd())\n"
+        f"here.export(here.tree({older + '^'!r}), Path({str(tmp_path / 'out')!r}))\n"
+    )
+    hook.chmod(0o755)
+    (tmp_path / "out").mkdir()
+    repository.git("commit", "--quiet", "--all", "--message", "Third")
+    assert (tmp_path / "out" / "a.txt").read_text() == "one"
+    assert repository.tree().list() == ["a.txt", "other.txt"]
+    assert repository.tree().read("a.txt") == b"two"
+    assert repository.git("status", "--porcelain") == ""
+
+
+def test_settings_that_the_environment_gives_reach_git(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "http.extraheader")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "authorization: token")
+    assert repository.config("http.extraheader") == "authorization: token"
+
+
 def test_the_main_working_tree_is_found_from_a_linked_one(
     repository: Repository, tmp_path: Path
 ) -> None:
@@ -172,6 +210,48 @@ def test_a_revision_that_names_nothing_is_said(repository: Repository, revision:
         repository.commit(revision)
     with pytest.raises(RepositoryError, match="here"):
         repository.tree(revision)
+
+
+def test_a_tree_is_composed_with_the_modes_of_its_files(repository: Repository) -> None:
+    write(repository, "data/raw/old.dvc", "1")
+    write(repository, "data[1]/kept.dvc", "1")
+    write(repository, "kept.sh", "base")
+    base = commit(repository, "Base")
+    write(repository, "data/raw/run.sh", "x")
+    (repository.root / "data" / "raw" / "run.sh").chmod(0o755)
+    (repository.root / "data" / "raw" / "link").symlink_to("run.sh")
+    (repository.root / "data" / "raw" / "old.dvc").unlink()
+    write(repository, "kept.sh", "changed")
+    change = commit(repository, "Change")
+    composed = repository.compose(base, repository.tree(change), ["data/raw/", "data", "none"])
+    listed = repository.git("ls-tree", "-r", "--format=%(objectmode) %(path)", composed.sha)
+    assert listed.splitlines() == [
+        "100644 a.txt",
+        "120000 data/raw/link",
+        "100755 data/raw/run.sh",
+        "100644 data[1]/kept.dvc",
+        "100644 kept.sh",
+    ]
+    assert composed.read("kept.sh") == b"base"
+
+
+def test_a_tree_of_many_pointers_is_composed_by_a_few_processes(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        write(repository, f"data/{number}.dvc", str(number))
+    overlay = repository.tree(commit(repository, "Pointers"))
+    started = 0
+    run = subprocess.run
+
+    def counted(*args: Any, **options: Any) -> Any:
+        nonlocal started
+        started += 1
+        return run(*args, **options)
+
+    monkeypatch.setattr("subprocess.run", counted)
+    assert len(repository.compose("HEAD^", overlay, ["data"]).list("data")) == 30
+    assert started < 10
 
 
 # --- clean ----------------------------------------------------------------------------------------
@@ -259,6 +339,31 @@ def test_an_origin_that_does_not_answer_is_said(repository: Repository, tmp_path
         repository.remote_tip("main")
     with pytest.raises(GitError, match=r"gone\.git"):
         repository.fetch_pages("release")
+
+
+def test_what_git_cannot_tell_is_not_taken_for_no(repository: Repository) -> None:
+    head = repository.commit().sha
+    with (repository.root / ".git" / "config").open("a") as config:
+        config.write("[broken\n")
+    for question in (
+        repository.branch,
+        repository.remote_url,
+        repository.main_branch,
+        lambda: repository.is_ancestor(head, head),
+    ):
+        with pytest.raises(GitError, match="bad config line"):
+            question()
+
+
+def test_a_no_of_git_is_a_no(repository: Repository) -> None:
+    first = repository.commit().sha
+    repository.git("checkout", "--quiet", "--detach")
+    assert repository.branch() is None
+    assert repository.remote_url() is None
+    second = commit(repository, "Second")
+    assert repository.is_ancestor(first, second)
+    assert not repository.is_ancestor(second, first)
+    assert not repository.is_ancestor("1234567890" * 4, second)
 
 
 # --- pages ----------------------------------------------------------------------------------------

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mergeline.core.inherited import without_repository
 from mergeline.errors import GitError, RepositoryError
 
 _MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
@@ -27,24 +28,35 @@ def run_git(
     Raises:
         GitError: git is not installed, or ended with an error; its own words are in the message.
     """
-    # Hooks set these, and they would lead a command in another folder back to the first one.
-    inherited = {k: v for k, v in os.environ.items() if k not in {"GIT_DIR", "GIT_WORK_TREE"}}
+    return _output(arguments[0], _run(arguments, cwd, stdin, env), cwd)
+
+
+def _run(
+    arguments: Sequence[str],
+    cwd: Path,
+    stdin: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    own = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(env or {})}
     try:
-        done = subprocess.run(
+        return subprocess.run(
             ["git", *arguments],
             cwd=cwd,
             input=stdin,
             capture_output=True,
             check=False,
-            env={**inherited, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(env or {})},
+            env={**without_repository(os.environ), **own},
         )
     except FileNotFoundError as error:
         if not cwd.is_dir():
             raise GitError("no such folder", where=str(cwd)) from error
         raise GitError("git is not installed", next_step="Install git") from error
+
+
+def _output(verb: str, done: subprocess.CompletedProcess[bytes], cwd: Path) -> bytes:
     if done.returncode != 0:
         said = _in_one_line(done.stderr.decode(errors="replace"))
-        raise GitError(f"git {arguments[0]}: {said or 'failed'}", where=str(cwd))
+        raise GitError(f"git {verb}: {said or 'failed'}", where=str(cwd))
     return done.stdout
 
 
@@ -60,7 +72,8 @@ class Tree:
     def __init__(self, repository: Repository, sha: str) -> None:
         self.sha = sha
         self._repository = repository
-        self._blobs = _list_blobs(repository.root, sha)
+        # A line: mode, kind and name of the content, then the path.
+        self._blobs = {path: line.split()[2] for path, line in _listed(repository.root, sha)}
         self._read: dict[str, bytes] = {}
 
     def __eq__(self, other: object) -> bool:
@@ -149,6 +162,13 @@ class Repository:
         """One git command's output as text."""
         return run_git(arguments, cwd=self.root, env=env).decode(errors="surrogateescape").strip()
 
+    def _ask(self, *arguments: str) -> str | None:
+        """What git answers a question; None for its "no": exit code 1, and nothing else."""
+        done = _run(arguments, self.root)
+        if done.returncode == 1:
+            return None
+        return _output(arguments[0], done, self.root).decode(errors="surrogateescape").strip()
+
     @property
     def main_root(self) -> Path:
         """The main working tree's folder, also when this one is a linked worktree."""
@@ -190,24 +210,24 @@ class Repository:
         """
         with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
             env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
-            if self._has_head():
+            if self._exists("HEAD"):
                 self.git("read-tree", "HEAD", env=env)
             self.git("add", "--all", "--", ".", env=env)
             return Tree(self, self.git("write-tree", env=env))
 
     def compose(self, revision: str, overlay: Tree, paths: Sequence[str]) -> Tree:
         """The tree of `revision` with the files at `paths` (and below) as `overlay` has them."""
+        within = tuple(path.rstrip("/") + "/" for path in paths)
+        lines = [
+            line
+            for tree, taken in ((self.tree(revision), False), (overlay, True))
+            for path, line in _listed(self.root, tree.sha)
+            if f"{path}/".startswith(within) == taken
+        ]
         with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
             env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
-            self.git("read-tree", revision, env=env)
-            for path in paths:
-                self.git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", path, env=env)
-            taken = sorted({file for path in paths for file in overlay.list(path)})
-            for file in taken:
-                self.git(
-                    "update-index", "--add", "--cacheinfo", f"100644,{overlay.blob(file)},{file}",
-                    env=env,
-                )  # fmt: skip
+            entries = "".join(f"{line}\0" for line in lines).encode(errors="surrogateescape")
+            run_git(["update-index", "-z", "--index-info"], cwd=self.root, stdin=entries, env=env)
             return Tree(self, self.git("write-tree", env=env))
 
     def is_clean(self) -> bool:
@@ -217,10 +237,7 @@ class Repository:
 
     def branch(self) -> str | None:
         """The branch that is checked out; None when HEAD is detached."""
-        try:
-            return self.git("symbolic-ref", "--quiet", "--short", "HEAD")
-        except GitError:
-            return None
+        return self._ask("symbolic-ref", "--quiet", "--short", "HEAD")
 
     def main_branch(self) -> str:
         """The branch that pull requests merge onto.
@@ -230,18 +247,14 @@ class Repository:
         """
         for name in _MAIN_BRANCHES:
             if self._exists(name):
-                return f"origin/{self._default_branch()}" if name == "origin/HEAD" else name
+                head = ("symbolic-ref", "--short", "refs/remotes/origin/HEAD")
+                return self.git(*head) if name == "origin/HEAD" else name
         shallow = self._is_shallow()
         raise RepositoryError(
             "no main branch found (origin/HEAD, main or master)",
             where=str(self.root),
             next_step=_DEEPEN if shallow else "Name the base: --base REF",
         )
-
-    def _default_branch(self) -> str:
-        """The name of origin's default branch."""
-        said = self.git("symbolic-ref", "--short", "refs/remotes/origin/HEAD")
-        return said.removeprefix("origin/")
 
     def merge_base(self, revision: str, onto: str) -> Commit:
         """Where `revision` left `onto`.
@@ -313,10 +326,7 @@ class Repository:
 
     def config(self, key: str) -> str | None:
         """A value of git's configuration."""
-        try:
-            return self.git("config", "--get", key)
-        except GitError:
-            return None
+        return self._ask("config", "--get", key)
 
     def remote_url(self) -> str | None:
         """Where `origin` is."""
@@ -383,24 +393,14 @@ class Repository:
     def _is_shallow(self) -> bool:
         return self.git("rev-parse", "--is-shallow-repository") == "true"
 
-    def _has_head(self) -> bool:
-        return self._exists("HEAD")
-
     def _exists(self, revision: str) -> bool:
-        try:
-            self.git("rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}")
-        except GitError:
-            return False
-        return True
+        name = f"{revision}^{{commit}}"
+        return self._ask("rev-parse", "--quiet", "--verify", name) is not None
 
 
-def _list_blobs(root: Path, tree: str) -> dict[str, str]:
+def _listed(root: Path, tree: str) -> Iterator[tuple[str, str]]:
+    """The files of a tree by path, each with its line as git lists it (and takes it again)."""
     out = run_git(["ls-tree", "-r", "-z", "--full-tree", tree], cwd=root)
-    return dict(_entries(out.decode(errors="surrogateescape").split("\0")))
-
-
-def _entries(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for line in lines:
+    for line in out.decode(errors="surrogateescape").split("\0"):
         if line:
-            kind, path = line.split("\t", 1)
-            yield path, kind.split()[2]
+            yield line.split("\t", 1)[1], line
