@@ -294,12 +294,9 @@ class Repository:
         return None
 
     def is_ancestor(self, commit: str, of: str) -> bool:
-        """Whether `commit` is in the history of `of`."""
-        try:
-            self.git("merge-base", "--is-ancestor", commit, of)
-        except GitError:
-            return False
-        return True
+        """Whether `commit` is in the history of `of`; one that this clone lacks is not."""
+        known = self._exists(commit)
+        return known and self._ask("merge-base", "--is-ancestor", commit, of) is not None
 
     def count_between(self, older: str, newer: str) -> int:
         """How many commits `newer` has beyond `older`."""
