@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from mergeline.adapters.forge import labels_of_event
 from mergeline.adapters.holdout import HoldoutFile
 from mergeline.core.attribution import Step, attribute
 from mergeline.core.comparison import Difference
@@ -50,7 +51,7 @@ def split(
         return None
     name, fingerprint = middle.model.name, middle.ingredients.fingerprint
     data = find(project, name, fingerprint)
-    if data is None and _asked(project, case):
+    if data is None and _asked(project, case, say):
         say("training the base on the change's data, to tell the data's part from the rest")
         data = train(project, middle, say)
     if data is None:
@@ -91,15 +92,23 @@ def _data_only(project: Project, case: Case) -> Case | None:
     return dataclasses.replace(case, tree=tree, model=model, ingredients=ingredients)
 
 
-def _asked(project: Project, case: Case) -> bool:
+def _asked(project: Project, case: Case, say: Say) -> bool:
     if case.model.attribution:
         return True
-    if project.forge is None or project.pull_request is None:
-        return False
     try:
-        return LABEL in project.forge.pull_request(project.pull_request).labels
-    except (ForgeError, NotFoundError):
+        return LABEL in _labels(project)
+    except (ForgeError, NotFoundError) as error:
+        say(f"whether the label `{LABEL}` is set cannot be told: {error}")
         return False
+
+
+def _labels(project: Project) -> tuple[str, ...]:
+    """Of the pull request: by GitHub's event, which needs no token, else by the forge."""
+    if found := labels_of_event(project.environment):
+        return found
+    if project.forge is None or project.pull_request is None:
+        return ()
+    return project.forge.pull_request(project.pull_request).labels
 
 
 def _share(step: Step) -> Share | None:

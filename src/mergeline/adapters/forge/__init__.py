@@ -11,9 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mergeline.adapters.forge.base import Comment, Forge, PullRequest, State
+from mergeline.adapters.forge.event import labels_of_event
 from mergeline.errors import ForgeError
 
-__all__ = ["Comment", "Forge", "PullRequest", "State", "forge_from_environment"]
+__all__ = [
+    "Comment",
+    "Forge",
+    "PullRequest",
+    "State",
+    "forge_from_environment",
+    "labels_of_event",
+]
 
 _GITHUB_API = "https://api.github.com"
 _GITHUB_URL = re.compile(

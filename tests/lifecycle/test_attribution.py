@@ -1,0 +1,70 @@
+"""Who asks for the split of a difference into the data's part and the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.line.small import BETTER, Line
+
+
+@pytest.fixture
+def mixed(line: Line) -> Line:
+    """A branch with a new drop and another param, pushed."""
+    line.branch("mixed")
+    line.add_drops(4)
+    line.edit(*BETTER)
+    line.commit("A month more, and a smaller C")
+    line.git("push", "--quiet", "origin", "mixed")
+    return line
+
+
+def opened(line: Line, *labels: str) -> int:
+    return line.forge.as_user("ana").open("Mixed", head="mixed", labels=labels).number
+
+
+def event(line: Line, *labels: str) -> str:
+    """Of a job without a forge, as a pull request's job on GitHub is."""
+    path = line.root / "event.json"
+    pull = {"number": 7, "labels": [{"name": name} for name in labels]}
+    path.write_text(json.dumps({"action": "labeled", "pull_request": pull}))
+    return str(path)
+
+
+def evaluated(line: Line, **environment: str) -> Any:
+    line.check_out("origin/mixed")
+    return line.evaluate(bundle=line.root / "found", **environment).report.attribution
+
+
+def test_the_label_of_a_pull_request_on_the_forge_asks_for_it(mixed: Line) -> None:
+    number = opened(mixed, "data", "attribution")
+    found = evaluated(mixed, MERGELINE_PULL_REQUEST=str(number))
+    assert [share.metric for share in found.shares] == ["roc_auc", "neg_log_loss"]
+    assert len(mixed.quick.runs) == 2
+
+
+def test_the_label_in_the_event_file_asks_for_it_without_a_token(mixed: Line) -> None:
+    found = evaluated(
+        mixed, MERGELINE_FORGE="", GITHUB_EVENT_PATH=event(mixed, "data", "attribution")
+    )
+    assert [share.metric for share in found.shares] == ["roc_auc", "neg_log_loss"]
+    assert len(mixed.quick.runs) == 2
+
+
+def test_without_the_label_nothing_more_is_trained(mixed: Line) -> None:
+    number = opened(mixed, "data")
+    path = event(mixed, "data")
+    assert evaluated(mixed, MERGELINE_PULL_REQUEST=str(number), GITHUB_EVENT_PATH=path) is None
+    assert len(mixed.quick.runs) == 1
+
+
+def test_an_event_file_that_cannot_be_read_is_said_and_asks_for_nothing(
+    mixed: Line, tmp_path: Path
+) -> None:
+    broken = tmp_path / "event.json"
+    broken.write_text("{")
+    assert evaluated(mixed, GITHUB_EVENT_PATH=str(broken)) is None
+    assert any("GITHUB_EVENT_PATH" in text for text in mixed.said)
