@@ -69,7 +69,6 @@ def test_only_the_missing_drop_is_fetched(copy: Copy) -> None:
 
 def test_a_drop_in_the_cache_needs_no_remote(copy: Copy) -> None:
     shutil.rmtree(copy.remote)
-    assert DropStore(copy.root).holds(copy.drop)
     assert DropStore(copy.root).fetch(copy.drop).read_bytes() == MONTH
 
 
@@ -85,7 +84,7 @@ def test_the_drops_of_a_folder_pointer_are_listed_without_fetching_them(copy: Co
     store = DropStore(copy.root)
     listed = store.listing(copy.folder, pointer="raw.dvc")
     assert [path for path, _ in listed] == ["b.csv", "sub/a.csv"]
-    assert not any(store.holds(md5) for _, md5 in listed)
+    assert not any(copy.cached(md5).exists() for _, md5 in listed)
 
 
 def test_a_drop_that_nobody_pushed_is_said(copy: Copy) -> None:

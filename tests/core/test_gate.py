@@ -449,11 +449,9 @@ def test_rows_that_the_champion_has_seen_are_said_and_do_not_refuse() -> None:
 
 
 def test_what_the_caller_found_refuses() -> None:
-    context = Context(
-        "change", integrity=("model.pkl is not what the manifest says",), leaks=("the column x",)
-    )
+    context = Context("change", leaks=("the column x",))
     verdict = judge(Gate("roc_auc", inconclusive="pass"), comparison(), context)
-    assert rules(verdict) == ["integrity", "leak"]
+    assert rules(verdict) == ["leak"]
 
 
 ALONE = comparison(metric(value=0.55), models={"candidate": facts()})

@@ -8,7 +8,6 @@ a fitted model to a verdict; only the files of a bundle are not written.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import pickle
 import sys
 import time
@@ -16,6 +15,7 @@ import types
 from collections.abc import Callable
 from datetime import date, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
+from mergeline.adapters.bundles import CANDIDATE_FILES, digests
 from mergeline.core.bundle import check_files
 from mergeline.core.compare import compare, rows_digest, slice_labels
 from mergeline.core.comparison import Column, Comparison, Holdout, Scored
@@ -140,7 +141,6 @@ class Trial:
     fitted_on: pd.DataFrame = dataclasses.field(default_factory=lambda: TRAINING)
     holdout: pd.DataFrame = dataclasses.field(default_factory=lambda: HOLDOUT)
     scored_on: pd.DataFrame | None = None
-    integrity: tuple[str, ...] = ()
     newest: date = date(2013, 7, 30)
 
     def compared(self, champion: Any | None, declared: Model) -> tuple[Comparison, Context]:
@@ -162,7 +162,6 @@ class Trial:
             kind="first" if champion is None else "change",
             evaluated_on=TODAY,
             newest_row=self.newest,
-            integrity=self.integrity,
             leaks=find_leaks(taken, frame["late"].to_numpy(), declared.task),
         )
         return compare(rows, scored, declared), context
@@ -319,16 +318,6 @@ def wrong_classes() -> Trial:
     return Trial(fit(linear(), labels=np.where(TRAINING["late"], "late", "on time")))
 
 
-def tampered_file() -> Trial:
-    """One bit of the model's file is not what its manifest says."""
-    stored = bytearray(pickle.dumps(fit(linear())))
-    manifest = {"model.pkl": hashlib.sha256(stored).hexdigest()}
-    stored[len(stored) // 2] ^= 1
-    with pytest.raises(BundleError) as found:
-        check_files(manifest, {"model.pkl": hashlib.sha256(stored).hexdigest()}, where="bundle")
-    return dataclasses.replace(good(), integrity=(found.value.message,))
-
-
 def predictions_for_other_rows() -> Trial:
     return dataclasses.replace(good(), scored_on=HOLDOUT.sample(frac=1, random_state=0))
 
@@ -367,7 +356,6 @@ CASES: list[tuple[Callable[[], Trial], str, set[str]]] = [
     (too_slow, "latency", set()),
     (too_big, "size", set()),
     (wrong_classes, "wrong_classes", set()),
-    (tampered_file, "integrity", set()),
     (predictions_for_other_rows, "other_rows", set()),
     (stale_data, "freshness", set()),
     (empty_holdout, "empty_holdout", set()),
@@ -427,6 +415,19 @@ def test_a_missing_metric_is_refused() -> None:
     bars = {**DECLARED.gate.metrics, "recall": Bar(margin=0.05)}
     gate = dataclasses.replace(DECLARED.gate, metrics=bars)
     assert refusals(verdict_of(good, gate=gate)) == {"metric_missing"}
+
+
+def test_a_tampered_file_is_refused_before_the_gate_is_asked(tmp_path: Path) -> None:
+    """One bit of the model's file is not what its manifest says."""
+    stored = bytearray(pickle.dumps(good().model))
+    model = tmp_path / CANDIDATE_FILES / "model.pkl"
+    model.parent.mkdir()
+    model.write_bytes(stored)
+    manifest = digests(tmp_path, CANDIDATE_FILES)
+    stored[len(stored) // 2] ^= 1
+    model.write_bytes(stored)
+    with pytest.raises(BundleError, match=r"model\.pkl is not what the bundle's digests say"):
+        check_files(manifest, digests(tmp_path, CANDIDATE_FILES), where="bundle")
 
 
 def test_a_tampered_holdout_is_refused() -> None:

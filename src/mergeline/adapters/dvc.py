@@ -47,10 +47,6 @@ class DropStore:
         self._download(md5, cached, pointer=pointer or md5, damaged=damaged)
         return cached
 
-    def holds(self, md5: str) -> bool:
-        """Whether the cache has a file of that name (its content is checked when fetched)."""
-        return Path(self._cache.oid_to_path(md5)).is_file()
-
     def listing(self, md5: str, *, pointer: str = "") -> list[tuple[str, str]]:
         """(path in the folder, md5) of every drop of a folder pointer, sorted.
 

@@ -302,11 +302,6 @@ class Repository:
         """How many commits `newer` has beyond `older`."""
         return int(self.git("rev-list", "--count", f"{older}..{newer}"))
 
-    def first_parents(self, revision: str, limit: int = 200) -> list[Commit]:
-        """The commits of a branch as merged, newest first."""
-        out = self.git("rev-list", "--first-parent", f"--max-count={limit}", revision)
-        return [self.commit(sha) for sha in out.split()]
-
     def export(self, tree: Tree, folder: Path) -> None:
         """Check a tree out into `folder`, a private repository that borrows this one's objects.
 

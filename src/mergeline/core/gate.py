@@ -1,10 +1,9 @@
 """The gate: from a comparison to a verdict, with reasons.
 
-What it refuses whatever the policy says: bytes that do not agree with their digests, a holdout
-that is empty, of one class, or one the candidate was trained on, predictions that are absent, not
-finite, constant, for other rows or classes, or worse than chance, columns that give the label
-away, and any number that a rule needs and that is missing (law 6). `core.rules` has them all;
-docs/verdict.md lists them by name.
+What it refuses whatever the policy says: a holdout that is altered, empty, of one class, or one the
+candidate was trained on, predictions that are absent, not finite, constant, for other rows or
+classes, or worse than chance, columns that give the label away, and any number that a rule needs
+and that is missing (law 6). `core.rules` has them all; docs/verdict.md lists them by name.
 """
 
 from __future__ import annotations

@@ -29,16 +29,10 @@ def apply(gate: Gate, comparison: Comparison, context: Context) -> list[Reason]:
     """Every rule's reasons."""
     case = Case(gate, comparison, context)
     rules = (
-        _integrity, _problems, _others, _absent, _unreadable, _thresholds, relative.margins,
-        relative.primary, relative.improve, relative.slices, _latency, _size, _leaks, _schema,
-        _freshness,
+        _problems, _others, _absent, _unreadable, _thresholds, relative.margins, relative.primary,
+        relative.improve, relative.slices, _latency, _size, _leaks, _schema, _freshness,
     )  # fmt: skip
     return [reason for rule in rules for reason in rule(case)]
-
-
-def _integrity(case: Case) -> Iterator[Reason]:
-    for text in case.context.integrity:
-        yield Reason("integrity", "fail", text)
 
 
 def _problems(case: Case) -> Iterator[Reason]:

@@ -22,14 +22,12 @@ class Context:
             earlier release goes back; it need not beat the champion.
         evaluated_on: date of the evaluation, by the caller's clock.
         newest_row: date of the newest holdout row.
-        integrity: what does not agree with its digest or manifest, one sentence each.
         leaks: input columns that give the label away, one sentence each (`core.leakage`).
     """
 
     kind: Kind
     evaluated_on: date | None = None
     newest_row: date | None = None
-    integrity: tuple[str, ...] = ()
     leaks: tuple[str, ...] = ()
 
 

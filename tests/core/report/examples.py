@@ -374,7 +374,6 @@ MOVED = dataclasses.replace(
         on_base_rows=Verdict("fail", ()),
     ),
     moved=(Moved("holdout", "pipelines/holdout.py", "the rule that chooses the holdout changed"),),
-    override="The carrier left the market in June; recall there no longer matters. — Ada",
 )  # fmt: skip
 
 NASTY_NAME = (
@@ -405,7 +404,6 @@ NASTY = dataclasses.replace(
     data=(DataChange(NASTY_NAME, (NASTY_NAME,), (), 1, 2, 3, (NASTY_NAME,), (NASTY_NAME,)),),
     moved=(Moved("holdout", NASTY_NAME, NASTY_NAME),),
     run=Run(NASTY_NAME, "javascript:alert(1)"),
-    override=NASTY_NAME,
 )
 
 SAME = Report(
@@ -416,7 +414,7 @@ SAME = Report(
     fingerprint="b" * 64,
     champion=PASS.champion,
     run=Run("3f2a9be0", None, trained=False, seconds=0.4),
-    on_merge=OnMerge(None, lines=("v3 stays in production",)),
+    on_merge=OnMerge(None, replaces=3),
 )
 
 RESTORE = dataclasses.replace(

@@ -131,35 +131,27 @@ class Tables:
             before = open_version(storage, start - 1).rows_by_file
         return read_history(self._entries(storage, range(start, end)), before)
 
-    def held(self, table: str, version: int, *, columns: bool = True) -> Held:
-        """A version with the summaries of its drops; those not made yet are made and kept.
-
-        Args:
-            table: its name.
-            version: of the table.
-            columns: whether to say what the columns hold; else only how many rows a drop has.
-        """
-        from mergeline.core.profile import DropProfile
-
+    def held(self, table: str, version: int) -> Held:
+        """A version with the summaries of its drops; those not made yet are made and kept."""
         storage = self._storage(table)
         state = open_version(storage, version)
-        rows = state.rows_by_file
-        names = self._paths(storage, version, {drop_md5(name) for name in rows})
+        files = state.files
+        names = self._paths(storage, version, {drop_md5(name) for name in files})
         drops = [
             HeldDrop(
                 path=names.get(drop_md5(name), drop_md5(name)),
                 md5=drop_md5(name),
-                profile=read_profile(storage, name) if columns else DropProfile(rows[name]),
+                profile=read_profile(storage, name),
             )
-            for name in sorted(rows)
+            for name in sorted(files)
         ]
         entry = next(iter(self._entries(storage, range(version, version + 1))), None)
         side = Side(
             version=version,
             digest=entry.said.get("snapshot") if entry else None,
             rows=state.rows,
-            drops=len(rows),
-            size=sum(state.files.values()),
+            drops=len(files),
+            size=sum(files.values()),
         )
         types = contract_types(state.schema)
         return Held(side, types, tuple(sorted(drops, key=lambda drop: drop.path)))

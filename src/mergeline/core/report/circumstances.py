@@ -138,7 +138,7 @@ def merging(report: Report) -> list[Sentence]:
         return []
     said = []
     refused = report.verdict is not None and report.verdict.outcome != "pass"
-    if plan.version is None or (refused and not report.override):
+    if plan.version is None or refused:
         stays = f"; v{plan.replaces} stays in production" if plan.replaces is not None else ""
         said.append(say(f"Merging releases nothing{stays}"))
     else:
@@ -151,7 +151,7 @@ def merging(report: Report) -> list[Sentence]:
         )
         if plan.rollback is not None:
             said.append(say(code("git revert"), f" of the merge brings v{plan.rollback} back"))
-    return said + [say(line.rstrip(".")) for line in plan.lines]
+    return said
 
 
 # --- is this about what I am merging, and where is the run ---------------------------------------

@@ -112,14 +112,12 @@ class OnMerge:
         replaces: version in production now.
         rollback: version that `git revert` of the merge brings back.
         trains: whether it trains again.
-        lines: anything else, one sentence each.
     """
 
     version: int | None
     replaces: int | None = None
     rollback: int | None = None
     trains: bool = False
-    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,7 +170,6 @@ class Report:
         newest_row, oldest_row: ISO dates of the holdout, where its rows have dates.
         changes: ingredients that differ from the base's.
         moved: what else moved of the bar: see `Moved`; lines of the gate are in `judgement`.
-        override: a person's reason to release in spite of the verdict.
     """
 
     model: str
@@ -193,7 +190,6 @@ class Report:
     on_merge: OnMerge | None = None
     attribution: Attribution | None = None
     failure: Failure | None = None
-    override: str = ""
 
     @property
     def verdict(self) -> Verdict | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mergeline.core.comment import LIMIT
 from mergeline.core.comparison import Comparison
 from mergeline.core.fingerprint import Change
 from mergeline.core.report import circumstances as around
@@ -13,9 +14,6 @@ from mergeline.core.report.fitting import Part, fit
 from mergeline.core.report.tables import Row
 from mergeline.core.report.words import Span, say
 from mergeline.core.verdict import Reason
-
-LIMIT = 65_536
-"""Characters that GitHub takes in one comment."""
 
 SMALLEST = 1_500
 """Characters into which every verdict fits, whatever the names in it."""
@@ -49,7 +47,6 @@ def _top(report: Report) -> list[Part]:
             95,
             (gfm.alert("CAUTION", gfm.sentence(around.stale(report))), ""),
         ),
-        Part("the override", 99, (_override(report), "")),
         Part("the verdict", 100, (f"### {mark} {gfm.sentence(words.headline(report))}",)),
         Part("the numbers", 96, (" · ".join(map(gfm.sentence, words.lead(report))), "")),
         Part("reasons", 97, (*_reasons(report), "")),
@@ -120,12 +117,6 @@ def _reasons(report: Report) -> tuple[str, ...]:
     return gfm.listed(
         words.deciding(report), lambda reason: gfm.text(reason.text, 300), (40, 12, 4, 1)
     )
-
-
-def _override(report: Report) -> str:
-    if not report.override:
-        return ""
-    return gfm.alert("IMPORTANT", f"**Overridden:** {gfm.text(report.override)}")
 
 
 def _failure(report: Report) -> tuple[str, ...]:

@@ -59,8 +59,6 @@ def _banners(report: Report) -> list[RenderableType]:
         said += [_indented(_text(line)) for line in around.both_verdicts(report)]
     if stale := around.stale(report):
         said.append(Text("! ", style="yellow").append_text(_text(stale)))
-    if report.override:
-        said.append(Text(f"! overridden: {_plain(report.override)}", style="yellow"))
     return [*said, Text()] if said else []
 
 

@@ -285,22 +285,6 @@ def deciding(report: Report) -> list[Reason]:
     ]
 
 
-def open_questions(report: Report) -> list[Reason]:
-    """What stays unsure although the verdict is a pass or a fail."""
-    verdict = report.verdict
-    if verdict is None or verdict.outcome == "inconclusive":
-        return []
-    return [reason for reason in verdict.reasons if reason.outcome == "inconclusive"]
-
-
-def next_steps(report: Report) -> list[Sentence]:
-    """What a person can do about a verdict that is not a pass."""
-    if report.kind == "failed":
-        step = report.failure.next_step if report.failure else ""
-        return [say(strong("Next: "), step)] if step else []
-    return []
-
-
 # --- who is hurt ---------------------------------------------------------------------------------
 
 
