@@ -1,6 +1,7 @@
 """What garbage collection must leave: releases, the champion, open candidates."""
 
 import datetime as dt
+import hashlib
 
 import pytest
 
@@ -8,7 +9,7 @@ from mergeline.adapters.delta import Tables
 from mergeline.lifecycle import browse
 from mergeline.lifecycle.evaluate import evaluate
 from mergeline.lifecycle.pinned import pinned_snapshots
-from tests.line.small import Line
+from tests.line.small import Line, drop
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
@@ -19,12 +20,9 @@ def garbage(line: Line) -> list[str]:
     tables = Tables(project.tables)
     before = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
     [plan] = browse.plan_collection(tables, pinned_snapshots(project), before=before)
-    paths = {}
-    for entry in tables.history("parcels"):
-        for drop in tables.held("parcels", entry.version).drops:
-            paths[drop.md5] = drop.path
     browse.collect(tables, [plan])
-    return [paths[file.drop] for file in plan.delete]
+    months = {hashlib.md5(drop(month).encode()).hexdigest(): month for month in range(1, 13)}
+    return [f"data/raw/parcels/2024-{months[file.drop]:02d}.csv" for file in plan.delete]
 
 
 def test_the_candidate_of_a_model_that_only_a_pull_request_has_is_kept(line: Line) -> None:
