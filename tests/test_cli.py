@@ -408,6 +408,20 @@ def test_a_failed_stage_ends_with_3_and_its_last_words(
     assert "no luck" in shown.out
 
 
+def test_a_mistake_of_our_own_is_a_traceback_and_never_a_refusal(
+    clone: Line, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("nobody thought of this")
+
+    monkeypatch.setattr("mergeline.lifecycle.plan.plan", broken)
+    done = run("plan")
+    assert done.code == 3
+    assert "KeyError: 'nobody thought of this'" in done.err
+    assert done.err.splitlines()[-1].startswith("mergeline: this is a mistake of mergeline's own")
+    assert "github.com/mergeline/mergeline/issues" in done.err.splitlines()[-1]
+
+
 # --- as a process ---------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mergeline.lifecycle.project import Project
 
 REFUSED = 1
+_ISSUES = "https://github.com/mergeline/mergeline/issues"
 _MODEL = click.argument("model", required=False)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _BASE = click.option("--base", metavar="REF", help="Branch it would merge onto [main].")
@@ -226,7 +228,7 @@ commands.add_command(contract)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line on standard error."""
+    """Run the command line; a user's mistake is one line on standard error, ours a traceback."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     try:
         commands(standalone_mode=False)
@@ -246,6 +248,11 @@ def main() -> None:
     except KeyboardInterrupt:
         click.echo("mergeline: stopped", err=True)
         sys.exit(130)
+    except Exception:  # noqa: BLE001 - Python would end with 1, which means that the gate refused
+        traceback.print_exc()
+        said = f"this is a mistake of mergeline's own. Report it with the lines above: {_ISSUES}"
+        click.echo(click.style("mergeline: ", fg="red") + said, err=True)
+        sys.exit(ExternalError.exit_code)
 
 
 def _project() -> Project:

@@ -9,7 +9,7 @@ from mergeline.adapters.drops.infer import infer
 from mergeline.core.contract import Contract, parse_contract
 from mergeline.core.inference import to_yaml
 from mergeline.core.snapshot import Drop
-from mergeline.errors import NotFoundError
+from mergeline.errors import DropError, NotFoundError
 
 CSV = """\
 id,when,at,n,x,flag,digit,code,empty,null
@@ -94,3 +94,30 @@ def test_a_file_of_unknown_kind_or_none_is_said(tmp_path: Path) -> None:
         infer(tmp_path / "x.xlsx", "x.xlsx")
     with pytest.raises(NotFoundError, match="no such file"):
         infer(tmp_path / "none.csv", "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("x.jsonl", b'{"a": 1}\n\n{"a": 2\n', "line 3 is not JSON"),
+        ("x.jsonl", b"[1, 2]\n", "line 1 is not a JSON object"),
+        ("x.jsonl", b"\xff\xfe\n", "line 1 is not JSON"),
+        ("x.jsonl", b"[" * 100_000, "line 1 is not JSON"),
+        ("x.parquet", b"", "cannot be read as parquet"),
+        ("x.parquet", b"not Parquet at all", "cannot be read as parquet"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_said(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DropError, match=said) as caught:
+        infer(tmp_path / name, f"data/raw/{name}")
+    assert str(caught.value).startswith(f"data/raw/{name}: ")
+    assert str(caught.value).endswith(". Get the drop again from its source.")
+
+
+def test_values_of_no_one_type_are_taken_for_text(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes(b'{"a": [1, "x"]}\n{"a": true}\n')
+    [column] = infer(tmp_path / "x.jsonl", "x.jsonl").columns
+    assert column.type == "string"

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mergeline.adapters.drops.check import cast_to
-from mergeline.adapters.drops.read import column_names, open_drop, read_batches
+from mergeline.adapters.drops.read import (
+    column_names,
+    open_drop,
+    parse_json,
+    read_batches,
+    unreadable,
+)
 from mergeline.core.contract import Column, ColumnType, Contract, Format, Value
 from mergeline.core.inference import Inferred, InferredColumn
 from mergeline.core.snapshot import Drop
@@ -85,22 +91,42 @@ def _frames(source: Path, drop: Drop, form: Format) -> Iterator[pl.DataFrame]:
     if form == "jsonl":
         yield from _json_frames(source, drop)
         return
-    names = column_names(source, drop) if form == "csv" else pq.read_schema(source).names
-    any_text = {name: Column("string", nullable=True) for name in names}
-    contract = Contract("inferred", "", form, any_text, null=(), unknown_columns="ignore")
-    for batch in read_batches(source, drop, contract):
+    names = column_names(source, drop) if form == "csv" else _parquet_names(source, drop)
+    for batch in read_batches(source, drop, _of_any_text(form, names)):
         yield batch.frame
 
 
+def _of_any_text(form: Format, names: Iterable[str]) -> Contract:
+    """A contract that every file of these columns meets."""
+    columns = {name: Column("string", nullable=True) for name in names}
+    return Contract("inferred", "", form, columns, null=(), unknown_columns="ignore")
+
+
+def _parquet_names(source: Path, drop: Drop) -> list[str]:
+    try:
+        names: list[str] = pq.read_schema(source).names
+    except pa.ArrowInvalid as error:
+        raise unreadable(drop, "parquet", str(error)) from error
+    return names
+
+
 def _json_frames(source: Path, drop: Drop) -> Iterator[pl.DataFrame]:
+    anything = _of_any_text("jsonl", ())
     with open_drop(source, drop) as stream:
-        filled = (line for line in stream if line.strip())
+        filled = ((number, line) for number, line in enumerate(stream, 1) if line.strip())
         while part := list(itertools.islice(filled, _JSON_ROWS)):
-            rows = [cast("dict[str, Any]", json.loads(line)) for line in part]
+            rows = [_json_row(line, number, drop, anything) for number, line in part]
             names = list(dict.fromkeys(name for row in rows for name in row))
             yield pl.DataFrame(
                 [pl.Series(name, [row.get(name) for row in rows], strict=False) for name in names]
             )
+
+
+def _json_row(text: bytes, number: int, drop: Drop, contract: Contract) -> dict[str, Any]:
+    row, problem = parse_json(text, contract)
+    if problem:
+        raise unreadable(drop, "jsonl", f"line {number} {problem}")
+    return row
 
 
 @dataclass
@@ -154,7 +180,7 @@ class _Guess:
     def _remember(self, values: pl.Series) -> None:
         if not self.is_unique and len(self.values) > _FEW:
             return
-        if not values.dtype.is_nested():
+        if not values.dtype.is_nested() and values.dtype != pl.Object:
             known = len(self.values)
             self.values |= set(values.unique())
             fresh = len(self.values) == known + values.len()

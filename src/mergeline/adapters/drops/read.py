@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from mergeline.core.contract import ColumnType, Contract
+from mergeline.core.contract import ColumnType, Contract, Format
 from mergeline.core.refusal import Violation, refuse
 from mergeline.core.snapshot import Drop
 from mergeline.errors import DropError
@@ -96,13 +96,7 @@ def open_drop(source: Path, drop: Drop) -> Iterator[IO[bytes]]:
             case None:
                 with source.open("rb") as stream:
                     yield stream
-    except (
-        EOFError,
-        gzip.BadGzipFile,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-    ) as error:
+    except _DECOMPRESSION_ERRORS as error:
         raise DropError(
             f"cannot be decompressed: {error}",
             where=drop.path,
@@ -135,14 +129,16 @@ def read_batches(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch
     try:
         yield from readers[contract.format](source, drop, contract)
     except pa.ArrowInvalid as error:
-        raise _unreadable(drop, contract, str(error)) from error
+        raise unreadable(drop, contract.format, str(error), contract.path) from error
 
 
-def _unreadable(drop: Drop, contract: Contract, why: str) -> DropError:
+def unreadable(drop: Drop, form: Format, why: str, contract: str = "") -> DropError:
+    """The error of a drop that is not of its format; `contract` is the path of its contract."""
     return DropError(
-        f"cannot be read as {contract.format}: {why}",
+        f"cannot be read as {form}: {why}",
         where=drop.path,
-        next_step=f"Get the drop again from its source, or correct {contract.path}",
+        next_step="Get the drop again from its source"
+        + (f", or correct {contract}" if contract else ""),
     )
 
 
@@ -317,11 +313,11 @@ def _read_jsonl(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]
             first_row += len(part)
 
 
-def _parse_json(text: bytes, contract: Contract) -> tuple[dict[str, Any], str]:
+def parse_json(text: bytes, contract: Contract) -> tuple[dict[str, Any], str]:
     """The object on a line, and what is wrong with it as a whole."""
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return {}, f"is not JSON: {error}"
     if not isinstance(value, dict):
         return {}, "is not a JSON object"
@@ -338,7 +334,7 @@ def _json_batch(
     lines = [number for number, _ in part]
     rows, wrong = [], []
     for row, (number, text) in enumerate(part, first_row):
-        value, problem = _parse_json(text, contract)
+        value, problem = parse_json(text, contract)
         rows.append(value)
         if problem:
             wrong.append(Violation(drop.path, problem, line=number, row=row))
@@ -381,7 +377,8 @@ def _json_integers(name: str, values: list[int | None]) -> pl.Series:
 
 def _read_parquet(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]:
     if compression(drop.path):
-        raise _unreadable(drop, contract, "Parquet in gzip or zip cannot be read in parts")
+        why = "Parquet in gzip or zip cannot be read in parts"
+        raise unreadable(drop, contract.format, why, contract.path)
     with pq.ParquetFile(source) as file:
         if problems := _columns_problems(file.schema_arrow.names, drop, contract):
             raise refuse(drop.path, contract.path, problems)
