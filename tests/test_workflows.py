@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,40 @@ def test_a_job_that_runs_unreviewed_or_training_code_has_no_secret_and_may_only_
     assert found["permissions"] == {"contents": "read"}
     assert "environment" not in found
     assert "secrets." not in str(found)
+
+
+def test_a_plan_that_fails_keeps_no_report_from_the_pull_request() -> None:
+    job = read(FOLDER / "pull-request.yml")["jobs"]["evaluate"]["steps"]
+    names = [step["name"] for step in job]
+    assert names[names.index("Plan") :] == ["Plan", "Evaluate", "Summarise", "Leave the bundle"]
+    for step in job[names.index("Evaluate") :]:
+        assert "!cancelled()" in step["if"], step["name"]
+
+
+def test_the_summary_of_the_job_shows_every_report_of_the_bundle(tmp_path: Path) -> None:
+    job = read(FOLDER / "pull-request.yml")["jobs"]["evaluate"]["steps"]
+    [script] = [step["run"] for step in job if step["name"] == "Summarise"]
+    called = tmp_path / "uv"
+    called.write_text('#!/bin/sh\necho "$4 ${5##*/} $7"\n')
+    called.chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "RUNNER_TEMP": str(tmp_path),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+    }
+
+    def summarised() -> list[str]:
+        (tmp_path / "summary").write_text("")
+        subprocess.run(["bash", "-e", "-c", script], check=True, env=environment)
+        return (tmp_path / "summary").read_text().splitlines()
+
+    assert summarised() == []
+    for model in ("early", "late"):
+        (tmp_path / "bundle" / model / "evaluation").mkdir(parents=True)
+    assert summarised() == ["report early markdown", "report late markdown"]
+    shutil.rmtree(tmp_path / "bundle")
+    (tmp_path / "bundle" / "evaluation").mkdir(parents=True)
+    assert summarised() == ["report bundle markdown"]
 
 
 def test_the_reporting_workflow_checks_out_nothing_of_the_pull_request() -> None:
