@@ -17,6 +17,7 @@ from pathlib import Path
 import mlflow
 import polars as pl
 import pytest
+import requests
 
 from mergeline.adapters.bundles import read_candidate
 from mergeline.adapters.mlflow import Run, Tracking
@@ -49,6 +50,26 @@ def standing(store: Tracking, model: str) -> list[tuple[int, str]]:
 def test_a_store_that_is_not_there_yet_has_nothing_standing(tmp_path: Path) -> None:
     assert Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path).standing() == []
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_reading_makes_no_store(tmp_path: Path) -> None:
+    store = Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path)
+    assert (store.find(MODEL, "f"), store.champion(MODEL)) == (None, None)
+    for found in (store.candidates(MODEL), store.tracked(), store.versions(MODEL), store.models()):
+        assert not found
+    for run_id in ("0" * 32, "0"):
+        with pytest.raises(NotFoundError, match="no run"):
+            store.run(run_id)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_error_without_a_text_is_named_by_its_type(tmp_path: Path, text: str) -> None:
+    with (
+        pytest.raises(TrackingError, match="the tracking store failed: ChunkedEncodingError"),
+        Tracking("http://127.0.0.1:9", tmp_path).translating(),
+    ):
+        raise requests.exceptions.ChunkedEncodingError(text)
 
 
 def test_what_stands_is_all_that_is_not_archived(store: Tracking) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from mergeline.adapters.bundles import (
-    EVALUATION_FILES,
     digests,
     manifest_digest,
     read_candidate,
@@ -21,7 +20,7 @@ from mergeline.adapters.bundles import (
     write_evaluation,
 )
 from mergeline.adapters.modelfile import model_digest
-from mergeline.core.bundle import Candidate, Evaluation
+from mergeline.core.bundle import EVALUATION_FILES, Candidate, Evaluation
 from mergeline.errors import BundleError, DeclarationError, MergelineError
 from mergeline.lifecycle.comment import comment
 from mergeline.lifecycle.track import track

@@ -29,8 +29,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
-from mergeline.adapters.bundles import CANDIDATE_FILES, digests
-from mergeline.core.bundle import check_files
+from mergeline.adapters.bundles import digests
+from mergeline.core.bundle import CANDIDATE_FILES, check_files
 from mergeline.core.compare import compare, rows_digest, slice_labels
 from mergeline.core.comparison import Column, Comparison, Holdout, Scored
 from mergeline.core.gate import Context, Verdict, judge

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mergeline.core.bundle import (
+    CANDIDATE_FILES,
     EVALUATION,
+    EVALUATION_FILES,
     FORMAT,
     MANIFEST,
     Candidate,
@@ -23,10 +25,6 @@ from mergeline.core.bundle import (
 )
 from mergeline.core.declaration import read_json, write_json
 from mergeline.errors import BundleError
-
-CANDIDATE_FILES = "candidate"
-EVALUATION_FILES = "evaluation"
-
 
 _PARTS = {MANIFEST, EVALUATION, CANDIDATE_FILES, EVALUATION_FILES}
 

@@ -25,7 +25,18 @@ from mergeline.errors import BundleError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+CANDIDATE_FILES = "candidate"
 EVALUATION = "evaluation.json"
+EVALUATION_FILES = "evaluation"
+# Among the candidate's files:
+MODEL = "model"
+HOLDOUT = "holdout.parquet"
+TRAINING_ROWS = "training_rows.parquet"
+# Among the evaluation's:
+PREDICTIONS = "predictions.parquet"
+REPORT = "report.json"
+REPORT_MARKDOWN = "report.md"
+REPORT_PAGE = "report.html"
 
 
 @dataclass(frozen=True)

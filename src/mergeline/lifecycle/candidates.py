@@ -12,18 +12,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mergeline.adapters.bundles import (
-    CANDIDATE_FILES,
-    file_digest,
-    read_candidate,
-    write_candidate,
-    written_whole,
-)
+from mergeline.adapters.bundles import file_digest, read_candidate, write_candidate, written_whole
 from mergeline.adapters.holdout import HoldoutFile, read_holdout, read_training_rows
 from mergeline.adapters.mlflow import Run
 from mergeline.adapters.modelfile import load, model_digest
 from mergeline.adapters.stages import dvc_cache, reproduce, share_cache
-from mergeline.core.bundle import MANIFEST, Candidate, SnapshotUse
+from mergeline.core.bundle import (
+    CANDIDATE_FILES,
+    HOLDOUT,
+    MANIFEST,
+    MODEL,
+    TRAINING_ROWS,
+    Candidate,
+    SnapshotUse,
+)
 from mergeline.core.compare import compare
 from mergeline.core.comparison import Column, Scored
 from mergeline.core.model import Model, Role
@@ -35,10 +37,6 @@ from mergeline.lifecycle.snapshot import build_for
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-MODEL = "model"
-HOLDOUT = "holdout.parquet"
-TRAINING_ROWS = "training_rows.parquet"
 
 
 @dataclass(frozen=True)

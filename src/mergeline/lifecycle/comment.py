@@ -10,8 +10,8 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
-from mergeline.adapters.bundles import EVALUATION_FILES
 from mergeline.adapters.forge import Forge, PullRequest, State
+from mergeline.core.bundle import EVALUATION_FILES, REPORT
 from mergeline.core.comment import ROOM, Stamp, read_stamp
 from mergeline.core.report import Report, read_report, to_markdown
 from mergeline.errors import BundleError, NotFoundError
@@ -73,7 +73,7 @@ def read_reports(bundle: Path) -> list[Report]:
         BundleError: there is none, or one that cannot be a report.
         DeclarationError: one is not of a report's form.
     """
-    name = f"{EVALUATION_FILES}/report.json"
+    name = f"{EVALUATION_FILES}/{REPORT}"
     paths = [bundle / name] if (bundle / name).exists() else sorted(bundle.glob(f"*/{name}"))
     if not paths or len(paths) > _MOST_MODELS:
         raise BundleError(
@@ -148,6 +148,6 @@ def _evaluated_at(reports: list[Report]) -> dt.datetime:
     except (ValueError, TypeError) as error:
         raise BundleError(
             "the time of the evaluation is none with a time zone",
-            where=f"{EVALUATION_FILES}/report.json",
+            where=f"{EVALUATION_FILES}/{REPORT}",
             next_step="Evaluate again",
         ) from error

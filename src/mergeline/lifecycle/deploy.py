@@ -14,6 +14,7 @@ from typing import Any
 from mergeline.adapters.mlflow import Run
 from mergeline.adapters.modelfile import read_inputs
 from mergeline.adapters.scoring import Answer, Client, records, running_server
+from mergeline.core.bundle import PREDICTIONS
 from mergeline.core.declaration import write_json
 from mergeline.core.release import Version
 from mergeline.errors import DeployError
@@ -97,7 +98,7 @@ def recorded_answers(
 
     frame = pd.read_parquet(trained.holdout).head(_ROWS)[list(read_inputs(trained.model))]
     fetched = project.tracking.evaluation_files(run, project.state / "fetched" / run.run_id)
-    predictions = pd.read_parquet(fetched / "predictions.parquet").head(_ROWS)
+    predictions = pd.read_parquet(fetched / PREDICTIONS).head(_ROWS)
     said = [name for name in predictions.columns if name.partition(":")[0] == "candidate"]
     table = predictions[said].to_numpy()
     return records(frame), (table[:, 0] if said == ["candidate"] else table).tolist()

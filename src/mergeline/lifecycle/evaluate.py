@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mergeline.adapters.bundles import (
-    EVALUATION_FILES,
     check_replaceable,
     digests,
     manifest_digest,
@@ -18,7 +17,15 @@ from mergeline.adapters.bundles import (
 )
 from mergeline.adapters.git import Commit
 from mergeline.adapters.holdout import HoldoutFile, read_holdout, write_predictions
-from mergeline.core.bundle import Evaluation, gate_digest
+from mergeline.core.bundle import (
+    EVALUATION_FILES,
+    PREDICTIONS,
+    REPORT,
+    REPORT_MARKDOWN,
+    REPORT_PAGE,
+    Evaluation,
+    gate_digest,
+)
 from mergeline.core.compare import compare
 from mergeline.core.comparison import Comparison, Scored
 from mergeline.core.gate import Context, Judgement, Kind, judge_both, judge_on_base_rows
@@ -284,14 +291,14 @@ def _write_bundle(folder: Path, match: Match, report: Report) -> Evaluation:
         files = scratch / EVALUATION_FILES
         files.mkdir()
         write_predictions(
-            files / "predictions.parquet",
+            files / PREDICTIONS,
             match.holdout,
             match.case.judge,
             {one.role: one.predictions for one in match.scored},
         )
-        (files / "report.json").write_text(write_json(report), encoding="utf-8")
-        (files / "report.md").write_text(to_markdown(report, limit=ROOM), encoding="utf-8")
-        (files / "report.html").write_text(to_html(report), encoding="utf-8")
+        (files / REPORT).write_text(write_json(report), encoding="utf-8")
+        (files / REPORT_MARKDOWN).write_text(to_markdown(report, limit=ROOM), encoding="utf-8")
+        (files / REPORT_PAGE).write_text(to_html(report), encoding="utf-8")
         for name, svg in curves(report).items():
             (files / name).write_text(svg, encoding="utf-8")
         evaluation = _evaluation(match, scratch)
@@ -323,4 +330,4 @@ def _leave_failure(case: Case, error: MergelineError, bundle: Path) -> None:
         files = scratch / EVALUATION_FILES
         files.mkdir()
         text = write_json(describe_failure(case, error))
-        (files / "report.json").write_text(text, encoding="utf-8")
+        (files / REPORT).write_text(text, encoding="utf-8")

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from mergeline.adapters.bundles import EVALUATION_FILES
 from mergeline.adapters.delta import Tables
 from mergeline.adapters.git import Tree
 from mergeline.adapters.holdout import HoldoutFile
-from mergeline.core.bundle import Origin
+from mergeline.core.bundle import EVALUATION_FILES, REPORT, Origin
 from mergeline.core.comparison import Comparison, Scored
 from mergeline.core.datawords import drift_lines, note_lines
 from mergeline.core.fingerprint import changes
@@ -62,11 +61,11 @@ def find_report(project: Project, source: str | None) -> Report:
     if source is not None and not Path(source).is_dir():
         run = project.tracking.run(source)
         folder = project.tracking.evaluation_files(run, project.state / "fetched" / source)
-        return _read(folder / "report.json")
+        return _read(folder / REPORT)
     if source is not None:
-        return _read(Path(source) / EVALUATION_FILES / "report.json")
+        return _read(Path(source) / EVALUATION_FILES / REPORT)
     left = sorted(
-        (project.state / "bundles").glob(f"*/{EVALUATION_FILES}/report.json"),
+        (project.state / "bundles").glob(f"*/{EVALUATION_FILES}/{REPORT}"),
         key=lambda path: path.stat().st_mtime,
     )
     if not left:

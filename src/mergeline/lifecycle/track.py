@@ -8,17 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mergeline.adapters.bundles import (
-    CANDIDATE_FILES,
-    EVALUATION_FILES,
-    read_candidate,
-    read_evaluation,
-)
+from mergeline.adapters.bundles import read_candidate, read_evaluation
 from mergeline.adapters.mlflow import Run
 from mergeline.adapters.modelfile import model_digest
-from mergeline.core.bundle import MANIFEST
+from mergeline.core.bundle import CANDIDATE_FILES, EVALUATION_FILES, MANIFEST, MODEL, REPORT
 from mergeline.errors import BundleError
-from mergeline.lifecycle.candidates import MODEL
 from mergeline.lifecycle.project import Project, Say
 
 
@@ -46,8 +40,8 @@ def bundle_folders(bundle: Path) -> list[Path]:
     if (bundle / MANIFEST).is_file():
         return [bundle]
     inside = sorted(path.parent for path in bundle.glob(f"*/{MANIFEST}"))
-    failed = [*bundle.glob(f"{EVALUATION_FILES}/report.json")]
-    failed += bundle.glob(f"*/{EVALUATION_FILES}/report.json")
+    failed = [*bundle.glob(f"{EVALUATION_FILES}/{REPORT}")]
+    failed += bundle.glob(f"*/{EVALUATION_FILES}/{REPORT}")
     if not inside and not failed:
         raise BundleError(
             "no bundle here", where=str(bundle), next_step="Name what evaluate --bundle left"

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from mergeline.adapters.mlflow.store import Store
-from mergeline.core.bundle import Candidate, Evaluation, SnapshotUse
+from mergeline.core.bundle import (
+    CANDIDATE_FILES,
+    MANIFEST,
+    MODEL,
+    Candidate,
+    Evaluation,
+    SnapshotUse,
+)
 from mergeline.errors import NotFoundError
 
 FINGERPRINT = "mergeline.fingerprint"
@@ -69,6 +76,8 @@ class Runs(Store):
         """
         if len(run_id) < _RUN_ID_LENGTH:
             return self._by_beginning(run_id)
+        if self.absent():
+            raise NotFoundError(f"no run {run_id!r}", where=self.uri)
         with self.translating(f"no run {run_id!r}"):
             found = self.client.get_run(run_id)
         if FINGERPRINT not in found.data.tags:
@@ -95,6 +104,8 @@ class Runs(Store):
 
     def candidates(self, model: str) -> list[Run]:
         """All complete runs of a model, newest first."""
+        if self.absent():
+            return []
         with self.translating():
             experiment = self.client.get_experiment_by_name(model)
             if experiment is None:
@@ -125,9 +136,9 @@ class Runs(Store):
                 return known
             run_id = self._start(candidate)
             self._log_inputs(run_id, candidate.snapshots)
-            self.client.log_artifacts(run_id, str(bundle / "candidate"), "candidate")
-            self.client.log_artifact(run_id, str(bundle / "manifest.json"))
-            model_uri = self._log_model(run_id, candidate, bundle / "candidate" / "model")
+            self.client.log_artifacts(run_id, str(bundle / CANDIDATE_FILES), CANDIDATE_FILES)
+            self.client.log_artifact(run_id, str(bundle / MANIFEST))
+            model_uri = self._log_model(run_id, candidate, bundle / CANDIDATE_FILES / MODEL)
             self.client.set_tag(run_id, "mergeline.model_uri", model_uri)
             self.client.set_terminated(run_id, "FINISHED")
             self.client.set_tag(run_id, COMPLETE, "true")

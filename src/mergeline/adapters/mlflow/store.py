@@ -181,7 +181,8 @@ def translated(error: Exception, uri: str, missing: str) -> MergelineError:
     if isinstance(
         error, MlflowException | requests.RequestException | sqlalchemy.exc.SQLAlchemyError
     ):
-        said = without_password(str(error).strip().splitlines()[0][:300])
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        said = without_password(lines[0][:300])
         return TrackingError(
             f"the tracking store failed: {said}",
             where=where,
