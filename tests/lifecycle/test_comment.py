@@ -16,6 +16,7 @@ from mergeline.errors import BundleError, DeclarationError, NotFoundError
 from mergeline.lifecycle.comment import comment
 from mergeline.lifecycle.project import Project
 from tests.adapters.forge.worlds import FolderWorld
+from tests.line.small import Line
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 
@@ -95,6 +96,27 @@ def test_a_late_report_of_the_same_commit_changes_neither_comment_nor_state(
     (shown,) = world.forge().comments(number)
     assert "no such column" not in shown.body
     assert world.forge().status(subject.commit or "") == ("success", "delay: pass")
+
+
+def test_the_comment_names_head_and_run_which_the_untrusted_job_cannot_know(line: Line) -> None:
+    """On GitHub that job evaluates a trial merge, and writes to no store."""
+    line.check_out_pull(1)
+    head = line.forge.pull_request(1).head_sha
+    line.evaluate(bundle=line.root / "found")
+    known = {"MERGELINE_HEAD": head, "MERGELINE_PULL_REQUEST": "1"}
+    comment(line.project(**known), line.root / "found", say=quiet)
+    [shown] = line.forge.comments(1)
+    run = line.project().tracking.candidates("late")[1]
+    assert f"head `{head[:7]}`" in shown.body
+    assert f"run `{run.run_id[:8]}`" in shown.body
+    assert "nothing trains again" in shown.body
+
+
+def test_a_candidate_that_is_not_tracked_trains_again(line: Line) -> None:
+    """As that of a fork, whose bundle is commented on and not taken in."""
+    comment(line.project(MERGELINE_PULL_REQUEST="3"), line.bundle, say=quiet)
+    [shown] = line.forge.comments(3)
+    assert "it trains again" in shown.body
 
 
 def test_a_run_that_failed_is_shown_too(world: FolderWorld, tmp_path: Path) -> None:

@@ -14,9 +14,16 @@ import pytest
 from mergeline.adapters.bundles import read_candidate, read_evaluation
 from mergeline.adapters.stages import StagesRun
 from mergeline.core.comparison import Comparison
-from mergeline.core.report import Report, read_report
-from mergeline.errors import BundleError, RepositoryError, StageError, TrackingError
-from mergeline.lifecycle.evaluate import Evaluated
+from mergeline.core.report import Failure, Report, read_report
+from mergeline.errors import (
+    BundleError,
+    DeclarationError,
+    MergelineError,
+    RepositoryError,
+    StageError,
+    TrackingError,
+)
+from mergeline.lifecycle.evaluate import Evaluated, evaluate
 from mergeline.lifecycle.plan import plan
 from tests.line.small import FILES, MODEL, OTHER, WORSE, Line, content_of, git
 
@@ -156,8 +163,6 @@ def test_two_processes_that_evaluate_one_tree_at_once_train_it_once(line: Line) 
 
 
 def test_only_the_models_that_a_change_touches_are_evaluated(line: Line) -> None:
-    from mergeline.lifecycle.evaluate import evaluate
-
     line.branch("second")
     line.write("models/again.yaml", FILES["models/late.yaml"])
     line.commit("Another declaration of the same model")
@@ -226,6 +231,42 @@ def test_a_moved_holdout_whose_old_rows_lack_a_new_column_is_said(line: Line) ->
     assert judgement.on_base_rows is None
     assert "'heavy'" in judgement.base_problem
     assert "No verdict on the holdout of `main`" in line.markdown(found)
+
+
+METRIC = """\
+def rate(labels, predictions):
+    return 0.25
+"""
+DECLARED = "[roc_auc, neg_log_loss, {name: pipelines.scores.rate, greater_is_better: true}]"
+
+
+def declare_own_metric(line: Line) -> None:
+    """Main gets a metric of the project's own."""
+    line.branch("metric")
+    line.write("pipelines/scores.py", METRIC)
+    line.edit("models/late.yaml", "[roc_auc, neg_log_loss]", DECLARED)
+    line.commit("A metric of our own")
+    number = line.push("metric")
+    found = line.review(number)
+    assert own_metric(found) == 0.25  # new, so as the change has it
+    line.merge(number)
+    line.release()
+
+
+def own_metric(found: Evaluated) -> float | None:
+    metrics = {one.name: one.values for one in numbers(found.report).metrics}
+    return metrics["pipelines.scores.rate"]["candidate"].value
+
+
+def test_the_code_of_an_own_metric_is_the_base_s_and_an_edit_of_it_is_said(line: Line) -> None:
+    declare_own_metric(line)
+    found = line.review(line.propose("vain", ("pipelines/scores.py", "0.25", "1.0"), OTHER))
+    assert own_metric(found) == 0.25
+    assert [one.where for one in found.report.moved] == ["pipelines/scores.py"]
+    assert "bar moved" in line.markdown(found)
+    assert not [name for name in sys.modules if name.startswith("pipelines")]
+    [planned] = plan(line.project())
+    assert any("the code of pipelines.scores.rate changed" in text for text in planned.lines())
 
 
 def test_a_trial_merge_is_judged_by_its_first_parent(line: Line) -> None:
@@ -332,6 +373,62 @@ def test_a_failed_stage_leaves_a_report_of_the_failure_in_the_bundle(
     assert report.failure is not None
     assert report.failure.stage == "train"
     assert "no luck" in report.failure.message
+
+
+def failure_in(folder: Path) -> Failure:
+    text = (folder / "evaluation" / "report.json").read_bytes()
+    failure = read_report(text, where="report.json").failure
+    assert failure is not None
+    return failure
+
+
+def test_a_declaration_that_cannot_be_read_leaves_a_report_too(line: Line, tmp_path: Path) -> None:
+    typo = ("models/late.yaml", "primary: roc_auc", "primery: roc_auc")
+    line.check_out_pull(line.propose("typo", typo))
+    with pytest.raises(DeclarationError):
+        line.evaluate(bundle=tmp_path / "bundle")
+    assert "models/late.yaml" in failure_in(tmp_path / "bundle").message
+    assert "primery" in failure_in(tmp_path / "bundle").message
+
+
+def test_a_defect_of_ours_leaves_a_report_and_its_traceback(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("mergeline.lifecycle.evaluate.compare", fails)
+    line.check_out_pull(1)
+    with pytest.raises(ZeroDivisionError):
+        line.evaluate(bundle=tmp_path / "bundle")
+    assert failure_in(tmp_path / "bundle").message == "ZeroDivisionError: division by zero"
+    assert "defect of mergeline" in failure_in(tmp_path / "bundle").next_step
+
+
+def test_a_model_that_fails_keeps_no_other_from_its_report(line: Line, tmp_path: Path) -> None:
+    line.branch("second")
+    early = FILES["models/late.yaml"].replace("outputs: build/late", "outputs: build/nowhere")
+    line.write("models/early.yaml", early)
+    line.edit(*OTHER)
+    line.commit("Two at once, one of which leaves nothing")
+    line.check_out_pull(line.push("second"))
+    with pytest.raises(MergelineError, match="build/nowhere"):
+        evaluate(line.project(), bundle=tmp_path / "bundle", say=line.say)
+    assert "build/nowhere" in failure_in(tmp_path / "bundle" / "early").message
+    assert read_evaluation(tmp_path / "bundle" / "late").verdict == "pass"
+
+
+# --- what merging does ----------------------------------------------------------------------------
+
+
+def test_a_branch_that_main_moved_away_from_trains_again_when_it_is_merged(line: Line) -> None:
+    assert "nothing trains again" in line.markdown(line.review(1))
+    line.merge(line.propose("words", ("README.md", "late?", "late?!")))
+    assert "nothing trains again" in line.markdown(line.review(1))
+    line.merge(line.propose("more", ("params.yaml", "every: 4", "every: 5")))
+    text = line.markdown(line.review(1))
+    assert "it trains again" in text
+    assert "2 commits more" in text
 
 
 # --- bundles --------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ class GarbagePlan:
     """What would be deleted of a table, and what stays.
 
     Attributes:
+        latest: version of the table when this was planned.
         pinned: versions whose files stay, because a pinned snapshot is there, or as the latest.
         delete: files that none of those versions has.
         keep: number of files that stay, the young ones included.
@@ -52,6 +53,7 @@ class GarbagePlan:
     """
 
     table: str
+    latest: int
     pinned: tuple[int, ...]
     delete: tuple[TableFile, ...]
     keep: int
@@ -68,6 +70,7 @@ class GarbagePlan:
 
 def plan_garbage(
     table: str,
+    latest: int,
     files: Collection[TableFile],
     pinned: Mapping[int, Collection[str]],
     *,
@@ -78,6 +81,7 @@ def plan_garbage(
 
     Args:
         table: its name.
+        latest: its latest version.
         files: in the table's folder, whether a version names them or not.
         pinned: names of the files of each version that must stay readable.
         before: Unix time; a file written later stays: a build may be about to commit it.
@@ -91,6 +95,7 @@ def plan_garbage(
     )
     return GarbagePlan(
         table=table,
+        latest=latest,
         pinned=tuple(sorted(pinned)),
         delete=delete,
         keep=len(files) - len(delete),

@@ -92,7 +92,7 @@ def metric_of(choice: MetricChoice, model: Model) -> Metric:
     """
     where = f"models/{model.name}.yaml"
     name = choice.name
-    if "." in name:
+    if choice.own:
         function = scorers.custom(name, where=where)
         label = name.rpartition(".")[2].replace("_", " ")
         sample, difference = _scored(partial(scorers.by_function, function, model))

@@ -27,6 +27,11 @@ class MetricChoice:
     name: str
     greater_is_better: bool | None = None
 
+    @property
+    def own(self) -> bool:
+        """Whether it is the project's own, by import path."""
+        return "." in self.name
+
 
 @dataclass(frozen=True)
 class SliceChoice:
@@ -185,10 +190,9 @@ def _metric_problems(model: Model) -> Iterator[str]:
     """A bar that looks the wrong way would let every model pass, or none."""
     more = {}
     for metric in model.metrics:
-        own = "." in metric.name
-        if own and metric.greater_is_better is None:
+        if metric.own and metric.greater_is_better is None:
             yield f"metrics: say greater_is_better of {metric.name}"
-        if not own and metric.greater_is_better is False:
+        if not metric.own and metric.greater_is_better is False:
             yield f"metrics: more is better of {metric.name}, as of every scikit-learn scorer"
         more[metric.name] = metric.greater_is_better is not False
     for key, bars in _bar_tables(model.gate).items():

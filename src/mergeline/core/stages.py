@@ -17,7 +17,7 @@ from mergeline.errors import DeclarationError
 
 LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
 _STAGE_KEYS = {
-    "cmd", "deps", "params", "outs", "metrics", "plots", "always_changed", "desc", "meta", "wdir",
+    "cmd", "deps", "params", "outs", "metrics", "plots", "always_changed", "desc", "meta",
     "frozen",
 }  # fmt: skip
 
@@ -98,12 +98,11 @@ def _declared(name: str, spec: Any) -> _Declared:  # noqa: ANN401 - parsed YAML
     command = spec["cmd"]
     lines = command if isinstance(command, list) else [command]
     outs = [*spec.get("outs", []), *spec.get("metrics", []), *spec.get("plots", [])]
-    wdir = str(spec.get("wdir", "."))
     return _Declared(
         name,
         "\n".join(map(str, lines)),
-        tuple(_place(wdir, _path_of(dep)) for dep in spec.get("deps", [])),
-        tuple(_place(wdir, _path_of(out)) for out in outs),
+        tuple(_place(_path_of(dep)) for dep in spec.get("deps", [])),
+        tuple(_place(_path_of(out)) for out in outs),
         tuple(key for item in spec.get("params", []) for key in _param_keys(item)),
     )
 
@@ -112,9 +111,9 @@ def _path_of(item: Any) -> str:  # noqa: ANN401 - parsed YAML: a path, or {path:
     return str(next(iter(item))) if isinstance(item, dict) else str(item)
 
 
-def _place(wdir: str, path: str) -> str:
+def _place(path: str) -> str:
     parts: list[str] = []
-    for part in PurePosixPath(wdir, path).parts:
+    for part in PurePosixPath(path).parts:
         if part == ".." and parts:
             parts.pop()
         elif part != ".":

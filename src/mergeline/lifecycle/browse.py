@@ -212,7 +212,8 @@ def plan_collection(
 def _plan_table(
     tables: Tables, table: str, pins: Collection[Pin], before: dt.datetime
 ) -> GarbagePlan:
-    versions = {tables.latest(table)}
+    latest = tables.latest(table)
+    versions = {latest}
     missing = []
     for pin in pins:
         try:
@@ -224,10 +225,14 @@ def _plan_table(
                 missing.append(pin.digest)
     kept = {version: tables.files_of(table, version) for version in versions}
     files = tables.files(table)
-    return plan_garbage(table, files, kept, before=before.timestamp(), missing=missing)
+    return plan_garbage(table, latest, files, kept, before=before.timestamp(), missing=missing)
 
 
 def collect(tables: Tables, plans: Collection[GarbagePlan]) -> None:
-    """Delete what the plans say."""
+    """Delete what the plans say, but what a build has taken up again since then."""
     for plan in plans:
-        tables.delete(plan.table, plan.delete)
+        since = range(plan.latest + 1, tables.latest(plan.table) + 1)
+        taken = {name for version in since for name in tables.files_of(plan.table, version)}
+        unchanged = set(tables.files(plan.table))  # a build makes those young that it finds
+        delete = [f for f in plan.delete if f in unchanged and f.name not in taken]
+        tables.delete(plan.table, delete)

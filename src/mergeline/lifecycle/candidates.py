@@ -6,10 +6,11 @@ import contextlib
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from mergeline.adapters.bundles import file_digest, read_candidate, write_candidate, written_whole
@@ -28,7 +29,7 @@ from mergeline.core.bundle import (
 )
 from mergeline.core.compare import compare
 from mergeline.core.comparison import Column, Scored
-from mergeline.core.model import Model, Role
+from mergeline.core.model import MetricChoice, Model, Role
 from mergeline.errors import BundleError, DeclarationError, MergelineError, StageError
 from mergeline.lifecycle.case import Case
 from mergeline.lifecycle.project import Project, Say
@@ -119,7 +120,7 @@ def train(project: Project, case: Case, say: Say) -> Trained:
         checkout = project.state / "builds" / folder.name
         try:
             seconds = _run_stages(project, case, checkout, say)
-            with written_whole(folder) as scratch, importable(checkout):
+            with written_whole(folder) as scratch, importable(checkout, case.model.metrics):
                 shutil.copytree(checkout / case.model.outputs, scratch / CANDIDATE_FILES)
                 write_candidate(scratch, _describe(scratch, case, uses, seconds))
         finally:
@@ -174,13 +175,34 @@ def rows_trained_on(trained: Trained, judged_by: Model) -> npt.NDArray[np.uint64
 
 
 @contextlib.contextmanager
-def importable(root: Path) -> Iterator[None]:
-    """The project's own modules can be imported, as they can in its stages."""
+def importable(root: Path, metrics: Iterable[MetricChoice]) -> Iterator[None]:
+    """The project's own metrics can be imported from a checkout, and are forgotten afterwards.
+
+    Two checkouts have modules of the same names: the second would run with the first one's.
+    """
+    named = {_top(metric.name) for metric in metrics if metric.own}
+    tops = {name for name in named if (root / name).is_dir() or (root / f"{name}.py").is_file()}
+    others = {name: sys.modules.pop(name) for name in [*sys.modules] if _top(name) in tops}
+    before = set(sys.modules)
     sys.path.insert(0, str(root))
     try:
         yield
     finally:
         sys.path.remove(str(root))
+        for name in [name for name in sys.modules if name not in before]:
+            if _is_below(sys.modules[name], root):
+                del sys.modules[name]
+        sys.modules.update(others)
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _is_below(module: ModuleType, root: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    places = [file] if file else [*getattr(module, "__path__", [])]  # a folder without __init__
+    return any(Path(place).is_relative_to(root) for place in places)
 
 
 def _folder(project: Project, model: str, fingerprint: str) -> Path:

@@ -12,7 +12,7 @@ from mergeline.core.fingerprint import Ingredients
 from mergeline.core.model import Gate, Model
 from mergeline.core.release import Entry
 from mergeline.core.report.content import Moved
-from mergeline.lifecycle.plan import base_ingredients, moved_bar
+from mergeline.lifecycle.plan import base_ingredients, moved_bar, moved_metrics
 from mergeline.lifecycle.project import Project, chosen_models, read_model_ingredients
 
 
@@ -22,7 +22,9 @@ class Case:
 
     Attributes:
         base: the commit it would be merged onto, with that commit's declaration and ingredients.
+        before: the files of that commit.
         behind: commits that the branch has beyond the base.
+        overtaken: whether those make another model of it, so that the merge is to be trained.
         restored: the latest release with this fingerprint, where the tree goes back to one.
     """
 
@@ -35,6 +37,8 @@ class Case:
     branch: str | None
     behind: int
     started_at: dt.datetime
+    before: Tree | None = None
+    overtaken: bool = False
     restored: Entry | None = None
 
     @property
@@ -50,7 +54,10 @@ class Case:
     @property
     def moved(self) -> tuple[Moved, ...]:
         """What the tree edits of how it is judged, beside the lines of the gate."""
-        return moved_bar(self.at_base, self.model, self.ingredients)
+        return (
+            *moved_bar(self.at_base, self.model, self.ingredients),
+            *moved_metrics(self.before, self.tree, self.judge),
+        )
 
 
 def read_cases(
@@ -70,10 +77,12 @@ def read_cases(
     before = project.repository.tree(base.sha) if base else None
     branch = (onto or project.repository.main_branch()) if base else None
     behind = project.repository.count_between("HEAD", branch) if branch else 0
+    tip = project.repository.tree(branch) if branch and behind else before
     cases = []
     for model in chosen_models(tree, name).values():
         ingredients = read_model_ingredients(tree, model)
         at_base = base_ingredients(before, model.name)
+        at_tip = base_ingredients(tip, model.name) if tip != before else at_base
         restored = _earlier_release(project, model.name, ingredients.fingerprint)
         cases.append(
             Case(
@@ -86,11 +95,17 @@ def read_cases(
                 branch=branch,
                 behind=behind,
                 started_at=started_at,
+                before=before,
+                overtaken=_fingerprint(at_tip) != _fingerprint(at_base),
                 restored=restored,
             )
         )
     touched = [case for case in cases if _touched(case)]
     return touched or cases
+
+
+def _fingerprint(known: tuple[Model, Ingredients] | None) -> str | None:
+    return known[1].fingerprint if known else None
 
 
 def _touched(case: Case) -> bool:

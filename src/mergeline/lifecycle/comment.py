@@ -8,13 +8,14 @@ whose report it is counts only if that pull request proposes the commit that was
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 from mergeline.adapters.forge import Forge, PullRequest, State
 from mergeline.core.bundle import EVALUATION_FILES, REPORT
 from mergeline.core.comment import ROOM, Stamp, read_stamp
 from mergeline.core.report import Report, read_report, to_markdown
-from mergeline.errors import BundleError, NotFoundError
+from mergeline.errors import BundleError, NotFoundError, TrackingError
 from mergeline.lifecycle.project import Project, Say
 
 MARKER = "report"
@@ -49,12 +50,32 @@ def comment(project: Project, bundle: Path, *, say: Say) -> str:
             f"pull request {pull.number} proposes {pull.head_sha[:8]}, "
             f"and the report is of {head[:8]}: nothing is posted"
         )
+    reports = [_completed(project, report, head, pull.number, say) for report in reports]
     say(f"reporting on pull request {pull.number}")
     ours = Stamp(MARKER, head, _evaluated_at(reports))
     shown = forge.upsert_report(pull.number, _markdown(reports), MARKER, head, ours.evaluated_at)
     if not _later(read_stamp(shown.body, MARKER), ours):
         forge.set_status(head, *state(reports), shown.url if shown.url.startswith("http") else None)
     return shown.url
+
+
+def _completed(project: Project, report: Report, head: str, number: int, say: Say) -> Report:
+    """The report with what only the trusted side knows: the head, and where the run is.
+
+    A candidate that is not tracked, as none of a fork is, trains again when it is merged.
+    """
+    subject = replace(report.subject, commit=head, pull_request=number)
+    report = replace(report, subject=subject)
+    if report.run is None or report.fingerprint is None or report.on_merge is None:
+        return report
+    try:
+        found = project.tracking.find(report.model, report.fingerprint)
+    except TrackingError as error:
+        say(f"where the run is, is not known: {error}")
+        return report
+    if found is None:
+        return replace(report, on_merge=replace(report.on_merge, trains=True))
+    return replace(report, run=replace(report.run, id=found.run_id, url=found.url))
 
 
 def _later(stands: Stamp | None, ours: Stamp) -> bool:

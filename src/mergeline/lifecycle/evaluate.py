@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from mergeline.adapters.bundles import (
@@ -50,7 +53,7 @@ from mergeline.lifecycle.candidates import (
 )
 from mergeline.lifecycle.case import Case, read_cases
 from mergeline.lifecycle.project import Project, Say
-from mergeline.lifecycle.report import Match, describe, describe_failure
+from mergeline.lifecycle.report import Match, describe, describe_failure, describe_unread
 
 
 @dataclass(frozen=True)
@@ -95,32 +98,34 @@ def evaluate(
     """
     if bundle is not None:
         check_replaceable(bundle)
-    cases = read_cases(project, model, base, merged_onto)
-    done = []
+    with _leaving_failure(bundle, lambda error: describe_unread(project, model, error)):
+        cases = read_cases(project, model, base, merged_onto)
+    done, failures = [], []
     for case in cases:
         folder = bundle / case.model.name if bundle and len(cases) > 1 else bundle
-        done.append(_evaluate_one(project, case, folder, say))
+        try:
+            with _leaving_failure(folder, partial(describe_failure, case)):
+                done.append(_evaluate_one(project, case, folder, say))
+        except MergelineError as error:
+            failures.append(error)  # said when the other models have their reports
+    if failures:
+        raise failures[0]
     return done
 
 
 def _evaluate_one(project: Project, case: Case, bundle: Path | None, say: Say) -> Evaluated:
     since = time.monotonic()
-    try:
-        champion = find_champion(project, case.model.name)
-        trained = find(project, case.model.name, case.ingredients.fingerprint)
-        if trained is None:
-            say(f"{case.model.name}: training fingerprint {case.ingredients.fingerprint[:8]}")
-            trained = train(project, case, say)
-        elif not trained.fresh:
-            say(f"{case.model.name}: {case.ingredients.fingerprint[:8]} is known; nothing trains")
-        if bundle is None and trained.run is None:
-            trained = _tracked(project, trained, say)
-        say("scoring the same rows with each model")
-        match = _compare(project, case, trained, champion, say)
-    except MergelineError as error:
-        if bundle is not None:
-            _leave_failure(case, error, bundle)
-        raise
+    champion = find_champion(project, case.model.name)
+    trained = find(project, case.model.name, case.ingredients.fingerprint)
+    if trained is None:
+        say(f"{case.model.name}: training fingerprint {case.ingredients.fingerprint[:8]}")
+        trained = train(project, case, say)
+    elif not trained.fresh:
+        say(f"{case.model.name}: {case.ingredients.fingerprint[:8]} is known; nothing trains")
+    if bundle is None and trained.run is None:
+        trained = _tracked(project, trained, say)
+    say("scoring the same rows with each model")
+    match = _compare(project, case, trained, champion, say)
     report = describe(project, match, time.monotonic() - since)
     if bundle is not None:
         return Evaluated(report, _write_bundle(bundle, match, report), bundle)
@@ -184,16 +189,27 @@ def _compare(
     champion: tuple[Version, Trained] | None,
     say: Say,
 ) -> Match:
+    with _judging_code(project, case):
+        return _compare_on_rows(project, case, trained, champion, say)
+
+
+def _compare_on_rows(
+    project: Project,
+    case: Case,
+    trained: Trained,
+    champion: tuple[Version, Trained] | None,
+    say: Say,
+) -> Match:
     base = _base_model(project, case)
     models: dict[Role, Trained] = {"candidate": trained}
     models |= {"champion": champion[1]} if champion else {}
     models |= {"base": base} if base else {}
-    on = _score_all(project, case, models, read_holdout(trained.holdout, case.judge))
+    on = _score_all(case, models, read_holdout(trained.holdout, case.judge))
     context = _context(case, on, has_champion=champion is not None)
     judgement = judge_both(case.gate, case.model.gate, on.comparison, context)
     if context.kind == "change" and _moves_rows(case):
         say("scoring the rows of the base's own holdout too, since the change moves it")
-        judgement = _on_base_rows(project, case, models, judgement)
+        judgement = _on_base_rows(case, models, judgement)
     return Match(
         case=case,
         trained=trained,
@@ -206,9 +222,24 @@ def _compare(
     )
 
 
-def _on_base_rows(
-    project: Project, case: Case, models: Mapping[Role, Trained], judgement: Judgement
-) -> Judgement:
+@contextlib.contextmanager
+def _judging_code(project: Project, case: Case) -> Iterator[None]:
+    """The project's own metrics as the base has them (law 5); new ones as the tree has them."""
+    metrics = [metric for metric in case.judge.metrics if metric.own]
+    if not metrics:
+        yield
+        return
+    tree = case.tree
+    if case.base is not None and case.before is not None:
+        new = [path for path in tree.list() if case.before.blob(path) is None]
+        tree = project.repository.compose(case.base.sha, tree, new)
+    with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
+        project.repository.export(tree, Path(folder))
+        with importable(Path(folder), metrics):
+            yield
+
+
+def _on_base_rows(case: Case, models: Mapping[Role, Trained], judgement: Judgement) -> Judgement:
     """The judgement where the change moves its holdout."""
     if "base" not in models:
         problem = "the base's model is not in the tracking store"
@@ -219,7 +250,7 @@ def _on_base_rows(
         rows = rows.without(fitted_on)
     if not len(rows.frame):
         return replace(judgement, base_problem="the candidate is fitted on all of its rows")
-    there = _score_all(project, case, models, rows)
+    there = _score_all(case, models, rows)
     if there.scored[0].predictions is None:  # it takes a column that is new
         return replace(judgement, base_problem=f"the candidate {there.scored[0].problem}")
     context = _context(case, there, has_champion=True)
@@ -235,12 +266,9 @@ class _OnRows:
     comparison: Comparison
 
 
-def _score_all(
-    project: Project, case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile
-) -> _OnRows:
+def _score_all(case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile) -> _OnRows:
     scored = tuple(score(model, role, holdout, case.judge) for role, model in models.items())
-    with importable(project.repository.root):  # custom metrics are the project's own code
-        return _OnRows(holdout, scored, compare(holdout.rows, scored, case.judge))
+    return _OnRows(holdout, scored, compare(holdout.rows, scored, case.judge))
 
 
 def _context(case: Case, on: _OnRows, *, has_champion: bool) -> Context:
@@ -324,10 +352,30 @@ def _evaluation(match: Match, folder: Path) -> Evaluation:
     )
 
 
-def _leave_failure(case: Case, error: MergelineError, bundle: Path) -> None:
-    """A bundle that holds only the report of a failed run, so that the comment can say it."""
-    with written_whole(bundle) as scratch:
-        files = scratch / EVALUATION_FILES
-        files.mkdir()
-        text = write_json(describe_failure(case, error))
-        (files / REPORT).write_text(text, encoding="utf-8")
+@contextlib.contextmanager
+def _leaving_failure(
+    bundle: Path | None, describe: Callable[[MergelineError], Report]
+) -> Iterator[None]:
+    """What fails within leaves a bundle that holds only its report, so that a comment can say it.
+
+    An error that is nobody's mistake but ours is reported too, and raised as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        if bundle is not None:
+            with written_whole(bundle) as scratch:
+                files = scratch / EVALUATION_FILES
+                files.mkdir()
+                text = write_json(describe(_as_ours(error)))
+                (files / REPORT).write_text(text, encoding="utf-8")
+        raise
+
+
+def _as_ours(error: Exception) -> MergelineError:
+    if isinstance(error, MergelineError):
+        return error
+    return MergelineError(
+        f"{type(error).__name__}: {error}",
+        next_step="This is a defect of mergeline: report it with the log of the job",
+    )

@@ -49,11 +49,12 @@ def _plan_one(project: Project, tree: Tree, before: Tree | None, model: Model) -
     ingredients = read_model_ingredients(tree, model)
     at_base = base_ingredients(before, model.name)
     known = project.tracking.find(model.name, ingredients.fingerprint)
+    moved = (*moved_bar(at_base, model, ingredients), *moved_metrics(before, tree, model))
     return plan_change(
         model.name,
         at_base[1] if at_base else None,
         ingredients,
-        moved=[*_moved_gate(at_base, model), *_moved_rest(at_base, model, ingredients)],
+        moved=[*_moved_gate(at_base, model), *(f"{one.where}: {one.text}" for one in moved)],
         known=known.run_id if known else None,
     )
 
@@ -62,12 +63,6 @@ def _moved_gate(at_base: tuple[Model, Ingredients] | None, model: Model) -> list
     if at_base is None or at_base[0].gate == model.gate:
         return []
     return [f"models/{model.name}.yaml: the gate changed; the base's still judges"]
-
-
-def _moved_rest(
-    at_base: tuple[Model, Ingredients] | None, model: Model, ingredients: Ingredients
-) -> list[str]:
-    return [f"{moved.where}: {moved.text}" for moved in moved_bar(at_base, model, ingredients)]
 
 
 def base_ingredients(before: Tree | None, name: str) -> tuple[Model, Ingredients] | None:
@@ -96,6 +91,20 @@ def moved_bar(
             moved.append(Moved("contract", change.where, change.said))
         elif _edits_holdout(change, model, before, ingredients):
             moved.append(Moved("holdout", change.where, f"{change.said}: it makes the holdout"))
+    return tuple(moved)
+
+
+def moved_metrics(before: Tree | None, tree: Tree, model: Model) -> tuple[Moved, ...]:
+    """The project's own metrics whose code the change edits; the base's code still measures."""
+    if before is None:
+        return ()
+    moved = []
+    for metric in model.metrics:
+        module = "/".join(metric.name.split(".")[:-1])
+        for path in (f"{module}.py", f"{module}/__init__.py"):
+            then, now = before.blob(path), tree.blob(path)
+            if module and then is not None and then != now:
+                moved.append(Moved("metrics", path, f"the code of {metric.name} changed"))
     return tuple(moved)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -131,6 +132,7 @@ def describe(project: Project, match: Match, seconds: float) -> Report:
         judgement=match.judgement,
         run=Run(
             id=match.trained.run.run_id if match.trained.run else None,
+            url=match.trained.run.url if match.trained.run else None,
             trained=match.trained.fresh,
             seconds=round(seconds, 1),
         ),
@@ -181,7 +183,7 @@ def _on_merge(
         return OnMerge(None, in_production, None)
     known = [one for one in versions if one.fingerprint == case.ingredients.fingerprint]
     number = known[0].number if known else max((one.number for one in versions), default=0) + 1
-    return OnMerge(number, in_production, in_production)
+    return OnMerge(number, in_production, in_production, trains=case.overtaken)
 
 
 def _data_changes(project: Project, case: Case) -> tuple[DataChange, ...]:
@@ -240,9 +242,27 @@ def _oldest(holdout: HoldoutFile, model: Model) -> str | None:
     return str(oldest)[:10]
 
 
+def describe_unread(project: Project, model: str | None, error: MergelineError) -> Report:
+    """The report of a tree whose declarations cannot be read.
+
+    Args:
+        project: the working copy.
+        model: the one that was asked for; None: all that the tree declares.
+        error: what is wrong with them.
+    """
+    tree, origin = project.target_tree()
+    paths = tree.list("models")
+    return Report(
+        model=model or ", ".join(Path(path).stem for path in paths) or "models",
+        kind="failed",
+        subject=Subject(origin.tree, origin.commit, origin.pull_request),
+        evaluated_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        failure=_failure(error, "plan"),
+    )
+
+
 def describe_failure(case: Case, error: MergelineError) -> Report:
     """The report of a run that came to no comparison."""
-    tail = error.tail.splitlines()[-20:] if isinstance(error, StageError) else []
     return Report(
         model=case.model.name,
         kind="failed",
@@ -250,10 +270,13 @@ def describe_failure(case: Case, error: MergelineError) -> Report:
         evaluated_at=case.started_at.isoformat(timespec="seconds"),
         fingerprint=case.ingredients.fingerprint,
         changes=changes(case.at_base[1], case.ingredients) if case.at_base else (),
-        failure=Failure(
-            stage=error.stage if isinstance(error, StageError) else "evaluate",
-            message=error.message,
-            tail=tuple(tail),
-            next_step=error.next_step,
-        ),
+        failure=_failure(error, "evaluate"),
     )
+
+
+def _failure(error: MergelineError, step: str) -> Failure:
+    if isinstance(error, StageError):
+        tail = tuple(error.tail.splitlines()[-20:])
+        return Failure(error.stage, error.message, tail, error.next_step)
+    where = f"{error.where}: " if error.where else ""
+    return Failure(step, where + error.message, next_step=error.next_step)

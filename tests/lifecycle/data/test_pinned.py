@@ -6,9 +6,12 @@ import hashlib
 import pytest
 
 from mergeline.adapters.delta import Tables
+from mergeline.adapters.dvc import DropStore
 from mergeline.lifecycle import browse
+from mergeline.lifecycle.data import gather_snapshots
 from mergeline.lifecycle.evaluate import evaluate
 from mergeline.lifecycle.pinned import pinned_snapshots
+from mergeline.lifecycle.snapshot import snapshot
 from tests.line.small import Line, drop
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -47,6 +50,29 @@ def test_what_is_merged_and_not_yet_released_is_kept(line: Line) -> None:
     line.merge(number)
     line.check_out(before)
     assert garbage(line) == []
+
+
+@pytest.mark.parametrize("months", [(4,), (4, 6)], ids=["an old version", "a new version"])
+def test_a_file_that_a_build_takes_up_again_meanwhile_is_not_deleted(
+    line: Line, months: tuple[int, ...]
+) -> None:
+    for month in (4, 5):
+        line.branch(f"month-{month}")
+        line.add_drops(month)
+        line.commit("A month")
+        snapshot(line.project("author"))
+    tables = Tables(line.project().tables)
+    before = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    plans = browse.plan_collection(tables, {"parcels": set()}, before=before)
+    assert [len(plan.delete) for plan in plans] == [1]
+    line.branch("again")
+    line.add_drops(*months)
+    line.commit("April again")
+    snapshot(line.project("author"))
+    browse.collect(tables, plans)
+    [now] = gather_snapshots(line.author.working_tree(), DropStore(line.author.root))
+    version = tables.at_digest("parcels", now.digest)
+    assert tables.scan("parcels", version).collect().height == 1200 + 400 * len(months)
 
 
 def test_releases_and_open_candidates_are_kept_and_a_candidate_left_behind_is_not(

@@ -153,6 +153,7 @@ class Building:
         return self._mend(latest)
 
     def _built(self, state: State, *, found: bool) -> Built:
+        self.storage.renew(self.snapshot.files)  # of which those found may be old and unpinned
         return Built(
             table=self.snapshot.table,
             version=state.version,

@@ -8,8 +8,8 @@ import re
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -39,6 +39,9 @@ class Storage(ABC):
     def sizes(self) -> dict[str, int]:
         """Size in bytes of each Parquet file beside the log, by name."""
         return {file.name: file.size for file in self.listing()}
+
+    def renew(self, names: Iterable[str]) -> None:  # noqa: B027 - an object's time cannot be set
+        """Make files young again, where that can be done, so that no clean-up takes them."""
 
     @abstractmethod
     def path(self, name: str) -> str:
@@ -142,6 +145,12 @@ class LocalStorage(Storage):
         except OSError:  # a disk without hard links
             part.replace(self.root / name)
         _sync_folder(self.root)
+
+    def renew(self, names: Iterable[str]) -> None:
+        """See `Storage`."""
+        for name in names:
+            with suppress(OSError):  # gone, which whoever opens it says; or another user's
+                os.utime(self.root / name)
 
     def delete(self, name: str) -> None:
         """See `Storage`."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mergeline.adapters.mlflow.store import Store
 from mergeline.core.bundle import (
@@ -36,6 +37,7 @@ class Run:
 
     Attributes:
         model_uri: of the logged model, for registering and loading.
+        url: of its page, where the store is a server.
     """
 
     run_id: str
@@ -47,6 +49,7 @@ class Run:
     pull_request: int | None
     started_at: float
     metrics: Mapping[str, float]
+    url: str | None = None
 
 
 class Runs(Store):
@@ -66,7 +69,7 @@ class Runs(Store):
                 order_by=["attributes.end_time ASC"],
                 max_results=1,
             )
-            return _run(runs[0]) if runs else None
+            return _run(runs[0], self.uri) if runs else None
 
     def run(self, run_id: str) -> Run:
         """A run by its id, or by the beginning of it that a report shows.
@@ -82,7 +85,7 @@ class Runs(Store):
             found = self.client.get_run(run_id)
         if FINGERPRINT not in found.data.tags:
             raise NotFoundError(f"run {run_id} carries no fingerprint", where=self.uri)
-        return _run(found)
+        return _run(found, self.uri)
 
     def tracked(self) -> list[str]:
         """Names of the models of which candidates may have been logged, registered or not."""
@@ -120,7 +123,7 @@ class Runs(Store):
                     max_results=500,
                     page_token=token,
                 )
-                found += [_run(run) for run in page]
+                found += [_run(run, self.uri) for run in page]
                 token = page.token
                 if not token:
                     return found
@@ -146,7 +149,7 @@ class Runs(Store):
             if first is not None and first.run_id != run_id:
                 self.client.delete_run(run_id)  # on a server another one was first
                 return first
-            return _run(self.client.get_run(run_id))
+            return _run(self.client.get_run(run_id), self.uri)
 
     def log_evaluation(self, run: Run, evaluation: Evaluation, folder: Path) -> None:
         """Log the newest evaluation of a candidate: its files, then the tag that points to them."""
@@ -288,7 +291,7 @@ class Runs(Store):
         return f"models:/{logged.model_id}"
 
 
-def _run(run: Any) -> Run:  # noqa: ANN401 - mlflow.entities.Run
+def _run(run: Any, uri: str) -> Run:  # noqa: ANN401 - mlflow.entities.Run
     tags = run.data.tags
     pull_request = tags.get("mergeline.pull_request") or None
     return Run(
@@ -301,7 +304,18 @@ def _run(run: Any) -> Run:  # noqa: ANN401 - mlflow.entities.Run
         pull_request=int(pull_request) if pull_request else None,
         started_at=run.info.start_time / 1000,
         metrics=dict(run.data.metrics),
+        url=_page(run, uri),
     )
+
+
+def _page(run: Any, uri: str) -> str | None:  # noqa: ANN401
+    """Address of a run's page on a tracking server, without the user that it was asked as."""
+    server = urlsplit(uri)
+    if server.scheme not in {"http", "https"}:
+        return None
+    place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    host = server.netloc.rpartition("@")[2]
+    return f"{server.scheme}://{host}{server.path.rstrip('/')}/{place}"
 
 
 def _name(key: str) -> str:
