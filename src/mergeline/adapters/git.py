@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import subprocess
 import tempfile
@@ -292,6 +293,12 @@ class Repository:
                 next_step=_DEEPEN,
             )
         return None
+
+    def tip_at(self, branch: str, moment: dt.datetime) -> Commit | None:
+        """What a branch was at a moment: its last commit, as merged, of then or before."""
+        until = f"--min-age={max(0, int(moment.timestamp()))}"
+        sha = self.git("rev-list", "-1", "--first-parent", until, branch)
+        return self.commit(sha) if sha else None
 
     def is_ancestor(self, commit: str, of: str) -> bool:
         """Whether `commit` is in the history of `of`; one that this clone lacks is not."""

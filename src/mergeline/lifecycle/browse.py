@@ -44,7 +44,7 @@ class Shelf:
         Args:
             table: its name.
             reference: a version, the first 8 or more digits of a snapshot's digest, a date (what
-                the table held at its end, UTC) or moment, or a commit, branch or tag of Git;
+                main asked for at its end, UTC) or moment, or a commit, branch or tag of Git;
                 without one, what the working tree asks for.
 
         Raises:
@@ -77,6 +77,7 @@ class Shelf:
         return next(iter(found.values()), None)
 
     def _at(self, table: str, moment: str) -> int:
+        """What main asked for then; the table itself has the snapshots of pull requests too."""
         try:
             until = dt.datetime.fromisoformat(moment)
         except ValueError as error:
@@ -84,16 +85,18 @@ class Shelf:
                 f"{moment!r} is no date", next_step="Write it as 2013-07-31 or 2013-07-31T12:00"
             ) from error
         if len(moment) == len("2013-07-31"):
-            until += dt.timedelta(days=1)
+            until = until.replace(hour=23, minute=59, second=59)
         until = until if until.tzinfo else until.replace(tzinfo=dt.UTC)
-        for entry in self.tables.history(table):
-            if entry.time < until:
-                return entry.version
-        raise NotFoundError(
-            f"the table is younger than {moment}",
-            where=self.tables.uri(table),
-            next_step="Run `mergeline data history`",
-        )
+        repository = self.project.repository
+        branch = repository.main_branch()
+        tip = repository.tip_at(branch, until)
+        if tip is None:
+            raise NotFoundError(
+                f"{branch} is younger than {moment}, or this clone is too shallow",
+                where=str(repository.root),
+                next_step="Run `git log`, and name a later date",
+            )
+        return self._of_tree(table, tip.sha)
 
     def _of_tree(self, table: str, revision: str | None) -> int:
         repository = self.project.repository

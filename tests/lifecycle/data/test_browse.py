@@ -39,7 +39,6 @@ def run(*arguments: str) -> str:
 
 def test_a_snapshot_is_named_by_version_digest_commit_branch_or_date(shelf: Shelf) -> None:
     history = browse.history(shelf, "sales")
-    now = dt.datetime.now(dt.UTC)
     assert [entry.version for entry in history] == [2, 1, 0]
     assert shelf.version("sales", "1") == 1
     assert history[1].digest
@@ -51,8 +50,42 @@ def test_a_snapshot_is_named_by_version_digest_commit_branch_or_date(shelf: Shel
     assert shelf.version("sales", shelf.project.repository.commit("feb").sha) == 1
     assert shelf.version("sales", shelf.project.repository.commit("feb").sha[:9]) == 1
     assert shelf.version("sales", None) == 2
+    now = dt.datetime.now(dt.UTC)
     assert shelf.version("sales", f"{now:%Y-%m-%d}") == 2
-    assert shelf.version("sales", (history[2].time + dt.timedelta(milliseconds=1)).isoformat()) == 0
+
+
+def test_a_date_names_what_main_asked_for_then_and_no_pull_requests_snapshot(
+    shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(month: str, day: str) -> int:
+        monkeypatch.setenv("GIT_COMMITTER_DATE", f"2013-{day}T12:00:00+00:00")
+        shop.add(month)
+        version: int = shop.build(shop.commit(day)).version
+        return version
+
+    first = build("2013-01", "02-01")
+    shop.git("checkout", "-qb", "feb")
+    proposed = build("2013-02", "03-01")
+    shelf = Shelf(Project.at(shop.root))
+    assert shelf.version("sales", "2013-03-02") == first
+    shop.git("checkout", "-q", "main")
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2013-03-10T12:00:00+00:00")
+    shop.git("merge", "-q", "--no-ff", "feb")
+    shop.build("main")  # found, not built: no version says that it is main's
+    last = build("2013-03", "04-01")
+    for date, version in {
+        "2013-02-01": first,
+        "2013-02-01T12:00": first,
+        "2013-03-09": first,
+        "2013-03-10T13:00:00+02:00": first,
+        "2013-03-10": proposed,
+        "2013-03-31": proposed,
+        "2013-04-01": last,
+        "2099-12-31": last,
+    }.items():
+        assert shelf.version("sales", date) == version, date
+    with pytest.raises(NotFoundError, match="main is younger than 2013-02-01T11:00"):
+        shelf.version("sales", "2013-02-01T11:00")
 
 
 @pytest.mark.parametrize(
