@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,10 @@ from mergeline.core.bundle import (
 from mergeline.core.declaration import read_json, write_json
 from mergeline.errors import BundleError
 
+# Folders with these names are not finished, or no longer.
+_PART = ".part"
+_ASIDE = ".replaced.part"
+_LEFT_BEHIND = 24 * 60 * 60  # seconds after which nobody writes there any more
 _PARTS = {MANIFEST, EVALUATION, CANDIDATE_FILES, EVALUATION_FILES}
 
 
@@ -52,16 +57,66 @@ def check_replaceable(folder: Path) -> None:
 def written_whole(folder: Path) -> Iterator[Path]:
     """A scratch folder that becomes `folder`, replacing it, when the block ends without error."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    put_back(folder)
+    _sweep(folder.parent)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=_PART, dir=folder.parent))
     try:
         yield scratch
-        old = scratch.with_name(scratch.name + ".old")
-        if folder.exists():
-            folder.rename(old)
-        scratch.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        _replace(folder, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def finished(parent: Path) -> list[Path]:
+    """The folders in `parent` that were written whole, one under way left out."""
+    inside = sorted(parent.iterdir()) if parent.is_dir() else []
+    for aside in inside:
+        if replaced := _replaced(aside):
+            put_back(replaced)
+    return sorted(path for path in parent.glob("[!.]*") if path.is_dir())
+
+
+def put_back(folder: Path) -> None:
+    """Undo what was cut off between putting `folder` aside and putting another in its place."""
+    if not folder.exists() and _aside(folder).is_dir():
+        with contextlib.suppress(FileNotFoundError):  # another reader was first
+            _aside(folder).rename(folder)
+
+
+def _replace(folder: Path, scratch: Path) -> None:
+    aside = _aside(folder)
+    for last in (False, True):
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+        try:
+            scratch.rename(folder)
+            break
+        except OSError:
+            if last or not folder.exists():  # else a reader has put it back just now
+                raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}{_ASIDE}")
+
+
+def _replaced(aside: Path) -> Path | None:
+    """The folder that was put aside as this one, if any was."""
+    name = aside.name.removesuffix(_ASIDE).removeprefix(".")
+    return aside.with_name(name) if name and aside == _aside(aside.with_name(name)) else None
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what writers that were killed have left."""
+    for left in parent.glob(f".*.????????{_PART}"):
+        replaced = _replaced(left)
+        if replaced is not None and not replaced.exists():
+            continue  # the only copy
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _LEFT_BEHIND:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def write_candidate(folder: Path, candidate: Candidate) -> None:
@@ -78,6 +133,7 @@ def read_candidate(folder: Path) -> Candidate:
             itself.
         DeclarationError: the manifest cannot be read.
     """
+    put_back(folder)
     manifest = read_json(Manifest, _text(folder / MANIFEST), where=f"{folder.name}/{MANIFEST}")
     check_format(manifest)
     check_candidate(manifest.candidate)
@@ -102,6 +158,7 @@ def read_evaluation(folder: Path) -> Evaluation:
         BundleError: there is none, a file is missing, altered or extra, or it is another's.
         DeclarationError: it cannot be read.
     """
+    put_back(folder)
     where = f"{folder.name}/{EVALUATION}"
     evaluation = read_json(Evaluation, _text(folder / EVALUATION), where=where)
     check_evaluation(evaluation)

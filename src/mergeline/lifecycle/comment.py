@@ -95,7 +95,7 @@ def read_reports(bundle: Path) -> list[Report]:
         DeclarationError: one is not of a report's form.
     """
     name = f"{EVALUATION_FILES}/{REPORT}"
-    paths = [bundle / name] if (bundle / name).exists() else sorted(bundle.glob(f"*/{name}"))
+    paths = [bundle / name] if (bundle / name).exists() else sorted(bundle.glob(f"[!.]*/{name}"))
     if not paths or len(paths) > _MOST_MODELS:
         raise BundleError(
             f"{len(paths)} reports there" if paths else "no report there",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from mergeline.adapters.bundles import finished
 from mergeline.adapters.delta import Tables
 from mergeline.adapters.git import Tree
 from mergeline.adapters.holdout import HoldoutFile
@@ -65,9 +66,9 @@ def find_report(project: Project, source: str | None) -> Report:
         return _read(folder / REPORT)
     if source is not None:
         return _read(Path(source) / EVALUATION_FILES / REPORT)
+    reports = [folder / EVALUATION_FILES / REPORT for folder in finished(project.state / "bundles")]
     left = sorted(
-        (project.state / "bundles").glob(f"*/{EVALUATION_FILES}/{REPORT}"),
-        key=lambda path: path.stat().st_mtime,
+        (path for path in reports if path.is_file()), key=lambda path: path.stat().st_mtime
     )
     if not left:
         raise NotFoundError(

@@ -39,9 +39,9 @@ def bundle_folders(bundle: Path) -> list[Path]:
     """
     if (bundle / MANIFEST).is_file():
         return [bundle]
-    inside = sorted(path.parent for path in bundle.glob(f"*/{MANIFEST}"))
+    inside = sorted(path.parent for path in bundle.glob(f"[!.]*/{MANIFEST}"))
     failed = [*bundle.glob(f"{EVALUATION_FILES}/{REPORT}")]
-    failed += bundle.glob(f"*/{EVALUATION_FILES}/{REPORT}")
+    failed += bundle.glob(f"[!.]*/{EVALUATION_FILES}/{REPORT}")
     if not inside and not failed:
         raise BundleError(
             "no bundle here", where=str(bundle), next_step="Name what evaluate --bundle left"
