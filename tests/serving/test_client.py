@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
+import http.server
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,50 @@ def test_no_server_is_said_in_one_line() -> None:
     assert "mergeline serve" in refused.value.next_step
     with pytest.raises(DeployError, match="does not answer"):
         mergeline.Client("no address").models()
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (200, "{}"),
+        (200, "[]"),
+        (200, "<html>"),
+        (200, '{"models": {"delay": 1}}'),
+        (200, '{"models": [1]}'),
+        (200, '{"models": [{"name": "delay", "versions": [{"version": "1"}]}]}'),
+        (404, '{"error": "no such page"}'),
+        (404, '{"detail": "Not Found"}'),
+        (302, ""),
+    ],
+)
+def test_a_server_of_another_kind_is_said_to_be_none(status: int, text: str) -> None:
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.send_response(status)
+            self.send_header("content-length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        do_POST = do_GET  # noqa: N815 - as http.server calls it
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever).start()
+        client = mergeline.Client(f"http://127.0.0.1:{server.server_port}")
+        asked: list[Callable[[], object]] = [
+            client.models,
+            client.ready,
+            lambda: client.predict("delay", [ROW]),
+            lambda: client.versions("delay"),
+        ]
+        for ask in asked:
+            with pytest.raises(DeployError, match="is not a mergeline server"):
+                ask()
+        client._http.close()
+        server.shutdown()
 
 
 def test_a_server_that_came_back_is_asked_on_the_same_client(

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from mergeline.errors import DeployError, InputError, MergelineError, NotFoundError
@@ -23,6 +23,7 @@ from mergeline.errors import DeployError, InputError, MergelineError, NotFoundEr
 _ADDRESS = re.compile(r"serving on (http://\S+)")
 _TIMEOUT = 30.0  # seconds
 _STOP = 5.0  # seconds that a server has to end by itself
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -87,18 +88,25 @@ class Client:
         path = f"/models/{quote(model, safe='')}/{which}/predict"
         said = self._ask("POST", path, _body(rows))
         return Answer(
-            model=said["model"],
-            version=int(said["version"]),
-            stage=said["stage"],
-            fingerprint=said["fingerprint"],
-            model_digest=said["model_digest"],
-            classes=tuple(said.get("classes") or ()),
-            predictions=said["predictions"],
+            model=self._take(said, "model", str),
+            version=self._take(said, "version", int),
+            stage=self._take(said, "stage", str),
+            fingerprint=self._take(said, "fingerprint", str),
+            model_digest=self._take(said, "model_digest", str),
+            classes=tuple(self._take(said, "classes", list)),
+            predictions=self._take(said, "predictions", list),
         )
 
     def models(self) -> list[dict[str, Any]]:
         """Each model with its versions, their stages, and whether they are loaded."""
-        found: list[dict[str, Any]] = self._ask("GET", "/models")["models"]
+        found: list[dict[str, Any]] = self._take(self._ask("GET", "/models"), "models", list)
+        for one in found:
+            self._take(one, "name", str)
+            for version in self._take(one, "versions", list):
+                self._take(version, "version", int)
+                self._take(version, "stage", str)
+                self._take(version, "model_digest", str)
+                self._take(version, "loaded", bool)
         return found
 
     def versions(self, model: str) -> list[dict[str, Any]]:
@@ -107,7 +115,7 @@ class Client:
 
     def ready(self) -> bool:
         """Whether every version that should be served is loaded."""
-        return bool(self._ask("GET", "/readyz", accept=(200, 503)).get("ready"))
+        return self._take(self._ask("GET", "/readyz", accept=(200, 503)), "ready", bool)
 
     def _ask(
         self, method: str, path: str, body: str | None = None, *, accept: Sequence[int] = (200,)
@@ -116,16 +124,26 @@ class Client:
 
         try:
             answer = self._send(method, path, body)
-            said = answer.json()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise DeployError(
                 f"the scoring server does not answer: {error}",
                 where=self.url,
                 next_step="Start it (mergeline serve), or correct the address",
             ) from error
+        try:
+            said = answer.json()
+        except ValueError:
+            said = None
         if answer.status_code in accept and isinstance(said, dict):
             return said
         raise _refused(answer.status_code, said, self.url)
+
+    def _take(self, said: Any, name: str, kind: type[T]) -> T:  # noqa: ANN401 - any JSON
+        """What an answer has under a name; that it lacks it says who answered."""
+        value = said.get(name) if isinstance(said, dict) else None
+        if type(value) is not kind:  # not isinstance: a bool is no number here
+            raise _not_ours(self.url)
+        return value
 
     def _send(self, method: str, path: str, body: str | None) -> Any:  # noqa: ANN401 - a Response
         import httpx
@@ -264,7 +282,11 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
 
 
 def _refused(status: int, said: object, url: str) -> MergelineError:
-    problem = said.get("error", {}) if isinstance(said, dict) else {}
+    problem = said.get("error") if isinstance(said, dict) else None
+    if not isinstance(problem, dict):
+        # A proxy in between answers for a server that is away.
+        away = DeployError(f"the server answered {status}", where=url, next_step="Run again later")
+        return away if status >= 500 else _not_ours(url)
     message = str(problem.get("message") or f"the server answered {status}")
     where = str(problem.get("where") or url)
     kind: type[MergelineError] = DeployError
@@ -273,3 +295,11 @@ def _refused(status: int, said: object, url: str) -> MergelineError:
     elif status in {400, 413, 415, 422}:
         kind = InputError
     return kind(message, where=where, next_step=str(problem.get("next_step") or ""))
+
+
+def _not_ours(url: str) -> DeployError:
+    return DeployError(
+        "is not a mergeline server: it answers in another form",
+        where=url,
+        next_step="Correct the address (MERGELINE_SERVER)",
+    )
