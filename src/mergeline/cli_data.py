@@ -99,10 +99,11 @@ def diff(before: str, after: str | None, table: str | None, as_json: bool) -> No
 @_AT
 def export(target: Path, table: str, reference: str | None) -> None:
     """Write the rows of a snapshot to FILE: .csv, .parquet or .jsonl."""
+    from mergeline.core import numbers
     from mergeline.lifecycle import browse
 
     rows = browse.export(_shelf(), table, reference, target)
-    click.echo(f"{target}: {rows:,} rows")
+    click.echo(f"{target}: {numbers.counted(rows, 'row')}")
 
 
 @data.command()
@@ -192,7 +193,7 @@ def _grid(title: str, *columns: str) -> Table:
 
 
 def _history_table(name: str, entries: Sequence[HistoryEntry]) -> Table:
-    from mergeline.core.report import numbers
+    from mergeline.core import numbers
 
     grid = _grid(
         name, ">version", "time (UTC)", "who", "operation", ">rows", ">rows ±", ">files ±",
@@ -216,15 +217,14 @@ def _history_table(name: str, entries: Sequence[HistoryEntry]) -> Table:
 
 
 def _plus_minus(added: int, removed: int) -> str:
-    from mergeline.core.report import numbers
+    from mergeline.core import numbers
 
     parts = [numbers.signed_count(n) for n in (added, -removed) if n]
     return " ".join(parts) or "0"
 
 
 def _show_parts(one: DataDiff) -> Iterable[object]:
-    from mergeline.core import datawords
-    from mergeline.core.report import numbers
+    from mergeline.core import datawords, numbers
 
     yield f"{one.table}: {datawords.side_line(one.after)}"
     drops = _grid("drops", "path", ">rows")
@@ -262,8 +262,7 @@ def _diff_parts(one: DataDiff) -> Iterable[object]:
 
 def _drift_table(one: DataDiff) -> Table:
     """The columns, those that moved most first."""
-    from mergeline.core import datawords
-    from mergeline.core.report import numbers
+    from mergeline.core import datawords, numbers
 
     new = "added rows" if any(column.added for column in one.columns) else "after"
     grid = _grid(
@@ -288,7 +287,7 @@ def _drift_table(one: DataDiff) -> Table:
 
 
 def _garbage_lines(plan: GarbagePlan) -> Iterable[str]:
-    from mergeline.core.report import numbers
+    from mergeline.core import numbers
 
     pinned = ", ".join(map(str, plan.pinned))
     yield (

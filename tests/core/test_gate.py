@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mergeline.core import numbers
 from mergeline.core.comparison import (
     Absent,
     Column,
@@ -140,10 +141,17 @@ def test_a_turned_loss_is_said_as_the_loss_it_is() -> None:
     loss = metric("neg_log_loss", -0.6, {"champion": difference(-0.2, -0.1)})
     gate = Gate("neg_log_loss", {"neg_log_loss": Bar(at_least=-0.5, margin=0.01)})
     verdict = judge(gate, comparison(loss), CHANGE)
-    assert only(verdict, "threshold").text == "log_loss is 0.6, at most 0.5 is required"
+    assert only(verdict, "threshold").text == "log_loss is 0.6000, at most 0.5 is required"
     assert only(verdict, "margin").text == (
-        "log_loss is worse by more than 0.01: +0.150 (+0.100 to +0.200) against the champion"
+        "log_loss is worse by more than 0.01: +0.15 ± 0.05 against the champion"
     )
+
+
+def test_a_difference_reads_the_same_in_a_reason_and_in_the_table() -> None:
+    loss = metric("neg_log_loss", -0.6, {"champion": difference(-0.0183, -0.0081)})
+    gate = Gate("neg_log_loss", {"neg_log_loss": Bar(margin=0.005)})
+    in_table = numbers.change(loss.readable().differences["champion"])
+    assert in_table in only(judge(gate, comparison(loss), CHANGE), "margin").text
 
 
 @pytest.mark.parametrize(
@@ -258,8 +266,8 @@ def test_negative_baselines_do_not_turn_the_gate_around() -> None:
 @pytest.mark.parametrize(
     ("value", "low", "high", "said"),
     [
-        (5.0, 4.5, 5.5, "+5.00 (+4.50 to +5.50)"),  # from 0, which `dvc metrics diff` leaves out
-        (1.2e-6, 1e-7, 3e-7, "+2e-07 (+1e-07 to +3e-07)"),  # which it prints as 0.0
+        (5.0, 4.5, 5.5, "+5.0 ± 0.5"),  # from 0, which `dvc metrics diff` leaves out
+        (1.2e-6, 1e-7, 3e-7, "+2.0e-7 ± 1.0e-7"),  # which it prints as 0.0
     ],
 )
 def test_small_numbers_and_those_from_zero_keep_their_meaning(

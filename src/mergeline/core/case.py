@@ -1,16 +1,14 @@
-"""What the gate's rules look at, and how they say numbers."""
+"""What the gate's rules look at, and how they say it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mergeline.core import numbers
 from mergeline.core.comparison import Comparison, Difference, MetricResult, Other
 from mergeline.core.model import Bar, Gate
 from mergeline.core.verdict import Context
-
-_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -69,32 +67,12 @@ def ends(difference: Difference) -> dict[str, float]:
 
 
 def in_words(metric: MetricResult, difference: Difference) -> str:
-    """The difference as a person reads it, e.g. `−0.013 (−0.018 to −0.008)`.
-
-    All three numbers end at the second significant digit of half the interval.
-    """
-    sign = -1 if metric.negated else 1
+    """The difference as the report's table has it, e.g. `−0.013 ± 0.005`, or why there is none."""
     if difference.estimate is None or difference.low is None or difference.high is None:
         return difference.reason
-    ends = sorted((sign * difference.low, sign * difference.high))
-    half = (ends[1] - ends[0]) / 2
-    places = 1 - math.floor(math.log10(half)) if half > 0 and math.isfinite(half) else 0
-    estimate, low, high = (_signed(end, places) for end in (sign * difference.estimate, *ends))
-    return f"{estimate} ({low} to {high})"
+    return numbers.change(difference.turned() if metric.negated else difference)
 
 
-def plain(value: float) -> str:
-    """Four digits that count."""
-    return _turned_minus(f"{value:.4g}")
-
-
-def _signed(value: float, places: int) -> str:
-    short = 0 <= places <= _DECIMALS
-    return (
-        "0" if value == 0 else _turned_minus(f"{value:+.{places}f}" if short else f"{value:+.3g}")
-    )
-
-
-def _turned_minus(text: str) -> str:
-    """The number with a minus sign instead of a hyphen in front, as prose has it."""
-    return f"−{text[1:]}" if text.startswith("-") else text
+def measured(value: float) -> str:
+    """A measured value, to be held against a bar."""
+    return numbers.number(value, 4)

@@ -119,6 +119,15 @@ class Difference:
     unit: Literal["rows", "clusters"] = "rows"
     reason: str = ""
 
+    def turned(self) -> Difference:
+        """The same of the metric with its sign turned."""
+        return dataclasses.replace(
+            self,
+            estimate=_minus(self.estimate),
+            low=_minus(self.high),
+            high=_minus(self.low),
+        )
+
 
 @dataclass(frozen=True)
 class MetricResult:
@@ -147,15 +156,7 @@ class MetricResult:
             role: dataclasses.replace(measured, value=_minus(measured.value))
             for role, measured in self.values.items()
         }
-        differences = {
-            other: dataclasses.replace(
-                difference,
-                estimate=_minus(difference.estimate),
-                low=_minus(difference.high),
-                high=_minus(difference.low),
-            )
-            for other, difference in self.differences.items()
-        }
+        differences = {other: difference.turned() for other, difference in self.differences.items()}
         return dataclasses.replace(
             self,
             greater_is_better=not self.greater_is_better,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from mergeline.core import numbers
 from mergeline.core.datadiff import WORTH_A_LOOK, ColumnDiff, ColumnFacts, DataDiff, Side
 from mergeline.core.datadrift import Drift
-from mergeline.core.report import numbers
 
 _FEW = 3
 _MEDIAN = 2  # among the quantiles

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mergeline.core.case import Case, ends, in_words, oriented, plain, turned
+from mergeline.core.case import Case, ends, in_words, measured, oriented, turned
 from mergeline.core.comparison import Difference, MetricResult, Other
 from mergeline.core.model import Bar
+from mergeline.core.numbers import given
 from mergeline.core.verdict import Decision, Reason
 
 
@@ -49,7 +50,7 @@ def _margin(
             outcome, word = "fail", "is worse by more than"
         else:
             word = "cannot be shown to be not worse by more than"
-        text = f"{metric.label} {word} {plain(margin)}: {said}"
+        text = f"{metric.label} {word} {given(margin)}: {said}"
     numbers = ends(difference) | {"margin": margin}
     return Reason("margin", outcome, text, metric.name, against=against, numbers=numbers)
 
@@ -158,7 +159,7 @@ def _slice_margin(
     word = "is worse" if outcome == "fail" else "may be worse"
     text = (
         f"{metric.label} at {where} {word} than the {against}'s by more than "
-        f"{plain(margin)}: {in_words(metric, difference)}"
+        f"{given(margin)}: {in_words(metric, difference)}"
     )
     numbers = ends(difference) | {"margin": margin}
     return Reason("slice_margin", outcome, text, metric.name, where, against, numbers)
@@ -178,8 +179,8 @@ def threshold(
             continue
         wanted = word if sign > 0 else "most"
         text = (
-            f"{metric.label}{at} is {plain(sign * value)}, "
-            f"at {wanted} {plain(sign * bound)} is required"
+            f"{metric.label}{at} is {measured(sign * value)}, "
+            f"at {wanted} {given(sign * bound)} is required"
         )
         yield Reason(
             rule, "pass" if holds else "fail", text, metric.name, where,

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from mergeline.core import relative
-from mergeline.core.case import Case, candidate_value, ends, plain
+from mergeline.core.case import Case, candidate_value, ends, measured
 from mergeline.core.comparison import (
     Comparison,
     Measured,
@@ -18,6 +18,7 @@ from mergeline.core.comparison import (
     Problem,
 )
 from mergeline.core.model import Gate
+from mergeline.core.numbers import counted, given
 from mergeline.core.verdict import Context, Decision, Reason
 
 SEEN_TOLERATED = 0.01
@@ -117,29 +118,27 @@ def _thresholds(case: Case) -> Iterator[Reason]:
 
 def _latency(case: Case) -> Iterator[Reason]:
     facts = case.comparison.models.get("candidate")
-    measured = None if facts is None else facts.latency_ms
-    yield from _ceiling(
-        "latency", "one row's prediction takes", "ms", measured, case.gate.latency_ms
-    )
+    value = None if facts is None else facts.latency_ms
+    yield from _ceiling("latency", "one row's prediction takes", "ms", value, case.gate.latency_ms)
 
 
 def _size(case: Case) -> Iterator[Reason]:
     facts = case.comparison.models.get("candidate")
-    measured = None if facts is None or facts.size_bytes is None else facts.size_bytes / 1e6
-    yield from _ceiling("size", "the model's files take", "MB", measured, case.gate.size_mb)
+    value = None if facts is None or facts.size_bytes is None else facts.size_bytes / 1e6
+    yield from _ceiling("size", "the model's files take", "MB", value, case.gate.size_mb)
 
 
 def _ceiling(
-    rule: str, what: str, unit: str, measured: float | None, ceiling: float | None
+    rule: str, what: str, unit: str, value: float | None, ceiling: float | None
 ) -> Iterator[Reason]:
     if ceiling is None:
         return
-    if measured is None:
+    if value is None:
         yield Reason(rule, "fail", f"the {rule} was not measured, though the gate limits it")
         return
-    text = f"{what} {plain(measured)} {unit}, at most {plain(ceiling)} {unit} is allowed"
-    numbers = {"value": measured, "at_most": ceiling}
-    yield Reason(rule, "pass" if measured <= ceiling else "fail", text, numbers=numbers)
+    text = f"{what} {measured(value)} {unit}, at most {given(ceiling)} {unit} is allowed"
+    numbers = {"value": value, "at_most": ceiling}
+    yield Reason(rule, "pass" if value <= ceiling else "fail", text, numbers=numbers)
 
 
 def _leaks(case: Case) -> Iterator[Reason]:
@@ -191,7 +190,8 @@ def _freshness(case: Case) -> Iterator[Reason]:
         yield Reason("freshness", "fail", text)
         return
     age = (today - newest).days
-    text = f"the newest holdout row is of {newest}, {age:,} days old; {plain(limit)} are allowed"
+    old = counted(age, "day")
+    text = f"the newest holdout row is of {newest}, {old} old; {given(limit)} are allowed"
     numbers = {"days": float(age), "at_most": limit}
     yield Reason("freshness", "pass" if age <= limit else "fail", text, numbers=numbers)
 

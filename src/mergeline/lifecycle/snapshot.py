@@ -8,6 +8,7 @@ from mergeline.adapters.delta import Tables
 from mergeline.adapters.dvc import DropStore
 from mergeline.adapters.git import Tree
 from mergeline.core.bundle import Origin
+from mergeline.core.numbers import counted
 from mergeline.core.snapshot import Built, Provenance, Snapshot
 from mergeline.lifecycle.data import build_snapshot, gather_snapshots, write_pins
 from mergeline.lifecycle.project import Project, Say
@@ -64,16 +65,18 @@ def build_for(
 
 def describe(built: Built) -> str:
     """One line on a snapshot."""
-    head = f"{built.table} {built.digest[:8]}: version {built.version}, {built.rows:,} rows"
+    head = (
+        f"{built.table} {built.digest[:8]}: version {built.version}, {counted(built.rows, 'row')}"
+    )
     if built.found:
         return f"{head}, found"
-    drops = "drop" if len(built.converted) == 1 else "drops"
+    drops = counted(len(built.converted), "drop")
     size = f"{built.bytes_written / 1e6:.1f} MB" if built.bytes_written else "no bytes"
-    return f"{head}, {len(built.converted)} {drops} converted, {size} written"
+    return f"{head}, {drops} converted, {size} written"
 
 
 def _planned(wanted: Snapshot, version: int | None) -> str:
-    head = f"{wanted.table} {wanted.digest[:8]}: {len(wanted.drops)} drops"
+    head = f"{wanted.table} {wanted.digest[:8]}: {counted(len(wanted.drops), 'drop')}"
     if version is not None:
         return f"{head}, version {version} holds it"
     return f"{head}, would be built"

@@ -11,9 +11,10 @@ from mergeline.adapters.dvc import DropStore
 from mergeline.adapters.git import Repository
 from mergeline.core.contract import parse_contract
 from mergeline.core.refusal import RefusedDropError
-from mergeline.core.snapshot import pointers_digest
+from mergeline.core.snapshot import Built, Drop, pointers_digest
 from mergeline.errors import DeclarationError, DropError, NotFoundError
 from mergeline.lifecycle.data import gather_snapshots, write_pins
+from mergeline.lifecycle.snapshot import describe
 
 
 def gather(shop: Any) -> Any:
@@ -180,3 +181,8 @@ def test_a_thousand_pointers_stay_quick(shop: Any) -> None:
         [f"f{n:031x}" for n in range(1000)],
     )
     assert took < 2
+
+
+def test_one_row_and_one_drop_are_said_in_the_singular() -> None:
+    built = Built("t", 0, "ab" * 32, rows=1, converted=(Drop("a.csv", "0" * 32),))
+    assert describe(built) == "t abababab: version 0, 1 row, 1 drop converted, no bytes written"

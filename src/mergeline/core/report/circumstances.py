@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from mergeline.core import numbers
 from mergeline.core.fingerprint import Change
-from mergeline.core.report import numbers, safe
+from mergeline.core.report import safe
 from mergeline.core.report.content import DataChange, Report
 from mergeline.core.report.words import Sentence, Span, branch, code, say, strong
 

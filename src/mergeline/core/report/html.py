@@ -10,8 +10,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from mergeline.core import numbers
 from mergeline.core.comparison import Comparison
-from mergeline.core.report import circumstances, numbers, plots, safe, svg, tables, words
+from mergeline.core.report import circumstances, plots, safe, svg, tables, words
 from mergeline.core.report.content import Report
 from mergeline.core.report.words import Sentence, Span
 

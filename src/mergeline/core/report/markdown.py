@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mergeline.core import numbers
 from mergeline.core.comment import LIMIT
 from mergeline.core.comparison import Comparison
 from mergeline.core.fingerprint import Change
 from mergeline.core.report import circumstances as around
-from mergeline.core.report import forest, gfm, mermaid, numbers, safe, tables, words
+from mergeline.core.report import forest, gfm, mermaid, safe, tables, words
 from mergeline.core.report.content import DataChange, Report
 from mergeline.core.report.fitting import Part, fit
 from mergeline.core.report.tables import Row

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mergeline.core import numbers
 from mergeline.core.model import Role
-from mergeline.core.report import numbers, safe, words
+from mergeline.core.report import safe, words
 from mergeline.core.report.content import Report
 
 Points = tuple[tuple[float, float], ...]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mergeline.core import numbers
 from mergeline.core.comparison import CalibrationBin, Confusion
 from mergeline.core.model import Role
-from mergeline.core.report import numbers, safe, tables, words
+from mergeline.core.report import safe, tables, words
 from mergeline.core.report.content import Report
 from mergeline.core.report.forest import Forest, Mark, forest
 from mergeline.core.report.svg import Drawing, Frame, Point, legend, standalone, ticks

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from mergeline.core.report import numbers, safe
+from mergeline.core import numbers
+from mergeline.core.report import safe
 
 Point = tuple[float, float]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mergeline.core import numbers
 from mergeline.core.comparison import (
     Difference,
     Measured,
@@ -15,7 +16,6 @@ from mergeline.core.comparison import (
     SliceResult,
 )
 from mergeline.core.model import Role
-from mergeline.core.report import numbers
 from mergeline.core.report.content import Report
 from mergeline.core.verdict import Reason
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mergeline.core import numbers
 from mergeline.core.comparison import Comparison, Flips, Other, SliceFlips
 from mergeline.core.model import Role
-from mergeline.core.report import numbers, safe, tables
+from mergeline.core.report import safe, tables
 from mergeline.core.report.content import Report
 from mergeline.core.report.tables import Row, Tone
 from mergeline.core.verdict import Reason

@@ -7,8 +7,8 @@ from hypothesis import given as over
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from mergeline.core import numbers
 from mergeline.core.comparison import Difference, Measured
-from mergeline.core.report import numbers
 
 
 def difference(estimate: float | None, low: float | None, high: float | None) -> Difference:
