@@ -152,6 +152,31 @@ def test_a_refusal_is_one_line_with_the_next_step(
     assert "\n" not in str(caught.value)
 
 
+def test_an_answer_of_another_form_is_said_while_a_report_is_kept(github: GitHubWorld) -> None:
+    number = github.open("More trees")
+    head = github.server.pulls[number].head
+
+    def before(line: str) -> None:
+        if line.startswith("GET /user"):
+            github.server.faults = [(200, ["another", "form"], {})]
+
+    github.server.before = before
+    with pytest.raises(ForgeError, match="in a form that is not its API's"):
+        github.forge().upsert_report(number, "One.", "report", head, NOON)
+
+
+def test_a_mistake_of_our_own_is_not_said_to_be_githubs(
+    github: GitHubWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("ours")
+
+    number = github.open("More trees")
+    monkeypatch.setattr("mergeline.adapters.forge.base.converge", broken)
+    with pytest.raises(KeyError, match="ours"):
+        github.forge().upsert_report(number, "One.", "report", "a" * 40, NOON)
+
+
 def test_a_used_up_rate_limit_is_said_at_once(github: GitHubWorld) -> None:
     number = github.open("More trees")
     reset = int((datetime.now(UTC) + timedelta(hours=1)).timestamp())

@@ -44,7 +44,10 @@ _BOT = "[bot]"
 
 
 def _translated(method: Callable[P, T]) -> Callable[P, T]:
-    """Let PyGithub's errors, and those of its HTTP library, leave as ours."""
+    """Let PyGithub's errors, and those of its HTTP library, leave as ours.
+
+    Only for a method that asks and converts the answer: of others it would hide the mistakes.
+    """
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -110,14 +113,12 @@ class GitHubForge:
             return None
         return _pull_request(max(found, key=lambda pull: _nearness(pull, commit)))
 
-    @_translated
     def upsert_report(
         self, number: int, markdown: str, marker: str, head_sha: str, evaluated_at: datetime
     ) -> Comment:
         """Show a report as our one comment with that marker; the newest report stays."""
         return keep_one_report(self, number, markdown, Stamp(marker, head_sha, evaluated_at))
 
-    @_translated
     def comment(self, number: int, text: str) -> Comment:
         """Add a comment."""
         return self.post(number, checked_length(text))
@@ -137,23 +138,28 @@ class GitHubForge:
             context=STATUS_CONTEXT,
         )
 
+    @_translated
     def head_of(self, number: int) -> str:
         """The commit that a pull request proposes now."""
         return self._repository.get_pull(number).head.sha
 
+    @_translated
     def own_comments(self, number: int) -> tuple[Comment, ...]:
         """All comments that we wrote, on all pages."""
         return tuple(_comment(one) for one in self._all_comments(number) if self._is_ours(one))
 
+    @_translated
     def post(self, number: int, body: str) -> Comment:
         """Add a comment."""
         return _comment(self._repository.get_issue(number).create_comment(body))
 
+    @_translated
     def edit(self, number: int, comment_id: int, body: str) -> None:
         """Change a comment's body; nothing when it is gone."""
         with _GoneIsFine():
             self._repository.get_issue(number).get_comment(comment_id).edit(body)
 
+    @_translated
     def delete(self, number: int, comment_id: int) -> None:
         """Remove a comment; nothing when it is gone."""
         with _GoneIsFine():
