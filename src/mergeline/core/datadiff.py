@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +12,7 @@ from mergeline.core.profile import DropProfile, Merged, Scalar, merge_profiles
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 WORTH_A_LOOK = 0.1
+CLASSES = 20
 _TOP = 5
 _MOMENTS = frozenset({"date", "datetime"})
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -92,7 +93,7 @@ class ColumnFacts:
         least: as text; of numbers, dates and datetimes.
         quantiles: at 5, 25, 50, 75 and 95 %, as text.
         most: as text.
-        top: the most frequent values.
+        top: the 5 most frequent values; of a label 20.
     """
 
     rows: int
@@ -144,6 +145,7 @@ class DataDiff:
     Attributes:
         before: None where the table is new.
         shared_keys: None where the contract names no key.
+        labels: columns that a model declares as its label; their balance is in `columns`.
     """
 
     table: str
@@ -153,6 +155,7 @@ class DataDiff:
     schema: tuple[SchemaChange, ...] = ()
     columns: tuple[ColumnDiff, ...] = ()
     shared_keys: SharedKeys | None = None
+    labels: tuple[str, ...] = ()
 
     @property
     def rows_added(self) -> int:
@@ -187,7 +190,11 @@ class Held:
 
 
 def diff_snapshots(
-    table: str, before: Held | None, after: Held, shared_keys: SharedKeys | None = None
+    table: str,
+    before: Held | None,
+    after: Held,
+    shared_keys: SharedKeys | None = None,
+    labels: Collection[str] = (),
 ) -> DataDiff:
     """What differs; rows are not read, only the summaries of drops."""
     known = {drop.md5 for drop in before.drops} if before else set()
@@ -198,8 +205,9 @@ def diff_snapshots(
         after=after.side,
         drops=_drop_changes(before, after),
         schema=_schema_changes(before.types if before else after.types, after.types),
-        columns=_column_diffs(before, after, added),
+        columns=_column_diffs(before, after, added, labels),
         shared_keys=shared_keys,
+        labels=tuple(name for name in after.types if name in labels),
     )
 
 
@@ -231,7 +239,7 @@ def _schema_changes(
 
 
 def _column_diffs(
-    before: Held | None, after: Held, added: Sequence[DropProfile]
+    before: Held | None, after: Held, added: Sequence[DropProfile], labels: Collection[str]
 ) -> tuple[ColumnDiff, ...]:
     old = merge_profiles(before.profiles, before.types) if before else {}
     new = merge_profiles(after.profiles, after.types)
@@ -241,20 +249,21 @@ def _column_diffs(
         was, now, came = old.get(name), new.get(name), more.get(name)
         moved = came if added else now
         comparable = was and moved and was.type == moved.type and was.type not in _MOMENTS
+        top = CLASSES if name in labels else _TOP
         found.append(
             ColumnDiff(
                 name=name,
                 type=(now or was or Merged("", ())).type,
-                before=_facts(was),
-                after=_facts(now),
-                added=_facts(came) if added else None,
+                before=_facts(was, top),
+                after=_facts(now, top),
+                added=_facts(came, top) if added else None,
                 drift=drift(was, moved) if was and moved and comparable else None,
             )
         )
     return tuple(found)
 
 
-def _facts(one: Merged | None) -> ColumnFacts | None:
+def _facts(one: Merged | None, top: int) -> ColumnFacts | None:
     if one is None:
         return None
     numbers = one.distribution
@@ -268,7 +277,7 @@ def _facts(one: Merged | None) -> ColumnFacts | None:
         if numbers
         else (),
         most=_text_or_none(one.most, one.type),
-        top=tuple(Frequent(value_text(value, one.type), rows) for value, rows in one.top(_TOP)),
+        top=tuple(Frequent(value_text(value, one.type), rows) for value, rows in one.top(top)),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mergeline.core import numbers
-from mergeline.core.datadiff import WORTH_A_LOOK, ColumnDiff, ColumnFacts, DataDiff, Side
+from mergeline.core.datadiff import CLASSES, WORTH_A_LOOK, ColumnDiff, ColumnFacts, DataDiff, Side
 from mergeline.core.datadrift import Drift
 
 _FEW = 3
@@ -54,7 +54,33 @@ def p_words(p_value: float) -> str:
 
 
 def note_lines(diff: DataDiff) -> tuple[str, ...]:
-    """What else to know: keys that stand in more than one drop."""
+    """What else to know: the balance of labels, and keys that stand in more than one drop."""
+    balance = (balance_line(column) for column in diff.columns if column.name in diff.labels)
+    return (*filter(None, balance), *_shared_key_lines(diff))
+
+
+def balance_line(column: ColumnDiff) -> str:
+    """`label late: false 77 % → 73 %, true 23 % → 27 %`; quartiles of a label with many values."""
+    sides = [one for one in (column.before, column.after) if one is not None and one.rows]
+    if not sides:
+        return ""
+    if not all(one.exact and one.distinct <= CLASSES for one in sides):
+        said = " → ".join(values(one) for one in sides)
+        return f"label {column.name}: {said}"
+    counted = [{one.value: one.rows for one in side.top} for side in sides]
+    classes = sorted({value for counts in counted for value in counts})
+    shares = [
+        f"{value} "
+        + " → ".join(
+            numbers.share(counts.get(value, 0), side.rows)
+            for counts, side in zip(counted, sides, strict=True)
+        )
+        for value in classes
+    ]
+    return f"label {column.name}: {', '.join(shares)}"
+
+
+def _shared_key_lines(diff: DataDiff) -> tuple[str, ...]:
     shared = diff.shared_keys
     if shared is None or not shared.count:
         return ()

@@ -16,7 +16,7 @@ from mergeline.core.garbage import GarbagePlan, Pin, plan_garbage
 from mergeline.core.tablehistory import HistoryEntry
 from mergeline.errors import NotFoundError, TableError
 from mergeline.lifecycle.data import gather_snapshots
-from mergeline.lifecycle.project import Project, declared_tables
+from mergeline.lifecycle.project import Project, declared_models, declared_tables
 
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
@@ -143,11 +143,19 @@ def diff(shelf: Shelf, table: str, before: str | None, after: str | None = None)
     """
     key = _key(shelf, table)
     versions = shelf.version(table, before), shelf.version(table, after)
-    return diff_versions(shelf.tables, table, *versions, key=key)
+    models = declared_models(shelf.project.repository.working_tree()).values()
+    labels = {model.label for model in models}
+    return diff_versions(shelf.tables, table, *versions, key=key, labels=labels)
 
 
 def diff_versions(
-    tables: Tables, table: str, before: int | None, after: int, *, key: Collection[str] = ()
+    tables: Tables,
+    table: str,
+    before: int | None,
+    after: int,
+    *,
+    key: Collection[str] = (),
+    labels: Collection[str] = (),
 ) -> DataDiff:
     """What differs between two versions of a table.
 
@@ -157,13 +165,14 @@ def diff_versions(
         before: None where the table is new.
         after: the other version.
         key: columns that name a row; without it shared keys are not looked for.
+        labels: names of the models' labels, whose balance is told where they are columns.
     """
     old = tables.held(table, before) if before is not None else None
     new = tables.held(table, after)
     shared = None
     if key and set(key) <= set(new.types):
         shared = tables.shared_keys(table, after, tuple(key), since=before)
-    return diff_snapshots(table, old, new, shared)
+    return diff_snapshots(table, old, new, shared, labels)
 
 
 def _key(shelf: Shelf, table: str) -> tuple[str, ...]:

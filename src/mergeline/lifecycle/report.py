@@ -213,7 +213,8 @@ def _data_change(project: Project, case: Case, table: str, base_tree: Tree) -> D
         before = found[0].version if found else None
         contract = declared_tables(case.tree)[table]
         tables = Tables(project.tables)
-        diff = diff_versions(tables, table, before, after.version, key=contract.key)
+        label = {case.model.label}
+        diff = diff_versions(tables, table, before, after.version, key=contract.key, labels=label)
     except MergelineError as error:
         return replace(change, notes=(f"the rows could not be compared: {error}",))
     return replace(

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from mergeline import cli_data
 from mergeline.adapters.delta import Tables
+from mergeline.core.datawords import note_lines
 from mergeline.core.garbage import Pin
 from mergeline.errors import NotFoundError, TableError
 from mergeline.lifecycle import browse
@@ -118,6 +119,40 @@ def test_the_difference_of_two_versions(shelf: Shelf) -> None:
     ]
     assert diff.shared_keys
     assert diff.shared_keys.key == ("id",)
+
+
+MODEL = """\
+task: {task}
+stage: evaluate
+outputs: build/{label}
+label: {label}
+{more}
+key: [id]
+metrics: [{metric}]
+gate: {{primary: {metric}}}
+"""
+
+
+def test_the_balance_of_a_label_is_told_before_and_after(shop: Any) -> None:
+    (shop.root / "models").mkdir()
+    for task, label, more, metric in (
+        ("binary", "big", "classes: [false, true]", "roc_auc"),
+        ("regression", "amount", "", "r2"),
+        ("binary", "late", "classes: [false, true]", "roc_auc"),  # made by a stage, no column
+    ):
+        text = MODEL.format(task=task, label=label, more=more, metric=metric)
+        (shop.root / "models" / f"{label}.yaml").write_text(text)
+    shop.add("2013-01", rows=100)
+    shop.build(shop.commit("january"))
+    shop.add("2013-02", rows=1, more="".join(f"{n},N,{n % 50},true\n" for n in range(99)))
+    shop.build(shop.commit("february"))
+    shelf = Shelf(Project.at(shop.root))
+    found = browse.diff(shelf, "sales", "0", "1")
+    assert found.labels == ("amount", "big")
+    assert note_lines(found)[:2] == (
+        "label amount: 0 … 36 · 73.5 · 111 … 148.5 → 0 … 18 · 36 · 73.5 … 148.5",
+        "label big: false 50 % → 26 %, true 50 % → 74 %",
+    )
 
 
 def test_history_and_show_and_diff_print_tables(shelf: Shelf) -> None:
