@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mergeline.core.compare import rows_digest, slice_labels
 from mergeline.core.comparison import Holdout
 from mergeline.core.model import Model
-from mergeline.errors import StageError
+from mergeline.errors import BundleError, StageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,12 +30,26 @@ class HoldoutFile:
     Attributes:
         frame: all of its columns, in the order of the file's rows.
         rows: what a comparison needs of it.
-        newest: date of the newest row, where the cluster column is one of dates.
+        cluster: the declared cluster column, if any.
     """
 
     frame: pd.DataFrame
     rows: Holdout
-    newest: dt.date | None
+    cluster: str | None
+
+    @cached_property
+    def oldest(self) -> dt.date | None:
+        """Date of the oldest row, where the cluster column is one of dates."""
+        return self._date(lambda clusters: clusters.min())
+
+    @cached_property
+    def newest(self) -> dt.date | None:
+        """Date of the newest row, where the cluster column is one of dates."""
+        return self._date(lambda clusters: clusters.max())
+
+    def _date(self, end: Callable[[pd.Series[Any]], Any]) -> dt.date | None:
+        clusters = self.frame[self.cluster].dropna() if self.cluster else None
+        return None if clusters is None or clusters.empty else _date_of(end(clusters))
 
     def without(self, row_id: npt.NDArray[np.uint64]) -> HoldoutFile:
         """The same but for some rows, e.g. those that a model was fitted on."""
@@ -49,7 +64,7 @@ class HoldoutFile:
             cluster=None if cluster is None else cluster[kept],
             slices={name: labels[kept] for name, labels in self.rows.slices.items()},
         )
-        return HoldoutFile(self.frame[kept], rows, self.newest)
+        return HoldoutFile(self.frame[kept], rows, self.cluster)
 
 
 def read_holdout(path: Path, model: Model) -> HoldoutFile:
@@ -67,7 +82,7 @@ def read_holdout(path: Path, model: Model) -> HoldoutFile:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise _unusable(path, f"cannot be read: {error}", model) from error
-    row_id = row_ids(path, model.key)
+    row_id = _row_ids(path, model)
     cluster = frame[model.cluster] if model.cluster else None
     rows = Holdout(
         row_id=row_id,
@@ -79,7 +94,7 @@ def read_holdout(path: Path, model: Model) -> HoldoutFile:
             for choice in model.slices
         },
     )
-    return HoldoutFile(frame, rows, _newest(cluster))
+    return HoldoutFile(frame, rows, model.cluster)
 
 
 def read_training_rows(path: Path, model: Model) -> npt.NDArray[np.uint64]:
@@ -89,24 +104,21 @@ def read_training_rows(path: Path, model: Model) -> npt.NDArray[np.uint64]:
         StageError: the file is missing or unreadable, or lacks a key column.
     """
     _require(path, model.key, model)
-    return row_ids(path, model.key)
+    return _row_ids(path, model)
 
 
-def row_ids(path: Path, key: Sequence[str]) -> npt.NDArray[np.uint64]:
+def _row_ids(path: Path, model: Model) -> npt.NDArray[np.uint64]:
     """Shape (n,): the first 8 bytes of BLAKE2b over the key columns as text, row by row."""
     import numpy as np
     import polars as pl
 
-    texts = (
-        pl.scan_parquet(path)
-        .select(
-            pl.concat_str(
-                [pl.col(name).cast(pl.String).fill_null("\x00") for name in key],
-                separator=_SEPARATOR,
-            ).alias("key")
-        )
-        .collect()["key"]
-    )
+    columns = [pl.col(name).cast(pl.String).fill_null("\x00") for name in model.key]
+    key = pl.concat_str(columns, separator=_SEPARATOR).alias("key")
+    try:
+        texts = pl.scan_parquet(path).select(key).collect()["key"]
+    except (OSError, pl.exceptions.PolarsError) as error:
+        said = str(error).strip().partition("\n")[0]
+        raise _unusable(path, f"has no keys that can be read: {said}", model) from error
     digests = b"".join(
         hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts.to_list()
     )
@@ -116,7 +128,10 @@ def row_ids(path: Path, key: Sequence[str]) -> npt.NDArray[np.uint64]:
 def write_predictions(
     path: Path, holdout: HoldoutFile, model: Model, predictions: Mapping[str, Any]
 ) -> None:
-    """Write key, label and each model's predictions on the holdout's rows as Parquet."""
+    """Write key, label and each model's predictions on the holdout's rows as Parquet.
+
+    `read_predictions` reads them.
+    """
     import numpy as np
 
     frame = holdout.frame[[*model.key, model.label]].copy()
@@ -131,6 +146,26 @@ def write_predictions(
             frame[f"{role}: {name}"] = table[:, number]
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(path, index=False)
+
+
+def read_predictions(path: Path, role: str) -> npt.NDArray[Any]:
+    """What a model said, as `write_predictions` left it: shape (n,), or (n, classes).
+
+    Raises:
+        BundleError: the file is missing or unreadable, or has nothing of that role.
+    """
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path.name} cannot be read: {error}", where=str(path.parent)) from error
+    if role in frame:
+        return frame[role].to_numpy()
+    columns = [name for name in frame.columns if name.startswith(f"{role}: ")]
+    if not columns:
+        raise BundleError(f"{path.name} has no predictions of the {role}", where=str(path.parent))
+    return frame[columns].to_numpy()
 
 
 def _require(path: Path, columns: Sequence[str], model: Model) -> None:
@@ -157,15 +192,12 @@ def _unusable(path: Path, problem: str, model: Model) -> StageError:
     )
 
 
-def _newest(cluster: pd.Series[Any] | None) -> dt.date | None:
-    if cluster is None or len(cluster) == 0:
-        return None
-    newest = cluster.max()
-    if isinstance(newest, dt.datetime):
-        return newest.date()
-    if isinstance(newest, dt.date):
-        return newest
+def _date_of(cluster: object) -> dt.date | None:
+    if isinstance(cluster, dt.datetime):
+        return cluster.date()
+    if isinstance(cluster, dt.date):
+        return cluster
     try:
-        return dt.date.fromisoformat(str(newest)[:10])
+        return dt.date.fromisoformat(str(cluster)[:10])
     except ValueError:
         return None

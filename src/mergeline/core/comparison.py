@@ -29,6 +29,9 @@ ProblemKind = Literal[
     "worse_than_chance", "unknown_training_rows", "trained_on_holdout",
 ]  # fmt: skip
 
+# Relative: another processor may round the last bits of a prediction differently.
+CLOSE = 1e-9
+
 
 @dataclass(frozen=True)
 class Holdout:

@@ -11,10 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from mergeline.adapters.holdout import read_predictions
 from mergeline.adapters.mlflow import Run
 from mergeline.adapters.modelfile import read_inputs
 from mergeline.adapters.scoring import Answer, Client, records, running_server
 from mergeline.core.bundle import PREDICTIONS
+from mergeline.core.comparison import CLOSE
 from mergeline.core.declaration import write_json
 from mergeline.core.release import Version
 from mergeline.errors import DeployError
@@ -22,7 +24,6 @@ from mergeline.lifecycle.candidates import Trained
 from mergeline.lifecycle.project import Project
 
 _ROWS = 20
-_CLOSE = 1e-9  # relative; another processor may round the last bits differently
 _PATIENCE = 60.0  # seconds for a server to take up a promotion
 # All that a process which loads a model gets to see; a list of what is secret would have gaps.
 _SEEN = (
@@ -98,10 +99,8 @@ def recorded_answers(
 
     frame = pd.read_parquet(trained.holdout).head(_ROWS)[list(read_inputs(trained.model))]
     fetched = project.tracking.evaluation_files(run, project.state / "fetched" / run.run_id)
-    predictions = pd.read_parquet(fetched / PREDICTIONS).head(_ROWS)
-    said = [name for name in predictions.columns if name.partition(":")[0] == "candidate"]
-    table = predictions[said].to_numpy()
-    return records(frame), (table[:, 0] if said == ["candidate"] else table).tolist()
+    said = read_predictions(fetched / PREDICTIONS, "candidate")[:_ROWS].tolist()
+    return records(frame), said
 
 
 def _hold_against(answer: Answer, expected: Sequence[Any], version: Version) -> None:
@@ -123,4 +122,4 @@ def _hold_against(answer: Answer, expected: Sequence[Any], version: Version) -> 
 def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - numbers, or lists of them
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_same, one, other))
-    return math.isclose(one, other, rel_tol=_CLOSE)
+    return math.isclose(one, other, rel_tol=CLOSE)

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mergeline.adapters.holdout import read_holdout
+from mergeline.core.comparison import CLOSE
 from mergeline.core.model import Model
 from mergeline.errors import BundleError, NotFoundError, RepositoryError
 from mergeline.lifecycle.candidates import Trained, fetch, score, train
@@ -20,8 +21,6 @@ from mergeline.lifecycle.project import (
     chosen_models,
     read_model_ingredients,
 )
-
-_CLOSE = 1e-9  # relative; another processor may round the last bits differently
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Reproduced:
     def agrees(self) -> bool:
         """Whether the metrics and the model agree."""
         return self.same_predictions and all(
-            again is not None and math.isclose(tracked, again, rel_tol=_CLOSE)
+            again is not None and math.isclose(tracked, again, rel_tol=CLOSE)
             for tracked, again in self.metrics.values()
         )
 
@@ -119,7 +118,7 @@ def _hold_against(tracked: Trained, again: Trained, model: Model, run_id: str) -
         one.predictions is not None
         and other.predictions is not None
         and one.predictions.shape == other.predictions.shape
-        and bool(np.allclose(one.predictions, other.predictions, rtol=_CLOSE, atol=0))
+        and bool(np.allclose(one.predictions, other.predictions, rtol=CLOSE, atol=0))
     )
     return Reproduced(
         run_id=run_id,
