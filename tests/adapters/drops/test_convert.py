@@ -225,12 +225,20 @@ def test_a_single_column_may_have_empty_lines_as_absent_values(run: Convert) -> 
 JSONL = replace(CONTRACT, format="jsonl")
 
 
-def test_json_lines_become_typed_rows(run: Convert) -> None:
-    frame = run(
-        '{"id":2,"day":"2013-01-01","x":1,"s":"a","b":true}\n\n{"t":"2013-01-01T00:00:00Z","id":1}',
-        "x.jsonl",
-        JSONL,
-    )
+LINES = '{"id":2,"day":"2013-01-01","x":1,"s":"a","b":true}\n\n{"t":"2013-01-01T00:00:00Z","id":1}'
+
+
+@pytest.mark.parametrize(
+    ("content", "path"),
+    [
+        (LINES.encode(), "x.jsonl"),
+        (gzip.compress(LINES.encode()), "x.jsonl.gz"),
+        (zipped(LINES, "x.jsonl"), "x.jsonl.zip"),
+    ],
+    ids=["plain", "gz", "zip"],
+)
+def test_json_lines_become_typed_rows(run: Convert, content: bytes, path: str) -> None:
+    frame = run(content, path, JSONL)
     assert frame["id"].to_list() == [2, 1]
     assert frame["x"].to_list() == [1.0, None]
     assert frame["t"].null_count() == 1
