@@ -86,7 +86,29 @@ def test_a_refused_evaluation_ends_with_1(line: Line, run: Run) -> None:
 def test_evaluate_as_json_is_json_alone(line: Line, run: Run) -> None:
     line.check_out_pull(1)
     done = run("evaluate", "--json")
-    assert json.loads(done.out)["model"] == MODEL
+    assert [one["model"] for one in json.loads(done.out)] == [MODEL]
+    planned = json.loads(run("evaluate", "--plan", "--json").out)
+    assert [one["model"] for one in planned] == [MODEL]
+
+
+def test_track_and_comment_tell_their_plan_and_change_nothing(line: Line, run: Run) -> None:
+    before = content_of(line.state)
+    told = run("track", "--plan", str(line.bundle))
+    assert told.code == 0
+    assert "and its evaluation (pass) would be logged" in told.out
+    told = run("comment", "--plan", str(line.bundle))
+    assert "pull request 3 at" in told.out
+    assert line.forge.comments(3) == ()
+    assert {k: v for k, v in content_of(line.state).items() if ".lock" not in k} == {
+        k: v for k, v in before.items() if ".lock" not in k
+    }
+
+
+def test_the_newest_report_is_told_to_be_of_another_tree(line: Line, run: Run) -> None:
+    line.review(2)
+    assert "another than the report's" not in run("report").err
+    line.check_out_pull(1)
+    assert "another than the report's" in run("report").err
 
 
 def test_evaluate_plan_runs_nothing(clone: Line, run: Run) -> None:

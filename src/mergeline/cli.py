@@ -9,23 +9,33 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from mergeline.cli_data import contract, data
-from mergeline.errors import ExternalError, MergelineError
+from mergeline.cli_output import JSON, document, print_json
+from mergeline.errors import ExternalError, MergelineError, StageError
 
 if TYPE_CHECKING:
     from mergeline.lifecycle.project import Project
 
 REFUSED = 1
+_TAIL = 15  # lines of a stage that failed
 _ISSUES = "https://github.com/mergeline/mergeline/issues"
 _MODEL = click.argument("model", required=False)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_PLAN = click.option("--plan", "plan_only", is_flag=True, help="Print what would be done only.")
 _BASE = click.option("--base", metavar="REF", help="Branch it would merge onto [main].")
 _FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+class _Lined(Protocol):
+    """What is printed one sentence a line, or as JSON."""
+
+    def lines(self) -> list[str]:
+        """For a person."""
 
 
 class _InOrder(click.Group):
@@ -44,24 +54,18 @@ def commands() -> None:
 @commands.command()
 @_MODEL
 @_BASE
-@_JSON
+@JSON
 def plan(model: str | None, base: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Tell what the working tree will cause, and why."""
     from mergeline.lifecycle.plan import plan as make
 
-    plans = make(_project(), model=model, base=base)
-    if as_json:
-        _print_json(plans)
-        return
-    for one in plans:
-        for line in one.lines():
-            click.echo(line)
+    _print(make(_project(), model=model, base=base), as_json=as_json)
 
 
 @commands.command()
-@click.option("--plan", "plan_only", is_flag=True, help="Print what would be built, build nothing.")
+@_PLAN
 def snapshot(plan_only: bool) -> None:  # noqa: FBT001
-    """Build the Delta snapshots that the working tree's pointers and contracts name."""
+    """Build the snapshots that pointers and contracts name."""
     from mergeline.lifecycle.snapshot import snapshot as build
 
     for line in build(_project(), plan_only=plan_only):
@@ -72,7 +76,7 @@ def snapshot(plan_only: bool) -> None:  # noqa: FBT001
 @_MODEL
 @_BASE
 @click.option("--bundle", type=_FOLDER, help="Leave the bundle there; write to no store.")
-@click.option("--plan", "plan_only", is_flag=True, help="Print what would run, run nothing.")
+@_PLAN
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
 def evaluate(
     model: str | None,
@@ -81,18 +85,23 @@ def evaluate(
     plan_only: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Train the candidate, unless it is known, and hold it against production and base."""
+    """Hold the candidate against production and base.
+
+    It is trained unless it is known. Exit code 1: the gate refuses it.
+    """
     from mergeline.lifecycle.evaluate import evaluate as run
     from mergeline.lifecycle.plan import plan as make
     from mergeline.lifecycle.report import render
 
     if plan_only:
-        for planned in make(_project(), model=model, base=base):
-            click.echo("\n".join(planned.lines()))
+        _print(make(_project(), model=model, base=base), as_json=as_json)
         return
     done = run(_project(), model=model, base=base, bundle=bundle, say=_say)
-    for one in done:
-        click.echo(render(one.report, "json" if as_json else "terminal"), nl=False)
+    if as_json:
+        print_json(document(one.report) for one in done)
+    else:
+        for one in done:
+            click.echo(render(one.report, "terminal"), nl=False)
     if not all(one.passed for one in done):
         sys.exit(REFUSED)
 
@@ -108,10 +117,17 @@ def evaluate(
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")
 def report(source: str | None, form: str, output: Path | None) -> None:
-    """Print the report of SOURCE: a bundle's folder or a run's id [the newest evaluation]."""
-    from mergeline.lifecycle.report import find_report, render
+    """Print a report again.
 
-    text = render(find_report(_project(), source), form)
+    SOURCE: a bundle's folder or a run's id [the newest evaluation].
+    """
+    from mergeline.lifecycle.report import find_report, of_another_tree, render
+
+    project = _project()
+    found = find_report(project, source)
+    if source is None and of_another_tree(project, found):
+        _say("the working tree is another than the report's: mergeline evaluate")
+    text = render(found, form)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -121,37 +137,45 @@ def report(source: str | None, form: str, output: Path | None) -> None:
 
 @commands.command()
 @click.argument("bundle", type=_FOLDER)
-def track(bundle: Path) -> None:
-    """Check a bundle and log it to the tracking store; its model is never loaded."""
+@_PLAN
+def track(bundle: Path, plan_only: bool) -> None:  # noqa: FBT001
+    """Check a bundle and log it; its model is never loaded."""
+    from mergeline.lifecycle.track import plan_tracking
     from mergeline.lifecycle.track import track as take
 
+    if plan_only:
+        click.echo("\n".join(plan_tracking(_project(), bundle)))
+        return
     for run in take(_project(), bundle, say=_say):
         click.echo(f"{run.model} {run.fingerprint[:8]} run {run.run_id}")
 
 
 @commands.command()
 @click.argument("bundle", type=_FOLDER)
-def comment(bundle: Path) -> None:
-    """Post a bundle's report to its pull request, or renew the one posted before."""
+@_PLAN
+def comment(bundle: Path, plan_only: bool) -> None:  # noqa: FBT001
+    """Show a bundle's report on its pull request."""
     from mergeline.lifecycle.comment import comment as post
 
-    click.echo(post(_project(), bundle, say=_say))
+    click.echo(post(_project(), bundle, plan_only=plan_only, say=_say))
 
 
 @commands.command()
 @_MODEL
-@click.option("--plan", "plan_only", is_flag=True, help="Print the steps, take none.")
+@_PLAN
 @click.option(
     "--override", metavar="REASON", help="Release against the verdict; kept in the ledger."
 )
-def release(model: str | None, plan_only: bool, override: str | None) -> None:  # noqa: FBT001
-    """Put the reviewed model of HEAD into production: register, test, promote, deploy, record."""
+@JSON
+def release(model: str | None, plan_only: bool, override: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Put the reviewed model of HEAD into production.
+
+    Register, test, promote, deploy, record; what is done already is not done again.
+    """
     from mergeline.lifecycle.release import release as run
 
     outcomes = run(_project(), model=model, plan_only=plan_only, override=override, say=_say)
-    for one in outcomes:
-        for line in one.lines():
-            click.echo(line)
+    _print(outcomes, as_json=as_json)
     if any(one.plan.refusal for one in outcomes):
         sys.exit(REFUSED)
 
@@ -164,7 +188,7 @@ def release(model: str | None, plan_only: bool, override: str | None) -> None:  
 )
 @click.option("--only", metavar="MODEL/VERSION", help="Serve one version, whatever its stage.")
 def serve(host: str, port: int, poll: float, only: str | None) -> None:
-    """Serve every registered version that is not archived, by version and by stage."""
+    """Serve every version that is not archived."""
     from mergeline.serving.server import serve as run
 
     run(_project(), host=host, port=port, poll=poll, only=only)
@@ -172,43 +196,39 @@ def serve(host: str, port: int, poll: float, only: str | None) -> None:
 
 @commands.command()
 @_MODEL
-@_JSON
+@JSON
 def status(model: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Show target and live, and their difference."""
     from mergeline.lifecycle.status import status as look
 
-    found = look(_project(), model=model)
-    if as_json:
-        _print_json(found)
-        return
-    for one in found:
-        for line in one.lines():
-            click.echo(line)
+    _print(look(_project(), model=model), as_json=as_json)
 
 
 @commands.command()
 @_MODEL
-@_JSON
+@JSON
 def history(model: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Show the ledger of releases, newest last."""
-    from mergeline.lifecycle.history import read, show
+    from rich.console import Console
+
+    from mergeline.lifecycle.history import as_table, read
 
     entries = read(_project(), model)
     if as_json:
-        _print_json(list(entries))
+        print_json(map(document, entries))
     else:
-        show(entries)
+        Console().print(as_table(entries))
 
 
 @commands.command()
 @click.argument("run")
-def reproduce(run: str) -> None:
-    """Train a run's fingerprint again and show whether metrics and model agree."""
+@JSON
+def reproduce(run: str, as_json: bool) -> None:  # noqa: FBT001
+    """Train a run's fingerprint again and compare."""
     from mergeline.lifecycle.reproduce import reproduce as again
 
     outcome = again(_project(), run, say=_say)
-    for line in outcome.lines():
-        click.echo(line)
+    _print([outcome], as_json=as_json)
     if not outcome.agrees:
         sys.exit(REFUSED)
 
@@ -217,7 +237,7 @@ def reproduce(run: str) -> None:
 @click.option("--workspace", type=_FOLDER, help="Play there, and leave it for exploring.")
 @click.option("--keep", is_flag=True, help="Leave the temporary workspace for exploring.")
 def demo(workspace: Path | None, keep: bool) -> None:  # noqa: FBT001
-    """Play the whole story on embedded defaults: four pull requests, from first model to revert."""
+    """Play the whole story: from a first model to a revert."""
     from mergeline.lifecycle.demo import play
 
     play(Path.cwd(), workspace=workspace, keep=keep)
@@ -239,6 +259,8 @@ def main() -> None:
         click.echo("mergeline: stopped", err=True)
         sys.exit(130)
     except MergelineError as error:
+        for line in error.tail.splitlines()[-_TAIL:] if isinstance(error, StageError) else ():
+            click.echo(click.style(f"  {line}", dim=True), err=True)
         click.echo(click.style("mergeline: ", fg="red") + str(error), err=True)
         sys.exit(error.exit_code)
     except OSError as error:  # no room, no right, no such place: a folder's fault, not ours
@@ -265,10 +287,10 @@ def _say(text: str) -> None:
     click.echo(click.style(f"· {text}", dim=True), err=True)
 
 
-def _print_json(values: list[Any]) -> None:
-    import json
-
-    from mergeline.core.declaration import write_json
-
-    document = [json.loads(write_json(value)) for value in values]
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+def _print(found: Sequence[_Lined], *, as_json: bool) -> None:
+    if as_json:
+        print_json(map(document, found))
+        return
+    for one in found:
+        for line in one.lines():
+            click.echo(line)

@@ -25,6 +25,7 @@ from mergeline.errors import (
 )
 from mergeline.lifecycle.evaluate import Evaluated, evaluate
 from mergeline.lifecycle.plan import plan
+from mergeline.lifecycle.report import find_report
 from tests.line.small import FILES, MODEL, OTHER, WORSE, Line, content_of, git
 
 LOOSE = ("models/late.yaml", "at_least: 0.6, margin: 0.05", "at_least: 0.1, margin: 1")
@@ -349,13 +350,14 @@ def test_a_tracked_candidate_that_was_altered_is_refused(line: Line, where: str)
 BREAKS = ("pipelines/train.py", "    rows =", "    raise ValueError('no luck')\n    rows =")
 
 
-def test_a_failed_stage_leaves_nothing_behind(line: Line) -> None:
+def test_a_failed_stage_leaves_its_report_and_nothing_else(line: Line) -> None:
     number = line.propose("broken", BREAKS)
     before = set(content_of(line.state))
     with pytest.raises(StageError, match="ValueError: no luck"):
         line.review(number)
     left = {path for path in set(content_of(line.state)) - before if not path.endswith(".lock")}
-    assert left == set()
+    assert left == {f"bundles/{MODEL}-failed/evaluation/report.json"}
+    assert find_report(line.project(), None).kind == "failed"
     assert not list((line.state / "builds").iterdir())
     assert len(candidates(line)) == 3
 

@@ -106,16 +106,38 @@ def test_a_tree_that_was_evaluated_is_told_with_its_run(line: Line) -> None:
     line.check_out_pull(1)
     run = line.evaluate().report.run.id
     assert lines(line) == [
-        "params.yaml: train.C 1.0 → 0.5: train and evaluate run; snapshots stay",
-        f"this tree was evaluated already (run {run}): nothing trains",
+        "params.yaml: train.C 1.0 → 0.5",
+        f"{MODEL}: this tree was trained already (run {run}); nothing trains",
     ]
+
+
+def test_a_tree_that_was_trained_here_and_is_not_tracked_is_told(line: Line) -> None:
+    line.check_out_pull(line.propose("mine", ("params.yaml", "C: 1.0", "C: 4.0")))
+    line.evaluate(bundle=line.root / "found")
+    assert "(on this machine, not tracked yet); nothing trains" in lines(line)[-1]
+
+
+def test_an_unchanged_tree_that_was_never_trained_is_trained(line: Line, tmp_path: Path) -> None:
+    [one] = plan(line.project(MERGELINE_STATE=str(tmp_path / "empty")))
+    assert one.lines() == [f"{MODEL}: no base to compare with; snapshot, train and evaluate run"]
+    line.merge(line.propose("words", ("README.md", "late?", "late?!")))
+    [one] = plan(line.project(MERGELINE_STATE=str(tmp_path / "empty")))
+    said = "it was never trained: snapshot, train and evaluate run"
+    assert one.lines() == [f"{MODEL}: nothing that determines the model changes; {said}"]
+
+
+def test_a_drop_without_a_pointer_is_told(clone: Line) -> None:
+    folder = clone.runner.root / "data/raw/parcels"
+    (folder / "2024-04.csv").write_text("id\n1\n")
+    [said] = [text for text in lines(clone) if "pointer" in text]
+    assert said.endswith("1 file has no pointer, so no model sees it: dvc add "
+                         "data/raw/parcels/2024-04.csv …")  # fmt: skip
 
 
 def test_the_first_commit_has_no_base(clone: Line, tmp_path: Path) -> None:
     clone.check_out("origin/main")
-    assert lines(clone)[0] == (
-        f"{MODEL}: no base to compare with: snapshot, train and evaluate run"
-    )
+    [said] = lines(clone)
+    assert said.startswith(f"{MODEL}: no base to compare with; this tree was trained already (run")
 
 
 def test_planning_writes_nothing(clone: Line) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mergeline.core.fingerprint import Change, Ingredients, changes, stages_to_run
 
@@ -19,7 +19,8 @@ class ChangePlan:
         stay: stages whose result stands.
         snapshots: tables whose snapshot is another one.
         moved: gate, holdout or contract files that the change edits.
-        known: run id of the candidate that is tracked already.
+        known: where the candidate is already, in words, e.g. `run 3f2a…`.
+        unpointed: by table, files among its drops that no pointer names.
     """
 
     model: str
@@ -31,19 +32,32 @@ class ChangePlan:
     snapshots: tuple[str, ...]
     moved: tuple[str, ...] = ()
     known: str | None = None
+    unpointed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """The plan in sentences, one a line."""
         if self.before == self.fingerprint:
-            said = [f"{self.model}: nothing that determines the model changes; nothing runs"]
+            said = [f"{self.model}: nothing that determines the model changes; {self._outcome()}"]
         elif self.before is None:
-            said = [f"{self.model}: no base to compare with: {_join(self.run)} {_runs(self.run)}"]
+            said = [f"{self.model}: no base to compare with; {self._outcome()}"]
+        elif self.known:
+            said = [*map(str, self.changes), f"{self.model}: {self._outcome()}"]
         else:
             said = [f"{change}: {self._effect(change)}" for change in self.changes]
         said += [f"the bar moves: {path}" for path in self.moved]
-        if self.known and self.before != self.fingerprint:
-            said.append(f"this tree was evaluated already (run {self.known}): nothing trains")
+        for table, paths in self.unpointed.items():
+            files = f"{len(paths)} files have" if len(paths) > 1 else "1 file has"
+            said.append(f"{table}: {files} no pointer, so no model sees it: dvc add {paths[0]} …")
         return said
+
+    def _outcome(self) -> str:
+        if self.known and self.before == self.fingerprint:
+            return "nothing runs"
+        if self.known:
+            return f"this tree was trained already ({self.known}); nothing trains"
+        run = self.run or self.stay
+        why = "" if self.run else "it was never trained: "
+        return f"{why}{_join(run)} {_runs(run)}"
 
     def _effect(self, change: Change) -> str:
         if not change.stages:
@@ -59,6 +73,7 @@ def plan_change(
     *,
     moved: Sequence[str] = (),
     known: str | None = None,
+    unpointed: Mapping[str, tuple[str, ...]] | None = None,
 ) -> ChangePlan:
     """Compare the ingredients of two trees."""
     run = stages_to_run(before, after)
@@ -79,6 +94,7 @@ def plan_change(
         snapshots=snapshots,
         moved=tuple(moved),
         known=known,
+        unpointed=unpointed or {},
     )
 
 

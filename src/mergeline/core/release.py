@@ -143,7 +143,7 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
     if live.served is not None and (live.served != digest or not in_production):
         steps.append(Step("deploy", "the server must answer with it"))
     if not live.ledger or live.ledger[-1].fingerprint != target.fingerprint:
-        steps.append(Step("record", f"in the ledger: {LEDGER}/{target.model}/{_next(live)}"))
+        steps.append(Step("record", f"in the ledger: {page_name(target.model, _next(live))}"))
     return ReleasePlan(kind, tuple(steps))
 
 

@@ -72,7 +72,7 @@ def find(project: Project, model: str, fingerprint: str) -> Trained | None:
     What the tracking store has wins: that is what was reviewed.
     """
     run = project.tracking.find(model, fingerprint)
-    return fetch(project, run) if run else _local(_folder(project, model, fingerprint))
+    return fetch(project, run) if run else _local(project.candidate_folder(model, fingerprint))
 
 
 def fetch(project: Project, run: Run) -> Trained:
@@ -83,7 +83,7 @@ def fetch(project: Project, run: Run) -> Trained:
     """
     from filelock import FileLock
 
-    folder = _folder(project, run.model, run.fingerprint)
+    folder = project.candidate_folder(run.model, run.fingerprint)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         local = _local(folder)
@@ -110,7 +110,7 @@ def train(project: Project, case: Case, say: Say) -> Trained:
     """
     from filelock import FileLock
 
-    folder = _folder(project, case.model.name, case.ingredients.fingerprint)
+    folder = project.candidate_folder(case.model.name, case.ingredients.fingerprint)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         done = _local(folder)
@@ -203,10 +203,6 @@ def _is_below(module: ModuleType, root: Path) -> bool:
     file = getattr(module, "__file__", None)
     places = [file] if file else [*getattr(module, "__path__", [])]  # a folder without __init__
     return any(Path(place).is_relative_to(root) for place in places)
-
-
-def _folder(project: Project, model: str, fingerprint: str) -> Path:
-    return project.state / "candidates" / f"{model}-{fingerprint[:20]}"
 
 
 def _local(folder: Path) -> Trained | None:

@@ -23,10 +23,16 @@ _MOST_BYTES = 16_000_000
 _MOST_MODELS = 10
 
 
-def comment(project: Project, bundle: Path, *, say: Say) -> str:
+def comment(project: Project, bundle: Path, *, plan_only: bool = False, say: Say) -> str:
     """Post the reports of a bundle, or of a folder of bundles, as the pull request's one report.
 
     The state of each verdict is set beside the evaluated commit too.
+
+    Args:
+        project: where the forge, and the run of a candidate, are known.
+        bundle: what `evaluate` left.
+        plan_only: say what would be posted, post nothing.
+        say: is told what goes on.
 
     Returns:
         The comment's address, or why nothing was posted.
@@ -51,6 +57,9 @@ def comment(project: Project, bundle: Path, *, say: Say) -> str:
             f"and the report is of {head[:8]}: nothing is posted"
         )
     reports = [_completed(project, report, head, pull.number, say) for report in reports]
+    if plan_only:
+        worst, text = state(reports)
+        return f"pull request {pull.number} at {head[:8]} would be told: {text} ({worst})"
     say(f"reporting on pull request {pull.number}")
     ours = Stamp(MARKER, head, _evaluated_at(reports))
     shown = forge.upsert_report(pull.number, _markdown(reports), MARKER, head, ours.evaluated_at)

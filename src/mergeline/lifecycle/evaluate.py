@@ -40,7 +40,7 @@ from mergeline.core.report import (
     to_markdown,
     write_json,
 )
-from mergeline.errors import MergelineError, TrackingError
+from mergeline.errors import MergelineError, StageError, TrackingError
 from mergeline.lifecycle.attribution import split
 from mergeline.lifecycle.candidates import (
     Trained,
@@ -98,7 +98,7 @@ def evaluate(
     """
     if bundle is not None:
         check_replaceable(bundle)
-    with _leaving_failure(bundle, lambda error: describe_unread(project, model, error)):
+    with _leaving_failure(bundle, partial(describe_unread, project, model)):
         cases = read_cases(project, model, base, merged_onto)
     done, failures = [], []
     for case in cases:
@@ -106,8 +106,12 @@ def evaluate(
         try:
             with _leaving_failure(folder, partial(describe_failure, case)):
                 done.append(_evaluate_one(project, case, folder, say))
+            say(f"the page: {done[-1].folder / EVALUATION_FILES / REPORT_PAGE}")
         except MergelineError as error:
             failures.append(error)  # said when the other models have their reports
+            if folder is None and isinstance(error, StageError):
+                place = project.state / "bundles" / f"{case.model.name}-failed"
+                _leave(place, describe_failure(case, error))
     if failures:
         raise failures[0]
     return done
@@ -364,12 +368,15 @@ def _leaving_failure(
         yield
     except Exception as error:
         if bundle is not None:
-            with written_whole(bundle) as scratch:
-                files = scratch / EVALUATION_FILES
-                files.mkdir()
-                text = write_json(describe(_as_ours(error)))
-                (files / REPORT).write_text(text, encoding="utf-8")
+            _leave(bundle, describe(_as_ours(error)))
         raise
+
+
+def _leave(bundle: Path, failed: Report) -> None:
+    with written_whole(bundle) as scratch:
+        files = scratch / EVALUATION_FILES
+        files.mkdir()
+        (files / REPORT).write_text(write_json(failed), encoding="utf-8")
 
 
 def _as_ours(error: Exception) -> MergelineError:

@@ -71,6 +71,10 @@ class Project:
         """Where pull requests are, if anywhere."""
         return forge_from_environment(self.environment, self.repository.remote_url())
 
+    def candidate_folder(self, model: str, fingerprint: str) -> Path:
+        """Where this machine keeps the files of a trained candidate."""
+        return self.state / "candidates" / f"{model}-{fingerprint[:20]}"
+
     def without_server(self) -> Project:
         """The same, with no server to deploy to."""
         return replace(self, environment={**self.environment, "MERGELINE_SERVER": ""})

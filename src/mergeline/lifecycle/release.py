@@ -61,7 +61,8 @@ class Released:
     def lines(self) -> list[str]:
         """For a person, one a line."""
         if self.moved_past:
-            return [f"{self.model}: main has moved on to {self.moved_past[:8]}; nothing to do"]
+            tip = self.moved_past[:8]
+            return [f"{self.model}: main has moved on to {tip}, HEAD is behind it: nothing to do"]
         if self.plan.refusal:
             return [f"{self.model}: refused: {self.plan.refusal[0]}", *self.plan.refusal[1:]]
         if not self.plan.steps:

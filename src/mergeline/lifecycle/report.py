@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from mergeline.adapters.bundles import finished
 from mergeline.adapters.delta import Tables
@@ -17,7 +17,6 @@ from mergeline.core.comparison import Comparison, Scored
 from mergeline.core.datawords import drift_lines, note_lines
 from mergeline.core.fingerprint import changes
 from mergeline.core.gate import Judgement
-from mergeline.core.model import Model
 from mergeline.core.release import Version
 from mergeline.core.report import (
     Attribution,
@@ -32,11 +31,16 @@ from mergeline.core.report import (
     to_markdown,
     write_json,
 )
-from mergeline.errors import MergelineError, NotFoundError, StageError
+from mergeline.errors import DeclarationError, MergelineError, NotFoundError, StageError
 from mergeline.lifecycle.browse import diff_versions
 from mergeline.lifecycle.candidates import Trained
 from mergeline.lifecycle.case import Case
-from mergeline.lifecycle.project import Project, declared_tables
+from mergeline.lifecycle.project import (
+    Project,
+    declared_models,
+    declared_tables,
+    read_model_ingredients,
+)
 from mergeline.lifecycle.snapshot import build_for
 
 
@@ -77,6 +81,19 @@ def find_report(project: Project, source: str | None) -> Report:
             next_step="Run mergeline evaluate",
         )
     return _read(left[-1])
+
+
+def of_another_tree(project: Project, report: Report) -> bool:
+    """Whether the working tree makes another model than the report is of."""
+    tree, origin = project.target_tree()
+    if report.subject.tree == origin.tree:
+        return False
+    try:
+        declared = declared_models(tree)[report.model]
+        now = read_model_ingredients(tree, declared).fingerprint
+    except (DeclarationError, KeyError):
+        return True
+    return now != report.fingerprint
 
 
 def render(report: Report, form: str) -> str:
@@ -137,7 +154,7 @@ def describe(project: Project, match: Match, seconds: float) -> Report:
             trained=match.trained.fresh,
             seconds=round(seconds, 1),
         ),
-        oldest_row=_oldest(match.holdout, case.judge),
+        oldest_row=match.holdout.oldest.isoformat() if match.holdout.oldest else None,
         newest_row=match.holdout.newest.isoformat() if match.holdout.newest else None,
         changes=changes(case.at_base[1], case.ingredients) if case.at_base else (),
         data=_data_changes(project, case),
@@ -235,13 +252,6 @@ def _base_origin(case: Case) -> Origin:
 
 def _drop_names(paths: list[str]) -> tuple[str, ...]:
     return tuple(path.rpartition("/")[2].removesuffix(".dvc") for path in sorted(paths))
-
-
-def _oldest(holdout: HoldoutFile, model: Model) -> str | None:
-    if holdout.newest is None or model.cluster is None:
-        return None
-    oldest: Any = holdout.frame[model.cluster].min()
-    return str(oldest)[:10]
 
 
 def describe_unread(project: Project, model: str | None, error: MergelineError) -> Report:

@@ -31,6 +31,25 @@ def track(project: Project, bundle: Path, *, say: Say) -> list[Run]:
     return [_track_one(project, folder, say) for folder in folders]
 
 
+def plan_tracking(project: Project, bundle: Path) -> list[str]:
+    """What `track` would log, a line for each candidate.
+
+    Raises:
+        BundleError: as `track`.
+    """
+    lines = []
+    for folder in bundle_folders(bundle):
+        candidate, evaluation = read_candidate(folder), read_evaluation(folder)
+        known = project.tracking.find(candidate.model, candidate.fingerprint)
+        name = f"{candidate.model} {candidate.fingerprint[:8]}"
+        verdict = f"its evaluation ({evaluation.verdict})"
+        if known:
+            lines.append(f"{name} is tracked as run {known.run_id}; {verdict} would be logged")
+        else:
+            lines.append(f"{name} and {verdict} would be logged")
+    return lines or ["the evaluation failed: there is no candidate to track"]
+
+
 def bundle_folders(bundle: Path) -> list[Path]:
     """The bundles with a candidate in a folder: itself, or the folders in it.
 
