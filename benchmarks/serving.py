@@ -256,7 +256,7 @@ def main() -> int:
         folder, project = Path(scratch) / "model", Path(scratch) / "project"
         rows = train(folder)
         register(folder, project)
-        model = load(folder)
+        model = load(folder, model_digest(folder))
         with (
             mergeline_server(project, environment) as ours,
             mlflow_server(folder, environment) as theirs,

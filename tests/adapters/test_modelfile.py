@@ -18,7 +18,7 @@ import yaml
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
-from mergeline.adapters.modelfile import load, model_digest, read_inputs
+from mergeline.adapters.modelfile import LoadedModel, load, model_digest, read_inputs
 from mergeline.errors import BundleError
 from tests.serving.world import classifier, frame, late, regression, save
 
@@ -36,6 +36,11 @@ def folder(saved: Path, tmp_path: Path) -> Path:
 def describe(folder: Path, **changes: object) -> None:
     document = yaml.safe_load((folder / "MLmodel").read_text())
     (folder / "MLmodel").write_text(yaml.safe_dump({**document, **changes}))
+
+
+def load_unseen(folder: Path) -> LoadedModel:
+    """Load a model that these tests made, whatever its bytes are."""
+    return load(folder, model_digest(folder))
 
 
 def test_the_same_fit_saved_twice_has_one_digest(saved: Path, tmp_path: Path) -> None:
@@ -57,7 +62,7 @@ def test_a_loaded_classifier_answers_as_the_fitted_one(folder: Path) -> None:
 
 def test_a_loaded_regression_answers_with_one_number_a_row(tmp_path: Path) -> None:
     rows = frame()[["hour", "wind"]]
-    model = load(save(regression(), tmp_path / "model", rows))
+    model = load_unseen(save(regression(), tmp_path / "model", rows))
     assert model.predict(rows).shape == (len(rows),)
     assert model.classes == ()
 
@@ -84,7 +89,7 @@ def test_rows_that_a_model_cannot_score_are_a_finding(folder: Path) -> None:
     rows = frame(3).astype({"wind": "object"})
     rows.loc[1, "wind"] = "strong"
     with pytest.raises(BundleError, match="cannot score these rows"):
-        load(folder).predict(rows)
+        load_unseen(folder).predict(rows)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +112,7 @@ def test_a_folder_that_is_no_such_model_is_refused(
     (folder.parent / "x").write_bytes(b"outside")
     describe(folder, **changes)
     with pytest.raises(BundleError, match=problem):
-        load(folder)
+        load_unseen(folder)
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"flavors: [", b"- a list"])
@@ -122,7 +127,7 @@ def test_an_unreadable_description_is_refused(folder: Path, content: bytes | Non
 def test_a_file_that_is_no_pickle_says_so(folder: Path) -> None:
     (folder / "model.pkl").write_bytes(b"no pickle")
     with pytest.raises(BundleError, match="the model cannot be loaded") as refused:
-        load(folder)
+        load_unseen(folder)
     assert "requirements.txt" in refused.value.next_step
 
 
@@ -148,9 +153,9 @@ def test_code_of_the_project_s_own_must_be_carried_by_the_model(
     monkeypatch.undo()
     monkeypatch.delitem(sys.modules, "own_features")
     with pytest.raises(BundleError, match="No module named 'own_features'") as refused:
-        load(by_name)
+        load_unseen(by_name)
     assert "register_pickle_by_value" in refused.value.next_step
-    np.testing.assert_allclose(load(by_value).predict(rows), expected)
+    np.testing.assert_allclose(load_unseen(by_value).predict(rows), expected)
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's advice on how to write such models
@@ -278,4 +283,4 @@ def test_a_model_with_another_number_of_answers_than_classes_is_refused(tmp_path
         warnings.simplefilter("ignore")
         two = LinearRegression().fit(rows, np.column_stack([late(frame()), rows["wind"]]))
     with pytest.raises(BundleError, match=r"answers in shape \(1, 2\), not \(1,\)"):
-        load(save(two, tmp_path / "model", rows)).predict(pd.DataFrame(rows.head(1)))
+        load_unseen(save(two, tmp_path / "model", rows)).predict(pd.DataFrame(rows.head(1)))

@@ -11,7 +11,7 @@ import httpx
 import pandas as pd
 import pytest
 
-from mergeline.adapters.modelfile import load
+from mergeline.adapters.modelfile import load, model_digest
 from mergeline.serving.app import BODY_LIMIT
 from mergeline.serving.plane import Plane
 from tests.serving.world import ROW, Registry, frame, regression, save
@@ -41,7 +41,7 @@ def test_an_answer_names_the_version_and_the_digest_that_made_it(
         answer = http.post(f"/models/delay/{place}/predict", json={"rows": rows})
         assert answer.status_code == 200
         said = answer.json()
-        expected = load(folder).predict(pd.DataFrame(rows)).tolist()
+        expected = load(folder, model_digest(folder)).predict(pd.DataFrame(rows)).tolist()
         assert said == {
             "model": "delay",
             "version": version.number,
@@ -178,7 +178,9 @@ def test_a_swap_under_constant_requests_loses_none_and_mixes_nothing(
     versions = [registry.register(first, "Production"), registry.register(second)]
     plane.reconcile()
     truth = {
-        version.model_digest: load(folder).predict(pd.DataFrame([ROW])).tolist()
+        version.model_digest: load(folder, model_digest(folder))
+        .predict(pd.DataFrame([ROW]))
+        .tolist()
         for version, folder in zip(versions, (first, second), strict=True)
     }
     stop = threading.Event()

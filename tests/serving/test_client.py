@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 import mergeline
-from mergeline.adapters.modelfile import load
+from mergeline.adapters.modelfile import load, model_digest
 from mergeline.adapters.scoring import records
 from mergeline.errors import DeployError, InputError, NotFoundError
 from mergeline.serving.plane import Plane
@@ -35,7 +35,7 @@ def test_rows_and_frames_get_the_model_s_own_answers_to_the_last_digit(
     client: mergeline.Client, first: Path
 ) -> None:
     rows = frame(200, seed=5)
-    expected = load(first).predict(rows).tolist()
+    expected = load(first, model_digest(first)).predict(rows).tolist()
     for given in (rows, pl.from_pandas(rows), rows.to_dict("records")):
         assert client.predict("delay", given).predictions == expected
     assert client.predict("delay", rows.head(1), version=1).predictions == expected[:1]

@@ -116,7 +116,7 @@ def model_digest(folder: Path) -> str:
     return _digest_of_all(folder, description)
 
 
-def load(folder: Path, expected_digest: str | None = None) -> LoadedModel:
+def load(folder: Path, expected_digest: str) -> LoadedModel:
     """Load a model; nothing is unpickled unless its bytes are the expected ones.
 
     Raises:
@@ -234,8 +234,8 @@ def _loading(how: Callable[[], _Loaded], folder: Path) -> _Loaded:
         ) from error
 
 
-def _hold(found: str, expected: str | None, folder: Path) -> None:
-    if expected is not None and found != expected:
+def _hold(found: str, expected: str, folder: Path) -> None:
+    if found != expected:
         raise BundleError(
             f"the model's bytes are {found[:12]}, not {expected[:12]}",
             where=str(folder),
