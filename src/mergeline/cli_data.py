@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from mergeline.cli_output import JSON, document, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _PLAIN_WIDTH = 140
 _TABLE = click.option("-t", "--table", metavar="NAME", help="Of the table [all of them].")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _AT = click.option(
     "--at", "reference", metavar="REF",
     help="Version, digest, date, commit or branch [what the working tree asks for].",
@@ -40,7 +40,7 @@ def contract() -> None:
 @data.command()
 @_TABLE
 @click.option("--limit", default=20, show_default=True, help="Newest versions to show.")
-@_JSON
+@JSON
 def history(table: str | None, limit: int, as_json: bool) -> None:  # noqa: FBT001
     """List the versions of a table: when, who, what, and how much."""
     from mergeline.lifecycle import browse
@@ -48,8 +48,8 @@ def history(table: str | None, limit: int, as_json: bool) -> None:  # noqa: FBT0
     shelf = _shelf()
     found = {name: browse.history(shelf, name, limit=limit) for name in _tables(shelf, table)}
     if as_json:
-        _print_json(
-            {"table": name, **_document(entry)} for name, some in found.items() for entry in some
+        print_json(
+            {"table": name, **document(entry)} for name, some in found.items() for entry in some
         )
         return
     _print(_history_table(name, entries) for name, entries in found.items())
@@ -58,7 +58,7 @@ def history(table: str | None, limit: int, as_json: bool) -> None:  # noqa: FBT0
 @data.command()
 @_TABLE
 @_AT
-@_JSON
+@JSON
 def show(table: str | None, reference: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Show what a snapshot holds: its drops, its columns and their values."""
     from mergeline.lifecycle import browse
@@ -66,7 +66,7 @@ def show(table: str | None, reference: str | None, as_json: bool) -> None:  # no
     shelf = _shelf()
     found = [browse.show(shelf, name, reference) for name in _tables(shelf, table)]
     if as_json:
-        _print_json(_document(one) for one in found)
+        print_json(document(one) for one in found)
         return
     for one in found:
         _print(_show_parts(one))
@@ -76,7 +76,7 @@ def show(table: str | None, reference: str | None, as_json: bool) -> None:  # no
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B", required=False)
 @_TABLE
-@_JSON
+@JSON
 def diff(before: str, after: str | None, table: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Show what differs between two snapshots, each a version, digest, date, commit or branch.
 
@@ -87,7 +87,7 @@ def diff(before: str, after: str | None, table: str | None, as_json: bool) -> No
     shelf = _shelf()
     found = [browse.diff(shelf, name, before, after) for name in _tables(shelf, table)]
     if as_json:
-        _print_json(_document(one) for one in found)
+        print_json(document(one) for one in found)
         return
     for one in found:
         _print(_diff_parts(one))
@@ -112,33 +112,25 @@ def export(target: Path, table: str, reference: str | None) -> None:
     "--older-than", "hours", default=24.0, show_default=True, metavar="HOURS",
     help="Leave files younger than this: a build may be about to use them.",
 )  # fmt: skip
-@_JSON
+@JSON
 def gc(plan_only: bool, hours: float, as_json: bool) -> None:  # noqa: FBT001
     """Delete files that no release, champion, open candidate or the working tree pins."""
-    import datetime as dt
-
     from mergeline.lifecycle import browse
-    from mergeline.lifecycle.pinned import pinned_snapshots
 
-    shelf = _shelf()
-    before = dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours)
-    plans = browse.plan_collection(shelf.tables, pinned_snapshots(shelf.project), before=before)
+    plans = browse.collect_garbage(_shelf(), hours=hours, plan_only=plan_only)
     if as_json:
-        _print_json(_document(one) for one in plans)
+        print_json(document(one) for one in plans)
     else:
         _print(line for one in plans for line in _garbage_lines(one))
-    if not plan_only:
-        browse.collect(shelf.tables, plans)
 
 
 @contract.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def infer(file: Path) -> None:
     """Print a first contract for a table whose drops look like FILE."""
-    from mergeline.adapters.drops.infer import infer as look
-    from mergeline.core.inference import to_yaml
+    from mergeline.lifecycle.contract import first_contract
 
-    click.echo(to_yaml(look(file, file.as_posix())), nl=False)
+    click.echo(first_contract(file), nl=False)
 
 
 def _shelf() -> Shelf:
@@ -167,17 +159,6 @@ def _print(parts: Iterable[object]) -> None:
     console = Console(width=width, highlight=False, emoji=False, markup=False)
     for part in parts:
         console.print(part)
-
-
-def _document(value: object) -> dict[str, object]:
-    from mergeline.core.declaration import write_json
-
-    document: dict[str, object] = json.loads(write_json(value))
-    return document
-
-
-def _print_json(documents: Iterable[dict[str, object]]) -> None:
-    click.echo(json.dumps(list(documents), indent=2, ensure_ascii=False))
 
 
 def _grid(title: str, *columns: str) -> Table:

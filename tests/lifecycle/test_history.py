@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 
 from mergeline.errors import NotFoundError
-from mergeline.lifecycle.history import read, show
+from mergeline.lifecycle.history import as_table, read
 from tests.line.small import Line
 
 
 def shown(line: Line, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("COLUMNS", "160")
-    show(read(line.project(), None))
+    Console().print(as_table(read(line.project(), None)))
     return capsys.readouterr().out
 
 

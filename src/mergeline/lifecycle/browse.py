@@ -16,6 +16,7 @@ from mergeline.core.garbage import GarbagePlan, Pin, plan_garbage
 from mergeline.core.tablehistory import HistoryEntry
 from mergeline.errors import NotFoundError, TableError
 from mergeline.lifecycle.data import gather_snapshots
+from mergeline.lifecycle.pinned import pinned_snapshots
 from mergeline.lifecycle.project import Project, declared_models, declared_tables
 
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
@@ -204,6 +205,15 @@ def export(shelf: Shelf, table: str, reference: str | None, target: Path) -> int
     finally:
         part.unlink(missing_ok=True)
     return rows
+
+
+def collect_garbage(shelf: Shelf, *, hours: float, plan_only: bool) -> tuple[GarbagePlan, ...]:
+    """Delete files older than so many hours that nothing pins; what was, or would be, deleted."""
+    before = dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours)
+    plans = plan_collection(shelf.tables, pinned_snapshots(shelf.project), before=before)
+    if not plan_only:
+        collect(shelf.tables, plans)
+    return plans
 
 
 def plan_collection(

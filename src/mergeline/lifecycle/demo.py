@@ -26,7 +26,7 @@ from mergeline.lifecycle.candidates import fetch
 from mergeline.lifecycle.comment import comment
 from mergeline.lifecycle.deploy import recorded_answers
 from mergeline.lifecycle.evaluate import Evaluated, evaluate
-from mergeline.lifecycle.history import show
+from mergeline.lifecycle.history import as_table
 from mergeline.lifecycle.project import Project
 from mergeline.lifecycle.release import Released, release
 
@@ -214,7 +214,7 @@ class _Stage:
         project = self._project()
         self.out.print()
         self.out.rule("[bold]The releases[/]", align="left")
-        show(project.ledger(MODEL))
+        self.out.print(as_table(project.ledger(MODEL)))
         champion = project.tracking.champion(MODEL)
         if champion:
             self.out.print(f"\nserving now: {MODEL} v{champion.number} {champion.fingerprint[:8]}")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mergeline.core.release import Entry
 from mergeline.lifecycle.project import Project, chosen_models
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 def read(project: Project, model: str | None) -> tuple[Entry, ...]:
@@ -21,21 +25,18 @@ def read(project: Project, model: str | None) -> tuple[Entry, ...]:
     return entries
 
 
-def show(entries: Sequence[Entry]) -> None:
-    """Print the releases, newest last."""
-    from rich.console import Console
+def as_table(entries: Sequence[Entry]) -> RenderableType:
+    """The releases, newest last, for a rich console."""
     from rich.table import Table
 
-    console = Console()
     if not entries:
-        console.print("no release yet")
-        return
+        return "no release yet"
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("release", "what", "why", "commit", "verdict", "when (UTC)"):
         table.add_column(name, no_wrap=name != "why", ratio=1 if name == "why" else None)
     for entry in entries:
         table.add_row(*_cells(entry))
-    console.print(table)
+    return table
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:
