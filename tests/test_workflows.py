@@ -117,7 +117,7 @@ def test_the_reporting_workflow_checks_out_nothing_of_the_pull_request() -> None
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["ref"] == "${{ github.event.repository.default_branch }}"
     verbs = [words[0] for words in commands(workflow)]
-    assert verbs == ["comment", "track"]
+    assert verbs == ["track", "comment"]
 
 
 def test_no_workflow_uses_pull_request_target() -> None:
