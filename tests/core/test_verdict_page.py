@@ -6,7 +6,7 @@ from typing import get_args
 
 import yaml
 
-from mergeline.core import gate, losses, metrics, relative, rules, totals
+from mergeline.core import gate, losses, metrics, relative, rules, slicerules, totals
 from mergeline.core.comparison import Absent, Other, ProblemKind
 from mergeline.core.model import parse_model
 
@@ -16,7 +16,9 @@ PAGE = (ROOT / "docs" / "verdict.md").read_text()
 
 def rule_names() -> set[str]:
     """Every name that a rule gives a reason, read from the rules themselves."""
-    source = "".join(Path(str(module.__file__)).read_text() for module in (gate, rules, relative))
+    source = "".join(
+        Path(str(module.__file__)).read_text() for module in (gate, rules, relative, slicerules)
+    )
     plain = set(re.findall(r'(?:Reason|threshold|_ceiling)\(\s*"(\w+)"', source))
     absent = {f"metric_{kind}" for kind in get_args(Absent) if kind not in {"", "unscored"}}
     others = {f"{other}_{what}" for other in get_args(Other) for what in ("missing", "unscored")}

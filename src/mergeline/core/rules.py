@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from mergeline.core import relative
-from mergeline.core.case import Case, candidate_value, ends, measured
+from mergeline.core import relative, slicerules
 from mergeline.core.comparison import (
     Comparison,
     Measured,
@@ -17,6 +16,7 @@ from mergeline.core.comparison import (
     Other,
     Problem,
 )
+from mergeline.core.judged import Judged, candidate_value, ends, measured
 from mergeline.core.model import Gate
 from mergeline.core.numbers import counted, given
 from mergeline.core.verdict import Context, Decision, Reason
@@ -28,39 +28,39 @@ _WIDER: Mapping[str, tuple[str, ...]] = {"integer": ("long", "double"), "float":
 
 def apply(gate: Gate, comparison: Comparison, context: Context) -> list[Reason]:
     """Every rule's reasons."""
-    case = Case(gate, comparison, context)
+    judged = Judged(gate, comparison, context)
     rules = (
         _problems, _others, _absent, _unreadable, _thresholds, relative.margins, relative.primary,
-        relative.improve, relative.slices, _latency, _size, _leaks, _schema, _freshness,
+        relative.improve, slicerules.slices, _latency, _size, _leaks, _schema, _freshness,
     )  # fmt: skip
-    return [reason for rule in rules for reason in rule(case)]
+    return [reason for rule in rules for reason in rule(judged)]
 
 
-def _problems(case: Case) -> Iterator[Reason]:
+def _problems(judged: Judged) -> Iterator[Reason]:
     """What is wrong with the holdout, the candidate's predictions, or its training rows."""
-    for problem in case.comparison.problems:
+    for problem in judged.comparison.problems:
         if problem.role in {None, "candidate"}:
-            yield Reason(problem.kind, _weight(case, problem), problem.text)
+            yield Reason(problem.kind, _weight(judged, problem), problem.text)
         elif problem.kind in _NOTES:
             yield Reason(problem.kind, "pass", problem.text, against=_other(problem))
-    if "candidate" not in case.comparison.models:
+    if "candidate" not in judged.comparison.models:
         yield Reason("unscored", "fail", "there is no candidate")
 
 
-def _weight(case: Case, problem: Problem) -> Decision:
+def _weight(judged: Judged, problem: Problem) -> Decision:
     """Fail, but for so few rows seen in training that leaving them out mends it."""
-    facts = case.comparison.models.get("candidate")
-    few = SEEN_TOLERATED * case.comparison.holdout.rows
+    facts = judged.comparison.models.get("candidate")
+    few = SEEN_TOLERATED * judged.comparison.holdout.rows
     mended = problem.kind == "trained_on_holdout" and facts is not None and (facts.seen or 0) <= few
     return "pass" if mended else "fail"
 
 
-def _others(case: Case) -> Iterator[Reason]:
+def _others(judged: Judged) -> Iterator[Reason]:
     """The models that the gate compares with are there and scored the rows."""
-    if not case.change:
+    if not judged.change:
         return
-    for other in _needed(case.gate):
-        facts = case.comparison.models.get(other)
+    for other in _needed(judged.gate):
+        facts = judged.comparison.models.get(other)
         if facts is None:
             text = f"there is no {other} to compare with"
             yield Reason(f"{other}_missing", "fail", text, against=other)
@@ -68,7 +68,7 @@ def _others(case: Case) -> Iterator[Reason]:
             text = next(
                 (
                     p.text
-                    for p in case.comparison.problems
+                    for p in judged.comparison.problems
                     if p.role == other and p.kind not in _NOTES
                 ),
                 f"the {other} could not score the rows",
@@ -82,12 +82,12 @@ def _needed(gate: Gate) -> tuple[Other, ...]:
     return ("champion", "base") if base else ("champion",)
 
 
-def _absent(case: Case) -> Iterator[Reason]:
+def _absent(judged: Judged) -> Iterator[Reason]:
     """Every metric, measured or named by the gate, has a value for the candidate."""
-    if not case.scored:
+    if not judged.scored:
         return
-    known = {metric.name: metric for metric in case.comparison.metrics}
-    named = (case.gate.primary, *case.gate.metrics, *case.gate.first, *case.gate.slices)
+    known = {metric.name: metric for metric in judged.comparison.metrics}
+    named = (judged.gate.primary, *judged.gate.metrics, *judged.gate.first, *judged.gate.slices)
     for name in dict.fromkeys([*known, *named]):
         if name not in known:
             text = f"{name} was not measured, though the gate names it"
@@ -99,33 +99,35 @@ def _absent(case: Case) -> Iterator[Reason]:
             yield Reason(f"metric_{value.absent or 'nan'}", "fail", text, metric=name)
 
 
-def _unreadable(case: Case) -> Iterator[Reason]:
+def _unreadable(judged: Judged) -> Iterator[Reason]:
     """A comparison that was read from a file may hold what `compare` never writes."""
-    for metric in case.comparison.metrics:
+    for metric in judged.comparison.metrics:
         for other, difference in metric.differences.items():
             if not all(math.isfinite(number) for number in ends(difference).values()):
                 text = f"{metric.label}'s difference from the {other} is not finite"
                 yield Reason("metric_nan", "fail", text, metric.name, against=other)
 
 
-def _thresholds(case: Case) -> Iterator[Reason]:
-    for name, bar in case.absolute_bars().items():
-        metric = case.comparison.metric(name)
+def _thresholds(judged: Judged) -> Iterator[Reason]:
+    for name, bar in judged.absolute_bars().items():
+        metric = judged.comparison.metric(name)
         value = None if metric is None else candidate_value(metric)
         if metric is not None and value is not None:
             yield from relative.threshold("threshold", metric, value, bar)
 
 
-def _latency(case: Case) -> Iterator[Reason]:
-    facts = case.comparison.models.get("candidate")
+def _latency(judged: Judged) -> Iterator[Reason]:
+    facts = judged.comparison.models.get("candidate")
     value = None if facts is None else facts.latency_ms
-    yield from _ceiling("latency", "one row's prediction takes", "ms", value, case.gate.latency_ms)
+    yield from _ceiling(
+        "latency", "one row's prediction takes", "ms", value, judged.gate.latency_ms
+    )
 
 
-def _size(case: Case) -> Iterator[Reason]:
-    facts = case.comparison.models.get("candidate")
+def _size(judged: Judged) -> Iterator[Reason]:
+    facts = judged.comparison.models.get("candidate")
     value = None if facts is None or facts.size_bytes is None else facts.size_bytes / 1e6
-    yield from _ceiling("size", "the model's files take", "MB", value, case.gate.size_mb)
+    yield from _ceiling("size", "the model's files take", "MB", value, judged.gate.size_mb)
 
 
 def _ceiling(
@@ -141,23 +143,23 @@ def _ceiling(
     yield Reason(rule, "pass" if value <= ceiling else "fail", text, numbers=numbers)
 
 
-def _leaks(case: Case) -> Iterator[Reason]:
-    facts = case.comparison.models.get("candidate")
+def _leaks(judged: Judged) -> Iterator[Reason]:
+    facts = judged.comparison.models.get("candidate")
     for column in facts.inputs if facts else ():
-        if column.name == case.comparison.label:
+        if column.name == judged.comparison.label:
             yield Reason("leak", "fail", f"the candidate takes {column.name}, which is the label")
-        elif column.name in case.gate.unavailable:
+        elif column.name in judged.gate.unavailable:
             text = f"the candidate takes {column.name}, which is not known when it is asked"
             yield Reason("leak", "fail", text)
-    for text in case.context.leaks:
+    for text in judged.context.leaks:
         yield Reason("leak", "fail", text)
 
 
-def _schema(case: Case) -> Iterator[Reason]:
+def _schema(judged: Judged) -> Iterator[Reason]:
     """Whoever calls the champion can call the candidate with the same columns."""
-    facts = case.comparison.models.get("candidate")
-    champion = case.comparison.models.get("champion")
-    if case.gate.schema == "any" or not case.change or facts is None or champion is None:
+    facts = judged.comparison.models.get("candidate")
+    champion = judged.comparison.models.get("champion")
+    if judged.gate.schema == "any" or not judged.change or facts is None or champion is None:
         return
     broken = list(_incompatible(facts, champion))
     for text in broken:
@@ -180,11 +182,11 @@ def _incompatible(facts: ModelFacts, champion: ModelFacts) -> Iterator[str]:
             yield f"the candidate takes {column.name} as {column.type}, the champion as {before}"
 
 
-def _freshness(case: Case) -> Iterator[Reason]:
-    limit = case.gate.freshness_days
-    if limit is None or case.context.kind == "restore":
+def _freshness(judged: Judged) -> Iterator[Reason]:
+    limit = judged.gate.freshness_days
+    if limit is None or judged.context.kind == "restore":
         return
-    newest, today = case.context.newest_row, case.context.evaluated_on
+    newest, today = judged.context.newest_row, judged.context.evaluated_on
     if newest is None or today is None:
         text = "the date of the newest holdout row is not known, though the gate limits its age"
         yield Reason("freshness", "fail", text)

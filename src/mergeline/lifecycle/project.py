@@ -15,11 +15,11 @@ from mergeline.core.bundle import Origin
 from mergeline.core.contract import Contract, parse_contract
 from mergeline.core.declaration import did_you_mean
 from mergeline.core.fingerprint import Ingredients, TableInput
+from mergeline.core.ingredients import read_ingredients
 from mergeline.core.model import Model, parse_model
 from mergeline.core.pointer import Pointer, parse_pointer
 from mergeline.core.release import LEDGER, Entry, read_pages
 from mergeline.core.snapshot import pointers_digest
-from mergeline.core.stages import read_ingredients
 from mergeline.errors import DeclarationError, NotFoundError, RepositoryError
 
 Say = Callable[[str], None]

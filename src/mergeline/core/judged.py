@@ -12,7 +12,7 @@ from mergeline.core.verdict import Context
 
 
 @dataclass(frozen=True)
-class Case:
+class Judged:
     """What a rule looks at."""
 
     gate: Gate
