@@ -2,9 +2,7 @@
 
 import io
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -19,6 +17,7 @@ import pytest
 from mergeline.adapters.delta import Tables
 from mergeline.adapters.delta.storage import open_storage
 from mergeline.errors import NotFoundError, TableError
+from tests.s3_server import s3_environment, s3_server
 
 pytestmark = pytest.mark.s3
 
@@ -49,31 +48,9 @@ WORKER = textwrap.dedent("""
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Address of the server, and the folder in which a bucket is a folder."""
-    program = shutil.which("versitygw")
-    if program is None:
-        pytest.fail(
-            "versitygw is not on the PATH: "
-            "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0"
-        )
     folder = tmp_path_factory.mktemp("s3")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [program, "--access", "tester", "--secret", "testersecret", "--port", f"127.0.0.1:{port}",
-         "posix", str(folder)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}", folder
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+    with s3_server(folder) as address:
+        yield address, folder
 
 
 @pytest.fixture
@@ -84,11 +61,7 @@ def root(
     address, folder = server
     bucket = f"bucket-{abs(hash(request.node.name)):x}"
     (folder / bucket).mkdir()
-    for name, value in {
-        "AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "tester",
-        "AWS_SECRET_ACCESS_KEY": "testersecret", "AWS_REGION": "us-east-1",
-        "AWS_ALLOW_HTTP": "true", "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():  # fmt: skip
+    for name, value in s3_environment(address).items():
         monkeypatch.setenv(name, value)
     return f"s3://{bucket}/tables"
 

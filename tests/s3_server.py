@@ -1,0 +1,51 @@
+"""A real S3 server over a folder, on loopback, and what its clients have in their environment."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[str]:
+    """Address of a server of which a bucket is a folder in `folder`."""
+    program = shutil.which("versitygw")
+    if program is None:
+        pytest.fail(
+            "versitygw is not on the PATH: "
+            "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+        )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [program, "--access", "tester", "--secret", "testersecret", "--port", f"127.0.0.1:{port}",
+         "posix", str(folder)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def s3_environment(address: str) -> dict[str, str]:
+    """The usual places of address and credentials."""
+    return {
+        "AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": "testersecret", "AWS_REGION": "us-east-1",
+        "AWS_ALLOW_HTTP": "true", "AWS_EC2_METADATA_DISABLED": "true",
+    }  # fmt: skip
