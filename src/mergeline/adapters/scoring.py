@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import weakref
 from collections import deque
@@ -182,10 +183,11 @@ def running_server(
         DeployError: it ended, or was not up in time; with the last lines that it printed.
     """
     process = subprocess.Popen(
-        list(command),
+        # -P: the leash finds no modules of its own where it runs.
+        [sys.executable, "-P", "-m", "mergeline.adapters.leash", *command],
         cwd=cwd,
-        env={**env, "PYTHONUNBUFFERED": "1", "MERGELINE_STOP_WITH_STDIN": "1"},
-        stdin=subprocess.PIPE,  # closed by our end, even a violent one: then it stops by itself
+        env={**env, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.PIPE,  # the leash: closed by our end, even a violent one, it ends it
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 import sys
@@ -85,8 +84,6 @@ def _run(plane: Plane, listener: socket.socket, poll: float) -> None:
         make_app(plane), log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE
     )
     server = uvicorn.Server(config)
-    if os.environ.get("MERGELINE_STOP_WITH_STDIN"):
-        threading.Thread(target=_stop_with_stdin, args=(server,), daemon=True).start()
     stop = threading.Event()
     follower = threading.Thread(target=_follow, args=(plane, poll, stop), daemon=True)
     follower.start()
@@ -109,15 +106,6 @@ def _leave(signum: int, frame: object) -> None:  # noqa: ARG001
 def _follow(plane: Plane, poll: float, stop: threading.Event) -> None:
     while not stop.wait(poll):
         plane.reconcile()
-
-
-def _stop_with_stdin(server: uvicorn.Server) -> None:
-    """Whoever started this process holds its standard input open for as long as it lives."""
-    # Not sys.stdin: a thread that waits inside it makes the interpreter abort at its end.
-    with contextlib.suppress(OSError):
-        while os.read(0, 1024):
-            pass
-    server.should_exit = True
 
 
 def _versions(project: Project, only: str | None) -> Callable[[], Sequence[Version]]:
