@@ -77,6 +77,14 @@ def test_a_job_that_runs_unreviewed_or_training_code_has_no_secret_and_may_only_
     assert "secrets." not in str(found)
 
 
+def test_a_label_starts_an_evaluation_and_ends_none() -> None:
+    workflow = read(FOLDER / "pull-request.yml")
+    started = {"opened", "synchronize", "reopened", "labeled"}
+    assert set(workflow["on"]["pull_request"]["types"]) == started
+    ends = workflow["concurrency"]["cancel-in-progress"]
+    assert ends == "${{ github.event.action != 'labeled' }}"
+
+
 def test_a_plan_that_fails_keeps_no_report_from_the_pull_request() -> None:
     job = read(FOLDER / "pull-request.yml")["jobs"]["evaluate"]["steps"]
     names = [step["name"] for step in job]
