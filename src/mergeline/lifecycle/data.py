@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from mergeline.core.snapshot import (
     pin_path,
 )
 from mergeline.errors import NotFoundError
+from mergeline.lifecycle.places import tables_root
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,25 +68,6 @@ def drops_of(pointers: Collection[Pointer], store: DropStore) -> tuple[Drop, ...
     return tuple(sorted(found, key=lambda drop: drop.path))
 
 
-def build_snapshots(
-    tree: Tree,
-    *,
-    tables: Tables,
-    drops: DropStore,
-    provenance: Provenance,
-    only: Collection[str] | None = None,
-) -> tuple[Built, ...]:
-    """Have the tables hold the snapshots that a tree asks for; those they hold are found.
-
-    Raises:
-        DropError: a drop is missing, changed, or breaks its contract; its table stays as it was.
-        RemoteError: the DVC remote cannot be reached.
-        TableError: a table is damaged, cannot be reached, or cannot be written.
-    """
-    snapshots = gather_snapshots(tree, drops, only=only)
-    return tuple(build_snapshot(one, tables, drops, provenance) for one in snapshots)
-
-
 def build_snapshot(
     snapshot: Snapshot, tables: Tables, drops: DropStore, provenance: Provenance
 ) -> Built:
@@ -119,21 +101,11 @@ def table(name: str, project: Path = Path()) -> pl.LazyFrame:
         NotFoundError: nothing is pinned yet, or the table does not hold it.
         TableError: files of the table are gone.
     """
-    root, pinned = _pinned(name, project)
-    tables = Tables(tables_root(root))
-    return tables.scan(name, tables.at_digest(name, pinned.digest))
-
-
-def tables_root(root: Path, environment: Mapping[str, str] | None = None) -> str:
-    """Root of the Delta tables of the working tree at `root`."""
-    named = os.environ if environment is None else environment
-    if found := named.get("MERGELINE_TABLES"):
-        return found
-    if found := named.get("MERGELINE_STATE"):
-        return str(Path(found) / "tables")
     from mergeline.adapters.git import Repository
 
-    return str(Repository.at(root).main_root / ".mergeline" / "tables")
+    root, pinned = _pinned(name, project)
+    tables = Tables(tables_root(os.environ, lambda: Repository.at(root).main_root))
+    return tables.scan(name, tables.at_digest(name, pinned.digest))
 
 
 def _pinned(name: str, project: Path) -> tuple[Path, PinnedSnapshot]:

@@ -21,6 +21,7 @@ from mergeline.core.pointer import Pointer, parse_pointer
 from mergeline.core.release import LEDGER, Entry, read_pages
 from mergeline.core.snapshot import pointers_digest
 from mergeline.errors import DeclarationError, NotFoundError, RepositoryError
+from mergeline.lifecycle.places import state_folder, tables_root
 
 Say = Callable[[str], None]
 
@@ -52,13 +53,12 @@ class Project:
     @cached_property
     def state(self) -> Path:
         """Folder of everything that has no place of its own: MERGELINE_STATE, or `.mergeline`."""
-        named = self.environment.get("MERGELINE_STATE")
-        return Path(named).absolute() if named else self.repository.main_root / ".mergeline"
+        return state_folder(self.environment, lambda: self.repository.main_root)
 
     @cached_property
     def tables(self) -> str:
         """Root of the Delta tables: MERGELINE_TABLES, any URI that delta-rs speaks."""
-        return self.environment.get("MERGELINE_TABLES") or str(self.state / "tables")
+        return tables_root(self.environment, lambda: self.repository.main_root)
 
     @cached_property
     def tracking(self) -> Tracking:

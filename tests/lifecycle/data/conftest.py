@@ -11,7 +11,7 @@ from mergeline.adapters.delta import Tables
 from mergeline.adapters.dvc import DropStore
 from mergeline.adapters.git import Repository
 from mergeline.core.snapshot import Built, Provenance
-from mergeline.lifecycle.data import build_snapshots
+from mergeline.lifecycle.data import build_snapshot, gather_snapshots
 
 CONTRACT = """\
 source: data/raw/sales
@@ -84,13 +84,10 @@ class Shop:
     def build(self, revision: str | None = None) -> Built:
         repository = Repository.at(self.root)
         tree = repository.tree(revision) if revision else repository.working_tree()
-        [built] = build_snapshots(
-            tree,
-            tables=self.tables,
-            drops=DropStore(self.root),
-            provenance=Provenance(commit=revision or "", ref="main"),
-        )
-        return built
+        drops = DropStore(self.root)
+        [wanted] = gather_snapshots(tree, drops)
+        provenance = Provenance(commit=revision or "", ref="main")
+        return build_snapshot(wanted, self.tables, drops, provenance)
 
 
 def sales(month: str, *, rows: int = 5, first: int | None = None, more: str = "") -> bytes:

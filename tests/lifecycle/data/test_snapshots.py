@@ -144,6 +144,19 @@ def test_one_line_reads_the_pinned_snapshot(shop: Any, monkeypatch: pytest.Monke
     assert mergeline.table("sales").collect().height == 5
 
 
+def test_rows_of_a_state_folder_named_from_here_are_read_from_elsewhere_too(
+    shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add("2013-01")
+    shop.build()
+    write_pins([gather(shop)], shop.root)
+    monkeypatch.chdir(shop.state.parent)
+    monkeypatch.setenv("MERGELINE_STATE", shop.state.name)
+    rows = mergeline.table("sales", shop.root)
+    monkeypatch.chdir("/")
+    assert rows.collect().height == 5
+
+
 def test_a_pin_is_the_same_bytes_on_every_machine(shop: Any, tmp_path: Path) -> None:
     shop.add("2013-02")
     shop.add("2013-01")
