@@ -178,8 +178,8 @@ def go(process: subprocess.Popen[str]) -> float:
 
 
 STEPS = {
-    "before the first drop": "mergeline.adapters.drops.read_batches",
-    "while a drop is written": "mergeline.adapters.drops._flush",
+    "before the first drop": "mergeline.adapters.drops.convert.read_batches",
+    "while a drop is written": "mergeline.adapters.drops.convert._flush",
     "before a file gets its name": "mergeline.adapters.delta.storage.LocalStorage.put",
     "before the commit": "mergeline.adapters.delta.building.Building._properties",
     "after the commit": "mergeline.adapters.delta.building.Building._built",

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mergeline.adapters.drops import Converted, convert
+from mergeline.adapters.drops.convert import Converted, convert
 from mergeline.core.contract import Contract, parse_contract
 from mergeline.core.refusal import RefusedDropError, Violation
 from mergeline.core.snapshot import Drop

@@ -1,0 +1,130 @@
+"""One drop becomes one typed Parquet file, or is refused."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mergeline.adapters.drops.check import DTYPES, Findings, check_batch
+from mergeline.adapters.drops.keys import find_duplicates
+from mergeline.adapters.drops.read import csv_lines, read_batches
+from mergeline.core.contract import Contract
+from mergeline.core.refusal import Refusal, RefusedDropError, Violation
+from mergeline.core.snapshot import Drop
+from mergeline.errors import TableError
+
+# A reader skips a row group by its statistics; a writer holds one in memory.
+_ROW_GROUP_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a drop became."""
+
+    rows: int
+    size: int
+
+
+def convert(source: Path, drop: Drop, contract: Contract, target: Path) -> Converted:
+    """Write the rows of a drop, in their order, as Parquet of the contract's types.
+
+    The drop is read in parts: memory does not grow with it.
+
+    Args:
+        source: the drop's content (its name does not matter, `drop.path` says the compression).
+        drop: which drop it is.
+        contract: what it must meet.
+        target: the file to write; nothing is left there when the drop is refused.
+
+    Raises:
+        RefusedDropError: it breaks the contract.
+        DropError: it cannot be read as what the contract says.
+        TableError: it cannot be written: the disk is full.
+    """
+    try:
+        rows = _write_checked(source, drop, contract, target)
+        return Converted(rows=rows, size=target.stat().st_size)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise TableError(
+            f"{drop.path} cannot be converted: {error.strerror or error}",
+            where=str(target.parent),
+            next_step="Make room there and run again"
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}
+            else "Run again",
+        ) from error
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _write_checked(source: Path, drop: Drop, contract: Contract, target: Path) -> int:
+    """Write the rows and hold them against the contract; the number of rows."""
+    findings = Findings()
+    rows = _write(source, drop, contract, target, findings)
+    if not findings:
+        for violation, count in find_duplicates(target, drop, contract, rows):
+            findings.add(violation, count)
+    if findings:
+        raise _refused(source, drop, contract, findings)
+    return rows
+
+
+def _write(source: Path, drop: Drop, contract: Contract, target: Path, findings: Findings) -> int:
+    """Convert until the end, or only check from the first finding on; the number of rows."""
+    rows = 0
+    schema = _arrow_schema(contract)
+    with target.open("wb") as sink:
+        with pq.ParquetWriter(
+            sink, schema, compression="zstd", store_schema=False, version="2.6"
+        ) as writer:
+            held: list[pl.DataFrame] = []
+            for batch in read_batches(source, drop, contract):
+                held.append(check_batch(batch, drop.path, contract, findings))
+                rows += held[-1].height
+                if findings:
+                    held = []
+                elif sum(frame.estimated_size() for frame in held) >= _ROW_GROUP_BYTES:
+                    _flush(writer, held)
+                    held = []
+            if not findings and held:
+                _flush(writer, held)
+        sink.flush()
+        os.fsync(sink.fileno())
+    return rows
+
+
+def _flush(writer: pq.ParquetWriter, frames: list[pl.DataFrame]) -> None:
+    """Write the frames as one row group."""
+    table = pl.concat(frames).to_arrow(compat_level=pl.CompatLevel.oldest())
+    writer.write_table(table.cast(writer.schema), row_group_size=max(1, table.num_rows))
+
+
+def _arrow_schema(contract: Contract) -> pa.Schema:
+    """The contract's columns as Arrow types."""
+    empty = pl.DataFrame(schema={name: DTYPES[c.type] for name, c in contract.columns.items()})
+    return empty.to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+
+
+def _refused(source: Path, drop: Drop, contract: Contract, findings: Findings) -> RefusedDropError:
+    """The refusal, with lines where the format has them."""
+    violations = findings.violations
+    if contract.format == "csv":
+        rows = {item.row for item in violations if item.row is not None and item.line is None}
+        lines = csv_lines(source, drop, rows) if rows else {}
+        violations = [
+            item if item.row is None else replace(item, line=lines.get(item.row, item.line))
+            for item in violations
+        ]
+    violations = sorted(violations, key=_place)
+    return RefusedDropError(Refusal(drop.path, contract.path, tuple(violations), findings.broken()))
+
+
+def _place(violation: Violation) -> tuple[int, int]:
+    return (violation.line or 0, violation.row or 0)
