@@ -144,6 +144,8 @@ def test_a_body_of_unknown_length_has_the_same_limit(http: httpx.Client) -> None
         ("POST", "/models/delay/predict", 404),
         ("POST", "/models/delay/versions/one/predict", 404),
         ("POST", "/models/delay/versions/9/predict", 404),
+        ("POST", f"/models/delay/versions/{'9' * 5_000}/predict", 404),
+        ("POST", "/models/delay/versions/²/predict", 404),
         ("POST", "/models/delay/stages/archived/predict", 404),
         ("POST", "/models/dealy/stages/production/predict", 404),
         ("GET", PREDICT, 405),

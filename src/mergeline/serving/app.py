@@ -32,6 +32,7 @@ from mergeline.serving.plane import Plane, Served, Table, plain, predict
 
 BODY_LIMIT = 16_000_000  # bytes
 _CLIENT_GONE = 499
+_LONGEST_NUMBER = 18  # digits; Python refuses to read some thousands of them
 _log = logging.getLogger("uvicorn.error")
 
 
@@ -41,6 +42,12 @@ class BodyError(InputError):
     def __init__(self, message: str, *, status: int = 400, next_step: str = "") -> None:
         super().__init__(message, where="body", next_step=next_step)
         self.status = status
+
+
+def version_number(text: str) -> int | None:
+    """The version's number that a text is, or None where it is none."""
+    written = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
+    return int(text) if written else None
 
 
 def make_app(plane: Plane) -> Starlette:
@@ -66,7 +73,9 @@ def make_app(plane: Plane) -> Starlette:
             return _refusal(error)
 
     async def by_version(request: Request) -> Response:
-        name, number = request.path_params["model"], request.path_params["version"]
+        name, number = request.path_params["model"], version_number(request.path_params["version"])
+        if number is None:
+            raise HTTPException(404)
         return await _answer(request, lambda: plane.by_version(name, number), workers)
 
     async def by_stage(request: Request) -> Response:
@@ -79,7 +88,7 @@ def make_app(plane: Plane) -> Starlette:
             Route("/readyz", ready),
             Route("/models", models),
             Route("/models/{model}", model),
-            Route("/models/{model}/versions/{version:int}/predict", by_version, methods=["POST"]),
+            Route("/models/{model}/versions/{version}/predict", by_version, methods=["POST"]),
             Route("/models/{model}/stages/{stage}/predict", by_stage, methods=["POST"]),
         ],
         exception_handlers={HTTPException: _no_route},
