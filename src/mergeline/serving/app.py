@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -32,7 +33,7 @@ from mergeline.serving.plane import Plane, Served, Table, plain, predict
 
 BODY_LIMIT = 16_000_000  # bytes
 _CLIENT_GONE = 499
-_LONGEST_NUMBER = 18  # digits; Python refuses to read some thousands of them
+VERSION_NUMBER = "[0-9]{1,18}"  # Python refuses to read thousands of digits
 _log = logging.getLogger("uvicorn.error")
 
 
@@ -44,10 +45,8 @@ class BodyError(InputError):
         self.status = status
 
 
-def version_number(text: str) -> int | None:
-    """The version's number that a text is, or None where it is none."""
-    written = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
-    return int(text) if written else None
+class _VersionNumber(IntegerConvertor):
+    regex = VERSION_NUMBER
 
 
 def make_app(plane: Plane) -> Starlette:
@@ -73,22 +72,21 @@ def make_app(plane: Plane) -> Starlette:
             return _refusal(error)
 
     async def by_version(request: Request) -> Response:
-        name, number = request.path_params["model"], version_number(request.path_params["version"])
-        if number is None:
-            raise HTTPException(404)
+        name, number = request.path_params["model"], request.path_params["version"]
         return await _answer(request, lambda: plane.by_version(name, number), workers)
 
     async def by_stage(request: Request) -> Response:
         name, stage = request.path_params["model"], request.path_params["stage"]
         return await _answer(request, lambda: plane.by_stage(name, stage), workers)
 
+    register_url_convertor("count", _VersionNumber())
     return Starlette(
         routes=[
             Route("/healthz", health),
             Route("/readyz", ready),
             Route("/models", models),
             Route("/models/{model}", model),
-            Route("/models/{model}/versions/{version}/predict", by_version, methods=["POST"]),
+            Route("/models/{model}/versions/{version:count}/predict", by_version, methods=["POST"]),
             Route("/models/{model}/stages/{stage}/predict", by_stage, methods=["POST"]),
         ],
         exception_handlers={HTTPException: _no_route},
