@@ -117,11 +117,14 @@ def gc(plan_only: bool, hours: float, as_json: bool) -> None:  # noqa: FBT001
     """Delete files that no release, champion, open candidate or the working tree pins."""
     from mergeline.lifecycle import browse
 
-    plans = browse.collect_garbage(_shelf(), hours=hours, plan_only=plan_only)
+    shelf = _shelf()
+    plans = browse.find_garbage(shelf, hours=hours)
     if as_json:
         print_json(document(one) for one in plans)
     else:
         _print(line for one in plans for line in _garbage_lines(one))
+    if not plan_only:
+        browse.collect(shelf.tables, plans)
 
 
 @contract.command()

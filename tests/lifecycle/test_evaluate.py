@@ -26,7 +26,7 @@ from mergeline.errors import (
 from mergeline.lifecycle.evaluate import Evaluated, evaluate
 from mergeline.lifecycle.plan import plan
 from mergeline.lifecycle.report import find_report
-from tests.line.small import FILES, MODEL, OTHER, WORSE, Line, content_of, git
+from tests.line.small import FILES, MODEL, OTHER, WORSE, Line, content_of, drop, git
 
 LOOSE = ("models/late.yaml", "at_least: 0.6, margin: 0.05", "at_least: 0.1, margin: 1")
 
@@ -199,10 +199,21 @@ def test_a_longer_holdout_is_said_and_judged_on_the_old_one_too(line: Line) -> N
     found = line.review(line.propose("half", ("params.yaml", "every: 4", "every: 3")))
     assert any("holdout_every 4 → 3" in moved.text for moved in found.report.moved)
     judgement = found.report.judgement
-    assert judgement.on_base_rows.outcome == "pass"
-    assert judgement.base_rows == 100  # of 300; those that the new model was fitted on are out
+    assert judgement.on_base_rows is None
+    assert judgement.base_problem == "the candidate is fitted on 200 of its 300 rows"
+    [reason] = [one for one in judgement.verdict.reasons if one.outcome != "pass"]
+    assert (reason.rule, reason.outcome) == ("base_holdout", "inconclusive")
+    assert not found.passed  # this gate takes what cannot be told for a failure
+    assert "of the 300 rows before, 200 are gone" in line.markdown(found)
+
+
+def test_a_holdout_that_loses_a_few_rows_is_judged_on_all_of_them(line: Line) -> None:
+    rows = "parcels(every, held_out=True)"
+    found = line.review(line.propose("few", ("pipelines/evaluate.py", rows, rows + ".head(290)")))
+    judgement = found.report.judgement
+    assert (judgement.on_base_rows.outcome, judgement.base_rows) == ("pass", 300)
     assert found.passed
-    assert "On the holdout of `main` (100 rows): **pass**" in line.markdown(found)
+    assert "On the holdout of `main` (300 rows): **pass**" in line.markdown(found)
 
 
 def test_a_worse_model_is_refused_although_its_own_holdout_flatters_it(line: Line) -> None:
@@ -218,6 +229,71 @@ def test_a_worse_model_is_refused_although_its_own_holdout_flatters_it(line: Lin
     assert "on the base's own holdout (300 rows): " in line.markdown(found)
 
 
+def test_a_holdout_moved_by_code_that_training_shares_is_noticed(line: Line) -> None:
+    told = '(pl.col("weight") > 15) == pl.col("late")'
+    chosen = f"(rows.filter({told}) if held_out else rows)"
+    easy = ("pipelines/rows.py", "return rows.sort", f"return {chosen}.sort")
+    found = line.review(line.propose("shared", WORSE, easy))
+    assert found.evaluation.verdict == "fail"
+    [moved] = found.report.moved
+    assert (moved.what, moved.where) == ("holdout", "build/late/holdout.parquet")
+
+
+def test_relabelled_drops_are_held_against_the_labels_before(line: Line) -> None:
+    """The held-out rows' labels now follow their weight, which is all that the change looks at."""
+
+    def relabelled(month: int) -> str:
+        head, *rows = drop(month).splitlines()
+        cells = [row.split(",") for row in rows]
+        for row in cells:
+            if int(row[0]) % 4 == 0:
+                row[4] = "true" if float(row[2]) > 15 else "false"
+        return "\n".join([head, *(",".join(row) for row in cells)]) + "\n"
+
+    line.branch("relabelled")
+    line.edit(*WORSE)
+    line.add_drops(1, 2, 3, made=relabelled)
+    line.commit("Better labels")
+    found = line.review(line.push("relabelled"))
+    assert found.evaluation.verdict == "fail"
+    assert "have another label" in line.markdown(found)
+
+
+def test_a_base_that_nobody_trained_leaves_production_s_holdout(line: Line) -> None:
+    line.merge(line.propose("other-c", ("params.yaml", "C: 1.0", "C: 3.0")))  # and not evaluated
+    rows = "parcels(every, held_out=True)"
+    easy = rows + '.filter((pl.col("weight") > 15) == pl.col("late"))'
+    polars = ("pipelines/evaluate.py", "import yaml", "import polars as pl\nimport yaml")
+    flatter = ("pipelines/evaluate.py", rows, easy)
+    found = line.review(line.propose("flattered", WORSE, polars, flatter))
+    assert found.evaluation.verdict == "fail"
+
+
+def test_rows_given_twice_are_refused(line: Line) -> None:
+    rows = "parcels(every, held_out=True)"
+    double = ("pipelines/evaluate.py", rows, f"pl.concat([{rows}] * 2)")
+    polars = ("pipelines/evaluate.py", "import yaml", "import polars as pl\nimport yaml")
+    found = line.review(line.propose("double", polars, double))
+    assert found.evaluation.verdict == "fail"
+    assert "have the key of another" in line.markdown(found)
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ('rows.select("id").cast({"id": float})', "has the key 'id' as double"),
+        ('rows.select("id").head(0)', "names no row"),
+    ],
+    ids=["keys of another type", "no row at all"],
+)
+def test_rows_trained_on_that_cannot_be_found_in_the_holdout_are_refused(
+    line: Line, edit: str, said: str
+) -> None:
+    hidden = ("pipelines/train.py", 'rows.select("id")', edit)
+    with pytest.raises(StageError, match=said):
+        line.review(line.propose("hidden", hidden))
+
+
 def test_a_moved_holdout_whose_old_rows_lack_a_new_column_is_said(line: Line) -> None:
     column = 'rows.sort("id").with_columns(heavy=pl.col("weight") > 15).collect()'
     found = line.review(
@@ -225,12 +301,13 @@ def test_a_moved_holdout_whose_old_rows_lack_a_new_column_is_said(line: Line) ->
             "heavy",
             ("pipelines/rows.py", 'rows.sort("id").collect()', column),
             ("pipelines/train.py", '"weight", "distance")', '"weight", "distance", "heavy")'),
-            ("params.yaml", "every: 4", "every: 3"),
+            ("pipelines/evaluate.py", "held_out=True)", "held_out=True).head(290)"),
         )
     )
     judgement = found.report.judgement
     assert judgement.on_base_rows is None
     assert "'heavy'" in judgement.base_problem
+    assert found.evaluation.verdict == "fail"  # a new column is also none that callers send
     assert "No verdict on the holdout of `main`" in line.markdown(found)
 
 

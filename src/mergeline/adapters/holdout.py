@@ -101,10 +101,36 @@ def read_training_rows(path: Path, model: Model) -> npt.NDArray[np.uint64]:
     """Row ids of the rows that a model was fitted on, out of `training_rows.parquet`.
 
     Raises:
-        StageError: the file is missing or unreadable, or lacks a key column.
+        StageError: the file is missing, unreadable or empty, or lacks a key column.
     """
     _require(path, model.key, model)
-    return _row_ids(path, model)
+    rows = _row_ids(path, model)
+    if not len(rows):
+        raise _unusable(path, "names no row, and a model is fitted on some", model)
+    return rows
+
+
+def check_keys(holdout: Path, training_rows: Path, model: Model) -> None:
+    """Hold the types of the key in both files against each other.
+
+    Rows are told to be the same by the text of their keys, and 1 as a float is another than 1.
+
+    Raises:
+        StageError: they differ, so that a row of both would pass for two.
+    """
+    import pyarrow.parquet as pq
+
+    one, other = pq.read_schema(holdout), pq.read_schema(training_rows)
+    for name in model.key:
+        kinds = one.field(name).type, other.field(name).type
+        if _plain(kinds[0]) != _plain(kinds[1]):
+            problem = f"has the key {name!r} as {kinds[1]}, and {holdout.name} has it as {kinds[0]}"
+            raise _unusable(training_rows, problem, model)
+
+
+def _plain(kind: Any) -> str:  # noqa: ANN401 - pyarrow.DataType
+    """A type without what changes no value's text."""
+    return str(kind).removeprefix("large_").replace("string_view", "string")
 
 
 def _row_ids(path: Path, model: Model) -> npt.NDArray[np.uint64]:

@@ -26,7 +26,7 @@ from mergeline.core.verdict import (
 
 __all__ = [
     "Context", "Decision", "Judgement", "Kind", "MovedLine", "Reason", "Verdict", "judge",
-    "judge_both", "judge_on_base_rows", "moved_lines",
+    "judge_both", "judge_on_base_rows", "judge_without_base_rows", "moved_lines",
 ]  # fmt: skip
 
 _ORDER: Mapping[Decision, int] = {"fail": 0, "inconclusive": 1, "pass": 2}
@@ -64,17 +64,33 @@ def judge_on_base_rows(
         comparison: of the same models on the base's holdout.
         context: with what differs there, e.g. the newest row.
     """
-    there = judge(gate, comparison, context)
+    # How old the rows are, and what the model costs, is no question of theirs.
+    rows_only = dataclasses.replace(gate, freshness_days=None, latency_ms=None, size_mb=None)
+    there = judge(rows_only, comparison, context)
     where = f"on the base's own holdout ({comparison.holdout.used:,} rows)"
     why = f"{where}: {there.reasons[0].text}" if there.outcome != "pass" else f"{where} it passes"
-    reason = Reason("base_holdout", there.outcome, why)
-    here = judgement.verdict
-    verdict = Verdict(
-        min(here.outcome, there.outcome, key=_ORDER.__getitem__),
-        tuple(sorted([*here.reasons, reason], key=lambda one: _ORDER[one.outcome])),
-    )
+    verdict = _with(judgement.verdict, Reason("base_holdout", there.outcome, why), there.outcome)
     return dataclasses.replace(
         judgement, verdict=verdict, base_rows=comparison.holdout.used, on_base_rows=there
+    )
+
+
+def judge_without_base_rows(judgement: Judgement, gate: Gate, problem: str) -> Judgement:
+    """Say that a change that edits its holdout cannot be held against the base's rows.
+
+    Absent is not fine: then the rows cannot tell, and the gate says what that means.
+    """
+    text = f"the holdout moves, and on the base's own nothing can be told: {problem}"
+    outcome: Decision = "inconclusive" if gate.inconclusive == "ask" else gate.inconclusive
+    verdict = _with(judgement.verdict, Reason("base_holdout", "inconclusive", text), outcome)
+    return dataclasses.replace(judgement, verdict=verdict, base_problem=problem)
+
+
+def _with(verdict: Verdict, reason: Reason, outcome: Decision) -> Verdict:
+    """One more reason, and the worse of both outcomes."""
+    return Verdict(
+        min(verdict.outcome, outcome, key=_ORDER.__getitem__),
+        tuple(sorted([*verdict.reasons, reason], key=lambda one: _ORDER[one.outcome])),
     )
 
 

@@ -24,6 +24,9 @@ def holdout_problems(
     if holdout.digest != rows_digest(holdout.row_id):
         text = "the holdout's rows are not those that its digest names"
         problems.append(Problem("tampered_holdout", None, text))
+    if twice := count - len(np.unique(holdout.row_id)):
+        text = f"{twice:,} of the holdout's {count:,} rows have the key of another"
+        problems.append(Problem("duplicate_rows", None, text))
     for role in (one.role for one in scored):
         if role not in seen:
             text = f"nobody knows which rows the {role} was trained on"

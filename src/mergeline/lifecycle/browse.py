@@ -207,13 +207,10 @@ def export(shelf: Shelf, table: str, reference: str | None, target: Path) -> int
     return rows
 
 
-def collect_garbage(shelf: Shelf, *, hours: float, plan_only: bool) -> tuple[GarbagePlan, ...]:
-    """Delete files older than so many hours that nothing pins; what was, or would be, deleted."""
+def find_garbage(shelf: Shelf, *, hours: float) -> tuple[GarbagePlan, ...]:
+    """The files older than so many hours that nothing pins, for `collect`."""
     before = dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours)
-    plans = plan_collection(shelf.tables, pinned_snapshots(shelf.project), before=before)
-    if not plan_only:
-        collect(shelf.tables, plans)
-    return plans
+    return plan_collection(shelf.tables, pinned_snapshots(shelf.project), before=before)
 
 
 def plan_collection(

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from mergeline.adapters.bundles import file_digest, read_candidate, write_candidate, written_whole
-from mergeline.adapters.holdout import HoldoutFile, read_holdout, read_training_rows
+from mergeline.adapters.holdout import HoldoutFile, check_keys, read_holdout, read_training_rows
 from mergeline.adapters.mlflow import Run
 from mergeline.adapters.modelfile import load, model_digest
 from mergeline.adapters.stages import dvc_cache, reproduce, share_cache
@@ -255,6 +255,7 @@ def _describe(
     model = case.model
     holdout = read_holdout(files / HOLDOUT, model)
     read_training_rows(files / TRAINING_ROWS, model)
+    check_keys(files / HOLDOUT, files / TRAINING_ROWS, model)
     candidate = Candidate(
         model=model.name,
         fingerprint=case.ingredients.fingerprint,

@@ -22,6 +22,7 @@ from mergeline.adapters.git import Commit
 from mergeline.adapters.holdout import HoldoutFile, read_holdout, write_predictions
 from mergeline.core.bundle import (
     EVALUATION_FILES,
+    HOLDOUT,
     PREDICTIONS,
     REPORT,
     REPORT_MARKDOWN,
@@ -29,9 +30,16 @@ from mergeline.core.bundle import (
     Evaluation,
     gate_digest,
 )
-from mergeline.core.compare import compare
+from mergeline.core.compare import MovedRows, compare, moved_rows
 from mergeline.core.comparison import Comparison, Scored
-from mergeline.core.gate import Context, Judgement, Kind, judge_both, judge_on_base_rows
+from mergeline.core.gate import (
+    Context,
+    Judgement,
+    Kind,
+    judge_both,
+    judge_on_base_rows,
+    judge_without_base_rows,
+)
 from mergeline.core.leakage import find_leaks
 from mergeline.core.model import Role
 from mergeline.core.release import Version
@@ -40,6 +48,7 @@ from mergeline.core.report import (
     to_markdown,
     write_json,
 )
+from mergeline.core.report.content import Moved
 from mergeline.errors import MergelineError, StageError, TrackingError
 from mergeline.lifecycle.attribution import split
 from mergeline.lifecycle.candidates import (
@@ -52,8 +61,11 @@ from mergeline.lifecycle.candidates import (
     train,
 )
 from mergeline.lifecycle.case import Case, read_cases
+from mergeline.lifecycle.plan import may_move_rows
 from mergeline.lifecycle.project import Project, Say
 from mergeline.lifecycle.report import Match, describe, describe_failure, describe_unread
+
+_ENOUGH = 0.5  # share of the base's rows that must be left to compare on
 
 
 @dataclass(frozen=True)
@@ -211,9 +223,10 @@ def _compare_on_rows(
     on = _score_all(case, models, read_holdout(trained.holdout, case.judge))
     context = _context(case, on, has_champion=champion is not None)
     judgement = judge_both(case.gate, case.model.gate, on.comparison, context)
-    if context.kind == "change" and _moves_rows(case):
-        say("scoring the rows of the base's own holdout too, since the change moves it")
-        judgement = _on_base_rows(case, models, judgement)
+    moved: tuple[Moved, ...] = ()
+    if champion and context.kind == "change":
+        known = {**models, "base": base or champion[1]}
+        moved, judgement = _hold_on_base_rows(case, known, on.holdout, judgement, say)
     return Match(
         case=case,
         trained=trained,
@@ -222,6 +235,7 @@ def _compare_on_rows(
         scored=on.scored,
         comparison=on.comparison,
         judgement=judgement,
+        moved=moved,
         attribution=split(project, case, trained, base, on.holdout, say=say),
     )
 
@@ -243,22 +257,59 @@ def _judging_code(project: Project, case: Case) -> Iterator[None]:
             yield
 
 
-def _on_base_rows(case: Case, models: Mapping[Role, Trained], judgement: Judgement) -> Judgement:
-    """The judgement where the change moves its holdout."""
-    if "base" not in models:
-        problem = "the base's model is not in the tracking store"
-        return replace(judgement, base_problem=problem)
-    rows = read_holdout(models["base"].holdout, case.judge)
+def _hold_on_base_rows(
+    case: Case,
+    models: Mapping[Role, Trained],
+    holdout: HoldoutFile,
+    judgement: Judgement,
+    say: Say,
+) -> tuple[tuple[Moved, ...], Judgement]:
+    """Judge on the base's rows too where the change moves its holdout; what moved of them.
+
+    Args:
+        case: the evaluated one.
+        models: all; where the base was never trained, production stands for it.
+        holdout: the candidate's.
+        judgement: on those rows.
+        say: is told what goes on.
+    """
+    try:
+        rows = read_holdout(models["base"].holdout, case.judge)
+    except StageError as error:
+        return (), _without_base_rows(case, judgement, str(error))
+    found = moved_rows(rows.rows, holdout.rows)
+    if not found and not any(one.what in {"holdout", "contract"} for one in case.moved):
+        return (), judgement
+    say("scoring the rows of the base's own holdout too, since the change moves it")
+    moved = _moved_rows_said(case, found)
     fitted_on = rows_trained_on(models["candidate"], case.judge)
-    if fitted_on is not None:  # a row that moved out of the holdout, which is no fault
-        rows = rows.without(fitted_on)
-    if not len(rows.frame):
-        return replace(judgement, base_problem="the candidate is fitted on all of its rows")
-    there = _score_all(case, models, rows)
+    left = rows if fitted_on is None else rows.without(fitted_on)
+    if len(left.frame) < _ENOUGH * len(rows.frame):
+        out = len(rows.frame) - len(left.frame)
+        problem = f"the candidate is fitted on {out:,} of its {len(rows.frame):,} rows"
+        return moved, _without_base_rows(case, judgement, problem)
+    there = _score_all(case, models, left)
     if there.scored[0].predictions is None:  # it takes a column that is new
-        return replace(judgement, base_problem=f"the candidate {there.scored[0].problem}")
+        problem = f"the candidate {there.scored[0].problem}"
+        return moved, _without_base_rows(case, judgement, problem)
     context = _context(case, there, has_champion=True)
-    return judge_on_base_rows(judgement, case.gate, there.comparison, context)
+    return moved, judge_on_base_rows(judgement, case.gate, there.comparison, context)
+
+
+def _without_base_rows(case: Case, judgement: Judgement, problem: str) -> Judgement:
+    """Where only drops came and went, as in a window of days that moves on, it is said only."""
+    if may_move_rows(case.at_base, case.model, case.ingredients):
+        return judge_without_base_rows(judgement, case.gate, problem)
+    return replace(judgement, base_problem=problem)
+
+
+def _moved_rows_said(case: Case, found: MovedRows) -> tuple[Moved, ...]:
+    said = [f"{found.gone:,} are gone"] if found.gone else []
+    said += [f"{found.relabelled:,} have another label"] if found.relabelled else []
+    if not said:
+        return ()
+    text = f"of the {found.of:,} rows before, {' and '.join(said)}"
+    return (Moved("holdout", f"{case.model.outputs}/{HOLDOUT}", text),)
 
 
 @dataclass(frozen=True)
@@ -291,11 +342,6 @@ def _context(case: Case, on: _OnRows, *, has_champion: bool) -> Context:
         newest_row=on.holdout.newest,
         leaks=leaks,
     )
-
-
-def _moves_rows(case: Case) -> bool:
-    """Whether the tree edits which rows, or which values of them, it is judged on."""
-    return any(moved.what in {"holdout", "contract"} for moved in case.moved)
 
 
 def _new_columns(scored: Sequence[Scored], holdout: HoldoutFile) -> list[str]:

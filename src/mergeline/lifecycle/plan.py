@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from mergeline.adapters.git import Tree
 from mergeline.core.bundle import MANIFEST
-from mergeline.core.fingerprint import Change, Ingredients, changes
+from mergeline.core.fingerprint import Change, Ingredients, Stage, changes
 from mergeline.core.model import Model
 from mergeline.core.plan import ChangePlan, plan_change
 from mergeline.core.report.content import Moved
@@ -138,14 +139,30 @@ def moved_metrics(before: Tree | None, tree: Tree, model: Model) -> tuple[Moved,
     return tuple(moved)
 
 
+def may_move_rows(
+    at_base: tuple[Model, Ingredients] | None, model: Model, ingredients: Ingredients
+) -> bool:
+    """Whether the change edits something that the stage of the holdout reads, beside the drops."""
+    if at_base is None:
+        return False
+    trees = (at_base[1], ingredients)
+    return any(
+        change.kind == "contract"
+        or _edits_holdout(change, model, *trees)
+        or any(change.where in stage.code for stage in _holdout_stages(model, *trees))
+        for change in changes(*trees)
+    )
+
+
+def _holdout_stages(model: Model, *trees: Ingredients) -> Iterator[Stage]:
+    """The stage that writes the holdout, in each tree."""
+    for ingredients in trees:
+        yield from (stage for stage in ingredients.stages if stage.name == model.stage)
+
+
 def _edits_holdout(change: Change, model: Model, *trees: Ingredients) -> bool:
     """Whether the stage that writes the holdout reads a param, or it alone runs again."""
     if change.kind == "params":
         key = f"{change.where}: {change.what}"
-        return any(
-            key in stage.params
-            for ingredients in trees
-            for stage in ingredients.stages
-            if stage.name == model.stage
-        )
+        return any(key in stage.params for stage in _holdout_stages(model, *trees))
     return change.kind in {"code", "command", "stage"} and change.stages == (model.stage,)

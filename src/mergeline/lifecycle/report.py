@@ -31,6 +31,7 @@ from mergeline.core.report import (
     to_markdown,
     write_json,
 )
+from mergeline.core.report.content import Moved
 from mergeline.errors import DeclarationError, MergelineError, NotFoundError, StageError
 from mergeline.lifecycle.browse import diff_versions
 from mergeline.lifecycle.candidates import Trained
@@ -55,6 +56,7 @@ class Match:
     scored: tuple[Scored, ...]
     comparison: Comparison
     judgement: Judgement
+    moved: tuple[Moved, ...]
     attribution: Attribution | None
 
 
@@ -158,7 +160,7 @@ def describe(project: Project, match: Match, seconds: float) -> Report:
         newest_row=match.holdout.newest.isoformat() if match.holdout.newest else None,
         changes=changes(case.at_base[1], case.ingredients) if case.at_base else (),
         data=_data_changes(project, case),
-        moved=case.moved,
+        moved=(*case.moved, *match.moved),
         on_merge=_on_merge(project, case, champion, same=same),
         attribution=match.attribution,
     )

@@ -85,7 +85,7 @@ def bar(report: Report) -> Sentence:
     """What the bar is, in a line."""
     if report.bar_moved:
         return say("moved, see the top")
-    if report.subject.base is None:
+    if report.subject.base_fingerprint is None:
         return say("its own gate; there is no base to hold it against")
     return say("gate, holdout and contracts as on ", code(branch(report)))
 
