@@ -6,20 +6,16 @@ import ast
 import graphlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from mergeline.core.declaration import did_you_mean, parse_yaml
+from mergeline.core.dvcyaml import DeclaredStage, read_dvc_yaml
 from mergeline.core.fingerprint import SNAPSHOT_FILE, Ingredients, Stage, TableInput
 from mergeline.core.pointer import parse_pointer
 from mergeline.errors import DeclarationError
 
 LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
-_STAGE_KEYS = {
-    "cmd", "deps", "params", "outs", "metrics", "plots", "always_changed", "desc", "meta",
-    "frozen",
-}  # fmt: skip
 
 
 class Files(Protocol):
@@ -35,17 +31,6 @@ class Files(Protocol):
         """A name of a file's content that differs when the content does, or None."""
 
 
-@dataclass(frozen=True)
-class _Declared:
-    """One stage as `dvc.yaml` has it."""
-
-    name: str
-    command: str
-    deps: tuple[str, ...]
-    outs: tuple[str, ...]
-    params: tuple[tuple[str, str | None], ...]
-
-
 def read_ingredients(files: Files, stage: str, snapshots: Mapping[str, TableInput]) -> Ingredients:
     """The ingredients of the model that `stage` is the last stage of.
 
@@ -58,7 +43,7 @@ def read_ingredients(files: Files, stage: str, snapshots: Mapping[str, TableInpu
         DeclarationError: `dvc.yaml` or a params file cannot be read as it stands, a dependency is
             neither in Git nor made by a stage, or code is imported that no dependency names.
     """
-    declared = _read_dvc_yaml(files)
+    declared = read_dvc_yaml(files.read("dvc.yaml"))
     if stage not in declared:
         raise DeclarationError(
             f"no stage {stage!r} ({did_you_mean(stage, sorted(declared))})",
@@ -72,67 +57,7 @@ def read_ingredients(files: Files, stage: str, snapshots: Mapping[str, TableInpu
     return Ingredients(stages, {t: snapshots[t] for t in sorted(used)}, lock)
 
 
-def _read_dvc_yaml(files: Files) -> dict[str, _Declared]:
-    text = files.read("dvc.yaml")
-    if text is None:
-        raise DeclarationError(
-            "the project has no dvc.yaml", next_step="Declare its stages there (dvc stage add)"
-        )
-    document = parse_yaml(text, where="dvc.yaml").get("stages")
-    if not isinstance(document, dict) or not document:
-        raise DeclarationError("no stages are declared", where="dvc.yaml")
-    return {name: _declared(name, spec) for name, spec in document.items()}
-
-
-def _declared(name: str, spec: Any) -> _Declared:  # noqa: ANN401 - parsed YAML
-    if not isinstance(spec, dict) or "cmd" not in spec:
-        hint = "foreach and matrix are not supported: name each stage"
-        raise DeclarationError(f"stage {name!r} has no cmd", where="dvc.yaml", next_step=hint)
-    for key in spec:
-        if key not in _STAGE_KEYS:
-            raise DeclarationError(
-                f"stage {name!r}: unknown key {key!r} ({did_you_mean(key, sorted(_STAGE_KEYS))})",
-                where="dvc.yaml",
-                next_step="Correct it and run again",
-            )
-    command = spec["cmd"]
-    lines = command if isinstance(command, list) else [command]
-    outs = [*spec.get("outs", []), *spec.get("metrics", []), *spec.get("plots", [])]
-    return _Declared(
-        name,
-        "\n".join(map(str, lines)),
-        tuple(_place(_path_of(dep)) for dep in spec.get("deps", [])),
-        tuple(_place(_path_of(out)) for out in outs),
-        tuple(key for item in spec.get("params", []) for key in _param_keys(item)),
-    )
-
-
-def _path_of(item: Any) -> str:  # noqa: ANN401 - parsed YAML: a path, or {path: options}
-    return str(next(iter(item))) if isinstance(item, dict) else str(item)
-
-
-def _place(path: str) -> str:
-    parts: list[str] = []
-    for part in PurePosixPath(path).parts:
-        if part == ".." and parts:
-            parts.pop()
-        elif part != ".":
-            parts.append(part)
-    return "/".join(parts)
-
-
-def _param_keys(item: Any) -> list[tuple[str, str | None]]:  # noqa: ANN401 - parsed YAML
-    """`(file, dotted key)`; the key is None where all of a file counts."""
-    if not isinstance(item, dict):
-        return [("params.yaml", str(item))]
-    return [
-        (str(path), key)
-        for path, keys in item.items()
-        for key in (map(str, keys) if keys else [None])
-    ]
-
-
-def _closure(declared: Mapping[str, _Declared], last: str) -> list[str]:
+def _closure(declared: Mapping[str, DeclaredStage], last: str) -> list[str]:
     """Names of `last` and the stages before it, in the order they run; ties by name."""
     graph: dict[str, set[str]] = {}
     waiting = [last]
@@ -156,7 +81,7 @@ def _closure(declared: Mapping[str, _Declared], last: str) -> list[str]:
     return order
 
 
-def _upstream(stage: _Declared, declared: Mapping[str, _Declared]) -> list[str]:
+def _upstream(stage: DeclaredStage, declared: Mapping[str, DeclaredStage]) -> list[str]:
     return [
         other.name
         for other in declared.values()
@@ -170,8 +95,8 @@ def _overlap(one: str, other: str) -> bool:
 
 def _stage(
     files: Files,
-    stage: _Declared,
-    declared: Mapping[str, _Declared],
+    stage: DeclaredStage,
+    declared: Mapping[str, DeclaredStage],
     snapshots: Mapping[str, TableInput],
 ) -> Stage:
     code: dict[str, str] = {}
@@ -197,7 +122,7 @@ def _stage(
     return Stage(stage.name, stage.command, params, code, data, tables, after)
 
 
-def _tables(stage: _Declared, snapshots: Mapping[str, TableInput]) -> tuple[str, ...]:
+def _tables(stage: DeclaredStage, snapshots: Mapping[str, TableInput]) -> tuple[str, ...]:
     names = [
         PurePosixPath(path).name.removesuffix(SNAPSHOT_FILE)
         for path in (*stage.deps, *stage.outs)
@@ -214,10 +139,10 @@ def _tables(stage: _Declared, snapshots: Mapping[str, TableInput]) -> tuple[str,
     return tuple(sorted(set(names)))
 
 
-def _params(files: Files, stage: _Declared) -> dict[str, Any]:
+def _params(files: Files, stage: DeclaredStage) -> dict[str, Any]:
     found: dict[str, Any] = {}
     keys = list(stage.params)
-    if "${" in stage.command:
+    if stage.templated:
         keys.append(("params.yaml", None))  # a template may read any of them
     for path, dotted in keys:
         text = files.read(path)
@@ -267,7 +192,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - parsed YAML
     return value if isinstance(value, float) and math.isfinite(value) else str(value)
 
 
-def _refuse_undeclared_imports(files: Files, stage: _Declared, code: Mapping[str, str]) -> None:
+def _refuse_undeclared_imports(files: Files, stage: DeclaredStage, code: Mapping[str, str]) -> None:
     """DVC does not run a stage again for a file that it only imports."""
     for path in sorted(code):
         if not path.endswith(".py"):
