@@ -148,7 +148,7 @@ def describe(project: Project, match: Match, seconds: float) -> Report:
         evaluated_at=case.started_at.isoformat(timespec="seconds"),
         fingerprint=case.ingredients.fingerprint,
         champion=_champion(champion),
-        comparison=match.comparison,
+        comparison=None if same and _holds(match) else match.comparison,
         judgement=match.judgement,
         run=Run(
             id=match.trained.run.run_id if match.trained.run else None,
@@ -164,6 +164,12 @@ def describe(project: Project, match: Match, seconds: float) -> Report:
         on_merge=_on_merge(project, case, champion, same=same),
         attribution=match.attribution,
     )
+
+
+def _holds(match: Match) -> bool:
+    """Whether there is nothing to look at: the model is held against itself, by the same bar."""
+    judgement = match.judgement
+    return judgement.verdict.outcome == "pass" and not judgement.moved and not match.case.moved
 
 
 def _kind(match: Match, *, same: bool) -> Literal["first", "change", "restore", "same"]:

@@ -92,7 +92,7 @@ def tone(report: Report) -> Tone:
     """What the verdict looks like from far away."""
     if report.kind == "failed":
         return "bad"
-    if report.verdict is None:
+    if report.verdict is None or (report.kind == "same" and report.verdict.outcome == "pass"):
         return "plain"
     tones: dict[str, Tone] = {"pass": "good", "fail": "bad", "inconclusive": "unsure"}
     return tones[report.verdict.outcome]
@@ -304,10 +304,13 @@ def hurt(report: Report) -> Sentence:
             f"{numbers.count(flips[1].right_to_wrong)} now wrong)"
         )
     judged = [one for one in comparison.slices if one.judged]
-    if judged and tables.against(report) is not None:
+    chosen = tables.against(report)
+    if judged and chosen is not None:
         worse = {row.place for row in tables.hurt_rows(report)}
         said = numbers.count(len(worse)) if worse else "none"
-        parts.append(f"{said} of {numbers.counted(len(judged), 'slice')} worse")
+        told = any(metric.differences.get(chosen) for one in judged for metric in one.metrics)
+        slices = numbers.counted(len(judged), "slice")
+        parts.append(f"{said} of {slices} worse" if told else f"nobody knows: {slices} not judged")
     return say("; ".join(parts)) if parts else ()
 
 
