@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,83 @@ def test_a_new_drop_is_told_by_its_pointer(flowers: Flowers) -> None:
 def test_an_import_that_no_stage_declares_is_refused(flowers: Flowers) -> None:
     flowers.edit("dvc.yaml", "pipelines/features.py, ", "")
     with pytest.raises(DeclarationError, match=r"imports pipelines/features\.py.*train"):
+        flowers.ingredients()
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        ("python -m pipelines.train", "pipelines/train.py"),
+        ("python -um pipelines.train --fast", "pipelines/train.py"),
+        ("python pipelines/train.py", "pipelines/train.py"),
+        ("cd pipelines && python ./train.py", "pipelines/train.py"),
+        ("python -m tool", "tool/__main__.py"),
+        ("sh run.sh", "run.sh"),
+        ("python -m lib.late", "src/lib/late.py"),
+    ],
+)
+def test_a_file_that_a_stage_runs_and_does_not_declare_is_refused(
+    flowers: Flowers, command: str, missing: str
+) -> None:
+    for path in ("tool/__main__.py", "run.sh", "src/lib/late.py"):
+        flowers.write(path, "")
+    flowers.edit("dvc.yaml", "[pipelines/train.py, pipelines/features.py, ", "[")
+    flowers.edit("dvc.yaml", "python -m pipelines.train", command)
+    with pytest.raises(DeclarationError, match=rf"stage train runs {missing}, .* Add {missing}"):
+        flowers.ingredients()
+
+
+@pytest.mark.parametrize("command", ["python -m ${kind}.train", "python pipelines/${kind}.py"])
+def test_a_file_that_only_a_template_names_is_refused(flowers: Flowers, command: str) -> None:
+    flowers.edit("dvc.yaml", "python -m pipelines.train", command)
+    with pytest.raises(DeclarationError, match="Write its name out"):
+        flowers.ingredients()
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [("import helper", "pipelines/helper.py"), ("from lib import late", "src/lib/late.py")],
+)
+def test_imports_are_looked_for_beside_a_script_and_in_src(
+    flowers: Flowers, line: str, missing: str
+) -> None:
+    flowers.write("pipelines/helper.py", "")
+    flowers.write("src/lib/late.py", "")
+    flowers.edit("dvc.yaml", "python -m pipelines.train", "python pipelines/train.py")
+    flowers.edit("pipelines/train.py", "from pipelines.features import WIDTH", line)
+    with pytest.raises(DeclarationError, match=rf"pipelines/train\.py imports {missing}"):
+        flowers.ingredients()
+    flowers.edit("dvc.yaml", "pipelines/features.py, ", f"{missing}, ")
+    assert missing in flowers.ingredients().stages[1].code
+
+
+def test_modules_of_a_package_in_src_are_found_by_their_relative_imports(flowers: Flowers) -> None:
+    flowers.write("src/lib/train.py", "from . import late\n")
+    flowers.write("src/lib/late.py", "")
+    flowers.edit("dvc.yaml", "python -m pipelines.train", "python -m lib.train")
+    flowers.edit("dvc.yaml", "[pipelines/train.py, ", "[src/lib/train.py, ")
+    with pytest.raises(DeclarationError, match=r"imports src/lib/late\.py"):
+        flowers.ingredients()
+
+
+def test_a_dependency_that_is_a_link_is_refused_as_one(flowers: Flowers) -> None:
+    (flowers.root / "pipelines/features.py").unlink()
+    (flowers.root / "pipelines/features.py").symlink_to("../README.md")
+    with pytest.raises(DeclarationError, match=r"pipelines/features\.py, which is a link"):
+        flowers.ingredients()
+
+
+def test_a_file_whose_name_is_not_utf8_is_refused_by_its_folder(flowers: Flowers) -> None:
+    flowers.edit("dvc.yaml", "pipelines/train.py, pipelines/features.py", "pipelines")
+    (flowers.root / os.fsdecode(b"pipelines/b\xff.txt")).write_text("")
+    with pytest.raises(DeclarationError, match=r"pipelines/b\\udcff\.txt, whose name is not UTF-8"):
+        flowers.ingredients()
+
+
+@pytest.mark.parametrize("text", ["x = " + "-" * 20_000 + "1", "x = " + "(" * 300 + ")" * 300])
+def test_code_that_no_python_can_read_is_refused(flowers: Flowers, text: str) -> None:
+    flowers.write("pipelines/features.py", text)
+    with pytest.raises(DeclarationError, match=r"pipelines/features\.py.* not readable as Python"):
         flowers.ingredients()
 
 

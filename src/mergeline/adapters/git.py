@@ -14,6 +14,7 @@ from mergeline.core.inherited import without_repository
 from mergeline.errors import GitError, RepositoryError
 
 _MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+_LINK = "120000 "  # the mode of a symbolic link
 _DEEPEN = "Deepen it: git fetch --unshallow (actions/checkout: fetch-depth: 0)"
 
 
@@ -74,7 +75,9 @@ class Tree:
         self.sha = sha
         self._repository = repository
         # A line: mode, kind and name of the content, then the path.
-        self._blobs = {path: line.split()[2] for path, line in _listed(repository.root, sha)}
+        lines = dict(_listed(repository.root, sha))
+        self._blobs = {path: line.split()[2] for path, line in lines.items()}
+        self._links = {path for path, line in lines.items() if line.startswith(_LINK)}
         self._read: dict[str, bytes] = {}
 
     def __eq__(self, other: object) -> bool:
@@ -91,6 +94,10 @@ class Tree:
     def blob(self, path: str) -> str | None:
         """Git's name of a file's content, or None where there is no such file."""
         return self._blobs.get(path)
+
+    def is_link(self, path: str) -> bool:
+        """Whether a path is a symbolic link; its content is then where it leads."""
+        return path in self._links
 
     def read(self, path: str) -> bytes | None:
         """A file's content, or None where there is no such file."""

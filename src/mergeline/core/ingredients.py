@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import graphlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
+from mergeline.core.code import refuse_undeclared_code
 from mergeline.core.declaration import did_you_mean, parse_yaml
 from mergeline.core.dvcyaml import DeclaredStage, read_dvc_yaml
 from mergeline.core.fingerprint import SNAPSHOT_FILE, Ingredients, Stage, TableInput
@@ -29,6 +29,9 @@ class Files(Protocol):
 
     def blob(self, path: str) -> str | None:
         """A name of a file's content that differs when the content does, or None."""
+
+    def is_link(self, path: str) -> bool:
+        """Whether a path is a symbolic link; its content is then where it leads."""
 
 
 def read_ingredients(files: Files, stage: str, snapshots: Mapping[str, TableInput]) -> Ingredients:
@@ -108,18 +111,36 @@ def _stage(
         if pointer is not None:
             data[dep] = parse_pointer(f"{dep}.dvc", pointer).md5
         elif inside:
-            code.update(inside)
+            code.update({path: _regular(files, stage, path, inside[path]) for path in inside})
         elif not any(_overlap(dep, out) for out in made):
             raise DeclarationError(
                 f"stage {stage.name} depends on {dep}, which is neither in Git nor made by a stage",
                 where="dvc.yaml",
                 next_step="Add the file to Git, or correct the path",
             )
-    _refuse_undeclared_imports(files, stage, code)
+    refuse_undeclared_code(files, stage, code)
     tables = _tables(stage, snapshots)
     params = _params(files, stage)
     after = tuple(sorted(_upstream(stage, declared)))
     return Stage(stage.name, stage.command, params, code, data, tables, after)
+
+
+def _regular(files: Files, stage: DeclaredStage, path: str, blob: str) -> str:
+    """The content's name, of a file that has content of its own and a name that can be written."""
+    if files.is_link(path):
+        raise DeclarationError(
+            f"stage {stage.name} depends on {path}, which is a link: what it leads to is not seen",
+            where="dvc.yaml",
+            next_step="List the file itself, or put a copy there",
+        )
+    written = path.encode(errors="backslashreplace").decode()
+    if written != path:
+        raise DeclarationError(
+            f"stage {stage.name} depends on {written}, whose name is not UTF-8",
+            where="dvc.yaml",
+            next_step="Rename the file",
+        )
+    return blob
 
 
 def _tables(stage: DeclaredStage, snapshots: Mapping[str, TableInput]) -> tuple[str, ...]:
@@ -190,56 +211,3 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - parsed YAML
     if value is None or isinstance(value, str | bool | int):
         return value
     return value if isinstance(value, float) and math.isfinite(value) else str(value)
-
-
-def _refuse_undeclared_imports(files: Files, stage: DeclaredStage, code: Mapping[str, str]) -> None:
-    """DVC does not run a stage again for a file that it only imports."""
-    for path in sorted(code):
-        if not path.endswith(".py"):
-            continue
-        for imported in _imports(files, path):
-            if imported not in code:
-                raise DeclarationError(
-                    f"{path} imports {imported}, which stage {stage.name} does not list under deps",
-                    where="dvc.yaml",
-                    next_step=f"Add {imported} to the deps of {stage.name}",
-                )
-
-
-def _imports(files: Files, path: str) -> list[str]:
-    """Files of the tree that a Python file imports; modules are looked up from the root."""
-    try:
-        module = ast.parse(files.read(path) or b"")
-    except (SyntaxError, ValueError) as error:
-        line, said = getattr(error, "lineno", None), getattr(error, "msg", None) or error
-        where = f"{path}:{line}" if line else path
-        raise DeclarationError(
-            f"not readable as Python: {said}", where=where, next_step="Correct the file"
-        ) from error
-    package = PurePosixPath(path).parent.parts
-    names: list[str] = []
-    for node in ast.walk(module):
-        if isinstance(node, ast.Import):
-            names.extend(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            names.extend(_imported_from(node, package))
-    with_packages = {
-        ".".join(parts[:end]) for name in names for parts in [name.split(".")]
-        for end in range(1, len(parts) + 1)
-    }  # fmt: skip
-    found = {_module_file(files, name) for name in with_packages}
-    return sorted(file for file in found if file is not None)
-
-
-def _imported_from(node: ast.ImportFrom, package: Sequence[str]) -> list[str]:
-    base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
-    module = ".".join(part for part in (base, node.module or "") if part)
-    return [module, *(f"{module}.{alias.name}" for alias in node.names)]
-
-
-def _module_file(files: Files, name: str) -> str | None:
-    stem = name.replace(".", "/")
-    for path in (f"{stem}.py", f"{stem}/__init__.py"):
-        if stem and files.blob(path) is not None:
-            return path
-    return None
