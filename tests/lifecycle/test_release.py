@@ -83,9 +83,9 @@ def test_a_release_after_another_merge_trains_and_gates_the_merged_tree(line: Li
 
 def test_a_merged_tree_that_the_gate_refuses_is_not_promoted(line: Line) -> None:
     """Each alone passes; together they do not."""
-    loose = line.propose("short", ("params.yaml", "holdout_every: 4", "holdout_every: 3"))
-    assert line.review(loose).passed
-    line.merge(loose)
+    good = line.propose("good", ("params.yaml", "C: 1.0", "C: 3.0"))
+    assert line.review(good).passed
+    line.merge(good)
     line.release()
     before = champion(line)
     line.merge(2)
