@@ -23,6 +23,7 @@ from sklearn.preprocessing import OneHotEncoder
 from mergeline.adapters.modelfile import model_digest
 from mergeline.core.release import Version
 from mergeline.serving.app import make_app
+from mergeline.serving.connections import settings
 from mergeline.serving.plane import Plane
 
 ROW: dict[str, Any] = {"origin": "JFK", "hour": 17, "wind": 8.5}
@@ -117,7 +118,8 @@ class Registry:
 @contextlib.contextmanager
 def listening(plane: Plane) -> Iterator[str]:
     """A real server in a thread; its address."""
-    config = uvicorn.Config(make_app(plane), port=0, log_level="warning")
+    config = settings(make_app(plane), grace=2)
+    config.port = 0
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -32,7 +32,9 @@ from mergeline.errors import BundleError, InputError, MergelineError, NotFoundEr
 from mergeline.serving.plane import Plane, Served, Table, plain, predict
 
 BODY_LIMIT = 16_000_000  # bytes
+BODY_TIME = 30.0  # seconds
 _CLIENT_GONE = 499
+_TOO_SLOW = 408
 VERSION_NUMBER = "[0-9]{1,18}"  # Python refuses to read thousands of digits
 _log = logging.getLogger("uvicorn.error")
 
@@ -97,7 +99,7 @@ async def _answer(
     request: Request, find: Callable[[], Served], workers: ThreadPoolExecutor
 ) -> Response:
     try:
-        body = await _body(request)
+        body = await _body_in_time(request)
         loop = asyncio.get_running_loop()
         done = await loop.run_in_executor(workers, lambda: _predict(find(), body))
         return Response(done, media_type="application/json")
@@ -115,6 +117,15 @@ async def _answer(
 def _predict(served: Served, body: bytes) -> bytes:
     """Parse, predict and write outside the event loop, which others wait for."""
     return json.dumps(predict(served, _rows(body)), allow_nan=False, separators=(",", ":")).encode()
+
+
+async def _body_in_time(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_TIME):
+            return await _body(request)
+    except TimeoutError as error:
+        message = f"not all there after {BODY_TIME:g} seconds"
+        raise BodyError(message, status=_TOO_SLOW, next_step="Send fewer rows at once") from error
 
 
 async def _body(request: Request) -> bytes:
@@ -161,7 +172,10 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 def _refusal(error: MergelineError, status: int | None = None) -> Response:
     said = {"message": error.message, "where": error.where, "next_step": error.next_step}
-    return JSONResponse({"error": said}, status_code=status or _status(error))
+    status = status or _status(error)
+    # Else the rest of the body is waited for, before the next request.
+    headers = {"connection": "close"} if status == _TOO_SLOW else None
+    return JSONResponse({"error": said}, status_code=status, headers=headers)
 
 
 def _status(error: MergelineError) -> int:

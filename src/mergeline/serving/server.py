@@ -17,6 +17,7 @@ from mergeline.core.release import Version
 from mergeline.errors import DeployError, InputError, NotFoundError
 from mergeline.lifecycle.project import Project
 from mergeline.serving.app import make_app
+from mergeline.serving.connections import settings
 from mergeline.serving.plane import Fetch, Plane
 
 _LAST_PORT = 65_535
@@ -80,10 +81,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def _run(plane: Plane, listener: socket.socket, poll: float) -> None:
-    config = uvicorn.Config(
-        make_app(plane), log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(settings(make_app(plane), grace=_GRACE))
     stop = threading.Event()
     follower = threading.Thread(target=_follow, args=(plane, poll, stop), daemon=True)
     follower.start()
