@@ -164,7 +164,12 @@ with running_server({SERVE!r}, cwd=Path({str(project)!r}), env={environment!r}) 
     [
         (["--only", "delay"], 2, "--only takes MODEL/VERSION"),
         (["--only", "delay/9"], 2, "no version 9 of delay (registered: v1, v2)"),
+        (["--only", "delay/²"], 2, "--only takes MODEL/VERSION, not 'delay/²'"),
+        (["--only", f"delay/{'9' * 5_000}"], 2, "--only takes MODEL/VERSION"),
         (["--poll", "0"], 2, "--poll takes seconds above 0"),
+        (["--poll", "inf"], 2, "--poll takes seconds above 0, not inf"),
+        (["--poll", "nan"], 2, "--poll takes seconds above 0, not nan"),
+        (["--poll", "1e10"], 2, "--poll takes seconds above 0"),
         (["--port", "99999"], 2, "--port takes 0 to 65535, not 99999"),
         (["--host", "nowhere.invalid"], 3, "cannot listen there: "),
         (["--port", "TAKEN"], 3, "cannot listen there: Address already in use"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import socket
 import sys
@@ -16,7 +17,7 @@ import uvicorn
 from mergeline.core.release import Version
 from mergeline.errors import DeployError, InputError, NotFoundError
 from mergeline.lifecycle.project import Project
-from mergeline.serving.app import make_app
+from mergeline.serving.app import VERSION_NUMBER, make_app
 from mergeline.serving.connections import settings
 from mergeline.serving.plane import Fetch, Plane
 
@@ -39,7 +40,7 @@ def serve(project: Project, *, host: str, port: int, poll: float, only: str | No
         InputError: `only` is not `model/version`, or `poll` or `port` is out of bounds.
         NotFoundError: `only` is not registered.
     """
-    if poll <= 0:
+    if not 0 < poll <= threading.TIMEOUT_MAX:
         raise InputError(f"--poll takes seconds above 0, not {poll:g}")
     run(Plane(_versions(project, only), _fetch(project)), host=host, port=port, poll=poll)
 
@@ -111,7 +112,7 @@ def _versions(project: Project, only: str | None) -> Callable[[], Sequence[Versi
     if only is None:
         return tracking.standing
     model, _, number = only.rpartition("/")
-    if not model or not number.isdigit():
+    if not model or not re.fullmatch(VERSION_NUMBER, number):
         raise InputError(f"--only takes MODEL/VERSION, not {only!r}")
 
     known = tracking.versions(model)
