@@ -143,6 +143,25 @@ def test_the_fingerprint_stays_for_everything_else(
     assert changes(before, after) == ()
 
 
+def test_another_folder_of_outputs_is_another_model(flowers: Flowers) -> None:
+    before = flowers.ingredients()
+    flowers.edit("models/iris.yaml", "outputs: build/iris", "outputs: ./build/iris/")
+    assert flowers.ingredients() == before
+    flowers.edit("models/iris.yaml", "outputs: ./build/iris/", "outputs: build/alt")
+    plan = plan_change("iris", before, flowers.ingredients())
+    assert plan.fingerprint != before.fingerprint
+    assert plan.lines() == [
+        "models/: outputs build/iris → build/alt: evaluate runs; snapshots stay"
+    ]
+    assert plan.run == ("evaluate",)
+
+
+def test_a_declaration_in_a_folder_of_models_is_refused(flowers: Flowers) -> None:
+    flowers.write("models/z/iris.yaml", FILES["models/iris.yaml"])
+    with pytest.raises(DeclarationError, match=r"models/z/iris\.yaml: .* in models/ itself"):
+        flowers.ingredients()
+
+
 def test_two_clones_agree_on_the_fingerprint(flowers: Flowers, tmp_path: Path) -> None:
     again = Flowers(tmp_path / "again")
     assert again.ingredients() == flowers.ingredients()

@@ -54,6 +54,14 @@ def test_a_parameter_of_the_holdout_moves_the_bar(clone: Line) -> None:
     ]
 
 
+def test_other_outputs_move_the_bar(clone: Line) -> None:
+    clone.edit("models/late.yaml", "outputs: build/late", "outputs: build/alt", at="runner")
+    assert lines(clone) == [
+        "models/: outputs build/late → build/alt: evaluate runs; snapshots stay",
+        "the bar moves: models/: outputs build/late → build/alt: it makes the holdout",
+    ]
+
+
 def test_a_new_drop_is_told_by_its_pointer(line: Line) -> None:
     line.add_drops(4, at="runner")
     assert lines(line) == [

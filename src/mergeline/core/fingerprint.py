@@ -1,8 +1,9 @@
 """The fingerprint: the digest of everything in a Git tree that determines a model.
 
 It is made of the model's stages (commands in their order), the parameters those stages read, the
-content of the code they depend on, the digests of the snapshots, and the dependency lock. It is not
-made of the commit, the README, the gate, comments, or keys of `params.yaml` that no stage reads.
+content of the code they depend on, the digests of the snapshots, the dependency lock, and the
+folder that the model is taken from. It is not made of the commit, the README, the gate, comments,
+or keys of `params.yaml` that no stage reads.
 """
 
 from __future__ import annotations
@@ -61,11 +62,13 @@ class Ingredients:
         stages: in the order in which they run.
         snapshots: by table.
         lock: digest by dependency-lock file.
+        outputs: folder of what the stages leave, by the model's declaration.
     """
 
     stages: tuple[Stage, ...]
     snapshots: Mapping[str, TableInput]
     lock: Mapping[str, str]
+    outputs: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -75,6 +78,7 @@ class Ingredients:
                 "stages": [_parts(stage) for stage in self.stages],
                 "snapshots": {table: one.digest for table, one in self.snapshots.items()},
                 "lock": dict(self.lock),
+                "outputs": self.outputs,
             }
         )
 
@@ -158,6 +162,9 @@ def changes(before: Ingredients | None, after: Ingredients) -> tuple[Change, ...
         )  # fmt: skip
     for path, digest_before, digest_after in _differing(before.lock, after.lock):
         found.append(Change("lock", path, path, digest_before, digest_after, everything))
+    if before.outputs != after.outputs:
+        last = everything[-1:]  # the model's own stage: model and holdout are others now
+        found.append(Change("command", "models/", "outputs", before.outputs, after.outputs, last))
     return _merged(found, after)
 
 
@@ -235,10 +242,13 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tupl
 
 def _stage_digests(ingredients: Ingredients) -> dict[str, str]:
     digests: dict[str, str] = {}
+    outputs = {stage.name: ingredients.outputs for stage in ingredients.stages[-1:]}
     for stage in ingredients.stages:
         upstream = [digests[name] for name in stage.after]
         tables = {table: ingredients.snapshots[table].digest for table in stage.tables}
-        digests[stage.name] = _digest([_parts(stage), tables, upstream, dict(ingredients.lock)])
+        digests[stage.name] = _digest(
+            [_parts(stage), tables, upstream, dict(ingredients.lock), outputs.get(stage.name)]
+        )
     return digests
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from mergeline.core.code import refuse_undeclared_code
 from mergeline.core.declaration import did_you_mean, parse_yaml
-from mergeline.core.dvcyaml import DeclaredStage, read_dvc_yaml
+from mergeline.core.dvcyaml import DeclaredStage, place, read_dvc_yaml
 from mergeline.core.fingerprint import SNAPSHOT_FILE, Ingredients, Stage, TableInput
 from mergeline.core.pointer import parse_pointer
 from mergeline.errors import DeclarationError
@@ -34,13 +34,16 @@ class Files(Protocol):
         """Whether a path is a symbolic link; its content is then where it leads."""
 
 
-def read_ingredients(files: Files, stage: str, snapshots: Mapping[str, TableInput]) -> Ingredients:
+def read_ingredients(
+    files: Files, stage: str, snapshots: Mapping[str, TableInput], *, outputs: str
+) -> Ingredients:
     """The ingredients of the model that `stage` is the last stage of.
 
     Args:
         files: the tree.
         stage: a stage of its `dvc.yaml`; the stages before it are found by their outputs.
         snapshots: what determines the snapshot of each declared table of the tree.
+        outputs: folder that the model and its holdout are taken from.
 
     Raises:
         DeclarationError: `dvc.yaml` or a params file cannot be read as it stands, a dependency is
@@ -57,7 +60,7 @@ def read_ingredients(files: Files, stage: str, snapshots: Mapping[str, TableInpu
     stages = tuple(_stage(files, declared[name], declared, snapshots) for name in needed)
     used = {table for one in stages for table in one.tables}
     lock = {path: blob for path in LOCK_FILES if (blob := files.blob(path)) is not None}
-    return Ingredients(stages, {t: snapshots[t] for t in sorted(used)}, lock)
+    return Ingredients(stages, {t: snapshots[t] for t in sorted(used)}, lock, place(outputs))
 
 
 def _closure(declared: Mapping[str, DeclaredStage], last: str) -> list[str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from pathlib import PurePosixPath
 from typing import Literal
 
 from mergeline.core.declaration import parse_yaml, read
@@ -164,6 +165,9 @@ def _check(model: Model, where: str) -> None:
         "classes: a multiclass task names three or more": (
             model.task == "multiclass" and classes < 3
         ),
+        "classes: one is named twice": len(set(model.classes)) != classes,
+        "key: a column is named twice": len(set(model.key)) != len(model.key),
+        "outputs: a folder of the repository": _leaves_repository(model.outputs),
         "decision: between 0 and 1": not 0 < model.decision < 1,
     }
     problems = [problem for problem, broken in rules.items() if broken]
@@ -172,14 +176,24 @@ def _check(model: Model, where: str) -> None:
         raise DeclarationError(problems[0], where=where, next_step="Correct it and run again")
 
 
+def _leaves_repository(folder: str) -> bool:
+    """Whether a folder is not one below the root: the root itself is none of its folders."""
+    path = PurePosixPath(folder)
+    return path.is_absolute() or ".." in path.parts or not path.parts
+
+
 def _slice_problems(model: Model) -> Iterator[str]:
     columns = [choice.column for choice in model.slices]
     if len(set(columns)) != len(columns):
         yield "slices: a column is named twice"
     for choice in model.slices:
         edges = choice.bins
-        if edges and (len(edges) < 2 or any(b <= a for a, b in itertools.pairwise(edges))):
-            yield f"slices: the bins of {choice.column} are two edges or more, each above the last"
+        rising = all(a < b for a, b in itertools.pairwise(edges)) and all(map(isfinite, edges))
+        if edges and not (len(edges) > 1 and rising):
+            yield (
+                f"slices: the bins of {choice.column} are two edges or more, finite, "
+                "each above the last"
+            )
     if model.slice_minimum < 1:
         yield "slice_minimum: 1 or more"
     if model.gate.slices and not model.slices:

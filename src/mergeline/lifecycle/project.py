@@ -147,6 +147,13 @@ def declared_models(tree: Tree) -> dict[str, Model]:
         DeclarationError: one of the files cannot be read as it stands.
     """
     paths = [path for path in tree.list("models") if path.endswith(".yaml")]
+    for path in paths:
+        if path.count("/") > 1:
+            raise DeclarationError(
+                "a model is declared in models/ itself, not in a folder of it",
+                where=path,
+                next_step="Move it there, or out of models/",
+            )
     named = {PurePosixPath(path).stem: path for path in paths}
     return {name: parse_model(name, tree.read(path) or b"") for name, path in named.items()}
 
@@ -206,6 +213,7 @@ def read_model_ingredients(tree: Tree, model: Model) -> Ingredients:
         tree,
         model.stage,
         {table: _table_input(tree, contract) for table, contract in declared_tables(tree).items()},
+        outputs=model.outputs,
     )
 
 
