@@ -143,6 +143,41 @@ def test_the_fingerprint_stays_for_everything_else(
     assert changes(before, after) == ()
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2024-01-01", "'2024-01-01'"),
+        ("2024-01-01", "'!!date 2024-01-01'"),
+        ("{a: {b: 1}}", "{a.b: 1}"),
+        ("{a.b: {c: 1}}", "{a: {b.c: 1}}"),
+        (r"{'a\.b': 1}", "{a.b: 1}"),
+        ("{1: x}", "{'1': x}"),
+        ("{true: x}", "{'True': x}"),
+        ("[{1: x}]", "[{'1': x}]"),
+        (".inf", "'inf'"),
+        ("!!set {a}", "[a]"),
+        ("!!set {a}", "['!!set', a]"),
+        ("!!pairs [a: 1]", "[[a, 1]]"),
+        ("!!binary aGk=", "\"b'hi'\""),
+        ("1", "1.0"),
+        ("1", "true"),
+    ],
+)
+def test_two_values_are_never_one_parameter(flowers: Flowers, one: str, other: str) -> None:
+    flowers.edit("params.yaml", "rate: 0.1", f"rate: {one}")
+    before = flowers.ingredients()
+    flowers.edit("params.yaml", f"rate: {one}", f"rate: {other}")
+    after = flowers.ingredients()
+    assert before.fingerprint != after.fingerprint
+    assert changes(before, after)
+
+
+def test_a_whole_file_of_params_may_have_dots_in_its_keys(flowers: Flowers) -> None:
+    flowers.write("other.yaml", "a.b: 1\n")
+    flowers.edit("dvc.yaml", "params: [train]", "params: [train, {other.yaml: }]")
+    assert flowers.ingredients().params()[r"other.yaml: a\.b"] == 1
+
+
 def test_another_folder_of_outputs_is_another_model(flowers: Flowers) -> None:
     before = flowers.ingredients()
     flowers.edit("models/iris.yaml", "outputs: build/iris", "outputs: ./build/iris/")

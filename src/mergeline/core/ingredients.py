@@ -175,9 +175,11 @@ def _params(files: Files, stage: DeclaredStage) -> dict[str, Any]:
                 f"stage {stage.name} reads {path}, which is not in the tree", where="dvc.yaml"
             )
         document = parse_yaml(text, where=path)
-        wanted = [dotted] if dotted else list(document)
-        for key in wanted:
-            _flatten(f"{path}: {key}", _look_up(document, key, path, stage.name), found)
+        if dotted is None:
+            for name, value in document.items():
+                _flatten(f"{path}: {_step(name)}", value, found)
+        else:
+            _flatten(f"{path}: {dotted}", _look_up(document, dotted, path, stage.name), found)
     return found
 
 
@@ -198,19 +200,38 @@ def _look_up(document: Mapping[str, Any], dotted: str, path: str, stage: str) ->
 def _flatten(key: str, value: Any, into: dict[str, Any]) -> None:  # noqa: ANN401 - parsed YAML
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
-            _flatten(f"{key}.{name}", inner, into)
+            _flatten(f"{key}.{_step(name)}", inner, into)
     else:
         into[key] = _plain(value)
 
 
+def _step(name: Any) -> str:  # noqa: ANN401 - parsed YAML
+    """A key as a part of a dotted one: its own dots are escaped."""
+    return str(_key(name)).replace("\\", "\\\\").replace(".", "\\.")
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401 - parsed YAML
-    """The value as JSON has it, which a bundle is written in: dates and infinities as texts."""
+    """The value as JSON has it, which a bundle is written in.
+
+    What JSON does not know is a text that begins with the YAML tag of its type, so that no two
+    values become one; a text that begins so itself gets the tag of a text.
+    """
     if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
+        return {_key(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, set):
-        return sorted(str(inner) for inner in value)
-    if isinstance(value, list | tuple):
+        return ["!!set", *sorted((_plain(inner) for inner in value), key=repr)]
+    if isinstance(value, tuple):
+        return ["!!pair", *map(_plain, value)]
+    if isinstance(value, list):
         return [_plain(inner) for inner in value]
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    return value if isinstance(value, float) and math.isfinite(value) else str(value)
+    if isinstance(value, str):
+        return f"!!str {value}" if value.startswith("!!") else value
+    finite = isinstance(value, float) and math.isfinite(value)
+    known = value is None or isinstance(value, bool | int) or finite
+    return value if known else f"!!{type(value).__name__} {value}"
+
+
+def _key(name: Any) -> str:  # noqa: ANN401 - parsed YAML
+    if isinstance(name, str):
+        return str(_plain(name))
+    return f"!!{type(name).__name__} {name}"
