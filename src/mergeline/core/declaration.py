@@ -43,17 +43,23 @@ def parse_yaml(text: bytes | str, *, where: str) -> dict[str, Any]:
     """The mapping that a YAML document holds (an empty document is an empty mapping).
 
     Raises:
-        DeclarationError: it is not YAML, or not a mapping with string keys.
+        DeclarationError: it is not YAML, not a mapping with string keys, or one that no other file
+            can hold: it contains itself, or half a character.
     """
     try:
         value = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - derives from SafeLoader
-    except (yaml.YAMLError, ValueError) as error:
+        _refuse_unwritable(value, ())
+    except RecursionError as error:
+        raise _unreadable("nested too deep", where) from error
+    # The last three are PyYAML's own slips over a tag and a value that do not go together.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise DeclarationError(
-            f"not readable as YAML: {problem}", where=f"{where}{line}", next_step="Correct the file"
-        ) from error
+        problem = getattr(error, "problem", None)
+        if problem is None:
+            said = " ".join(str(error).split())
+            problem = said if isinstance(error, yaml.YAMLError | ValueError) else _NOT_OF_TAG
+        raise _unreadable(problem, f"{where}{line}") from error
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
@@ -61,6 +67,31 @@ def parse_yaml(text: bytes | str, *, where: str) -> dict[str, Any]:
             "expected a mapping with text keys", where=where, next_step="Correct the file"
         )
     return value
+
+
+_DEEPEST = 100  # what is made of the document is walked by recursion too
+_NOT_OF_TAG = "a value is not what its !! tag says"
+
+
+def _unreadable(problem: str, where: str) -> DeclarationError:
+    return DeclarationError(
+        f"not readable as YAML: {problem}", where=where, next_step="Correct the file"
+    )
+
+
+def _refuse_unwritable(value: object, around: tuple[int, ...]) -> None:
+    """Raise for half a character, or what goes too deep or is its own part (`around`: by id)."""
+    if isinstance(value, str):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError(f"{value!a} holds half a character")
+    elif isinstance(value, dict | list | tuple | set):
+        if id(value) in around:
+            raise ValueError("an anchor contains itself")
+        if len(around) >= _DEEPEST:
+            raise RecursionError
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        for one in inner:
+            _refuse_unwritable(one, (*around, id(value)))
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
