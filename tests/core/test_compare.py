@@ -320,7 +320,7 @@ def test_slices_are_held_together_by_wider_intervals_and_that_is_said(
     comparison: Comparison,
 ) -> None:
     assert comparison.slice_level == pytest.approx(1 - 0.05 / 3)
-    assert comparison.slice_adjustment == "Bonferroni over 3 slices: each interval at 98.3333%"
+    assert comparison.slice_adjustment == "Bonferroni over 3 slices: each interval at 98.33%"
     levels = {
         d.level for one in comparison.slices for m in one.metrics for d in m.differences.values()
     }

@@ -57,7 +57,7 @@ def slice_results(
         results += _of_column(models, model, column, parts, each)
     if not count:
         return tuple(results), None, ""
-    return tuple(results), each, f"Bonferroni over {count} slices: each interval at {each:.4%}"
+    return tuple(results), each, f"Bonferroni over {count} slices: each interval at {each:.2%}"
 
 
 def _of_column(

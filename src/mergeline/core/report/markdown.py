@@ -226,6 +226,8 @@ def _slice_notes(report: Report, comparison: Comparison, shown: int) -> list[str
     few = tables.unjudged(report)
     more = len(comparison.slices) - len(few) - shown
     notes = [f"… and {numbers.counted(more, 'slice')} more."] if more > 0 else []
+    if shown:
+        notes.append("▲ better, ⚠ ▼ worse, = same within the margin, ? can't tell.")
     if comparison.slice_adjustment:
         notes.append(f"Intervals of slices: {gfm.text(comparison.slice_adjustment)}.")
     if few:
