@@ -20,13 +20,12 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from mergeline.adapters.drops.feed import BLOCK_BYTES, csv_batches
 from mergeline.core.contract import ColumnType, Contract, Format
 from mergeline.core.refusal import Violation, refuse
 from mergeline.core.snapshot import Drop
 from mergeline.errors import DropError
 
-# Measured: smaller blocks cost time in hand-overs, larger ones only memory.
-_BLOCK_BYTES = 2 << 20
 _JSON_ROWS = 50_000
 _PARQUET_ROWS = 128_000
 _WRONG_ROWS = 10_000
@@ -178,8 +177,7 @@ def _read_csv(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]:
     row, last = 1, None
     with open_drop(source, drop) as stream:
         try:
-            reader = _csv_reader(stream, header, contract, count_ragged)
-            for batch in reader:
+            for batch in csv_batches(stream, header, contract.null, count_ragged):
                 frame = cast("pl.DataFrame", pl.from_arrow(batch))
                 last = frame if frame.height else last
                 yield Batch(frame.select(list(contract.columns)), first_row=row)
@@ -194,30 +192,6 @@ def _read_csv(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]:
         problems = _row_problems(source, drop)
         while part := tuple(itertools.islice(problems, _WRONG_ROWS)):
             yield Batch(nothing, first_row=row, wrong=part)
-
-
-def _csv_reader(
-    stream: IO[bytes],
-    header: Sequence[str],
-    contract: Contract,
-    on_invalid: Callable[[pa_csv.InvalidRow], str],
-) -> pa_csv.CSVStreamingReader:
-    """Pyarrow's reader: it alone tells a row with too few fields from one of absent values."""
-    return pa_csv.open_csv(
-        pa.PythonFile(stream, mode="r"),
-        read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES),
-        parse_options=pa_csv.ParseOptions(
-            newlines_in_values=True,
-            ignore_empty_lines=len(header) > 1,
-            invalid_row_handler=on_invalid,
-        ),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(header, pa.string()),
-            null_values=list(contract.null),
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=True,
-        ),
-    )
 
 
 def column_names(source: Path, drop: Drop) -> list[str]:
@@ -277,7 +251,7 @@ class _PlainRow:
 
 
 def _plain_rows(source: Path, drop: Drop, *, strict: bool = False) -> Iterator[_PlainRow]:
-    csv.field_size_limit(_BLOCK_BYTES)
+    csv.field_size_limit(BLOCK_BYTES)
     with open_drop(source, drop) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
         reader = csv.reader(text, strict=strict)
