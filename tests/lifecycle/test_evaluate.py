@@ -173,6 +173,16 @@ def test_only_the_models_that_a_change_touches_are_evaluated(line: Line) -> None
     assert done[0].report.kind == "first"
 
 
+def test_the_first_model_is_not_held_against_itself(line: Line, tmp_path: Path) -> None:
+    words = ("README.md", "late?", "late?!")
+    line.merge(line.propose("words", words))
+    line.git("tag", "--delete", "release/late/0001", at="forge/repository.git")
+    line.git("tag", "--delete", "release/late/0001", at="runner")
+    found = line.evaluate(MERGELINE_STATE=str(tmp_path / "empty"))
+    assert found.report.kind == "first"
+    assert set(numbers(found.report).metrics[0].values) == {"candidate"}
+
+
 def test_a_change_that_touches_no_model_says_that_nothing_changes(line: Line) -> None:
     number = line.propose("words", ("README.md", "late?", "late?!"))
     found = line.review(number)

@@ -217,6 +217,8 @@ def _compare_on_rows(
     say: Say,
 ) -> Match:
     base = _base_model(project, case)
+    if champion is None and base and base.candidate.fingerprint == trained.candidate.fingerprint:
+        base = None  # the first model tells nothing by being held against itself
     models: dict[Role, Trained] = {"candidate": trained}
     models |= {"champion": champion[1]} if champion else {}
     models |= {"base": base} if base else {}
