@@ -115,6 +115,8 @@ def test_live_and_ready_are_two_things(
         (json.dumps({"rows": [ROW | {"wnd": 1}]}), 422, "did you mean 'wind'?"),
         (json.dumps({"rows": [ROW | {"wind": "x"}]}), 422, "'x' is no double"),
         (json.dumps({"rows": [ROW | {"origin": "\ud800"}]}), 422, "is no string"),
+        ('{"rows": [{"hour": 1, "wind": 2, "wind": 3}]}', 422, "'wind' is there more than once"),
+        ('{"rows": [], "rows": []}', 422, "'rows' is there more than once in one object"),
         ("x" * (BODY_LIMIT + 1), 413, "larger than 16,000,000 bytes"),
     ],
 )

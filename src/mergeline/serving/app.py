@@ -17,6 +17,7 @@ import asyncio
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -150,7 +151,9 @@ def _too_large() -> BodyError:
 
 def _rows(body: bytes) -> object:
     try:
-        document = json.loads(body, parse_constant=_refuse_constant)
+        document = json.loads(
+            body, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition
+        )
     except (ValueError, RecursionError) as error:
         raise BodyError(f"not JSON: {error}", next_step='Send {"rows": [...]}') from error
     if not isinstance(document, dict) or set(document) != {"rows"}:
@@ -160,6 +163,14 @@ def _rows(body: bytes) -> object:
 
 def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is no JSON number; send null for a missing one")
+
+
+def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise BodyError(f"{name!r:.80} is there more than once in one object", status=422)
+    return found
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
