@@ -302,6 +302,18 @@ def test_any_number_of_params_of_any_name_is_logged(line: Line, tmp_path: Path) 
         store.evaluation_files(run, tmp_path)
 
 
+def test_params_whose_names_mlflow_would_make_one_stay_two(line: Line, tmp_path: Path) -> None:
+    candidate = read_candidate(line.bundle)
+    odd = {"a|b": 1, "a_b": 2, "a:b": 3, "a+b": 4, "s3://x//y/": 5, "../x": 6, "/": 7, "": 8}
+    long = {"p" * 300 + "1": 9, "p" * 300 + "2": 10}
+    store = Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
+    run = store.log(replace(candidate, params=odd | long), line.bundle)
+    params = store.client.get_run(run.run_id).data.params
+    del params["fingerprint"]
+    assert sorted(map(int, params.values())) == list(range(1, 11))
+    assert (params["a_b"], params["s3:/x/y"], params["__/x"]) == ("2", "5", "6")
+
+
 def test_a_run_that_somebody_else_logged_is_no_candidate(line: Line) -> None:
     tracking = line.project().tracking
     experiment = tracking.client.get_experiment_by_name(MODEL).experiment_id
@@ -372,6 +384,11 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
 def test_an_address_of_no_kind_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match="unsupported URI"):
         Tracking("htp://x", tmp_path).champion(MODEL)
+
+
+def test_an_address_that_is_none_is_said(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"Invalid IPv6 URL\. Correct MLFLOW_TRACKING_URI"):
+        Tracking("http://[::1", tmp_path).champion(MODEL)
 
 
 def test_a_driver_that_is_not_installed_is_said_without_the_password(tmp_path: Path) -> None:

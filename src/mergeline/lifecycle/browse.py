@@ -53,7 +53,7 @@ class Shelf:
         """
         if reference is None:
             return self._of_tree(table, None)
-        if reference.isdigit() and len(reference) < 8:
+        if reference.isdecimal() and len(reference) < 8:
             return int(reference)
         if _DATE.fullmatch(reference):
             return self._at(table, reference)

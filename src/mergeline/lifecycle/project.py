@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,9 +21,10 @@ from mergeline.core.model import Model, parse_model
 from mergeline.core.pointer import Pointer, parse_pointer
 from mergeline.core.release import LEDGER, Entry, read_pages
 from mergeline.core.snapshot import pointers_digest
-from mergeline.errors import DeclarationError, NotFoundError, RepositoryError
+from mergeline.errors import DeclarationError, InputError, NotFoundError, RepositoryError
 from mergeline.lifecycle.places import state_folder, tables_root
 
+_NUMBER = re.compile(r"[0-9]{1,18}")
 Say = Callable[[str], None]
 
 
@@ -92,12 +94,21 @@ class Project:
 
     @property
     def pull_request(self) -> int | None:
-        """Number of the pull request that is evaluated: MERGELINE_PULL_REQUEST, or GitHub's ref."""
+        """Number of the pull request that is evaluated: MERGELINE_PULL_REQUEST, or GitHub's ref.
+
+        Raises:
+            InputError: the variable is set, and to no number.
+        """
         named = self.environment.get("MERGELINE_PULL_REQUEST", "")
         ref = self.environment.get("GITHUB_REF", "")
         if not named and ref.startswith("refs/pull/"):
             named = ref.split("/")[2]
-        return int(named) if named.isdigit() else None
+        elif named and not _NUMBER.fullmatch(named):
+            raise InputError(
+                f"MERGELINE_PULL_REQUEST is {named!r}, which is no number",
+                next_step="Set it to the pull request's number, or leave it out",
+            )
+        return int(named) if _NUMBER.fullmatch(named) else None
 
     def ledger(self, model: str | None = None) -> tuple[Entry, ...]:
         """The releases so far, oldest first."""

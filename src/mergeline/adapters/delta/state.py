@@ -87,7 +87,9 @@ def open_state(storage: Storage, version: int | None = None) -> State | None:
     with translated(storage):
         try:
             table = DeltaTable(storage.uri, version=version, storage_options=storage.options)
-        except TableNotFoundError:
+        except TableNotFoundError as error:
+            if "Unknown scheme" in str(error):
+                raise
             return None
         return State(storage, table, table.version())
 

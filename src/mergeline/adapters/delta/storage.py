@@ -251,13 +251,14 @@ class ObjectStorage(Storage):
     @contextmanager
     def _store(self) -> Iterator[Any]:
         """delta-rs' own view of the store: the log's credentials, from the same places."""
+        from deltalake.exceptions import DeltaError
         from deltalake.fs import DeltaStorageHandler
 
         try:
             yield DeltaStorageHandler(self.uri, self.options)
         except pa.ArrowInvalid:  # a broken file, not a broken store
             raise
-        except (OSError, ValueError, RuntimeError, pa.ArrowException) as error:
+        except (DeltaError, OSError, ValueError, RuntimeError, pa.ArrowException) as error:
             raise TableError(
                 f"the storage cannot be reached: {said_in_one_line(error)}",
                 where=self.uri,

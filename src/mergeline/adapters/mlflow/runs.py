@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ _PARAM_LIMIT = 6_000
 _DIGEST_LIMIT = 36
 _RUN_ID_LENGTH = 32
 _BATCH = 100  # params that one call may log
+_NAME_LIMIT = 250
+_STEPS = {".", ".."}
 _NOT_IN_A_NAME = re.compile(r"[^/\w.\- :]")
 
 
@@ -235,7 +239,8 @@ class Runs(Store):
             metrics=[Metric(key, value, at, 0) for key, value in numbers.items()],
             tags=[RunTag(key, value[:_TAG_LIMIT]) for key, value in own.items()],
         )
-        made = [Param(_name(key), _text(value)[:_PARAM_LIMIT]) for key, value in params.items()]
+        names = _names(params)
+        made = [Param(names[key], _text(value)[:_PARAM_LIMIT]) for key, value in params.items()]
         for start in range(0, len(made), _BATCH):
             self.client.log_batch(run_id, params=made[start : start + _BATCH])
         return run_id
@@ -278,12 +283,13 @@ class Runs(Store):
         from mlflow.entities import LoggedModelOutput
 
         run = self.client.get_run(run_id)
+        names = _names(candidate.params)
         logged = self.client.create_logged_model(
             run.info.experiment_id,
             name=candidate.model,
             source_run_id=run_id,
             tags={FINGERPRINT: candidate.fingerprint},
-            params={_name(key): _text(value)[:250] for key, value in candidate.params.items()},
+            params={names[key]: _text(value)[:250] for key, value in candidate.params.items()},
         )
         self.client.log_model_artifacts(logged.model_id, str(folder))
         self.client.finalize_logged_model(logged.model_id, "READY")
@@ -318,9 +324,29 @@ def _page(run: Any, uri: str) -> str | None:  # noqa: ANN401
     return f"{server.scheme}://{host}{server.path.rstrip('/')}/{place}"
 
 
+def _names(keys: Iterable[str]) -> dict[str, str]:
+    """Names that MLflow takes for params, one for each key."""
+    names = {key: _name(key) for key in keys}
+    shared = Counter(names.values())
+    return {
+        key: name if name == key or shared[name] == 1 else _marked(key, name)
+        for key, name in names.items()
+    }
+
+
 def _name(key: str) -> str:
-    """A name that MLflow takes for a param."""
-    return _NOT_IN_A_NAME.sub("_", key)[:250]
+    """MLflow takes a name for a relative path as well."""
+    parts = _NOT_IN_A_NAME.sub("_", key)[:_NAME_LIMIT].split("/")
+    return (
+        "/".join(part.replace(".", "_") if part in _STEPS else part for part in parts if part)
+        or "_"
+    )
+
+
+def _marked(key: str, name: str) -> str:
+    """A name that no other key has."""
+    mark = hashlib.sha256(key.encode()).hexdigest()[:8]
+    return f"{name[: _NAME_LIMIT - 9]}-{mark}"
 
 
 def _text(value: object) -> str:

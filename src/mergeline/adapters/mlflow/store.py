@@ -118,9 +118,17 @@ def _look_for_server(uri: str) -> None:
     """Ask once, shortly, before MLflow asks again and again.
 
     Raises:
-        TrackingError: nobody answers there.
+        TrackingError: nobody answers there, or it is no address.
     """
-    if urlsplit(uri).scheme not in {"http", "https"}:
+    try:
+        scheme = urlsplit(uri).scheme
+    except ValueError as error:
+        raise TrackingError(
+            f"no address: {error}",
+            where=without_password(uri),
+            next_step="Correct MLFLOW_TRACKING_URI",
+        ) from error
+    if scheme not in {"http", "https"}:
         return
     from mlflow.exceptions import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
