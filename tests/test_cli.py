@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -270,6 +271,18 @@ MISTAKES: dict[str, Mistake] = {
     "a base that is not there": (
         ["plan", "--base", "mian"], lambda _: None, 2, ["no commit 'mian'", "Fetch it"],
     ),
+    "an option for a base": (
+        ["plan", "--base=--output=left"], lambda _: None, 2, ["no commit '--output=left'"],
+    ),
+    "a range for a base": (
+        ["plan", "--base", "HEAD..HEAD"], lambda _: None, 2, ["no commit 'HEAD..HEAD'"],
+    ),
+    "an excluded commit for a base": (
+        ["plan", "--base", "^HEAD"], lambda _: None, 2, ["no commit '^HEAD'"],
+    ),
+    "an option for a snapshot": (
+        ["data", "show", "--at=--output=left"], lambda _: None, 2, ["'--output=left'"],
+    ),
     "an unknown key in a model's declaration": (
         ["evaluate"], edited("models/late.yaml", "outputs:", "output:"), 2,
         ["models/late.yaml", "unknown key 'output'", "did you mean 'outputs'?"],
@@ -359,6 +372,41 @@ def test_a_drop_that_breaks_its_contract_is_refused_with_line_and_value(
     assert "Traceback" not in done.err
     assert line.git("status", "--porcelain", at="runner") == before
     assert run("snapshot", "--plan").out.endswith("would be built\n")
+
+
+@pytest.mark.parametrize("number", ["²", "abc", "-1", "1" * 5_000])
+def test_a_pull_request_that_is_no_number_is_said(clone: Line, run: Run, number: str) -> None:
+    ended = run("plan", MERGELINE_PULL_REQUEST=number)
+    fails(ended, 2, "MERGELINE_PULL_REQUEST is", "is no number", "leave it out")
+
+
+def test_tables_at_an_address_of_no_kind_are_said(clone: Line, run: Run) -> None:
+    fails(run("snapshot", MERGELINE_TABLES="bogus://x"), 3, "bogus://x", "Unknown scheme")
+
+
+@pytest.mark.parametrize("verb", ["plan", "history"])
+def test_a_reader_that_goes_away_is_no_refusal(line: Line, verb: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as gone:
+        done = subprocess.run(
+            [sys.executable, "-m", "mergeline", verb],
+            cwd=line.runner.root, env={**os.environ, **line.environment}, stdout=gone,
+            stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_project_without_a_main_branch_is_told_what_every_verb_takes(
+    clone: Line, run: Run
+) -> None:
+    clone.runner.git("checkout", "--quiet", "-b", "trunk")
+    for ref in clone.runner.git("for-each-ref", "--format=%(refname)").split():
+        if ref != "refs/heads/trunk":
+            clone.runner.git("update-ref", "-d", ref)
+    ended = run("status")
+    fails(ended, 2, "no main branch found", "git branch main")
+    assert "--base" not in ended.err
 
 
 def test_a_folder_that_is_no_repository_is_said(clone: Line, run: Run, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Exit codes: 0 done or passed, 1 the gate refused, 2 usage or configuration, 3 an
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mergeline.lifecycle.project import Project
 
 REFUSED = 1
+_READER_GONE = 128 + signal.SIGPIPE  # as a shell has it
 _TAIL = 15  # lines of a stage that failed
 _ISSUES = "https://github.com/mergeline/mergeline/issues"
 _MODEL = click.argument("model", required=False)
@@ -38,14 +40,28 @@ class _Lined(Protocol):
         """For a person."""
 
 
-class _InOrder(click.Group):
+class _Verbs(click.Group):
     """Lists its verbs in the order of the lifecycle, not of the alphabet."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self.commands)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """End as a shell has it when the reader of the output goes away, as in `… | head`.
 
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+        click, and rich by itself, would end with a refusal's code.
+        """
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, SystemExit) as ended:
+            if BrokenPipeError not in {type(ended), type(ended.__context__)}:
+                raise
+            # What is left to print is printed at the end, once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(_READER_GONE)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mergeline")
 def commands() -> None:
     """Merge is the release: a Git-driven lifecycle for machine-learning models."""

@@ -191,20 +191,23 @@ class Repository:
         """
         form = "%H%x00%s%x00%an <%ae>%x00%cI%x00%P"
         try:
-            out = self.git("show", "-s", f"--format={form}", f"{revision}^{{commit}}", "--")
-        except GitError as error:
+            name = f"{_revision(revision)}^{{commit}}"
+            out = self.git("show", "-s", f"--format={form}", name, "--")
+            # A range shows several, an excluded commit none.
+            sha, subject, author, time, parents = out.split("\0")
+        except (GitError, ValueError) as error:
             hint = "Make a first commit" if revision == "HEAD" else "Fetch it, or name another"
             raise RepositoryError(
                 f"no commit {revision!r} here", where=str(self.root), next_step=hint
             ) from error
-        sha, subject, author, time, parents = out.split("\0")
         return Commit(sha, subject, author, time, tuple(parents.split()))
 
     def tree(self, revision: str = "HEAD") -> Tree:
         """The tree of a commit (or a tree's own name)."""
         try:
-            return Tree(self, self.git("rev-parse", "--verify", f"{revision}^{{tree}}"))
-        except GitError as error:
+            name = f"{_revision(revision)}^{{tree}}"
+            return Tree(self, self.git("rev-parse", "--verify", name))
+        except (GitError, ValueError) as error:
             raise RepositoryError(
                 f"no commit or tree {revision!r} here",
                 where=str(self.root),
@@ -261,7 +264,7 @@ class Repository:
         raise RepositoryError(
             "no main branch found (origin/HEAD, main or master)",
             where=str(self.root),
-            next_step=_DEEPEN if shallow else "Name the base: --base REF",
+            next_step=_DEEPEN if shallow else "Fetch it, or give yours that name: git branch main",
         )
 
     def merge_base(self, revision: str, onto: str) -> Commit:
@@ -270,9 +273,9 @@ class Repository:
         Raises:
             RepositoryError: the clone is too shallow to tell, or the histories are unrelated.
         """
-        self.commit(onto)
+        tip = self.commit(onto)
         try:
-            return self.commit(self.git("merge-base", revision, onto))
+            return self.commit(self.git("merge-base", revision, tip.sha))
         except GitError as error:
             if self._is_shallow():
                 raise RepositoryError(
@@ -402,6 +405,13 @@ class Repository:
     def _exists(self, revision: str) -> bool:
         name = f"{revision}^{{commit}}"
         return self._ask("rev-parse", "--quiet", "--verify", name) is not None
+
+
+def _revision(name: str) -> str:
+    """The name; ValueError for one that git would take for an option, or for nothing."""
+    if not name or name.startswith("-"):
+        raise ValueError(f"no revision: {name!r}")
+    return name
 
 
 def _listed(root: Path, tree: str) -> Iterator[tuple[str, str]]:
