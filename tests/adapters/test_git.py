@@ -291,8 +291,16 @@ def test_the_main_branch_is_origins(repository: Repository) -> None:
 def test_a_default_branch_of_any_name_is_found_in_a_clone(repository: Repository) -> None:
     repository.git("branch", "--move", "trunk")
     assert clone(repository.root / ".git", "other").main_branch() == "origin/trunk"
-    with pytest.raises(RepositoryError, match="--base REF"):
+    with pytest.raises(RepositoryError, match="git branch main"):
         repository.main_branch()
+
+
+@pytest.mark.parametrize("name", ["--output=left", "-1", "", "HEAD..HEAD", "^HEAD"])
+def test_what_names_no_single_commit_is_refused(repository: Repository, name: str) -> None:
+    for ask in (repository.commit, lambda name: repository.merge_base("HEAD", name)):
+        with pytest.raises(RepositoryError, match="no commit"):
+            ask(name)
+    assert not (repository.root / "left").exists()
 
 
 def test_the_merge_base_is_where_a_branch_left(repository: Repository) -> None:
