@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO
+from functools import partial
+from typing import IO, TypeVar
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -14,13 +15,12 @@ import pyarrow.csv as pa_csv
 BLOCK_BYTES = 2 << 20
 _PATIENCE = 10.0  # seconds; a read that hangs must not hang us
 _PAUSE = 0.001
+Handler = Callable[[pa_csv.InvalidRow], str]
+T = TypeVar("T")
 
 
 def csv_batches(
-    stream: IO[bytes],
-    header: Sequence[str],
-    null: Sequence[str],
-    on_invalid: Callable[[pa_csv.InvalidRow], str],
+    stream: IO[bytes], header: Sequence[str], null: Sequence[str], on_invalid: Handler
 ) -> Iterator[pa.RecordBatch]:
     """The rows as texts; however the reading ends, Arrow's thread is done with the stream.
 
@@ -28,22 +28,23 @@ def csv_batches(
 
     Raises:
         pa.ArrowInvalid: it is no CSV, or not UTF-8.
+        Exception: whatever the stream raises.
     """
-    feed, reader = _Feed(stream), None
+    feed, reader = _Feed(stream, on_invalid), None
     try:
-        reader = _reader(feed, header, null, on_invalid)
+        reader = _reader(feed, header, null)
         yield from reader
+    except pa.ArrowInvalid:
+        if feed.problem is None:
+            raise
     finally:
         del reader
         feed.stop()
+    if feed.problem is not None:
+        raise feed.problem
 
 
-def _reader(
-    feed: _Feed,
-    header: Sequence[str],
-    null: Sequence[str],
-    on_invalid: Callable[[pa_csv.InvalidRow], str],
-) -> pa_csv.CSVStreamingReader:
+def _reader(feed: _Feed, header: Sequence[str], null: Sequence[str]) -> pa_csv.CSVStreamingReader:
     """Pyarrow's reader: it alone tells a row with too few fields from one of absent values."""
     return pa_csv.open_csv(
         feed.file(),
@@ -51,7 +52,7 @@ def _reader(
         parse_options=pa_csv.ParseOptions(
             newlines_in_values=True,
             ignore_empty_lines=len(header) > 1,
-            invalid_row_handler=on_invalid,
+            invalid_row_handler=feed.handler(),
         ),
         convert_options=pa_csv.ConvertOptions(
             column_types=dict.fromkeys(header, pa.string()),
@@ -63,26 +64,42 @@ def _reader(
 
 
 class _Feed:
-    """Lends a stream to Arrow, and takes it back."""
+    """Lends what is Python's to Arrow, and takes it back."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream = stream
+    def __init__(self, stream: IO[bytes], on_invalid: Handler) -> None:
+        self._stream = stream
         self.ended = False
-        # Filled by a C function: no Python runs in Arrow's thread after it.
-        self._gone: list[object] = []
-        self._watch: object = None
+        self.problem: Exception | None = None
+        self._on_invalid = on_invalid
+        self._lent: list[object] = []
+        self._back: list[object] = []
 
     def file(self) -> pa.PythonFile:
         """The stream for Arrow; who keeps a name for it keeps it from being taken back."""
-        end = _End(self)
-        self._watch = weakref.ref(end, self._gone.append)
-        return pa.PythonFile(end, mode="r")
+        return pa.PythonFile(self._lend(_End(self)), mode="r")
+
+    def handler(self) -> Handler:
+        """What is done with an invalid row, for Arrow; as with the file."""
+        return self._lend(partial(self._on_invalid))
+
+    def read(self, size: int) -> memoryview:
+        """Some of the stream: none after an error, which is then ours to raise, or the end."""
+        try:
+            content = b"" if self.ended else self._stream.read(size)
+        except Exception as error:  # noqa: BLE001 - Arrow would keep it beyond the end
+            self.problem, self.ended, content = error, True, b""
+        return self._lend(memoryview(content))
+
+    def _lend(self, thing: T) -> T:
+        # Called back is a C function: no more Python runs in Arrow's thread.
+        self._lent.append(weakref.ref(thing, self._back.append))
+        return thing
 
     def stop(self) -> None:
-        """End the stream, and wait until Arrow has let go of it."""
+        """End the stream, and wait until Arrow has let go of all."""
         self.ended = True
         until = time.monotonic() + _PATIENCE
-        while self._watch is not None and not self._gone and time.monotonic() < until:
+        while len(self._back) < len(self._lent) and time.monotonic() < until:
             time.sleep(_PAUSE)
 
 
@@ -94,5 +111,5 @@ class _End:
     def __init__(self, feed: _Feed) -> None:
         self._feed = feed
 
-    def read(self, size: int = -1) -> bytes:
-        return b"" if self._feed.ended else self._feed.stream.read(size)
+    def read(self, size: int = -1) -> memoryview:
+        return self._feed.read(size)
