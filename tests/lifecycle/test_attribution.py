@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.line.small import BETTER, Line
+from mergeline.errors import GitError
+from tests.line.small import BETTER, Line, drop
 
 
 @pytest.fixture
@@ -52,6 +53,27 @@ def test_the_label_in_the_event_file_asks_for_it_without_a_token(mixed: Line) ->
     )
     assert [share.metric for share in found.shares] == ["roc_auc", "neg_log_loss"]
     assert len(mixed.quick.runs) == 2
+
+
+def test_a_replaced_drop_and_another_contract_are_split_too(line: Line) -> None:
+    line.branch("mixed")
+    line.add_drops(3, made=lambda month: drop(month, rows=300))
+    line.edit("data/parcels.yaml", "weight: {type: float64, min: 0}", "weight: {type: float64}")
+    line.edit(*BETTER)
+    line.commit("Another March, another contract, and a smaller C")
+    line.git("push", "--quiet", "origin", "mixed")
+    found = evaluated(line, MERGELINE_PULL_REQUEST=str(opened(line, "attribution")))
+    assert [share.metric for share in found.shares] == ["roc_auc", "neg_log_loss"]
+
+
+def test_a_split_that_fails_costs_no_verdict(mixed: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise GitError("no luck")
+
+    monkeypatch.setattr("mergeline.lifecycle.attribution._data_only", fails)
+    number = opened(mixed, "attribution")
+    assert evaluated(mixed, MERGELINE_PULL_REQUEST=str(number)) is None
+    assert "the difference is not split: no luck" in mixed.said
 
 
 def test_without_the_label_nothing_more_is_trained(mixed: Line) -> None:

@@ -7,10 +7,9 @@ import dataclasses
 from mergeline.adapters.forge import labels_of_event
 from mergeline.adapters.holdout import HoldoutFile
 from mergeline.core.attribution import Step, attribute
-from mergeline.core.comparison import Difference
 from mergeline.core.fingerprint import changes
 from mergeline.core.report import Attribution, Share
-from mergeline.errors import DeclarationError, ForgeError, NotFoundError
+from mergeline.errors import DeclarationError, ForgeError, MergelineError, NotFoundError
 from mergeline.lifecycle.candidates import Trained, find, score, train
 from mergeline.lifecycle.case import Case
 from mergeline.lifecycle.project import (
@@ -36,6 +35,8 @@ def split(
 ) -> Attribution | None:
     """The split; None where the change is of one kind, or it would train and nobody asked.
 
+    One that fails costs no verdict: it is said.
+
     Args:
         project: the working copy.
         case: the evaluated one.
@@ -46,6 +47,16 @@ def split(
     """
     if base is None or case.at_base is None or not _mixed(case):
         return None
+    try:
+        return _split(project, case, trained, base, holdout, say=say)
+    except MergelineError as error:
+        say(f"the difference is not split: {error}")
+        return None
+
+
+def _split(
+    project: Project, case: Case, trained: Trained, base: Trained, holdout: HoldoutFile, *, say: Say
+) -> Attribution | None:
     middle = _data_only(project, case)
     if middle is None:
         return None
@@ -114,20 +125,7 @@ def _labels(project: Project) -> tuple[str, ...]:
 def _share(step: Step) -> Share | None:
     if step.by_data is None or step.by_rest is None or step.total is None:
         return None
-    turn = _minus if step.negated else _same
-    return Share(step.name, step.label, turn(step.by_data), turn(step.by_rest), turn(step.total))
-
-
-def _same(difference: Difference) -> Difference:
-    return difference
-
-
-def _minus(difference: Difference) -> Difference:
-    """Of a loss with its sign turned, the difference of the loss itself."""
-    low, high = difference.low, difference.high
-    return dataclasses.replace(
-        difference,
-        estimate=None if difference.estimate is None else -difference.estimate,
-        low=None if high is None else -high,
-        high=None if low is None else -low,
-    )
+    parts = [step.by_data, step.by_rest, step.total]
+    if step.negated:
+        parts = [part.turned() for part in parts]
+    return Share(step.name, step.label, *parts)

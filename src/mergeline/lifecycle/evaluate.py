@@ -141,7 +141,8 @@ def _evaluate_one(project: Project, case: Case, bundle: Path | None, say: Say) -
     if bundle is None and trained.run is None:
         trained = _tracked(project, trained, say)
     say("scoring the same rows with each model")
-    match = _compare(project, case, trained, champion, say)
+    with _judging_code(project, case):
+        match = _compare(project, case, trained, champion, say)
     report = describe(project, match, time.monotonic() - since)
     if bundle is not None:
         return Evaluated(report, _write_bundle(bundle, match, report), bundle)
@@ -199,17 +200,6 @@ def _tracked(project: Project, trained: Trained, say: Say) -> Trained:
 
 
 def _compare(
-    project: Project,
-    case: Case,
-    trained: Trained,
-    champion: tuple[Version, Trained] | None,
-    say: Say,
-) -> Match:
-    with _judging_code(project, case):
-        return _compare_on_rows(project, case, trained, champion, say)
-
-
-def _compare_on_rows(
     project: Project,
     case: Case,
     trained: Trained,
