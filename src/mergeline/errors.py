@@ -25,7 +25,8 @@ from __future__ import annotations
 class MergelineError(Exception):
     """What was wrong, where, and what to do next; printed as one line, never as a traceback.
 
-    `where` names the file, reference or address; `next_step` is a sentence in the imperative.
+    `where` names the file, reference or address; `next_step` is a sentence in the imperative, on a
+    line of its own after a message that lists places.
     """
 
     exit_code = 3
@@ -40,6 +41,8 @@ class MergelineError(Exception):
         line = f"{self.where}: {self.message}" if self.where else self.message
         if not self.next_step:
             return line
+        if "\n" in line:
+            return f"{line}\n{self.next_step.rstrip('.')}."
         return f"{line.rstrip('.')}. {self.next_step.rstrip('.')}."
 
 

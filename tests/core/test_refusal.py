@@ -29,3 +29,11 @@ def test_the_error_of_a_refusal_carries_it_as_data() -> None:
     assert error.exit_code == 2
     assert str(error).startswith("f.csv: breaks data/t.yaml in 1 place\n")
     assert "dvc add" in error.next_step
+
+
+def test_the_next_step_stands_on_a_line_below_the_places() -> None:
+    error = refuse("f.csv", "data/t.yaml", [Violation("f.csv", "is missing", 1, column="a")])
+    assert str(error).endswith(
+        "\n  line 1, column a: is missing\n"
+        "Mend the drop and `dvc add` it again, or change data/t.yaml."
+    )

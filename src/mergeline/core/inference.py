@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import yaml
 
 from mergeline.core.contract import ColumnType, Format, Value
+from mergeline.core.numbers import counted
 
 _UNLIKELY_WIDTH = 4096
+_ID = re.compile(r"(?i:(?:^|[^a-z])(?:id|uuid|key|number|no|nr))$|[a-z]I[dD]$")
+_ENOUGH_FOR_A_KEY = 20  # of fewer rows many a column is unique by chance
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class InferredColumn:
         most: the greatest.
         values: all values, where they are few; else empty.
         unique: whether no value stands twice.
+        note: what else a person should know.
     """
 
     name: str
@@ -32,6 +37,7 @@ class InferredColumn:
     most: Value | None = None
     values: tuple[str, ...] = ()
     unique: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,23 +58,39 @@ class Inferred:
 
 def to_yaml(inferred: Inferred) -> str:
     """The contract's text; what was seen of each column stands in a comment beside it."""
-    source = str(PurePosixPath(inferred.path).parent)
-    unique = [c.name for c in inferred.columns if c.unique and not c.nullable]
-    key = f"[{_scalar(unique[0])}]  # unique in this file" if unique else None
     name = PurePosixPath(inferred.path).name
+    rows = counted(inferred.rows, "row")
     lines = [
-        f"# From {name}, {inferred.rows:,} rows. What each column means, and what it may hold",
+        f"# From {name}, {rows}. What each column means, and what it may hold",
         "# (min, max, allowed), is for a person to say.",
         "description: ''",
-        f"source: {_scalar(source)}",
+        f"source: {_source(inferred.path)}",
         f"format: {inferred.format}",
         f"null: [{', '.join(_scalar(text) for text in inferred.null)}]",
-        f"key: {key}" if key else "key: []  # columns that together name a row",
+        f"key: {_key(inferred)}",
         "unknown_columns: refuse",
         "columns:",
         *(_column(column) for column in inferred.columns),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _source(path: str) -> str:
+    """The folder of a file in the repository; a place to fill in for any other."""
+    folder = PurePosixPath(path).parent
+    if folder.is_absolute() or ".." in folder.parts or not folder.parts:
+        return "data/raw/TABLE  # the folder where the pointers will stand"
+    return _scalar(str(folder))
+
+
+def _key(inferred: Inferred) -> str:
+    unique = [one.name for one in inferred.columns if one.unique and not one.nullable]
+    if unique and inferred.rows < _ENOUGH_FOR_A_KEY:
+        return "[]  # columns that together name a row; too few rows here to guess them"
+    if unique:
+        best = next(filter(_ID.search, unique), unique[0])
+        return f"[{_scalar(best)}]  # unique in this file"
+    return "[]  # columns that together name a row"
 
 
 def _column(column: InferredColumn) -> str:
@@ -77,6 +99,7 @@ def _column(column: InferredColumn) -> str:
     seen = ", ".join(column.values)
     if column.least is not None and column.most is not None:
         seen = f"{_text(column.least)} … {_text(column.most)}"
+    seen = "; ".join(filter(None, (seen, column.note)))
     return f"{text}  # {' '.join(seen.split())}" if seen else text
 
 

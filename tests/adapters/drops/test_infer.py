@@ -50,7 +50,7 @@ def test_a_csv_suggests_a_contract_that_it_meets(tmp_path: Path, name: str) -> N
     }
     assert contract.null == ("", "NA")
     assert contract.source == "data/raw/t"
-    assert contract.key == ("id",)
+    assert contract.key == ()
     assert "  n: {type: int64, nullable: true}  # -4 … 3\n" in text
 
 
@@ -117,7 +117,84 @@ def test_a_file_that_is_not_what_its_name_says_is_said(
     assert str(caught.value).endswith(". Get the drop again from its source.")
 
 
-def test_values_of_no_one_type_are_taken_for_text(tmp_path: Path) -> None:
-    (tmp_path / "x.jsonl").write_bytes(b'{"a": [1, "x"]}\n{"a": true}\n')
-    [column] = infer(tmp_path / "x.jsonl", "x.jsonl").columns
-    assert column.type == "string"
+def text_of(tmp_path: Path, lines: list[str]) -> str:
+    return contract_of(tmp_path, "\n".join([*lines, ""]).encode(), "x.csv")[1]
+
+
+def test_digits_that_a_number_would_lose_are_text(tmp_path: Path) -> None:
+    rows = [f"{at:05d},+41{at},{2**63 + at},{at}" for at in range(60)]
+    text = text_of(tmp_path, ["zip,phone,long,n", *rows])
+    kinds = {name: kind.type for name, kind in parse_contract("t", text).columns.items()}
+    assert kinds == {"zip": "string", "phone": "string", "long": "string", "n": "int64"}
+
+
+def test_numbers_that_are_not_finite_are_text_in_csv_and_absent_where_nan(tmp_path: Path) -> None:
+    assert "  e: {type: string}" in text_of(tmp_path, ["e", "1.5", "1e400"])
+    pl.DataFrame({"x": [1.5, float("nan")], "s": ["NaN", "b"]}).write_parquet(tmp_path / "n")
+    contract, _ = contract_of(tmp_path, (tmp_path / "n").read_bytes(), "x.parquet")
+    assert contract.null == ("NaN",)
+    assert contract.columns["x"].type == "float64"
+    assert contract.columns["x"].nullable
+    contract, _ = contract_of(tmp_path, b'{"a": 1.5}\n{"a": NaN}\n', "x.jsonl")
+    assert contract.columns["a"].nullable
+
+
+def test_a_datetime_without_a_zone_is_said_to_be_taken_as_utc(tmp_path: Path) -> None:
+    said = "; no zone in the file, taken as UTC\n"
+    assert said in text_of(tmp_path, ["t", "2013-01-01T05:00:00"])
+    assert said not in text_of(tmp_path, ["t", "2013-01-01T05:00:00+01:00"])
+    pl.DataFrame({"t": pl.Series([0]).cast(pl.Datetime("us"))}).write_parquet(tmp_path / "t")
+    assert said in contract_of(tmp_path, (tmp_path / "t").read_bytes(), "x.parquet")[1]
+
+
+def test_a_key_is_guessed_from_rows_enough_and_an_id_before_another_column(tmp_path: Path) -> None:
+    few = text_of(tmp_path, ["flag", "0", "1"])
+    assert "key: []  # columns that together name a row; too few rows here to guess them" in few
+    rows = [f"name{at},{at}" for at in range(20)]
+    assert "key: [order_id]  # unique" in text_of(tmp_path, ["name,order_id", *rows])
+    assert "key: [name]  # unique" in text_of(tmp_path, ["name,count", *rows])
+
+
+@pytest.mark.parametrize("path", ["/tmp/x.csv", "../x.csv", "x.csv"])
+def test_a_file_outside_the_data_leaves_its_folder_to_fill_in(tmp_path: Path, path: str) -> None:
+    (tmp_path / "x.csv").write_text("a\n1\n")
+    text = to_yaml(infer(tmp_path / "x.csv", path))
+    assert "source: data/raw/TABLE  # the folder where the pointers will stand\n" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("x.csv", "a,,c\n1,2,3\n", "column 2 has no name"),
+        ("x.csv", "1,,2.5,\n1,2,3,4\n", "column 2 has no name"),
+        ("x.jsonl", '{"": 1}', "column 1 has no name"),
+        ("x.csv", "a;b\n1;2\n", "looks separated by ';'"),
+        ("x.csv", "a\tb\n1\t2\n", "looks separated by tabs"),
+        ("x.csv", "a,b\n", "has no rows to infer from"),
+        ("x.jsonl", "\n", "has no rows to infer from"),
+        ("x.csv", "a,A\n1,2\n", "two names differ in case only"),
+        ("x.csv", "a,a\n1,2\n", "line 1, column a: stands twice"),
+        ("x.csv", "a,b\n1,2\n3\n4,5,6\n", "line 3: '3' has too few fields for the 2 columns\n"),
+        ("x.csv", "a,b\n1,2\n3\n4,5,6\n", "line 4: '4,5,6' has too many fields"),
+        ("x.csv", b"a\nGen\xe8ve\n", "line 2: is not UTF-8 text"),
+        ("x.jsonl", '{"a": [1]}\n{"a": {"x": 1}}\n', "line 1, column a: '[1]' is not JSON for a"),
+        ("x.jsonl", '{"a": [1, "x"]}\n{"a": true}\n', "column a: 'true' is not JSON for a string"),
+        ("x.jsonl", '{"a": 1}\n{"a": 9223372036854775808}\n', "line 2, column a: '92233720368547"),
+        ("x.jsonl", '{"a": 1.5}\n{"a": 1e400}\n', "line 2, column a: 'inf' is not a finite number"),
+    ],
+)  # fmt: skip
+def test_a_file_that_breaks_every_guess_is_refused_by_its_own_name(
+    tmp_path: Path, name: str, content: str | bytes, said: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(DropError) as caught:
+        infer(path, f"data/raw/{name}")
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(f"data/raw/{name}: ")
+    assert ".yaml" not in str(caught.value)
+
+
+def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"is a folder\. Name one of the files in it"):
+        infer(tmp_path, "data/raw")

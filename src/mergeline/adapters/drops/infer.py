@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mergeline.adapters.drops.check import cast_to
+from mergeline.adapters.drops.check import Findings, cast_to
+from mergeline.adapters.drops.convert import convert
 from mergeline.adapters.drops.read import (
     column_names,
     open_drop,
@@ -20,14 +22,22 @@ from mergeline.adapters.drops.read import (
     read_batches,
     unreadable,
 )
-from mergeline.core.contract import Column, ColumnType, Contract, Format, Value
-from mergeline.core.inference import Inferred, InferredColumn
+from mergeline.core.contract import Column, ColumnType, Contract, Format, Value, parse_contract
+from mergeline.core.inference import Inferred, InferredColumn, to_yaml
+from mergeline.core.refusal import Refusal, RefusedDropError
 from mergeline.core.snapshot import Drop
-from mergeline.errors import NotFoundError
+from mergeline.errors import DeclarationError, DropError, NotFoundError
 
-_NULL_WORDS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+_NAN = "NaN"
+_NULL_WORDS = ("", "NA", "N/A", _NAN, "nan", "null", "NULL", "None")
 _TEXT_TYPES: tuple[ColumnType, ...] = ("bool", "int64", "float64", "date", "datetime")
 _JSON_TEXT_TYPES: tuple[ColumnType, ...] = ("date", "datetime")
+_TABLE = "inferred"  # a name until the contract has one
+_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
+# 00501 and +41791112233 are names made of digits; as numbers they would be others.
+_DIGITS_OF_A_NAME = r"^(?:[+-]?0[0-9]|\+[0-9]+$)"
+_INEXACT_AS_FLOAT = r"^-?[0-9]{16,}$"
+_ZONE = r"(?:[zZ]|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 _FEW = 12
 _MOST_REMEMBERED = 1_000_000
 _JSON_ROWS = 50_000
@@ -44,13 +54,23 @@ def infer(source: Path, path: str) -> Inferred:
         path: how the repository names it; its suffix says the format.
 
     Raises:
-        DropError: it cannot be read as what its name says.
+        DropError: it cannot be read as what its name says, or breaks what can be guessed from it.
         NotFoundError: it is not there, or its name says no known format.
     """
+    if source.is_dir():
+        raise NotFoundError("is a folder", where=path, next_step="Name one of the files in it")
     if not source.is_file():
         raise NotFoundError("there is no such file", where=path)
-    form = _format_of(path)
-    drop = Drop(path, "")
+    try:
+        inferred = _look_at(source, Drop(path, ""), _format_of(path))
+        _hold(source, inferred)
+    except RefusedDropError as error:
+        raise _unfit(error.refusal) from error
+    return inferred
+
+
+def _look_at(source: Path, drop: Drop, form: Format) -> Inferred:
+    """A guess from all rows."""
     guesses: dict[str, _Guess] = {}
     rows = 0
     for frame in _frames(source, drop, form):
@@ -61,13 +81,42 @@ def infer(source: Path, path: str) -> Inferred:
         for name in guesses.keys() - set(frame.columns):
             guesses[name].nulls += frame.height
         rows += frame.height
+    if not rows:
+        raise DropError(
+            "has no rows to infer from", where=drop.path, next_step="Name a file with some"
+        )
     null = _null_texts(guesses.values(), form)
     return Inferred(
-        path=path,
+        path=drop.path,
         format=form,
         rows=rows,
         null=null,
         columns=tuple(guess.column(rows, null) for guess in guesses.values()),
+    )
+
+
+def _hold(source: Path, inferred: Inferred) -> None:
+    """Check the file as a snapshot would: no contract is written that its own file breaks.
+
+    Raises:
+        RefusedDropError: it breaks the contract.
+        DropError: what is guessed is no contract.
+    """
+    try:
+        contract = parse_contract(_TABLE, to_yaml(inferred))
+    except DeclarationError as error:
+        raise DropError(error.message, where=inferred.path, next_step="Mend the file") from error
+    with TemporaryDirectory(prefix="mergeline-infer-") as scratch:
+        convert(source, Drop(inferred.path, ""), contract, Path(scratch) / "rows.parquet")
+
+
+def _unfit(refusal: Refusal) -> DropError:
+    """The refusal without the contract, which is no file yet."""
+    _, _, places = str(refusal).partition("\n")
+    return DropError(
+        f"no contract that it meets can be guessed\n{places}",
+        where=refusal.file,
+        next_step="Mend the file and run again, or write the contract by hand",
     )
 
 
@@ -92,14 +141,38 @@ def _frames(source: Path, drop: Drop, form: Format) -> Iterator[pl.DataFrame]:
         yield from _json_frames(source, drop)
         return
     names = column_names(source, drop) if form == "csv" else _parquet_names(source, drop)
+    _check_names(names, drop, form)
+    findings = Findings()
     for batch in read_batches(source, drop, _of_any_text(form, names)):
+        for wrong in batch.wrong:
+            findings.add(wrong)
         yield batch.frame
+    if findings:
+        refusal = Refusal(drop.path, "", tuple(findings.violations), findings.broken())
+        raise RefusedDropError(refusal)
+
+
+def _check_names(names: Sequence[str], drop: Drop, form: Format) -> None:
+    if form == "csv" and len(names) == 1:
+        for separator, called in _SEPARATORS.items():
+            if separator in names[0]:
+                raise DropError(
+                    f"looks separated by {called}",
+                    where=drop.path,
+                    next_step="Convert it: the values of a drop are separated by commas",
+                )
+    if "" in names:
+        raise DropError(
+            f"column {names.index('') + 1} has no name",
+            where=drop.path,
+            next_step="Name it, or put a line of column names on top if there is none",
+        )
 
 
 def _of_any_text(form: Format, names: Iterable[str]) -> Contract:
     """A contract that every file of these columns meets."""
     columns = {name: Column("string", nullable=True) for name in names}
-    return Contract("inferred", "", form, columns, null=(), unknown_columns="ignore")
+    return Contract("", "", form, columns, null=(), unknown_columns="ignore")
 
 
 def _parquet_names(source: Path, drop: Drop) -> list[str]:
@@ -117,6 +190,7 @@ def _json_frames(source: Path, drop: Drop) -> Iterator[pl.DataFrame]:
         while part := list(itertools.islice(filled, _JSON_ROWS)):
             rows = [_json_row(line, number, drop, anything) for number, line in part]
             names = list(dict.fromkeys(name for row in rows for name in row))
+            _check_names(names, drop, "jsonl")
             yield pl.DataFrame(
                 [pl.Series(name, [row.get(name) for row in rows], strict=False) for name in names]
             )
@@ -140,6 +214,8 @@ class _Guess:
     words: set[str] = field(default_factory=set)
     values: set[Any] = field(default_factory=set)
     is_unique: bool = True
+    is_long: bool = False
+    is_zoneless: bool = False
     least: Any = None
     most: Any = None
 
@@ -150,9 +226,17 @@ class _Guess:
         elif raw.dtype != pl.Null:
             kind = _kind(raw.dtype)
             self.typed.add(kind)
+            raw = self._without_nan(raw)
             self._bound(cast_to(raw, kind))
+            self.is_zoneless |= isinstance(raw.dtype, pl.Datetime) and raw.dtype.time_zone is None
         self.nulls += raw.null_count()
         self._remember(raw.drop_nulls())
+
+    def _without_nan(self, raw: pl.Series) -> pl.Series:
+        if not raw.dtype.is_float() or not raw.is_nan().any():
+            return raw
+        self.words.add(_NAN)
+        return raw.fill_nan(None)
 
     def _take_text(self, raw: pl.Series) -> None:
         is_word = raw.is_in(list(_NULL_WORDS)).fill_null(value=False)
@@ -160,9 +244,11 @@ class _Guess:
         meant = raw.set(is_word, None)
         for kind in list(self.texts):
             values = cast_to(meant, kind)
-            digits = kind == "bool" and meant.str.contains(r"^[01]$").any()
-            if values.null_count() > meant.null_count() or digits:
+            if values.null_count() > meant.null_count() or _is_no(kind, meant, values):
                 self.texts.remove(kind)
+        self.is_long |= bool(meant.str.contains(_INEXACT_AS_FLOAT).any())
+        if "datetime" in self.texts:
+            self.is_zoneless |= bool((~meant.str.contains(_ZONE)).any())
         if self.texts:
             self._bound(cast_to(meant, self.texts[0]))
         if meant.null_count() < meant.len() and not self.texts:
@@ -191,6 +277,7 @@ class _Guess:
         kind = self._type()
         words = {str(value) for value in self.values} - set(null)
         listed = tuple(sorted(words)) if kind == "string" and len(words) <= _FEW else ()
+        zoneless = kind == "datetime" and self.is_zoneless
         bounded = kind not in {"string", "bool"}
         return InferredColumn(
             name=self.name,
@@ -199,6 +286,7 @@ class _Guess:
             least=cast("Value | None", self.least) if bounded else None,
             most=cast("Value | None", self.most) if bounded else None,
             values=listed,
+            note="no zone in the file, taken as UTC" if zoneless else "",
             unique=self.is_unique and rows > 1 and kind in {"int64", "string"},
         )
 
@@ -207,7 +295,18 @@ class _Guess:
             return "float64"
         if self.typed:
             return next(iter(self.typed)) if len(self.typed) == 1 else "string"
+        if self.texts[:1] == ["float64"] and self.is_long:
+            return "string"
         return self.texts[0] if self.texts and self.values - self.words else "string"
+
+
+def _is_no(kind: ColumnType, meant: pl.Series, values: pl.Series) -> bool:
+    """Whether texts that can be read as a type are more likely another."""
+    if kind == "bool":
+        return bool(meant.str.contains(r"^[01]$").any())
+    if kind == "float64" and not values.is_finite().all():
+        return True
+    return kind in {"int64", "float64"} and bool(meant.str.contains(_DIGITS_OF_A_NAME).any())
 
 
 def _kind(dtype: pl.DataType) -> ColumnType:
@@ -224,7 +323,7 @@ def _kind(dtype: pl.DataType) -> ColumnType:
 
 def _null_texts(guesses: Iterable[_Guess], form: Format) -> tuple[str, ...]:
     """Words for an absent value: those that stand among values of another type than text."""
+    found = {word for guess in guesses if "string" not in guess.typed for word in guess.words}
     if form != "csv":
-        return ()
-    found = {""} | {word for guess in guesses if not guess.typed for word in guess.words}
-    return tuple(word for word in _NULL_WORDS if word in found)
+        return (_NAN,) if _NAN in found else ()
+    return tuple(word for word in _NULL_WORDS if word in {"", *found})

@@ -128,16 +128,16 @@ def read_batches(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch
     try:
         yield from readers[contract.format](source, drop, contract)
     except pa.ArrowInvalid as error:
-        raise unreadable(drop, contract.format, str(error), contract.path) from error
+        raise unreadable(drop, contract.format, str(error), contract) from error
 
 
-def unreadable(drop: Drop, form: Format, why: str, contract: str = "") -> DropError:
-    """The error of a drop that is not of its format; `contract` is the path of its contract."""
+def unreadable(drop: Drop, form: Format, why: str, contract: Contract | None = None) -> DropError:
+    """The error of a drop that is not of its format; a contract without a table is no file yet."""
     return DropError(
         f"cannot be read as {form}: {why}",
         where=drop.path,
         next_step="Get the drop again from its source"
-        + (f", or correct {contract}" if contract else ""),
+        + (f", or correct {contract.path}" if contract and contract.table else ""),
     )
 
 
@@ -352,7 +352,7 @@ def _json_integers(name: str, values: list[int | None]) -> pl.Series:
 def _read_parquet(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]:
     if compression(drop.path):
         why = "Parquet in gzip or zip cannot be read in parts"
-        raise unreadable(drop, contract.format, why, contract.path)
+        raise unreadable(drop, contract.format, why, contract)
     with pq.ParquetFile(source) as file:
         if problems := _columns_problems(file.schema_arrow.names, drop, contract):
             raise refuse(drop.path, contract.path, problems)
