@@ -20,7 +20,7 @@ from mergeline.core.snapshot import Drop
 from mergeline.errors import TableError
 
 # A reader skips a row group by its statistics; a writer holds one in memory.
-_ROW_GROUP_BYTES = 32 << 20
+_ROW_GROUP_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from mergeline.core.contract import Contract
 from mergeline.core.refusal import Violation
 from mergeline.core.snapshot import Drop
 
-# 8 M hashes are 64 MB, a few times over: what a pass takes does not grow with the drop.
-_ROWS_PER_PASS = 8_000_000
+# 4 M hashes are 32 MB, a few times over: what a pass takes does not grow with the drop.
+_ROWS_PER_PASS = 4_000_000
 _KEPT = 5
 RULE = "names a row that stands earlier too (the key is not unique)"
 
