@@ -203,3 +203,34 @@ def test_a_model_that_reads_its_files_late_keeps_them_as_long_as_it_is_served(
     del served
     gc.collect()
     assert not place.exists()
+
+
+def test_an_archived_version_is_told_from_one_that_never_was(
+    registry: Registry, first: Path, second: Path
+) -> None:
+    plane = Plane(registry.versions, registry.fetch, registered=registry.registered)
+    registry.register(first, "Production")
+    registry.move(registry.register(second), "Production")
+    plane.reconcile()
+    with pytest.raises(NotFoundError, match=r"delay v1 is archived \(served: v2\)"):
+        plane.by_version("delay", 1)
+    with pytest.raises(NotFoundError, match=r"delay v9 is not served \(served: v2\)"):
+        plane.by_version("delay", 9)
+    registry.trouble = OSError("away")
+    with pytest.raises(NotFoundError, match="delay v1 is not served"):
+        plane.by_version("delay", 1)
+
+
+def test_what_is_served_is_said_in_a_line(registry: Registry, plane: Plane, first: Path) -> None:
+    assert plane.said() == "the registry was not asked yet"
+    plane.reconcile()
+    assert plane.said() == "nothing to serve yet: release a model"
+    registry.register(first, "Production")
+    broken = registry.register(first)
+    registry.found["delay", 2] = replace(broken, model_digest="0" * 64)
+    registry.register(first, model="other")
+    plane.reconcile()
+    assert plane.said() == "delay v1 (production), v2 (not loaded); other v1"
+    registry.trouble = OSError("away")
+    plane.reconcile()
+    assert plane.said() == "delay v1 (production), v2 (not loaded); other v1"

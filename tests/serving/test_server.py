@@ -139,6 +139,28 @@ def test_told_to_stop_it_ends_at_once_and_cleanly_even_while_a_client_dawdles(
         assert "Fatal" not in said, said
 
 
+def test_it_says_what_it_serves_at_the_start_and_when_that_changes(
+    project: Path, environment: dict[str, str]
+) -> None:
+    tracking = Tracking(f"sqlite:///{project / '.mergeline' / 'mlflow.db'}", project)
+    with started(project, environment) as (process, _):
+        assert process.stderr
+        assert process.stderr.readline() == "delay v1 (production), v2\n"
+        tracking.move("delay", 2, "Staging")
+        assert process.stderr.readline() == "now delay v1 (production), v2 (staging)\n"
+        tracking.move("delay", 2, "None")
+        assert process.stderr.readline() == "now delay v1 (production), v2\n"
+
+
+def test_it_says_that_there_is_nothing_to_serve_yet(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    subprocess.run(["git", "init", "--quiet", "-b", "main", tmp_path], check=True)
+    with started(tmp_path, environment) as (process, _):
+        assert process.stderr
+        assert process.stderr.readline() == "nothing to serve yet: release a model\n"
+
+
 def test_a_starter_that_is_killed_takes_the_server_with_it(
     project: Path, environment: dict[str, str]
 ) -> None:

@@ -109,6 +109,9 @@ class Registry:
             raise self.trouble
         return list(self.found.values())
 
+    def registered(self, model: str) -> list[Version]:
+        return [one for one in self.versions() if one.model == model]
+
     def fetch(self, version: Version, into: Path) -> Path:
         key = version.model, version.number
         self.fetched.append(key)

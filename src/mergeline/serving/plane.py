@@ -24,6 +24,7 @@ _LONGEST_PAUSE = 30.0  # seconds between tries to load a version that cannot be 
 
 Versions = Callable[[], Sequence[Version]]
 Fetch = Callable[[Version, Path], Path]
+Registered = Callable[[str], Sequence[Version]]
 Key = tuple[str, int]
 
 
@@ -46,6 +47,12 @@ class Served:
     def key(self) -> Key:
         """Its model and number."""
         return self.version.model, self.version.number
+
+    def __str__(self) -> str:
+        stage = self.version.stage.lower()
+        said = [stage] if stage != "none" else []
+        said += ["not loaded"] if self.model is None else []
+        return f"v{self.version.number}" + (f" ({', '.join(said)})" if said else "")
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,10 @@ class Table:
         """Names of the models."""
         return sorted({model for model, _ in self.versions})
 
+    def __str__(self) -> str:
+        models = (f"{name} {', '.join(map(str, self.of(name)))}" for name in self.models())
+        return "; ".join(models) or "nothing to serve yet: release a model"
+
 
 class Plane:
     """Holds the models of every version that is not archived.
@@ -85,14 +96,20 @@ class Plane:
         versions: what the registry has now.
         fetch: brings the MLflow folder of a version into a folder; where it is there.
         clock: seconds, monotonic.
+        registered: all versions of a model, the archived too; asked for one that is not served.
     """
 
     def __init__(
-        self, versions: Versions, fetch: Fetch, clock: Callable[[], float] = time.monotonic
+        self,
+        versions: Versions,
+        fetch: Fetch,
+        clock: Callable[[], float] = time.monotonic,
+        registered: Registered = lambda _model: (),
     ) -> None:
         self._versions = versions
         self._fetch = fetch
         self._clock = clock
+        self._registered = registered
         self._lock = threading.Lock()
         self._asked = False
         self.table = Table()
@@ -181,6 +198,10 @@ class Plane:
         ]
         return [self.problem, *failed] if self.problem else failed
 
+    def said(self) -> str:
+        """What is served, or why that is not known, in a line."""
+        return self.problem if self.problem and not self.table.versions else str(self.table)
+
     def by_version(self, model: str, number: int) -> Served:
         """One version.
 
@@ -192,7 +213,15 @@ class Plane:
             if one.version.number == number:
                 return one
         numbers = ", ".join(f"v{one.version.number}" for one in known)
-        raise NotFoundError(f"{model} v{number} is not served (served: {numbers})")
+        why = "archived" if self._is_archived(model, number) else "not served"
+        raise NotFoundError(f"{model} v{number} is {why} (served: {numbers})")
+
+    def _is_archived(self, model: str, number: int) -> bool:
+        try:
+            found = self._registered(model)
+        except Exception:  # noqa: BLE001 - a registry out of reach only says less
+            return False
+        return any(one.number == number and one.stage == "Archived" for one in found)
 
     def by_stage(self, model: str, stage: str) -> Served:
         """The version that answers for a stage, in any case.

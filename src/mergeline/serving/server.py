@@ -42,11 +42,15 @@ def serve(project: Project, *, host: str, port: int, poll: float, only: str | No
     """
     if not 0 < poll <= threading.TIMEOUT_MAX:
         raise InputError(f"--poll takes seconds above 0, not {poll:g}")
-    run(Plane(_versions(project, only), _fetch(project)), host=host, port=port, poll=poll)
+    plane = Plane(_versions(project, only), _fetch(project), registered=project.tracking.versions)
+    run(plane, host=host, port=port, poll=poll)
 
 
 def run(plane: Plane, *, host: str, port: int, poll: float) -> None:
-    """Serve what a data plane holds until the process is told to stop; `serve` says the rest."""
+    """Serve what a data plane holds until the process is told to stop; `serve` says the rest.
+
+    On standard error stands the address, what is served, and what is whenever that changes.
+    """
     with _listen(host, port) as listener:
         signal.signal(signal.SIGTERM, _leave)
         plane.reconcile()
@@ -84,11 +88,13 @@ def _bound(host: str, port: int) -> socket.socket:
 def _run(plane: Plane, listener: socket.socket, poll: float) -> None:
     server = uvicorn.Server(settings(make_app(plane), grace=_GRACE))
     stop = threading.Event()
-    follower = threading.Thread(target=_follow, args=(plane, poll, stop), daemon=True)
-    follower.start()
+    said = plane.said()
+    follower = threading.Thread(target=_follow, args=(plane, poll, stop, said), daemon=True)
     address, port = listener.getsockname()[:2]
     address = f"[{address}]" if ":" in address else address
-    print(f"serving on http://{address}:{port}", file=sys.stderr, flush=True)  # noqa: T201
+    _say(f"serving on http://{address}:{port}")
+    _say(said)
+    follower.start()
     try:
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
@@ -102,9 +108,17 @@ def _leave(signum: int, frame: object) -> None:  # noqa: ARG001
     sys.exit(0)
 
 
-def _follow(plane: Plane, poll: float, stop: threading.Event) -> None:
+def _follow(plane: Plane, poll: float, stop: threading.Event, said: str) -> None:
     while not stop.wait(poll):
         plane.reconcile()
+        if (now := plane.said()) != said:
+            said = now
+            _say(f"now {said}")
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads: no reason to stop serving
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _versions(project: Project, only: str | None) -> Callable[[], Sequence[Version]]:
