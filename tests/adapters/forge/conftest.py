@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -46,13 +47,15 @@ def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]
     command = [program, "proxy", "--errors", "--port", str(front), DESCRIPTION, upstream]
     with (
         log.open("wb") as said,
-        subprocess.Popen(command, cwd=home, stdout=said, stderr=said) as run,
+        subprocess.Popen(
+            command, cwd=home, stdout=said, stderr=said, start_new_session=True
+        ) as run,
     ):
         try:
             _wait_for(front, run, log)
             yield front, behind
         finally:
-            run.terminate()
+            os.killpg(run.pid, signal.SIGTERM)  # it has a child, which outlives it
 
 
 @pytest.fixture
