@@ -55,6 +55,24 @@ def test_the_label_in_the_event_file_asks_for_it_without_a_token(mixed: Line) ->
     assert len(mixed.quick.runs) == 2
 
 
+def test_the_declaration_asks_for_it_too(mixed: Line) -> None:
+    mixed.edit("models/late.yaml", "task: binary", "task: binary\nattribution: true")
+    mixed.commit("Always split")
+    mixed.git("push", "--quiet", "origin", "mixed")
+    found = evaluated(mixed, MERGELINE_PULL_REQUEST=str(opened(mixed)))
+    assert [share.metric for share in found.shares] == ["roc_auc", "neg_log_loss"]
+    assert len(mixed.quick.runs) == 2
+
+
+def test_nobody_need_ask_where_the_data_alone_were_trained_on_before(mixed: Line) -> None:
+    mixed.branch("april")
+    mixed.add_drops(4)
+    mixed.commit("The month alone")
+    mixed.review(mixed.push("april"))
+    assert evaluated(mixed, MERGELINE_PULL_REQUEST=str(opened(mixed))).shares
+    assert len(mixed.quick.runs) == 2  # the month alone, and all
+
+
 def test_a_replaced_drop_and_another_contract_are_split_too(line: Line) -> None:
     line.branch("mixed")
     line.add_drops(3, made=lambda month: drop(month, rows=300))
