@@ -68,11 +68,15 @@ def primary(judged: Judged) -> Iterator[Reason]:
         return
     metric, difference = found
     _, best = oriented(metric, difference)
-    if best is not None and best < 0:
-        text = f"{metric.label} is worse than the champion's: {in_words(metric, difference)}"
-        yield Reason(
-            "primary", "fail", text, metric.name, against="champion", numbers=ends(difference)
-        )
+    outcome: Decision = "inconclusive"
+    text = f"{metric.label} cannot be told from the champion's: {difference.reason}"
+    if best is not None:
+        outcome = "fail" if best < 0 else "pass"
+        word = "is worse" if best < 0 else "is not shown to be worse"
+        text = f"{metric.label} {word} than the champion's: {in_words(metric, difference)}"
+    yield Reason(
+        "primary", outcome, text, metric.name, against="champion", numbers=ends(difference)
+    )
 
 
 def improve(judged: Judged) -> Iterator[Reason]:

@@ -19,9 +19,8 @@ from mergeline.core.comparison import (
 from mergeline.core.judged import Judged, candidate_value, ends, measured
 from mergeline.core.model import Gate
 from mergeline.core.numbers import counted, given
-from mergeline.core.verdict import Context, Decision, Reason
+from mergeline.core.verdict import Context, Reason
 
-SEEN_TOLERATED = 0.01
 _NOTES = ("trained_on_holdout", "unknown_training_rows")
 _WIDER: Mapping[str, tuple[str, ...]] = {"integer": ("long", "double"), "float": ("double",)}
 
@@ -40,19 +39,11 @@ def _problems(judged: Judged) -> Iterator[Reason]:
     """What is wrong with the holdout, the candidate's predictions, or its training rows."""
     for problem in judged.comparison.problems:
         if problem.role in {None, "candidate"}:
-            yield Reason(problem.kind, _weight(judged, problem), problem.text)
+            yield Reason(problem.kind, "fail", problem.text)
         elif problem.kind in _NOTES:
             yield Reason(problem.kind, "pass", problem.text, against=_other(problem))
     if "candidate" not in judged.comparison.models:
         yield Reason("unscored", "fail", "there is no candidate")
-
-
-def _weight(judged: Judged, problem: Problem) -> Decision:
-    """Fail, but for so few rows seen in training that leaving them out mends it."""
-    facts = judged.comparison.models.get("candidate")
-    few = SEEN_TOLERATED * judged.comparison.holdout.rows
-    mended = problem.kind == "trained_on_holdout" and facts is not None and (facts.seen or 0) <= few
-    return "pass" if mended else "fail"
 
 
 def _others(judged: Judged) -> Iterator[Reason]:
@@ -192,6 +183,10 @@ def _freshness(judged: Judged) -> Iterator[Reason]:
         yield Reason("freshness", "fail", text)
         return
     age = (today - newest).days
+    if age < -1:  # a day ahead is another time zone
+        text = f"the newest holdout row is of {newest}, which has not come: its date is wrong"
+        yield Reason("freshness", "fail", text, numbers={"days": float(age), "at_most": limit})
+        return
     old = counted(age, "day")
     text = f"the newest holdout row is of {newest}, {old} old; {given(limit)} are allowed"
     numbers = {"days": float(age), "at_most": limit}

@@ -21,16 +21,16 @@ def slices(judged: Judged) -> Iterator[Reason]:
         yield Reason("slices", "inconclusive", "no slice has rows enough to be judged")
         return
     for name, bar in judged.gate.slices.items():
-        held = 0
+        held, label = 0, name
         for one in large:
             metric = next((metric for metric in one.metrics if metric.name == name), None)
             if metric is None:
                 continue
-            where = f"{one.column} = {one.value}"
+            where, label = f"{one.column} = {one.value}", metric.label
             broken = [r for r in _slice(judged, metric, bar, where) if r.outcome != "pass"]
             held += not broken
             yield from broken
-        text = f"{name} holds its bar in {held} of {len(large)} slices"
+        text = f"{label} holds its bar in {held} of {len(large)} slices"
         yield Reason("slices", "pass", text, name)
 
 
