@@ -162,7 +162,7 @@ class Trial:
             kind="first" if champion is None else "change",
             evaluated_on=TODAY,
             newest_row=self.newest,
-            leaks=find_leaks(taken, frame["late"].to_numpy(), declared.task),
+            leaks=tuple(find_leaks(taken, frame["late"].to_numpy(), declared.task).values()),
         )
         return compare(rows, scored, declared), context
 

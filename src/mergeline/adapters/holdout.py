@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mergeline.core.compare import rows_digest, slice_labels
 from mergeline.core.comparison import Holdout
 from mergeline.core.model import Model
+from mergeline.core.movedrows import Rows
 from mergeline.errors import BundleError, StageError
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ class HoldoutFile:
     def _date(self, end: Callable[[pd.Series[Any]], Any]) -> dt.date | None:
         clusters = self.frame[self.cluster].dropna() if self.cluster else None
         return None if clusters is None or clusters.empty else _date_of(end(clusters))
+
+    def content(self, model: Model) -> Rows:
+        """What of it can move: all columns but the key, which tells which row is which."""
+        known = {*model.key, model.label}
+        columns = {
+            name: self.frame[name].to_numpy() for name in self.frame.columns if name not in known
+        }
+        return Rows(self.rows.row_id, self.rows.labels, columns)
 
     def without(self, row_id: npt.NDArray[np.uint64]) -> HoldoutFile:
         """The same but for some rows, e.g. those that a model was fitted on."""

@@ -37,7 +37,7 @@ from mergeline.core.sanity import holdout_problems, prediction_problems
 from mergeline.core.slices import slice_labels, slice_results
 
 __all__ = [
-    "MovedRows", "compare", "moved_rows", "rows_digest", "slice_labels", "with_metrics_of",
+    "compare", "rows_digest", "slice_labels", "with_metrics_of",
 ]  # fmt: skip
 
 LEVEL = 0.95
@@ -89,33 +89,6 @@ def compare(holdout: Holdout, scored: Sequence[Scored], model: Model) -> Compari
         problems=tuple(problems),
         **described,
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class MovedRows:
-    """How a holdout differs from an earlier one, rows that are only added left out.
-
-    Attributes:
-        of: number of rows of the earlier one.
-        gone: that the later one does not have.
-        relabelled: that have another label there.
-    """
-
-    of: int
-    gone: int
-    relabelled: int
-
-    def __bool__(self) -> bool:
-        return bool(self.gone or self.relabelled)
-
-
-def moved_rows(before: Holdout, after: Holdout) -> MovedRows:
-    """Hold two holdouts against each other, row by row."""
-    shared, then, now = np.intersect1d(before.row_id, after.row_id, return_indices=True)
-    old, new = np.asarray(before.labels)[then], np.asarray(after.labels)[now]
-    both_missing = (old != old) & (new != new)  # noqa: PLR0124 - NaN is no other label than NaN
-    relabelled = int(np.count_nonzero((old != new) & ~both_missing))
-    return MovedRows(len(before.row_id), len(np.unique(before.row_id)) - len(shared), relabelled)
 
 
 def with_metrics_of(model: Model, other: Model) -> Model:

@@ -28,8 +28,8 @@ FEWEST_ROWS = 50
 
 def find_leaks(
     columns: Mapping[str, npt.NDArray[Any]], labels: npt.NDArray[Any], task: Task
-) -> tuple[str, ...]:
-    """A sentence for each column that alone gives the label away.
+) -> dict[str, str]:
+    """A sentence for each column that alone gives the label away, by the column's name.
 
     Text is read by what the label is for the same text on the other half of the rows, so that a
     column with as many values as rows tells nothing.
@@ -41,8 +41,8 @@ def find_leaks(
     """
     labels = np.asarray(labels)
     if len(labels) < 2 * FEWEST_ROWS:
-        return ()
-    found = []
+        return {}
+    found = {}
     for name, values in columns.items():
         if task == "regression":
             strength = _correlation(np.asarray(values), labels.astype(np.float64))
@@ -51,8 +51,8 @@ def find_leaks(
             strength = _separation(np.asarray(values), labels)
             said, limit = "ROC AUC", SUSPICIOUS_AUC
         if strength >= limit:
-            found.append(f"the column {name} alone gives the label away ({said} {strength:.4g})")
-    return tuple(found)
+            found[name] = f"the column {name} alone gives the label away ({said} {strength:.4g})"
+    return found
 
 
 def _separation(values: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,10 +18,9 @@ from mergeline.adapters.bundles import (
     written_whole,
 )
 from mergeline.adapters.git import Commit
-from mergeline.adapters.holdout import HoldoutFile, read_holdout, write_predictions
+from mergeline.adapters.holdout import write_predictions
 from mergeline.core.bundle import (
     EVALUATION_FILES,
-    HOLDOUT,
     PREDICTIONS,
     REPORT,
     REPORT_MARKDOWN,
@@ -30,42 +28,18 @@ from mergeline.core.bundle import (
     Evaluation,
     gate_digest,
 )
-from mergeline.core.compare import MovedRows, compare, moved_rows
-from mergeline.core.comparison import Comparison, Scored
-from mergeline.core.gate import (
-    Context,
-    Judgement,
-    Kind,
-    judge_both,
-    judge_on_base_rows,
-    judge_without_base_rows,
-)
-from mergeline.core.leakage import find_leaks
-from mergeline.core.model import Role
 from mergeline.core.release import Version
 from mergeline.core.report import (
     Report,
     to_markdown,
     write_json,
 )
-from mergeline.core.report.content import Moved
 from mergeline.errors import MergelineError, StageError, TrackingError
-from mergeline.lifecycle.attribution import split
-from mergeline.lifecycle.candidates import (
-    Trained,
-    fetch,
-    find,
-    importable,
-    rows_trained_on,
-    score,
-    train,
-)
+from mergeline.lifecycle.candidates import Trained, fetch, find, train
 from mergeline.lifecycle.case import Case, read_cases
-from mergeline.lifecycle.plan import may_move_rows
+from mergeline.lifecycle.judging import hold_against, judging_code
 from mergeline.lifecycle.project import Project, Say
 from mergeline.lifecycle.report import Match, describe, describe_failure, describe_unread
-
-_ENOUGH = 0.5  # share of the base's rows that must be left to compare on
 
 
 @dataclass(frozen=True)
@@ -141,8 +115,8 @@ def _evaluate_one(project: Project, case: Case, bundle: Path | None, say: Say) -
     if bundle is None and trained.run is None:
         trained = _tracked(project, trained, say)
     say("scoring the same rows with each model")
-    with _judging_code(project, case):
-        match = _compare(project, case, trained, champion, say)
+    with judging_code(project, case):
+        match = hold_against(project, case, trained, champion, say)
     report = describe(project, match, time.monotonic() - since)
     if bundle is not None:
         return Evaluated(report, _write_bundle(bundle, match, report), bundle)
@@ -197,157 +171,6 @@ def _tracked(project: Project, trained: Trained, say: Say) -> Trained:
     if run.model_digest != trained.candidate.model_digest:
         return fetch(project, run)  # another one was first: that is the reviewed one
     return Trained(trained.candidate, trained.folder, run, trained.fresh)
-
-
-def _compare(
-    project: Project,
-    case: Case,
-    trained: Trained,
-    champion: tuple[Version, Trained] | None,
-    say: Say,
-) -> Match:
-    base = _base_model(project, case)
-    if champion is None and base and base.candidate.fingerprint == trained.candidate.fingerprint:
-        base = None  # the first model tells nothing by being held against itself
-    models: dict[Role, Trained] = {"candidate": trained}
-    models |= {"champion": champion[1]} if champion else {}
-    models |= {"base": base} if base else {}
-    on = _score_all(case, models, read_holdout(trained.holdout, case.judge))
-    context = _context(case, on, has_champion=champion is not None)
-    judgement = judge_both(case.gate, case.model.gate, on.comparison, context)
-    moved: tuple[Moved, ...] = ()
-    if champion and context.kind == "change":
-        known = {**models, "base": base or champion[1]}
-        moved, judgement = _hold_on_base_rows(case, known, on.holdout, judgement, say)
-    return Match(
-        case=case,
-        trained=trained,
-        champion=champion,
-        holdout=on.holdout,
-        scored=on.scored,
-        comparison=on.comparison,
-        judgement=judgement,
-        moved=moved,
-        attribution=split(project, case, trained, base, on.holdout, say=say),
-    )
-
-
-@contextlib.contextmanager
-def _judging_code(project: Project, case: Case) -> Iterator[None]:
-    """The project's own metrics as the base has them (law 5); new ones as the tree has them."""
-    metrics = [metric for metric in case.judge.metrics if metric.own]
-    if not metrics:
-        yield
-        return
-    tree = case.tree
-    if case.base is not None and case.before is not None:
-        new = [path for path in tree.list() if case.before.blob(path) is None]
-        tree = project.repository.compose(case.base.sha, tree, new)
-    with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
-        project.repository.export(tree, Path(folder))
-        with importable(Path(folder), metrics):
-            yield
-
-
-def _hold_on_base_rows(
-    case: Case,
-    models: Mapping[Role, Trained],
-    holdout: HoldoutFile,
-    judgement: Judgement,
-    say: Say,
-) -> tuple[tuple[Moved, ...], Judgement]:
-    """Judge on the base's rows too where the change moves its holdout; what moved of them.
-
-    Args:
-        case: the evaluated one.
-        models: all; where the base was never trained, production stands for it.
-        holdout: the candidate's.
-        judgement: on those rows.
-        say: is told what goes on.
-    """
-    try:
-        rows = read_holdout(models["base"].holdout, case.judge)
-    except StageError as error:
-        return (), _without_base_rows(case, judgement, str(error))
-    found = moved_rows(rows.rows, holdout.rows)
-    if not found and not any(one.what in {"holdout", "contract"} for one in case.moved):
-        return (), judgement
-    say("scoring the rows of the base's own holdout too, since the change moves it")
-    moved = _moved_rows_said(case, found)
-    fitted_on = rows_trained_on(models["candidate"], case.judge)
-    left = rows if fitted_on is None else rows.without(fitted_on)
-    if len(left.frame) < _ENOUGH * len(rows.frame):
-        out = len(rows.frame) - len(left.frame)
-        problem = f"the candidate is fitted on {out:,} of its {len(rows.frame):,} rows"
-        return moved, _without_base_rows(case, judgement, problem)
-    there = _score_all(case, models, left)
-    if there.scored[0].predictions is None:  # it takes a column that is new
-        problem = f"the candidate {there.scored[0].problem}"
-        return moved, _without_base_rows(case, judgement, problem)
-    context = _context(case, there, has_champion=True)
-    return moved, judge_on_base_rows(judgement, case.gate, there.comparison, context)
-
-
-def _without_base_rows(case: Case, judgement: Judgement, problem: str) -> Judgement:
-    """Where only drops came and went, as in a window of days that moves on, it is said only."""
-    if may_move_rows(case.at_base, case.model, case.ingredients):
-        return judge_without_base_rows(judgement, case.gate, problem)
-    return replace(judgement, base_problem=problem)
-
-
-def _moved_rows_said(case: Case, found: MovedRows) -> tuple[Moved, ...]:
-    said = [f"{found.gone:,} are gone"] if found.gone else []
-    said += [f"{found.relabelled:,} have another label"] if found.relabelled else []
-    if not said:
-        return ()
-    text = f"of the {found.of:,} rows before, {' and '.join(said)}"
-    return (Moved("holdout", f"{case.model.outputs}/{HOLDOUT}", text),)
-
-
-@dataclass(frozen=True)
-class _OnRows:
-    """What the models say about the rows of one holdout."""
-
-    holdout: HoldoutFile
-    scored: tuple[Scored, ...]
-    comparison: Comparison
-
-
-def _score_all(case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile) -> _OnRows:
-    scored = tuple(score(model, role, holdout, case.judge) for role, model in models.items())
-    return _OnRows(holdout, scored, compare(holdout.rows, scored, case.judge))
-
-
-def _context(case: Case, on: _OnRows, *, has_champion: bool) -> Context:
-    frame, judge = on.holdout.frame, case.judge
-    leaks = find_leaks(
-        {name: frame[name].to_numpy() for name in _new_columns(on.scored, on.holdout)},
-        frame[judge.label].to_numpy(),
-        judge.task,
-    )
-    kind: Kind = "first"
-    if has_champion:
-        kind = "restore" if case.restored else "change"
-    return Context(
-        kind=kind,
-        evaluated_on=case.started_at.date(),
-        newest_row=on.holdout.newest,
-        leaks=leaks,
-    )
-
-
-def _new_columns(scored: Sequence[Scored], holdout: HoldoutFile) -> list[str]:
-    """Columns that the candidate takes and the champion, should there be one, does not."""
-    known = {column.name for one in scored if one.role == "champion" for column in one.inputs}
-    taken = [column.name for one in scored if one.role == "candidate" for column in one.inputs]
-    return [name for name in taken if name not in known and name in holdout.frame]
-
-
-def _base_model(project: Project, case: Case) -> Trained | None:
-    """The model of the base, where it was ever trained; nothing trains for a comparison."""
-    if case.at_base is None:
-        return None
-    return find(project, case.model.name, case.at_base[1].fingerprint)
 
 
 def _write_bundle(folder: Path, match: Match, report: Report) -> Evaluation:

@@ -154,6 +154,12 @@ def may_move_rows(
     )
 
 
+def only_drops(at_base: tuple[Model, Ingredients] | None, ingredients: Ingredients) -> bool:
+    """Whether the change brings and takes data, and nothing else."""
+    found = changes(at_base[1], ingredients) if at_base else ()
+    return all(change.kind in {"drop", "data"} for change in found)
+
+
 def _holdout_stages(model: Model, *trees: Ingredients) -> Iterator[Stage]:
     """The stage that writes the holdout, in each tree."""
     for ingredients in trees:

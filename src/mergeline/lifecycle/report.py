@@ -47,7 +47,11 @@ from mergeline.lifecycle.snapshot import build_for
 
 @dataclass(frozen=True)
 class Match:
-    """A candidate held against the others on the same rows, and judged."""
+    """A candidate held against the others on the same rows, and judged.
+
+    Attributes:
+        rows_before: number of rows of the base's own holdout, where it is known.
+    """
 
     case: Case
     trained: Trained
@@ -57,6 +61,7 @@ class Match:
     comparison: Comparison
     judgement: Judgement
     moved: tuple[Moved, ...]
+    rows_before: int | None
     attribution: Attribution | None
 
 
@@ -161,6 +166,7 @@ def describe(project: Project, match: Match, seconds: float) -> Report:
         changes=changes(case.at_base[1], case.ingredients) if case.at_base else (),
         data=_data_changes(project, case),
         moved=(*case.moved, *match.moved),
+        rows_before=match.rows_before,
         on_merge=_on_merge(project, case, champion, same=same),
         attribution=match.attribution,
     )

@@ -258,6 +258,7 @@ PASS = Report(
     run=Run("3f2a9be04a6c4d5b8f60a1c2d3e4f506", None, trained=True, seconds=48.2),
     oldest_row="2013-01-04",
     newest_row="2013-07-29",
+    rows_before=52_127,
     changes=CHANGES,
     data=DATA,
     on_merge=OnMerge(4, replaces=3, rollback=3),

@@ -87,7 +87,11 @@ def bar(report: Report) -> Sentence:
         return say("moved, see the top")
     if report.subject.base_fingerprint is None:
         return say("its own gate; there is no base to hold it against")
-    return say("gate, holdout and contracts as on ", code(branch(report)))
+    now = report.comparison.holdout.rows if report.comparison else report.rows_before
+    if report.rows_before is None or now is None or now == report.rows_before:
+        return say("gate, holdout and contracts as on ", code(branch(report)))
+    grown = f"; the holdout goes from {report.rows_before:,} to {now:,} rows"
+    return say("gate and contracts as on ", code(branch(report)), grown)
 
 
 def moved_lines(report: Report) -> list[Sentence]:

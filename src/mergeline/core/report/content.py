@@ -170,6 +170,7 @@ class Report:
         newest_row, oldest_row: ISO dates of the holdout, where its rows have dates.
         changes: ingredients that differ from the base's.
         moved: what else moved of the bar: see `Moved`; lines of the gate are in `judgement`.
+        rows_before: number of rows of the base's own holdout, where it is known.
     """
 
     model: str
@@ -187,6 +188,7 @@ class Report:
     changes: tuple[Change, ...] = ()
     data: tuple[DataChange, ...] = ()
     moved: tuple[Moved, ...] = ()
+    rows_before: int | None = None
     on_merge: OnMerge | None = None
     attribution: Attribution | None = None
     failure: Failure | None = None
