@@ -86,7 +86,17 @@ def test_the_worse_model_is_refused_with_reasons(story: tuple[Path, str]) -> Non
     comment = next((workspace / "forge" / "pulls" / "3" / "comments").glob("*.md")).read_text()
     assert "may not replace v3" in comment
     assert "ROC AUC is worse by more than" in comment
-    assert "exit code 1" in printed
+    assert "evaluate ends with exit code 1" in printed
+    assert "the forge refuses to merge: mergeline says failure (delay: fail)" in printed
+
+
+def test_it_ends_with_what_the_server_serves_and_where_to_look(story: tuple[Path, str]) -> None:
+    workspace, printed = story
+    assert "serving now, by the server's word: delay v2 (" in printed
+    assert f"mlflow ui --backend-store-uri sqlite:///{workspace}/state/mlflow.db" in printed
+    assert (workspace / "state" / "mlflow.db").is_file()
+    assert f"{workspace}/bundles/*/evaluation/report.html" in printed
+    assert len(list(workspace.glob("bundles/*/evaluation/report.html"))) == 4
 
 
 def test_each_pull_request_has_exactly_one_report(story: tuple[Path, str]) -> None:

@@ -118,8 +118,7 @@ def evaluate(
     else:
         for one in done:
             click.echo(render(one.report, "terminal"), nl=False)
-    if not all(one.passed for one in done):
-        sys.exit(REFUSED)
+    sys.exit(max((one.exit_code for one in done), default=0))
 
 
 @commands.command()

@@ -21,7 +21,7 @@ from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.git import Repository, Tree, run_git
 from mergeline.adapters.scoring import Client, running_server
 from mergeline.core.report import Report
-from mergeline.errors import InputError, NotFoundError
+from mergeline.errors import ForgeError, InputError, NotFoundError
 from mergeline.lifecycle.candidates import fetch
 from mergeline.lifecycle.comment import comment
 from mergeline.lifecycle.deploy import recorded_answers
@@ -29,6 +29,7 @@ from mergeline.lifecycle.evaluate import Evaluated, evaluate
 from mergeline.lifecycle.history import as_table
 from mergeline.lifecycle.project import Project
 from mergeline.lifecycle.release import Released, release
+from mergeline.lifecycle.track import track
 
 MODEL = "delay"
 # What a project of its own has of this repository.
@@ -64,6 +65,7 @@ def play(here: Path, *, workspace: Path | None, keep: bool) -> None:
         stage.build(tree)
         with stage.serving() as address:
             _story(stage, address)
+            stage.releases(address)
         stage.where_to_look(kept=keep or workspace is not None)
 
 
@@ -87,6 +89,7 @@ def _story(stage: _Stage, address: str) -> None:
     stage.act(4, "a pull request makes the model worse")
     number = stage.propose("tiny-model", "Train for a moment only", *_edit(stage, _WORSE))
     stage.review(number)
+    stage.try_to_merge(number)
 
     stage.act(5, "git revert of the July merge")
     number = stage.propose_revert("revert-july", july)
@@ -115,6 +118,7 @@ class _Stage:
         self.out = Console(highlight=False)
         self.since = time.monotonic()
         self.state = self.folder / "state"
+        self._bundles = self.folder / "bundles"
         self._sample: list[dict[str, Any]] = []
 
     # --- the set --------------------------------------------------------------------------------
@@ -164,16 +168,25 @@ class _Stage:
         return self._pull("Revert the July drop", branch)
 
     def review(self, number: int) -> Evaluated:
-        """The runner evaluates a pull request, the report appears, the reviewer reads it."""
+        """The runner evaluates a pull request, a trusted one takes the bundle in and comments."""
         head = self.forge.pull_request(number).head_sha
         self._checkout(head)
         project = self._project(number)
-        done = evaluate(project, model=MODEL, say=self._say)[0]
-        comment(project, done.folder, say=self._say)
+        bundle = self._bundles / f"pull-request-{number}"
+        [done] = evaluate(project, model=MODEL, bundle=bundle, say=self._say)
+        track(project, bundle, say=self._say)
+        comment(project, bundle, say=self._say)
         self._show(done.report)
-        if not done.passed:
-            self.out.print("  [red]exit code 1[/]: the check is red, the merge is blocked")
+        if done.exit_code:
+            self.out.print(f"  evaluate ends with [red]exit code {done.exit_code}[/]")
         return done
+
+    def try_to_merge(self, number: int) -> None:
+        """The reviewer presses the button all the same; the forge refuses what is red."""
+        try:
+            self.merge(number)
+        except ForgeError as error:
+            self.out.print(f"  the forge refuses to merge: [red]{error.message}[/]")
 
     def merge(self, number: int) -> str:
         """The reviewer squash-merges; the runner releases what main is then."""
@@ -209,30 +222,38 @@ class _Stage:
         self.out.print()
         self.out.rule(f"[bold]{number}. {title}[/]  [dim]{seconds:.0f} s[/]", align="left")
 
-    def where_to_look(self, *, kept: bool) -> None:
-        """The end: the ledger, and where everything is."""
-        project = self._project()
+    def releases(self, address: str) -> None:
+        """The end: the ledger, and what the server says that it serves."""
         self.out.print()
         self.out.rule("[bold]The releases[/]", align="left")
-        self.out.print(as_table(project.ledger(MODEL)))
-        champion = project.tracking.champion(MODEL)
-        if champion:
-            self.out.print(f"\nserving now: {MODEL} v{champion.number} {champion.fingerprint[:8]}")
+        self.out.print(as_table(self._project().ledger(MODEL)))
+        self.out.print()
+        for one in Client(address).versions(MODEL):
+            if one["stage"] == "Production":
+                said = f"{MODEL} v{one['version']} ({one['model_digest'][:8]})"
+                self.out.print(f"serving now, by the server's word: {said}")
         self.out.print(f"the whole story took {time.monotonic() - self.since:.0f} s")
+
+    def where_to_look(self, *, kept: bool) -> None:
+        """What is left in the workspace, or would be."""
+        folder = self.folder if kept else "FOLDER"
+        state = f"{folder}/{self.state.name}"
         if not kept:
-            self.out.print("to look around in it: mergeline demo --keep")
-            return
-        self._git("checkout", "--quiet", "main")
-        self._git("pull", "--quiet", "--tags")
+            self.out.print("mergeline demo --keep leaves its folder, to look around in:")
         lines = [
-            f"runs:     mlflow ui --backend-store-uri {project.tracking.uri}",
-            f"reports:  {self.state / 'bundles'}/*/evaluation/report.html",
-            f"comments: {self.folder}/forge/pulls/*/comments/*.md",
-            "to go on as Ana, with a pull request of your own:",
-            f"  cd {self.author.root}",
-            f"  export MERGELINE_STATE={self.state} MERGELINE_FORGE={self.folder / 'forge'}",
-            f"  export PATH={Path(sys.executable).parent}:$PATH",
+            f"runs:     mlflow ui --backend-store-uri sqlite:///{state}/mlflow.db",
+            f"reports:  {folder}/{self._bundles.name}/*/evaluation/report.html",
+            f"comments: {folder}/forge/pulls/*/comments/*.md",
         ]
+        if kept:
+            self._git("checkout", "--quiet", "main")
+            self._git("pull", "--quiet", "--tags")
+            lines += [
+                "to go on as Ana, with a pull request of your own:",
+                f"  cd {self.author.root}",
+                f"  export MERGELINE_STATE={state} MERGELINE_FORGE={folder}/forge",
+                f"  export PATH={Path(sys.executable).parent}:$PATH",
+            ]
         for line in lines:
             self.out.print(line, soft_wrap=True, markup=False)
 

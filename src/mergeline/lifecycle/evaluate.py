@@ -59,6 +59,11 @@ class Evaluated:
         """Whether the gate lets it through."""
         return self.evaluation.verdict == "pass"
 
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with: 1 where the gate refuses."""
+        return 0 if self.passed else 1
+
 
 def evaluate(
     project: Project,

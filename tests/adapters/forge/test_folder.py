@@ -43,6 +43,19 @@ def test_a_second_merge_is_refused(folder: FolderWorld) -> None:
         folder.forge().merge(number)
 
 
+def test_what_stands_red_beside_the_head_keeps_it_from_being_merged(folder: FolderWorld) -> None:
+    number = folder.open("Fewer trees")
+    forge = folder.forge()
+    before = folder._git("for-each-ref")
+    forge.set_status(forge.pull_request(number).head_sha, "failure", "delay: fail")
+    with pytest.raises(ForgeError, match=r"mergeline says failure \(delay: fail\)"):
+        forge.merge(number)
+    assert folder._git("for-each-ref") == before
+    folder.push(number)
+    forge.set_status(forge.pull_request(number).head_sha, "success", "delay: pass")
+    assert forge.merge(number)
+
+
 def test_a_conflict_leaves_both_branches_as_they_were(folder: FolderWorld, tmp_path: Path) -> None:
     one, other = folder.open("One"), folder.open("Other")
     for number, text in ((one, "one"), (other, "other")):

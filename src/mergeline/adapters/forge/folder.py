@@ -120,13 +120,21 @@ class FolderForge:
 
         Raises:
             NotFoundError: there is no such pull request.
-            ForgeError: it is merged already, or conflicts with its base.
+            ForgeError: it is merged already, what stands beside its head is no success, or it
+                conflicts with its base.
         """
         with self._locked():
             pull = self._read(number)
             if pull.commits:
                 raise ForgeError(f"pull request {number} is merged", where=str(self.path))
             head, base = self._tip(pull.head_ref), self._tip(pull.base_ref)
+            said = self.status(head)
+            if said is not None and said[0] != "success":
+                raise ForgeError(
+                    f"{STATUS_CONTEXT} says {said[0]} ({said[1]})",
+                    where=f"pull request {number} at {head[:8]}",
+                    next_step="Push what mends it",
+                )
             message = f"{pull.title} (#{number})"
             if method == "merge":
                 message = f"Merge pull request #{number} from {pull.head_ref}\n\n{pull.title}"
