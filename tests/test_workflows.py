@@ -15,7 +15,12 @@ import yaml
 
 FOLDER = Path(__file__).parent.parent / ".github" / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
-UNTRUSTED = [("pull-request.yml", "evaluate"), ("release.yml", "evaluate"), ("ci.yml", "run")]
+UNTRUSTED = [
+    ("pull-request.yml", "evaluate"),
+    ("release.yml", "evaluate"),
+    ("release.yml", "tables"),
+    ("ci.yml", "run"),
+]
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 
 
@@ -42,7 +47,7 @@ def test_every_action_is_pinned_by_its_commit_and_names_its_version(path: Path) 
     uses = re.findall(r"\buses: (.*)", path.read_text())
     assert uses
     for line in uses:
-        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
+        assert re.fullmatch(r"[\w-]+(/[\w-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
 
 
 def test_one_version_of_an_action_is_used_everywhere() -> None:
@@ -91,6 +96,18 @@ def test_a_plan_that_fails_keeps_no_report_from_the_pull_request() -> None:
     assert names[names.index("Plan") :] == ["Plan", "Evaluate", "Summarise", "Leave the bundle"]
     for step in job[names.index("Evaluate") :]:
         assert "!cancelled()" in step["if"], step["name"]
+
+
+def test_the_tables_that_main_keeps_are_those_that_a_pull_request_starts_from() -> None:
+    kept, restored = [], []
+    for name in ("pull-request.yml", "release.yml"):
+        for step in steps(read(FOLDER / name)):
+            if step.get("uses", "").startswith("actions/cache/"):
+                (kept if "/save@" in step["uses"] else restored).append((name, step["with"]))
+    place = {"path": ".mergeline/tables", "key": "tables-${{ github.sha }}"}
+    assert kept == [("release.yml", place)]
+    assert [name for name, _ in restored] == ["pull-request.yml", "release.yml", "release.yml"]
+    assert all(said == {**place, "restore-keys": "tables-"} for _, said in restored)
 
 
 def test_the_summary_of_the_job_shows_every_report_of_the_bundle(tmp_path: Path) -> None:
