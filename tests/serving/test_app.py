@@ -17,6 +17,7 @@ from mergeline.serving.plane import Plane
 from tests.serving.world import ROW, Registry, frame, regression, save
 
 PREDICT = "/models/delay/stages/production/predict"
+SLIP = {"origin": "JFK", "hour": 17, "wnd": 8.5}
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_live_and_ready_are_two_things(
         ('{"rows": [{"hour": -Infinity}]}', 400, "-Infinity is no JSON number"),
         ('{"rows": []}', 422, "no rows"),
         ('{"rows": {}}', 422, "must be a list of objects"),
-        (json.dumps({"rows": [ROW | {"wnd": 1}]}), 422, "did you mean 'wind'?"),
+        (json.dumps({"rows": [SLIP]}), 422, "unknown column 'wnd' (did you mean 'wind'?)"),
         (json.dumps({"rows": [ROW | {"wind": "x"}]}), 422, "'x' is no double"),
         (json.dumps({"rows": [ROW | {"origin": "\ud800"}]}), 422, "is no string"),
         ('{"rows": [{"hour": 1, "wind": 2, "wind": 3}]}', 422, "'wind' is there more than once"),
@@ -160,6 +161,20 @@ def test_an_address_that_does_not_exist_is_said_in_json_too(
     answer = http.request(method, path, json={"rows": [ROW]})
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
+
+
+def test_whoever_asked_the_version_before_may_go_on_sending_what_this_one_does_not_take(
+    registry: Registry, plane: Plane, http: httpx.Client, first: Path, tmp_path: Path
+) -> None:
+    registry.register(first, "Production")
+    narrow = save(regression(), tmp_path / "model", frame()[["hour", "wind"]])
+    registry.move(registry.register(narrow), "Production")
+    plane.reconcile()
+    answer = http.post(PREDICT, json={"rows": [ROW]})
+    assert (answer.status_code, answer.json()["version"]) == (200, 2)
+    taken = {name: ROW[name] for name in ("hour", "wind")}
+    predictions = http.post(PREDICT, json={"rows": [taken]}).json()["predictions"]
+    assert answer.json()["predictions"] == predictions
 
 
 def test_an_answer_that_is_not_a_finite_number_is_refused(

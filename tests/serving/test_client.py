@@ -65,7 +65,7 @@ def test_the_server_s_refusals_become_errors_that_can_be_mended(client: mergelin
     with pytest.raises(NotFoundError, match="no such address"):
         client.predict("a/b", [ROW])
     with pytest.raises(InputError, match=r"rows\[0\]: unknown column 'wnd'"):
-        client.predict("delay", [ROW | {"wnd": 1}])
+        client.predict("delay", [{"origin": "JFK", "hour": 17, "wnd": 1}])
     with pytest.raises(InputError, match="larger than"):
         client.predict("delay", [ROW | {"origin": "x" * 17_000_000}])
     assert client.predict("delay", [ROW]).version == 1

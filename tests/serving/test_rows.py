@@ -108,9 +108,39 @@ def test_a_long_value_is_not_repeated_whole() -> None:
     assert len(refused.value.message) < 100
 
 
-def test_an_unknown_column_is_named_with_the_nearest_known_one() -> None:
-    with pytest.raises(InputError, match=r"unknown column 'orgin' \(did you mean 'origin'\?\)"):
-        to_frame([ROW | {"orgin": "JFK"}], INPUTS)
+def test_a_column_that_the_model_does_not_take_is_let_be() -> None:
+    """Production's callers send it on when the next version has no use for it."""
+    more = {"dest": ["any", {"thing": 1}], "orgin": "LGA"}
+    pd.testing.assert_frame_equal(to_frame([ROW | more, ROW], INPUTS), to_frame([ROW] * 2, INPUTS))
+    short = {name: ROW[name] for name in ROW if name != "seats"}
+    made = to_frame([short | more], INPUTS)
+    assert list(made) == list(INPUTS)
+    assert made["seats"].isna().all()
+
+
+@pytest.mark.parametrize("typed", ["orgin", "Origin", "ORIGIN", "origin "])
+def test_a_column_that_resembles_one_which_the_row_lacks_is_a_typing_mistake(typed: str) -> None:
+    slip = {name: ROW[name] for name in ROW if name != "origin"} | {typed: "JFK"}
+    said = rf"unknown column '{typed}' \(did you mean 'origin'\?\)"
+    with pytest.raises(InputError, match=said) as refused:
+        to_frame([ROW, slip], INPUTS)
+    assert refused.value.where == "rows[1]"
+
+
+def test_the_nearest_column_that_is_not_there_already_is_the_one_that_was_meant() -> None:
+    inputs = {name: Input("double", nullable=True) for name in ("wind_speed", "wind_gust")}
+    with pytest.raises(InputError, match=r"'wind_speeds' \(did you mean 'wind_speed'"):
+        to_frame([{"wind_speeds": 1}], inputs)
+    with pytest.raises(InputError, match=r"'wind_speeds' \(did you mean 'wind_gust'"):
+        to_frame([{"wind_speeds": 1, "wind_speed": 1}], inputs)
+
+
+def test_a_request_of_countless_unknown_columns_is_refused_before_all_are_compared() -> None:
+    short = {name: ROW[name] for name in ROW if name != "seats"}
+    made_up = [short | {f"{row}x{n}": 0 for n in range(101)} for row in range(10)]
+    with pytest.raises(InputError, match="more than 1,000 columns that the model does not take"):
+        to_frame(made_up, INPUTS)
+    assert len(to_frame([made_up[0]] * 20, INPUTS)) == 20
 
 
 def test_a_missing_column_is_named() -> None:

@@ -147,7 +147,10 @@ def _leaks(judged: Judged) -> Iterator[Reason]:
 
 
 def _schema(judged: Judged) -> Iterator[Reason]:
-    """Whoever calls the champion can call the candidate with the same columns."""
+    """Whoever calls the champion can call the candidate with the same columns.
+
+    Those that the candidate no longer takes are ignored where it is served.
+    """
     facts = judged.comparison.models.get("candidate")
     champion = judged.comparison.models.get("champion")
     if judged.gate.schema == "any" or not judged.change or facts is None or champion is None:

@@ -7,19 +7,20 @@ through, to say which one it is.
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mergeline.adapters.modelfile import Input
-from mergeline.core.declaration import did_you_mean
 from mergeline.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ROW_LIMIT = 10_000
+_NAMES_COMPARED = 1_000  # a body has room for a million, which would take minutes
 _BITS = {"long": 64, "integer": 32}
 _FLOATS = {"double": "float64", "float": "float32"}
 KINDS = {*_BITS, *_FLOATS, "boolean", "string", "datetime"}  # of columns that JSON can carry
@@ -31,8 +32,8 @@ def to_frame(rows: object, inputs: Mapping[str, Input]) -> pd.DataFrame:
     """Rows as JSON has them as the frame that a model takes.
 
     Raises:
-        InputError: not a list of objects, too many or none, a column is unknown or missing, or a
-            value is of another type than the model's signature says.
+        InputError: not a list of objects, too many or none, a column is missing or likely misspelt,
+            or a value is of another type than the model's signature says.
     """
     import pandas as pd
 
@@ -44,23 +45,45 @@ def to_frame(rows: object, inputs: Mapping[str, Input]) -> pd.DataFrame:
             where="rows",
             next_step=f"Send between 1 and {ROW_LIMIT:,} at once",
         )
+    near = _resembling(inputs)
     for number, row in enumerate(rows):
-        _check_names(row, inputs, f"rows[{number}]")
+        _check_names(row, inputs, near, f"rows[{number}]")
     return pd.DataFrame({name: _column(name, kind, rows) for name, kind in inputs.items()})
 
 
-def _check_names(row: object, inputs: Mapping[str, Input], where: str) -> None:
+def _check_names(
+    row: object, inputs: Mapping[str, Input], near: Callable[[str], list[str]], where: str
+) -> None:
+    """Columns that the model does not take are let be, unless one is likely a slip of the pen."""
     if not isinstance(row, dict):
         raise InputError("a row must be an object of columns and values", where=where)
-    if row.keys() == inputs.keys():
+    if row.keys() >= inputs.keys():
         return
     for name in row:
-        if name not in inputs:
-            hint = did_you_mean(name, list(inputs))
+        meant = [] if name in inputs else [one for one in near(name) if one not in row]
+        if meant:
+            hint = f"did you mean {meant[0]!r}?"
             raise InputError(f"unknown column {name!r:.80} ({hint})", where=where)
     for name, kind in inputs.items():
         if name not in row and not kind.nullable:
             raise InputError(f"the column {name!r} is missing", where=where)
+
+
+def _resembling(inputs: Mapping[str, Input]) -> Callable[[str], list[str]]:
+    """The model's columns that resemble a name, the nearest first; each name is compared once."""
+    known = {name.casefold(): name for name in inputs}
+    found: dict[str, list[str]] = {}
+
+    def near(name: str) -> list[str]:
+        if name not in found:
+            if len(found) == _NAMES_COMPARED:
+                message = f"more than {_NAMES_COMPARED:,} columns that the model does not take"
+                raise InputError(message, where="rows", next_step="Send those that it takes")
+            close = difflib.get_close_matches(name.casefold(), known, n=len(known))
+            found[name] = [known[one] for one in close]
+        return found[name]
+
+    return near
 
 
 def _column(name: str, kind: Input, rows: Sequence[Row]) -> Any:  # noqa: ANN401
