@@ -348,6 +348,7 @@ def test_a_slice_that_the_champion_cannot_measure_cannot_tell() -> None:
         (Gate("roc_auc"), {"inputs": (Column("hour", "string"),)}, "schema", False),
         (Gate("roc_auc"), {"inputs": (Column("hour", "integer"),)}, "schema", False),
         (Gate("roc_auc"), {"inputs": ()}, "schema", False),
+        (Gate("roc_auc"), {"inputs": (Column("hour", "long", required=False),)}, "schema", True),
         (Gate("roc_auc", unavailable=("arr_time",)), {}, "leak", True),
         (Gate("roc_auc", unavailable=("hour",)), {}, "leak", False),
         (Gate("roc_auc", schema="any"), {"inputs": (Column("late", "boolean"),)}, "leak", False),
@@ -363,6 +364,29 @@ def test_whoever_sends_a_narrower_number_is_understood() -> None:
     models = {"candidate": facts(inputs=(Column("hour", "double"),)),
               "champion": facts(inputs=(Column("hour", "integer"),))}  # fmt: skip
     assert judge(Gate("roc_auc"), comparison(models=models), CHANGE).outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    ("before", "kind", "said"),
+    [
+        ("string", "string", "null or left out"),
+        ("integer", "long", "null or left out"),
+        ("double", "double", "left out"),
+        ("integer", "double", "left out"),
+    ],
+)  # fmt: skip
+def test_a_value_that_callers_may_leave_out_may_not_become_required(
+    before: str, kind: str, said: str
+) -> None:
+    free = facts(inputs=(Column("it", before, required=False),))
+    strict, still_free = (
+        facts(inputs=(Column("it", kind, required=must),)) for must in (True, False)
+    )
+    text = f"the candidate requires it, which the champion lets be {said}"
+    for candidate, broken in ((strict, [text]), (still_free, [])):
+        found = comparison(models={"candidate": candidate, "champion": free})
+        verdict = judge(Gate("roc_auc"), found, CHANGE)
+        assert [reason.text for reason in verdict.reasons if reason.outcome == "fail"] == broken
 
 
 def test_any_schema_is_fine_where_the_gate_says_so() -> None:

@@ -54,10 +54,15 @@ class Holdout:
 
 @dataclass(frozen=True)
 class Column:
-    """An input column as the model's signature declares it."""
+    """An input column as the model's signature declares it.
+
+    Attributes:
+        required: whether a row must have it; else it may be left out, or null.
+    """
 
     name: str
     type: str
+    required: bool = True
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from mergeline.core.numbers import counted, given
 from mergeline.core.verdict import Context, Reason
 
 _NOTES = ("trained_on_holdout", "unknown_training_rows")
+_MISSING_IS_NAN = {"double", "float"}  # null in any row, required or not
 _WIDER: Mapping[str, tuple[str, ...]] = {"integer": ("long", "double"), "float": ("double",)}
 
 
@@ -167,13 +168,17 @@ def _incompatible(facts: ModelFacts, champion: ModelFacts) -> Iterator[str]:
         if not one.inputs:
             yield f"the {role} does not say which columns it takes"
             return
-    given = {column.name: column.type for column in champion.inputs}
+    given = {column.name: column for column in champion.inputs}
     for column in facts.inputs:
-        before = given.get(column.name)
+        name, before = column.name, given.get(column.name)
         if before is None:
-            yield f"the candidate takes a column {column.name} that the champion does not"
-        elif column.type != before and column.type not in _WIDER.get(before, ()):
-            yield f"the candidate takes {column.name} as {column.type}, the champion as {before}"
+            yield f"the candidate takes a column {name} that the champion does not"
+            continue
+        if column.type != before.type and column.type not in _WIDER.get(before.type, ()):
+            yield f"the candidate takes {name} as {column.type}, the champion as {before.type}"
+        if column.required and not before.required:
+            absent = "left out" if column.type in _MISSING_IS_NAN else "null or left out"
+            yield f"the candidate requires {name}, which the champion lets be {absent}"
 
 
 def _freshness(judged: Judged) -> Iterator[Reason]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mergeline.adapters.bundles import file_digest, read_candidate, write_candidate, written_whole
 from mergeline.adapters.holdout import HoldoutFile, check_keys, read_holdout, read_training_rows
 from mergeline.adapters.mlflow import Run
-from mergeline.adapters.modelfile import load, model_digest
+from mergeline.adapters.modelfile import LoadedModel, load, model_digest
 from mergeline.adapters.stages import dvc_cache, reproduce, share_cache
 from mergeline.core.bundle import (
     CANDIDATE_FILES,
@@ -158,8 +158,14 @@ def score(trained: Trained, role: Role, holdout: HoldoutFile, judged_by: Model) 
         trained_on=rows_trained_on(trained, judged_by),
         latency_ms=latency,
         size_bytes=loaded.size_bytes if loaded else None,
-        inputs=tuple(Column(n, t.type) for n, t in loaded.inputs.items()) if loaded else (),
+        inputs=_columns(loaded) if loaded else (),
         decision=trained.candidate.declaration.decision,
+    )
+
+
+def _columns(loaded: LoadedModel) -> tuple[Column, ...]:
+    return tuple(
+        Column(name, kind.type, required=not kind.nullable) for name, kind in loaded.inputs.items()
     )
 
 
