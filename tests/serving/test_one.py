@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,3 +39,22 @@ def test_a_folder_is_served_without_a_registry_and_only_with_the_expected_bytes(
     ):
         Client(address).predict("delay", [ROW], version=4)
     assert list(tmp_path.iterdir()) == []
+
+
+class SlowToLoad:
+    """Tells the process to stop, as an orchestrator may while it starts, and loads on."""
+
+    def __reduce__(self) -> Any:
+        stop = f"import os, time; os.kill(os.getpid(), {int(signal.SIGTERM)}); time.sleep(60)"
+        return exec, (stop,)
+
+
+def test_told_to_stop_while_a_model_loads_it_stops(first: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(first, tmp_path / "model"))
+    (folder / "model.pkl").write_bytes(pickle.dumps(SlowToLoad()))
+    version = Version("delay", 4, "None", "print", model_digest(folder), "run")
+    command = [sys.executable, "-P", "-m", "mergeline.serving.one", str(folder)]
+    ended = subprocess.run(
+        [*command, write_json(version)], cwd=tmp_path, timeout=50, check=False, capture_output=True
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")

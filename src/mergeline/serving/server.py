@@ -51,7 +51,7 @@ def run(plane: Plane, *, host: str, port: int, poll: float) -> None:
 
     On standard error stands the address, what is served, and what is whenever that changes.
     """
-    with _listen(host, port) as listener:
+    with _listen(host, port) as listener, contextlib.suppress(_Told):
         signal.signal(signal.SIGTERM, _leave)
         plane.reconcile()
         _run(plane, listener, poll)
@@ -103,9 +103,15 @@ def _run(plane: Plane, listener: socket.socket, poll: float) -> None:
         follower.join(_GRACE)
 
 
+class _Told(KeyboardInterrupt):
+    """To stop, by SIGTERM; as on any other end, clean up and leave with 0.
+
+    A SystemExit would count as the failure of a model that is loading.
+    """
+
+
 def _leave(signum: int, frame: object) -> None:  # noqa: ARG001
-    """On SIGTERM, as on any other end, clean up and leave with 0."""
-    sys.exit(0)
+    raise _Told
 
 
 def _follow(plane: Plane, poll: float, stop: threading.Event, said: str) -> None:
