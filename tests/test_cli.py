@@ -84,6 +84,38 @@ def test_a_refused_evaluation_ends_with_1(line: Line, run: Run) -> None:
     assert "at least 0.6 is required" in done.out
 
 
+LEAVER = """
+class Leaver(LogisticRegression):
+    def __init__(self, C=1.0):
+        super().__init__(C=C)
+        self.calls = 0
+
+    def predict_proba(self, rows):
+        self.calls += 1
+        return super().predict_proba(rows) if self.calls < 2 else sys.exit(0)
+
+
+def main():
+"""
+
+
+def test_a_model_that_ends_the_process_is_refused_with_a_report(
+    line: Line, run: Run, tmp_path: Path
+) -> None:
+    train = "pipelines/train.py"
+    number = line.propose(
+        "leaver",
+        (train, "import shutil", "import shutil\nimport sys"),
+        (train, "\ndef main():\n", LEAVER),
+        (train, "        LogisticRegression(", "        Leaver("),
+    )
+    line.check_out_pull(number)
+    done = run("evaluate", "--bundle", str(tmp_path / "bundle"))
+    assert done.code == 1
+    assert "it ends the process (SystemExit(0))" in done.out
+    assert run("report", str(tmp_path / "bundle")).out == done.out
+
+
 def test_evaluate_as_json_is_json_alone(line: Line, run: Run) -> None:
     line.check_out_pull(1)
     done = run("evaluate", "--json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import marshal
+import pickle
 import shutil
 import sys
 import warnings
@@ -89,6 +90,34 @@ def test_rows_that_a_model_cannot_score_are_a_finding(folder: Path) -> None:
     rows = frame(3).astype({"wind": "object"})
     rows.loc[1, "wind"] = "strong"
     with pytest.raises(BundleError, match="cannot score these rows"):
+        load_unseen(folder).predict(rows)
+
+
+class Leaver(LinearRegression):  # type: ignore[misc]
+    """Ends the process, when it is loaded or when it is asked."""
+
+    def __init__(self, when: str = "asked") -> None:
+        super().__init__()
+        self.when = when
+
+    def __reduce__(self) -> Any:
+        return (sys.exit, (0,)) if self.when == "loaded" else super().__reduce__()
+
+    def predict(self, rows: Any) -> Any:
+        return super().predict(rows) if self.when == "loaded" else sys.exit(0)
+
+
+@pytest.mark.parametrize(
+    ("when", "problem"),
+    [("loaded", "cannot be loaded"), ("asked", "cannot score these rows")],
+)
+def test_a_model_that_ends_the_process_is_a_finding(
+    tmp_path: Path, when: str, problem: str
+) -> None:
+    rows = frame()[["hour", "wind"]]
+    folder = save(regression(), tmp_path / "model", rows)
+    (folder / "model.pkl").write_bytes(pickle.dumps(Leaver(when).fit(rows, rows["hour"])))
+    with pytest.raises(BundleError, match=rf"{problem}: it ends the process \(SystemExit\(0\)\)"):
         load_unseen(folder).predict(rows)
 
 

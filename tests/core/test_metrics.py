@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -231,6 +232,10 @@ def verdict(labels: Any, predictions: Any) -> bool:
     return True
 
 
+def leaves(labels: Any, predictions: Any) -> float:
+    raise SystemExit(0)
+
+
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> str:
     """A module that can be imported by the name it gets."""
@@ -238,7 +243,9 @@ def own(monkeypatch: pytest.MonkeyPatch) -> str:
     import types
 
     module = types.ModuleType("own_metrics")
-    module.__dict__.update(cost=cost, broken=broken, endless=endless, verdict=verdict, number=3)
+    module.__dict__.update(
+        cost=cost, broken=broken, leaves=leaves, endless=endless, verdict=verdict, number=3
+    )
     monkeypatch.setitem(sys.modules, "own_metrics", module)
     return "own_metrics"
 
@@ -262,6 +269,8 @@ def test_a_metric_of_ones_own_that_fails_is_a_finding_not_a_crash(own: str) -> N
     measured = one.sample(rows, first).measured()
     assert measured.absent == "failed"
     assert measured.reason == "RuntimeError: no such column: fare"
+    leaves = metric(f"{own}.leaves", "binary", greater_is_better=True).sample(rows, first)
+    assert leaves.measured().reason == "SystemExit: 0"
     endless = metric(f"{own}.endless", "binary", greater_is_better=True).sample(rows, first)
     assert endless.measured().absent == "infinite"
     verdict = metric(f"{own}.verdict", "binary", greater_is_better=True).sample(rows, first)
@@ -274,10 +283,18 @@ def test_a_metric_of_ones_own_that_fails_is_a_finding_not_a_crash(own: str) -> N
         ("roc_acu", "did you mean 'roc_auc'?"),
         ("own_metrics.costs", "cannot be imported"),
         ("no_such_package.cost", "cannot be imported"),
+        ("ends.cost", "cannot be imported: SystemExit: 0"),
+        ("fails.cost", "cannot be imported: ZeroDivisionError: division by zero"),
         ("own_metrics.number", "is not a function"),
     ],
 )
-def test_a_metric_that_leads_nowhere_is_refused(own: str, name: str, said: str) -> None:
+@pytest.mark.usefixtures("own")
+def test_a_metric_that_leads_nowhere_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    (tmp_path / "ends.py").write_text("raise SystemExit(0)")
+    (tmp_path / "fails.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(DeclarationError, match=r"models/demo\.yaml") as refusal:
         metric(name, "binary", greater_is_better=True)
     assert said in str(refusal.value)

@@ -495,6 +495,20 @@ def test_a_defect_of_ours_leaves_a_report_and_its_traceback(
     assert "defect of mergeline" in failure_in(tmp_path / "bundle").next_step
 
 
+def test_what_would_end_the_process_within_is_an_error_with_a_report(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leaves(*_: Any) -> None:
+        sys.exit(0)
+
+    monkeypatch.setattr("mergeline.lifecycle.evaluate.compare", leaves)
+    line.check_out_pull(1)
+    with pytest.raises(MergelineError, match="something ends the process") as refused:
+        line.evaluate(bundle=tmp_path / "bundle")
+    assert refused.value.exit_code == 3
+    assert "SystemExit(0)" in failure_in(tmp_path / "bundle").message
+
+
 def test_a_model_that_fails_keeps_no_other_from_its_report(line: Line, tmp_path: Path) -> None:
     line.branch("second")
     early = FILES["models/late.yaml"].replace("outputs: build/late", "outputs: build/nowhere")

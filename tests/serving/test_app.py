@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from mergeline.adapters.modelfile import load, model_digest
 from mergeline.serving.app import BODY_LIMIT
 from mergeline.serving.plane import Plane
+from tests.adapters.test_modelfile import Leaver
 from tests.serving.world import ROW, Registry, frame, regression, save
 
 PREDICT = "/models/delay/stages/production/predict"
@@ -161,6 +163,20 @@ def test_an_address_that_does_not_exist_is_said_in_json_too(
     answer = http.request(method, path, json={"rows": [ROW]})
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
+
+
+def test_a_model_that_ends_the_process_when_it_is_asked_does_not_end_the_server(
+    registry: Registry, plane: Plane, http: httpx.Client, tmp_path: Path
+) -> None:
+    rows = frame()[["hour", "wind"]]
+    folder = save(regression(), tmp_path / "model", rows)
+    (folder / "model.pkl").write_bytes(pickle.dumps(Leaver().fit(rows, rows["hour"])))
+    registry.register(folder, "Production")
+    plane.reconcile()
+    for _ in range(2):
+        answer = http.post(PREDICT, json={"rows": [{"hour": 2, "wind": 2.0}]})
+        assert answer.status_code == 422
+        assert "it ends the process" in answer.json()["error"]["message"]
 
 
 def test_whoever_asked_the_version_before_may_go_on_sending_what_this_one_does_not_take(

@@ -75,7 +75,7 @@ class LoadedModel:
             # Threads of its own make one row several times slower; outside the main thread most.
             with self._threads.limit(limits=1):
                 answer = np.asarray(self._ask(self._inputs_of(frame)), dtype=np.float64)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BundleError(f"the model cannot score these rows: {_said(error)}") from error
         shape = (len(frame), len(self.classes)) if self.classes else (len(frame),)
         if answer.shape != shape:
@@ -226,7 +226,7 @@ def _loading(how: Callable[[], _Loaded], folder: Path) -> _Loaded:
             next_step="Install it; or, if it is the project's own, let the model carry it: "
             "cloudpickle.register_pickle_by_value(module) before it is saved",
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BundleError(
             f"the model cannot be loaded: {_said(error)}",
             where=str(folder),
@@ -315,6 +315,8 @@ def _inputs(description: Mapping[str, Any], folder: Path) -> dict[str, Input]:
     return inputs
 
 
-def _said(error: Exception) -> str:
+def _said(error: Exception | SystemExit) -> str:
+    if isinstance(error, SystemExit):  # let through, it would end a verb or a server, maybe with 0
+        return f"it ends the process ({error!r:.200})"
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__

@@ -55,9 +55,9 @@ def custom(path: str, *, where: str) -> Callable[[Any, Any], Any]:
     module, _, attribute = path.rpartition(".")
     try:
         function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (Exception, SystemExit) as error:
         raise DeclarationError(
-            f"metrics: {path!r} cannot be imported: {error}",
+            f"metrics: {path!r} cannot be imported: {_in_words(error)}",
             where=where,
             next_step="Correct the import path",
         ) from error
@@ -74,9 +74,13 @@ def _number(score: Callable[[], Any]) -> tuple[float, str]:
             if isinstance(value, bool | np.bool_):
                 return math.nan, f"{value} is not a number"
             return float(value), ""
-    except Exception as error:  # noqa: BLE001 - a user's function may raise anything
-        lines = str(error).strip().splitlines()
-        return math.nan, f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's function may raise anything
+        return math.nan, _in_words(error)
+
+
+def _in_words(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _said(model: Model, predicted: Predicted) -> Any:  # noqa: ANN401 - a scikit-learn estimator

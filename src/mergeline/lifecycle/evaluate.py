@@ -228,13 +228,17 @@ def _leaving_failure(
 ) -> Iterator[None]:
     """What fails within leaves a bundle that holds only its report, so that a comment can say it.
 
-    An error that is nobody's mistake but ours is reported too, and raised as it is.
+    An error that is nobody's mistake but ours is reported too, and raised as it is. What would end
+    the process is an error: its code may be 0, which means that the gate passed.
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        ours = _as_ours(error)
         if bundle is not None:
-            _leave(bundle, describe(_as_ours(error)))
+            _leave(bundle, describe(ours))
+        if isinstance(error, SystemExit):
+            raise ours from error
         raise
 
 
@@ -245,9 +249,14 @@ def _leave(bundle: Path, failed: Report) -> None:
         (files / REPORT).write_text(write_json(failed), encoding="utf-8")
 
 
-def _as_ours(error: Exception) -> MergelineError:
+def _as_ours(error: Exception | SystemExit) -> MergelineError:
     if isinstance(error, MergelineError):
         return error
+    if isinstance(error, SystemExit):
+        return MergelineError(
+            f"something ends the process: {error!r}",
+            next_step="Let the project's own code raise another error than SystemExit",
+        )
     return MergelineError(
         f"{type(error).__name__}: {error}",
         next_step="This is a defect of mergeline: report it with the log of the job",
