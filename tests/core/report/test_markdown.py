@@ -3,16 +3,18 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from mergeline.core.report import Report, to_markdown
+from mergeline.core.comparison import Difference, Other
+from mergeline.core.report import Report, terminal_text, to_html, to_markdown
 from mergeline.core.report.markdown import SMALLEST
 from mergeline.core.verdict import Judgement, Reason, Verdict
-from tests.core.report.examples import ALL, FAIL, NASTY_NAME, PASS
+from tests.core.report.examples import ALL, FAIL, NASTY_NAME, PASS, comparison, metrics
 from tests.core.report.poison import poisoned
 from tests.core.report.test_safe import WORDS
 
@@ -67,6 +69,35 @@ def test_the_comment_answers_in_the_order_in_which_a_reviewer_asks() -> None:
 )
 def test_the_verdict_is_the_headline(name: str, said: str) -> None:
     assert headline(to_markdown(ALL[name])) == said
+
+
+@pytest.mark.parametrize("render", [to_markdown, terminal_text, to_html])
+@pytest.mark.parametrize(
+    ("margin", "holds", "said"),
+    [
+        (0.005, False, "worse"),
+        (None, None, "worse"),
+        (0.05, True, "worse, within the margin"),
+    ],
+)
+def test_worse_is_within_the_margin_only_where_the_margin_holds(
+    render: Callable[[Report], str], margin: float | None, holds: bool | None, said: str
+) -> None:
+    primary, *_ = metrics(worse=True)
+    against: dict[Other, Difference] = {
+        "champion": dataclasses.replace(
+            primary.differences["champion"], margin=margin, margin_holds=holds
+        )
+    }
+    worse = dataclasses.replace(primary, differences=against)
+    text = render(
+        dataclasses.replace(
+            ALL["restore"],
+            comparison=dataclasses.replace(comparison(), metrics=(worse,), slices=()),
+        )
+    )
+    assert re.search(rf"in place of v5 — {said}(</h1>)?\n", text)
+    assert ("within the margin" in text) == bool(holds)
 
 
 def test_a_moved_bar_comes_before_everything_else_and_shows_both_verdicts() -> None:

@@ -148,7 +148,9 @@ def _tail(report: Report) -> Sentence:
         return ()
     outcome = row.difference.outcome
     if report.verdict.outcome == "pass":
-        said = {"better": "better", "same": "as good", "worse": "worse, within the margin"}
+        # a restore passes however much worse it is
+        worse = "worse, within the margin" if row.difference.margin_holds else "worse"
+        said = {"better": "better", "same": "as good", "worse": worse}
         return say(" — ", said.get(outcome, "no difference can be told"))
     if report.verdict.outcome == "inconclusive":
         return ()
