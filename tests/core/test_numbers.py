@@ -10,6 +10,15 @@ from hypothesis import strategies as st
 from mergeline.core import numbers
 from mergeline.core.comparison import Difference, Measured
 
+NOISE = 1e-15  # so much of a number its last bits may be off by
+_SIZES = st.floats(-1e300, 1e300, allow_subnormal=False)
+PAIRS = st.tuples(_SIZES, _SIZES) | st.builds(
+    lambda value, apart: (value, value * (1 + apart)),
+    _SIZES,
+    st.integers(-15, 0).map(lambda power: 3.7 * 10.0**power),
+)
+"""Two numbers of any size, and two that are as close as one likes."""
+
 
 def difference(estimate: float | None, low: float | None, high: float | None) -> Difference:
     return Difference(estimate, low, high, 0.95, "as given", "same")
@@ -50,12 +59,55 @@ def test_numbers_that_differ_are_never_shown_as_the_same() -> None:
 
 
 @settings(deadline=None)
-@over(st.floats(-1e12, 1e12, allow_subnormal=False), st.floats(-1e12, 1e12, allow_subnormal=False))
-def test_two_numbers_without_interval_keep_their_difference(one: float, other: float) -> None:
+@over(PAIRS)
+def test_two_numbers_without_interval_keep_their_difference(pair: tuple[float, float]) -> None:
+    one, other = pair
     places = numbers.decimals(one, other, difference=None)
-    far = abs(one - other) > 1e-12 * max(abs(one), abs(other))
-    if places is not None and far and abs(one - other) > 1e-5:
+    if abs(one - other) > NOISE * max(abs(one), abs(other)):
+        assert places is not None
         assert numbers.fixed(one, places) != numbers.fixed(other, places)
+
+
+@settings(deadline=None)
+@over(PAIRS, st.floats(0.0, 0.999), st.floats(0.0, 10.0))
+def test_two_numbers_whose_difference_is_told_are_not_shown_as_the_same(
+    pair: tuple[float, float], near: float, far: float
+) -> None:
+    one, other = pair
+    estimate = other - one
+    ends = sorted((estimate * (1 - near), estimate * (1 + far)))
+    told = difference(estimate, *ends)
+    if abs(estimate) > NOISE * max(abs(one), abs(other)):
+        places = numbers.decimals(one, other, difference=told)
+        assert places is not None
+        places = numbers.told_apart(one, other, places)
+        assert numbers.fixed(one, places) != numbers.fixed(other, places)
+        assert any(digit in numbers.change(told) for digit in "123456789")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "half", "said"),
+    [
+        (0.5, 0.500000012, 2e-9, "0.5000000000 → 0.5000000120, +1.20e-8 ± 2.0e-9"),
+        (0.0123456, 0.0123459, 1e-7, "0.01234560 → 0.01234590, +3.0e-7 ± 1.0e-7"),
+        (123456.0, 123456.00000012, 5e-8, "123,456.00000000 → 123,456.00000012, +1.2e-7 ± 5e-8"),
+        (2e15, 2.00000000004e15, 1e4, "2.000000000000e15 → 2.000000000040e15, +40,000 ± 10,000"),
+        (0.7423, 0.7423 + 1.2e-16, None, "0.742 → 0.742, +1.1e-16"),
+    ],
+)
+def test_a_small_change_of_a_large_number_is_seen(
+    before: float, after: float, half: float | None, said: str
+) -> None:
+    estimate = after - before
+    ends = (None, None) if half is None else (estimate - half, estimate + half)
+    told = difference(estimate, *ends)
+    places = numbers.decimals(before, after, difference=told)
+    cells = (numbers.measured(Measured(value), places) for value in (before, after))
+    assert f"{' → '.join(cells)}, {numbers.change(told)}" == said
+
+
+def test_an_interval_of_no_width_but_rounding_gives_no_digits() -> None:
+    assert numbers.change(difference(0.009, 0.009 - 1e-18, 0.009 + 1e-18)) == "+0.0090"
 
 
 @pytest.mark.parametrize(

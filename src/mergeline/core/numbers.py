@@ -2,18 +2,23 @@
 
 The last digit shown is that of the interval's half width, rounded as the Particle Data Group does
 (two digits of it where it starts with 100 to 354, else one), and more where rounding would hide on
-which side of zero an end lies. A number without interval shows what tells it from its neighbour.
-A true minus sign, so that a column of changes reads well.
+which side of zero or of a margin an end lies. A number without interval shows what tells it from
+its neighbour. A true minus sign, so that a column of changes reads well.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from mergeline.core.comparison import Difference, Measured
 
 _FIXED = 6  # decimals beyond which a small number is written with an exponent
 _HUGE = 1e15
+_EXACT = 17  # significant digits that tell any two floats apart
+_NOISE = 1e-15  # of a number's size: what its last bits may be off by
+_EXACT = 17  # significant digits that tell any two floats apart
+_NOISE = 1e-15  # of a number's size: what its last bits may be off by
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -24,14 +29,24 @@ def number(value: float | None, digits: int = 3) -> str:
         return fixed(value, 0)
     if float(value).is_integer() and abs(value) < _HUGE:
         return fixed(value, 0)
-    return fixed(value, max(0, digits - 1 - exponent(value)))
+    return fixed(value, _places(value, digits))
+
+
+def beside(value: float, bar: float, digits: int = 4) -> str:
+    """A number held against a bar: as printed, too, it is on the side of it that it is on."""
+    if math.isfinite(value) and value:
+        least = _places(value, digits)
+        for places in range(least, least + _EXACT):
+            if _side(round(value, places), bar) == _side(value, bar):
+                return number(value, digits) if places == least else fixed(value, places)
+    return number(value, digits)
 
 
 def given(value: float) -> str:
     """A number that a person wrote, as short as they would write it."""
     if not math.isfinite(value):
         return fixed(value, 0)
-    mantissa, _, power = f"{value + 0.0:,.12g}".partition("e")
+    mantissa, _, power = f"{value + 0.0:,.15g}".partition("e")
     return mantissa.replace("-", "−") + (f"e{int(power)}" if power else "")
 
 
@@ -41,12 +56,13 @@ def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
         return "NaN"
     if math.isinf(value):
         return "−∞" if value < 0 else "+∞" if signed else "∞"
-    if decimals > _FIXED and 0 < abs(value) < 1e-3:
-        text = _with_exponent(value, max(0, decimals + exponent(value)))
-    elif abs(value) >= _HUGE:
-        text = _with_exponent(value, 2)
+    small = decimals > _FIXED and 0 < abs(value) < 1e-3
+    if small or abs(value) >= _HUGE:
+        digits = min(max(0, decimals + exponent(value)), _EXACT - 1)
+        text = _with_exponent(value, digits)
     else:
-        text = f"{round(value, decimals):,.{min(max(decimals, 0), _FIXED)}f}"
+        most = max(_FIXED, _EXACT - 1 - exponent(value)) if value else _FIXED
+        text = f"{round(value, decimals):,.{min(max(decimals, 0), most)}f}"
     minus = text.startswith("-")
     text = text.lstrip("-")
     if not any(digit in text for digit in "123456789"):
@@ -65,30 +81,58 @@ def decimals_of(half_width: float) -> int:
     return -power + 1 if half_width / 10.0**power < 3.55 else -power
 
 
-def _decimals_told(difference: Difference, half: float) -> int:
-    """As `decimals_of`, and up to two more where the ends would round to zero or across it."""
-    places = decimals_of(half)
-    estimate, low, high = difference.estimate or 0.0, difference.low or 0.0, difference.high or 0.0
-    for more in range(2):
-        middle, around = round(estimate, places + more), round(half, places + more)
-        shown = (middle - around, middle + around)
-        if all(
-            (end > 0) - (end < 0) == (true > 0) - (true < 0) or not true
-            for end, true in zip(shown, (low, high), strict=True)
-        ):
-            return places + more
-    return places + 2
+def _decimals_told(difference: Difference, half: float, margin: float | None) -> int:
+    """As `decimals_of`, and more where rounding would move something across zero or the margin."""
+    least = decimals_of(half)
+    for places in range(least, least + _EXACT):
+        if _agrees(difference, half, places, margin or 0.0):
+            return places
+    return least + 2
+
+
+def _agrees(difference: Difference, half: float, places: int, margin: float) -> bool:
+    """Whether the numbers as printed lie where the true ones do."""
+    ends = (difference.low or 0.0, difference.high or 0.0)
+    estimate, grain = difference.estimate or 0.0, 1e-9 * half
+    middle, around = round(estimate, places), round(half, places)
+    shown = (middle - around, middle + around)
+    if _uneven(difference, half):
+        shown = (round(ends[0], places), round(ends[1], places))
+    pairs = [(end, true, 0.0) for end, true in zip(shown, ends, strict=True) if true]
+    for bar in (-margin, margin) if margin else ():
+        pairs += [(end, true, bar) for end, true in zip(shown, ends, strict=True)]
+        pairs.append((middle, estimate, bar))
+    return all(_side(end, bar, grain) == _side(true, bar, grain) for end, true, bar in pairs)
+
+
+def _uneven(difference: Difference, half: float) -> bool:
+    """Whether the estimate is not in the middle of its interval."""
+    low, high = difference.low or 0.0, difference.high or 0.0
+    return abs((high + low) / 2 - (difference.estimate or 0.0)) > 0.15 * half
+
+
+def _side(value: float, bar: float, grain: float = 0.0) -> int:
+    """−1, 0 or 1: below the bar, on it, above."""
+    return (value - bar > grain) - (value - bar < -grain)
 
 
 def decimals(*values: float | None, difference: Difference | None) -> int | None:
     """The decimal for numbers that stand side by side; None: each as it is."""
-    if difference is not None and (half := half_width(difference)):
-        return _decimals_told(difference, half)
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    apart = max(known, default=0.0) - min(known, default=0.0)
-    if apart:
-        return 1 - exponent(apart)
-    return None
+    known = sorted({value for value in values if value is not None and math.isfinite(value)})
+    noise = _NOISE * max(map(abs, known), default=0.0)
+    if difference is not None and (half := half_width(difference) or 0.0) > noise:
+        return _decimals_told(difference, half, difference.margin)
+    apart = [high - low for low, high in itertools.pairwise(known) if high - low > noise]
+    return 1 - exponent(min(apart)) if apart else None
+
+
+def told_apart(one: float, other: float, places: int) -> int:
+    """So many decimals, and more until the two numbers differ as printed."""
+    if abs(one - other) > _NOISE * max(abs(one), abs(other)):
+        for more in range(places, places + _EXACT):
+            if fixed(one, more) != fixed(other, more):
+                return more
+    return places
 
 
 def half_width(difference: Difference) -> float | None:
@@ -110,28 +154,36 @@ def measured(value: Measured | None, places: int | None) -> str:
     )
 
 
-def change(difference: Difference | None) -> str:
-    """`+0.009 ± 0.003`; with both ends where the interval is not even about the estimate."""
+def change(difference: Difference | None, margin: float | None = None) -> str:
+    """`+0.009 ± 0.003`; with both ends where the interval is not even about the estimate.
+
+    Args:
+        difference: what to show.
+        margin: what it is held against; the difference's own where there is none.
+    """
     if difference is None or difference.estimate is None:
         return "—"
     estimate, half = difference.estimate, half_width(difference)
-    if half is None:
-        return fixed(estimate, _places_alone(estimate), signed=True)
-    if not half:
-        return "0" if not estimate else fixed(estimate, _places_alone(estimate), signed=True)
-    places = _decimals_told(difference, half)
+    if half is None or half <= _NOISE * abs(estimate):
+        exact = half is not None and not estimate
+        return "0" if exact else fixed(estimate, _places_alone(estimate), signed=True)
+    places = _decimals_told(difference, half, difference.margin if margin is None else margin)
     shown = fixed(estimate, places, signed=True)
     low, high = difference.low or 0.0, difference.high or 0.0
-    if abs((high + low) / 2 - estimate) > 0.15 * half:
+    if _uneven(difference, half):
         ends = f"{fixed(low, places, signed=True)} to {fixed(high, places, signed=True)}"
         return f"{shown} ({ends})"
     return f"{shown} ± {fixed(half, places)}"
 
 
 def _places_alone(value: float) -> int:
-    if not value or not math.isfinite(value):
-        return 0
-    return max(0, 1 - exponent(value))
+    return _places(value, 2) if value and math.isfinite(value) else 0
+
+
+def _places(value: float, digits: int) -> int:
+    """Decimals for so many significant digits; what comes before the point is cut only if huge."""
+    places = digits - 1 - exponent(value)
+    return places if abs(value) >= _HUGE else max(0, places)
 
 
 def count(value: int) -> str:

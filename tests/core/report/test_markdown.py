@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from mergeline.core.comparison import Difference, Other
+from mergeline.core.comparison import Difference, Measured, Other
 from mergeline.core.report import Report, terminal_text, to_html, to_markdown
 from mergeline.core.report.markdown import SMALLEST
 from mergeline.core.verdict import Judgement, Reason, Verdict
@@ -126,6 +126,30 @@ def test_the_base_has_no_column_of_its_own_where_it_is_the_champion() -> None:
         PASS, subject=dataclasses.replace(PASS.subject, base_fingerprint="d" * 64)
     )
     assert "|  | v3 (production) | main | this change |" in to_markdown(other)
+
+
+def test_a_base_that_is_told_from_the_candidate_shows_another_number() -> None:
+    """Though the digits are those of the difference from the model in production."""
+    assert PASS.comparison is not None
+    primary, *others = PASS.comparison.metrics
+    near = dataclasses.replace(
+        primary,
+        values={**primary.values, "base": Measured(0.75109)},
+        differences={
+            **primary.differences,
+            "base": dataclasses.replace(
+                primary.differences["champion"], estimate=1e-5, low=5e-6, high=1.5e-5
+            ),
+        },
+    )
+    text = to_markdown(
+        dataclasses.replace(
+            PASS,
+            comparison=dataclasses.replace(PASS.comparison, metrics=(near, *others)),
+            subject=dataclasses.replace(PASS.subject, base_fingerprint="d" * 64),
+        )
+    )
+    assert "| ROC AUC | 0.74230 | 0.75109 | **0.75110** |" in text
 
 
 @pytest.mark.parametrize("limit", [SMALLEST, 4_000, 20_000, 65_536])

@@ -197,6 +197,8 @@ def _row(report: Report, metric: MetricResult, place: tuple[str, str] | None) ->
     difference = metric.differences.get(chosen) if chosen else None
     shown = [value for role in roles(report) if (value := _value(metric, role)) is not None]
     places = numbers.decimals(*shown, difference=difference)
+    if places is not None:
+        places = _told_apart(metric, places)
     outcome, tone = outcome_of(difference) if difference else _missing(metric, chosen)
     comparison = report.comparison
     return Row(
@@ -211,6 +213,17 @@ def _row(report: Report, metric: MetricResult, place: tuple[str, str] | None) ->
         name=metric.name,
         primary=comparison is not None and place is None and metric.name == comparison.primary,
     )
+
+
+def _told_apart(metric: MetricResult, places: int) -> int:
+    """So many decimals that no two models whose difference is told show the same number."""
+    mine = metric.values.get("candidate")
+    for other, difference in metric.differences.items():
+        theirs = metric.values.get(other)
+        told = difference.outcome in {"better", "worse"}
+        if told and mine and theirs and mine.value is not None and theirs.value is not None:
+            places = numbers.told_apart(mine.value, theirs.value, places)
+    return places
 
 
 def _missing(metric: MetricResult, other: Other | None) -> tuple[str, Tone]:
