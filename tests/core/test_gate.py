@@ -335,6 +335,55 @@ def test_a_slice_that_the_champion_cannot_measure_cannot_tell() -> None:
 
 
 @pytest.mark.parametrize(
+    ("gate", "how", "said"),
+    [
+        (
+            Gate("roc_auc", {"roc_auc": Bar(at_least=0.7)}),
+            {"value": 0.69999},
+            "roc_auc is 0.69999, at least 0.7 is required",
+        ),
+        (
+            Gate("roc_auc", {"roc_auc": Bar(margin=0.005)}),
+            {"against": {"champion": difference(-0.0050001, 0.0010001)}},
+            "worse by more than 0.005: −0.0020000 ± 0.0030001 against the champion",
+        ),
+        (
+            Gate("roc_auc", latency_ms=50.0),
+            {"latency_ms": 50.001},
+            "one row's prediction takes 50.001 ms, at most 50 ms is allowed",
+        ),
+        (
+            Gate("roc_auc", size_mb=3.0),
+            {"size_bytes": 3_000_001},
+            "the model's files take 3.000001 MB, at most 3 MB is allowed",
+        ),
+    ],
+)
+def test_what_is_refused_by_a_hair_does_not_read_as_if_it_held(
+    gate: Gate, how: dict[str, Any], said: str
+) -> None:
+    measures: dict[str, Any] = {key: how[key] for key in ("value", "against") if key in how}
+    weights = {key: how[key] for key in how if key not in measures}
+    usual: dict[str, Any] = {"against": {"champion": SAME, "base": SAME}}
+    found = comparison(
+        metric(**(usual | measures)),
+        models={"candidate": facts(**weights), "champion": facts(), "base": facts()},
+    )
+    verdict = judge(gate, found, CHANGE)
+    refused = [reason.text for reason in verdict.reasons if reason.outcome != "pass"]
+    assert any(text.endswith(said) for text in refused)
+
+
+def test_a_slice_that_is_refused_by_a_hair_does_not_read_as_if_it_held() -> None:
+    one = scores(0.49999, -0.013, -0.00708)
+    gate = Gate("roc_auc", slices={"recall": Bar(at_least=0.5, margin=0.01)})
+    verdict = judge(gate, comparison(*WHOLE, slices=(one,)), CHANGE)
+    said = "\n".join(reason.text for reason in verdict.reasons)
+    assert "is 0.49999, at least 0.5 is required" in said
+    assert "by more than 0.01: −0.01004 ± 0.00296" in said
+
+
+@pytest.mark.parametrize(
     ("gate", "how", "rule", "passes"),
     [
         (Gate("roc_auc", latency_ms=2), {}, "latency", True),

@@ -106,6 +106,59 @@ def test_a_small_change_of_a_large_number_is_seen(
     assert f"{' → '.join(cells)}, {numbers.change(told)}" == said
 
 
+def read(text: str) -> float:
+    return float(text.replace(",", "").replace("−", "-"))
+
+
+def side(value: float, bar: float) -> int:
+    return (value > bar) - (value < bar)
+
+
+@settings(deadline=None)
+@over(PAIRS, st.integers(1, 15))
+def test_a_number_beside_its_bar_reads_as_the_side_that_it_is_on(
+    pair: tuple[float, float], digits: int
+) -> None:
+    value, bar = pair[0], float(f"{pair[1]:.{digits}g}")  # as a person writes one
+    shown = read(numbers.beside(value, bar))
+    assert side(shown, read(numbers.given(bar))) == side(value, bar)
+
+
+@pytest.mark.parametrize(
+    ("value", "bar", "said"),
+    [
+        (0.59999, 0.6, "0.59999"),
+        (0.6, 0.6, "0.6000"),
+        (0.7423456, 0.6, "0.7423"),
+        (0.61231, 0.612305, "0.61231"),
+        (50.000001, 50.0, "50.000001"),
+        (-3.00001, -3.0, "−3.00001"),
+        (math.nan, 0.6, "NaN"),
+    ],
+)
+def test_digits_are_added_until_a_number_and_its_bar_differ(
+    value: float, bar: float, said: str
+) -> None:
+    assert numbers.beside(value, bar) == said
+
+
+@pytest.mark.parametrize(
+    ("estimate", "low", "high", "margin", "said"),
+    [
+        (-0.002, -0.0050001, 0.0010001, 0.005, "−0.0020000 ± 0.0030001"),
+        (-0.002, -0.0049, 0.0009, 0.005, "−0.0020 ± 0.0029"),
+        (-0.002, -0.005, 0.001, 0.005, "−0.0020 ± 0.0030"),
+        (-0.01004, -0.013, -0.00708, 0.01, "−0.01004 ± 0.00296"),
+        (-0.01004, -0.01004, -0.01004, 0.01, "−0.01004"),
+        (0.0421001, 0.0000001, 0.0842001, None, "+0.0421001 ± 0.0421000"),
+    ],
+)
+def test_a_difference_beside_a_margin_reads_as_the_side_that_it_is_on(
+    estimate: float, low: float, high: float, margin: float | None, said: str
+) -> None:
+    assert numbers.change(difference(estimate, low, high), margin) == said
+
+
 def test_an_interval_of_no_width_but_rounding_gives_no_digits() -> None:
     assert numbers.change(difference(0.009, 0.009 - 1e-18, 0.009 + 1e-18)) == "+0.0090"
 

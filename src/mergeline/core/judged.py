@@ -66,13 +66,11 @@ def ends(difference: Difference) -> dict[str, float]:
     return {name: number for name, number in parts.items() if number is not None}
 
 
-def in_words(metric: MetricResult, difference: Difference) -> str:
-    """The difference as the report's table has it, e.g. `−0.013 ± 0.005`, or why there is none."""
+def in_words(metric: MetricResult, difference: Difference, margin: float | None = None) -> str:
+    """The difference as the report's table has it, e.g. `−0.013 ± 0.005`, or why there is none.
+
+    Beside a margin it has the digits that tell whether it is within.
+    """
     if difference.estimate is None or difference.low is None or difference.high is None:
         return difference.reason
-    return numbers.change(difference.turned() if metric.negated else difference)
-
-
-def measured(value: float) -> str:
-    """A measured value, to be held against a bar."""
-    return numbers.number(value, 4)
+    return numbers.change(difference.turned() if metric.negated else difference, margin)

@@ -34,12 +34,19 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def beside(value: float, bar: float, digits: int = 4) -> str:
     """A number held against a bar: as printed, too, it is on the side of it that it is on."""
-    if math.isfinite(value) and value:
-        least = _places(value, digits)
-        for places in range(least, least + _EXACT):
-            if _side(round(value, places), bar) == _side(value, bar):
-                return number(value, digits) if places == least else fixed(value, places)
-    return number(value, digits)
+    if not math.isfinite(value) or not value:
+        return number(value, digits)
+    places = _places_beside(value, (bar,), digits)
+    return number(value, digits) if places == _places(value, digits) else fixed(value, places)
+
+
+def _places_beside(value: float, bars: tuple[float, ...], digits: int) -> int:
+    least = _places(value, digits)
+    for places in range(least, least + _EXACT):
+        shown = round(value, places)
+        if all(_side(shown, bar) == _side(value, bar) for bar in bars):
+            return places
+    return least
 
 
 def given(value: float) -> str:
@@ -164,10 +171,11 @@ def change(difference: Difference | None, margin: float | None = None) -> str:
     if difference is None or difference.estimate is None:
         return "—"
     estimate, half = difference.estimate, half_width(difference)
+    margin = difference.margin if margin is None else margin
     if half is None or half <= _NOISE * abs(estimate):
         exact = half is not None and not estimate
-        return "0" if exact else fixed(estimate, _places_alone(estimate), signed=True)
-    places = _decimals_told(difference, half, difference.margin if margin is None else margin)
+        return "0" if exact else fixed(estimate, _places_alone(estimate, margin), signed=True)
+    places = _decimals_told(difference, half, margin)
     shown = fixed(estimate, places, signed=True)
     low, high = difference.low or 0.0, difference.high or 0.0
     if _uneven(difference, half):
@@ -176,8 +184,9 @@ def change(difference: Difference | None, margin: float | None = None) -> str:
     return f"{shown} ± {fixed(half, places)}"
 
 
-def _places_alone(value: float) -> int:
-    return _places(value, 2) if value and math.isfinite(value) else 0
+def _places_alone(value: float, margin: float | None) -> int:
+    bars = (-margin, margin) if margin else ()
+    return _places_beside(value, bars, 2) if value and math.isfinite(value) else 0
 
 
 def _places(value: float, digits: int) -> int:

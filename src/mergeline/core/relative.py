@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mergeline.core.comparison import Difference, MetricResult, Other
-from mergeline.core.judged import Judged, ends, in_words, measured, oriented
+from mergeline.core.judged import Judged, ends, in_words, oriented
 from mergeline.core.model import Bar
-from mergeline.core.numbers import given
+from mergeline.core.numbers import beside, given
 from mergeline.core.verdict import Decision, Reason
 
 
@@ -43,7 +43,7 @@ def _margin(
     outcome: Decision = "inconclusive"
     text = f"{metric.label} cannot be told from the {against}'s: {difference.reason}"
     if worst is not None and best is not None:
-        said = f"{in_words(metric, difference)} against the {against}"
+        said = f"{in_words(metric, difference, margin)} against the {against}"
         if worst >= -margin:
             outcome, word = "pass", "is not worse by more than"
         elif best < -margin:
@@ -122,7 +122,7 @@ def threshold(
             continue
         wanted = word if sign > 0 else "most"
         text = (
-            f"{metric.label}{at} is {measured(sign * value)}, "
+            f"{metric.label}{at} is {beside(sign * value, sign * bound)}, "
             f"at {wanted} {given(sign * bound)} is required"
         )
         yield Reason(

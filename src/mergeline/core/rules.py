@@ -16,9 +16,9 @@ from mergeline.core.comparison import (
     Other,
     Problem,
 )
-from mergeline.core.judged import Judged, candidate_value, ends, measured
+from mergeline.core.judged import Judged, candidate_value, ends
 from mergeline.core.model import Gate
-from mergeline.core.numbers import counted, given
+from mergeline.core.numbers import beside, counted, given
 from mergeline.core.verdict import Context, Reason
 
 _NOTES = ("trained_on_holdout", "unknown_training_rows")
@@ -130,7 +130,7 @@ def _ceiling(
     if value is None:
         yield Reason(rule, "fail", f"the {rule} was not measured, though the gate limits it")
         return
-    text = f"{what} {measured(value)} {unit}, at most {given(ceiling)} {unit} is allowed"
+    text = f"{what} {beside(value, ceiling)} {unit}, at most {given(ceiling)} {unit} is allowed"
     numbers = {"value": value, "at_most": ceiling}
     yield Reason(rule, "pass" if value <= ceiling else "fail", text, numbers=numbers)
 

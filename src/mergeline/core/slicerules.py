@@ -67,7 +67,7 @@ def _slice_margin(
     word = "is worse" if outcome == "fail" else "may be worse"
     text = (
         f"{metric.label} at {where} {word} than the {against}'s by more than "
-        f"{given(margin)}: {in_words(metric, difference)}"
+        f"{given(margin)}: {in_words(metric, difference, margin)}"
     )
     numbers = ends(difference) | {"margin": margin}
     return Reason("slice_margin", outcome, text, metric.name, where, against, numbers)
