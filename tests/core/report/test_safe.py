@@ -16,6 +16,7 @@ PIECES = st.sampled_from(
         "&amp;", "<!--", "-->", "~~", "**", "__", "```", "[^1]", "<b>", "1. ", "- ", "GH-7", "#12",
         "@all", ":boom:", "\u202e", "\u200f", "\x00", "\x1b[31m", "\ud800", "\u2028", "\uffff",
         "\U000e0041", "[x](http://y)", "![x](y)", "<img src=x>", "e\u0301\u0301\u0301\u0301\u0301",
+        "\u3164", "\u2800", "\ufe0f",
     ]
 )  # fmt: skip
 WORDS = st.lists(PIECES | st.text(max_size=8), max_size=14).map("".join)
@@ -79,7 +80,33 @@ def test_one_line_is_one_line_of_visible_characters(text: str) -> None:
     line = safe.one_line(text)
     assert len(line) <= safe.LONGEST_NAME
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]", line)
+    assert not re.search(r"[\u3164\u2800\ufe00-\ufe0f]", line)
     line.encode()  # no lone surrogates
+
+
+IGNORABLE = [
+    (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5),
+    (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164),
+    (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+]  # fmt: skip
+"""Unicode's Default_Ignorable_Code_Point: characters of no width, whatever their category."""
+
+
+@pytest.mark.parametrize(("first", "last"), [*IGNORABLE, (0x2800, 0x2800)])
+def test_a_character_without_ink_is_shown_by_its_number(first: int, last: int) -> None:
+    for point in range(first, last + 1):
+        hidden, shown = chr(point), f"⟨U+{point:04X}⟩"
+        assert safe.name(hidden) == shown
+        assert safe.one_line(f"main{hidden}") == f"main{shown}"
+        for dressed in (safe.markdown(hidden), safe.markdown_code(hidden), safe.html_code(hidden)):
+            assert f"U+{point:04X}" in html.unescape(dressed)
+        assert safe.lines((f"a{hidden}b",)) == [f"a{shown}b"]
+
+
+def test_letters_marks_and_signs_stay_as_they_are() -> None:
+    for text in ("Zürich", "e\u0301", "東京", "ᄀ가", "កម្ពុជា", "⠁", "⚠", "ｱ"):
+        assert safe.name(text) == text
 
 
 def test_a_long_name_keeps_its_beginning_and_its_end() -> None:

@@ -16,6 +16,14 @@ LONGEST_NAME = 80
 LONGEST_TEXT = 600
 _BREAK = "&#8203;"  # zero-width space
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# Default_Ignorable_Code_Point of Unicode 17 (DerivedCoreProperties.txt; the same since 14), then
+# what is blank by its name: Braille's empty cell, Egyptian blanks, Khitan's filler, a null note.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u2800\U00013441\U00013442\U00016fe4\U0001d159]"
+)
 _MARKUP = re.compile(r"[\\`*{}\[\]<>#|~@&$!^]|(?<![^\W_])_|_(?![^\W_])")
 _LEADING = re.compile(r"^(\s*)(?:([-+=])(?=\s|$|[-=]+\s*$)|(\d+)([.)])(?=\s|$))")
 _LINK = re.compile(r"(?i)(https?|ftps?|mailto|xmpp|www)([:.])")
@@ -38,7 +46,7 @@ def one_line(text: str, longest: int = LONGEST_NAME) -> str:
 
 
 def _visible(character: str) -> str:
-    if unicodedata.category(character) in _HIDDEN:
+    if unicodedata.category(character) in _HIDDEN or _INVISIBLE.match(character):
         return f"⟨U+{ord(character):04X}⟩"
     return character
 
