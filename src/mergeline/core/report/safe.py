@@ -27,7 +27,7 @@ _INVISIBLE = re.compile(
 _MARKUP = re.compile(r"[\\`*{}\[\]<>#|~@&$!^]|(?<![^\W_])_|_(?![^\W_])")
 _LEADING = re.compile(r"^(\s*)(?:([-+=])(?=\s|$|[-=]+\s*$)|(\d+)([.)])(?=\s|$))")
 _LINK = re.compile(r"(?i)(https?|ftps?|mailto|xmpp|www)([:.])")
-_EMOJI = re.compile(r":(?=[\w+-]+:)")
+_EMOJI = re.compile(r":(?=(?:[\w+-]|&#95;)+:)")
 _ISSUE = re.compile(r"(?i)(gh)-(?=\d)")
 _PLAIN_CODE = re.compile(r"[\w ./=,:;()\[\]%→+-]*")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
