@@ -67,7 +67,7 @@ def _sentence(sentence: Sentence) -> Markup:
 
 
 def _span(span: Span) -> Markup:
-    text = safe.one_line(span.text, safe.LONGEST_TEXT)
+    text = safe.one_line(span.text, safe.LONGEST_TEXT).replace(" ± ", "\u00a0±\u00a0")
     if span.style == "code":
         return Markup("<code>{}</code>").format(safe.name(text))
     if span.style == "strong":

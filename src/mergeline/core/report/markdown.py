@@ -141,7 +141,7 @@ def _table(report: Report, rows: Sequence[Row]) -> str:
     heads = [gfm.text(words.role_name(report, role)) for role in roles]
     others = tables.others(report)
     changes = [gfm.text(words.change_head(report, other)) for other in others]
-    head = ["", *heads, *changes, ""]
+    head = ["", *heads, *changes, gfm.text(words.outcome_head(report))]
     align = ["---", *["--:"] * (len(heads) + len(others)), "---"]
     body = []
     for row in rows:

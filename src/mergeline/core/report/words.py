@@ -73,6 +73,14 @@ def change_head(report: Report, other: Role) -> str:
     return f"change from {short_role_name(report, other)}"
 
 
+def outcome_head(report: Report) -> str:
+    """Head of the column of words: which of two differences they are about."""
+    other = tables.against(report)
+    if other is None or len(tables.others(report)) < 2:
+        return ""
+    return f"against {short_role_name(report, other)}"
+
+
 def short_role_name(report: Report, role: Role) -> str:
     """A role in a legend."""
     if role == "champion":
