@@ -46,6 +46,32 @@ def test_a_run_of_a_dirty_tree_is_reproduced_from_its_tree(line: Line) -> None:
     assert again(line, run).agrees
 
 
+def trial_merge(line: Line, number: int) -> str:
+    """As GitHub's `refs/pull/<n>/merge`: a commit that the runner alone ever has."""
+    head = line.forge.pull_request(number).head_sha
+    line.check_out("origin/main")
+    line.git("merge", "--quiet", "--no-ff", "-m", "trial", head, at="runner")
+    run: str = line.evaluate(MERGELINE_PULL_REQUEST=str(number)).report.run.id
+    return run
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "a README"])
+def test_a_merged_run_is_reproduced_in_a_fresh_clone_that_never_had_its_commit(
+    line: Line, meanwhile: str
+) -> None:
+    number = line.propose("calm", ("params.yaml", "C: 1.0", "C: 0.7"))
+    run = trial_merge(line, number)
+    if meanwhile == "a README":
+        line.merge(line.propose("words", ("README.md", "parcel", "letter")))
+    line.merge(number)
+    line.release()
+    line.git("push", "--quiet", "origin", "--delete", "calm")
+    line.git("clone", "--quiet", "forge/repository.git", "fresh", at=".")
+    done = reproduce(line.project("fresh"), run, say=line.say)
+    assert done.agrees
+    assert done.same_bytes
+
+
 def test_training_that_depends_on_more_than_its_tree_is_not_reproduced(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:

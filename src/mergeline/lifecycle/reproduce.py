@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import math
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mergeline.adapters.git import Tree
 from mergeline.adapters.holdout import read_holdout
 from mergeline.core.comparison import CLOSE
 from mergeline.core.model import Model
@@ -77,15 +79,7 @@ def reproduce(project: Project, run_id: str, *, say: Say) -> Reproduced:
 
 
 def _case(project: Project, tracked: Trained) -> Case:
-    origin = tracked.candidate.origin
-    try:
-        tree = project.repository.tree(origin.commit or origin.tree)
-    except RepositoryError as error:
-        raise NotFoundError(
-            f"the tree {origin.tree[:8]} of the run is not in this repository",
-            where=str(project.repository.root),
-            next_step="Fetch the pull request's commits",
-        ) from error
+    tree = _tree(project, tracked)
     model = chosen_models(tree, tracked.candidate.model)[tracked.candidate.model]
     ingredients = read_model_ingredients(tree, model)
     if ingredients.fingerprint != tracked.candidate.fingerprint:
@@ -97,7 +91,7 @@ def _case(project: Project, tracked: Trained) -> Case:
         )
     return Case(
         tree=tree,
-        origin=origin,
+        origin=tracked.candidate.origin,
         model=model,
         ingredients=ingredients,
         base=None,
@@ -105,6 +99,27 @@ def _case(project: Project, tracked: Trained) -> Case:
         branch=None,
         behind=0,
         started_at=dt.datetime.now(dt.UTC),
+    )
+
+
+def _tree(project: Project, tracked: Trained) -> Tree:
+    """The tree that a run was trained from, by its content's own name first.
+
+    The commit may be a forge's trial merge, which no clone has; a release of the same fingerprint
+    may have another tree, with other files that determine nothing.
+    """
+    candidate = tracked.candidate
+    for name in (candidate.origin.tree, candidate.origin.commit):
+        with contextlib.suppress(RepositoryError):
+            return project.repository.tree(name or "")
+    for entry in project.ledger(candidate.model):
+        if entry.fingerprint == candidate.fingerprint:
+            with contextlib.suppress(RepositoryError):
+                return project.repository.tree(entry.commit)
+    raise NotFoundError(
+        f"the tree {candidate.origin.tree[:8]} of the run is not in this repository",
+        where=str(project.repository.root),
+        next_step="Fetch the pull request's commits",
     )
 
 
