@@ -286,6 +286,57 @@ def test_a_registered_version_leads_back_to_run_tree_and_pull_request(line: Line
     assert version.tags["mergeline.pull_request"] == "1"
 
 
+def origin_of(line: Line, run_id: str) -> tuple[str, str]:
+    """Commit and pull request of a run, as its tags have them."""
+    tags = line.project().tracking.client.get_run(run_id).data.tags
+    assert tags["mlflow.source.git.commit"] == tags["mergeline.commit"]
+    return tags["mergeline.commit"], tags["mergeline.pull_request"]
+
+
+def test_a_candidate_evaluated_before_its_pull_request_learns_commit_and_number(line: Line) -> None:
+    edit = ("params.yaml", "C: 1.0", "C: 0.7")
+    line.edit(*edit, at="runner")
+    run = line.evaluate().report.run.id
+    assert origin_of(line, run) == ("", "")
+    line.git("checkout", "--quiet", "--force", "HEAD", at="runner")
+    number = line.propose("early", edit)
+    assert line.review(number).report.run.id == run
+    assert line.quick.runs == [line.quick.runs[0]]
+    known = (line.git("rev-parse", "early"), str(number))
+    assert origin_of(line, run) == known
+    line.check_out("origin/main")
+    line.edit(*edit, at="runner")
+    line.evaluate()
+    assert origin_of(line, run) == known  # which an evaluation that knows less does not blank
+    line.git("checkout", "--quiet", "--force", "HEAD", at="runner")
+    line.merge(number)
+    line.release()
+    tags = line.project().tracking.client.get_model_version(MODEL, "2").tags
+    assert (tags["mergeline.commit"], tags["mergeline.pull_request"]) == known
+
+
+def test_a_version_of_a_tree_evaluated_before_its_commit_alone_names_the_released_one(
+    line: Line,
+) -> None:
+    line.edit("params.yaml", "C: 1.0", "C: 0.7", at="runner")
+    run = line.evaluate().report.run.id
+    head = line.commit("Calm", at="runner")
+    line.git("push", "--quiet", "origin", "HEAD:main", at="runner")
+    line.release()
+    tracking = line.project().tracking
+    assert tracking.versions(MODEL)[-1].run_id == run
+    assert tracking.client.get_model_version(MODEL, "2").tags["mergeline.commit"] == head
+
+
+def test_a_registered_version_learns_what_its_run_knows_later(line: Line) -> None:
+    tracking = line.project().tracking
+    run = run_of(line)
+    assert tracking.register(replace(run, pull_request=7)).number == 1
+    assert tracking.register(replace(run, commit=None, pull_request=None)).number == 1
+    tags = tracking.client.get_model_version(MODEL, "1").tags
+    assert (tags["mergeline.commit"], tags["mergeline.pull_request"]) == (run.commit, "7")
+
+
 def test_any_number_of_params_of_any_name_is_logged(line: Line, tmp_path: Path) -> None:
     bundle = line.bundle
     candidate = read_candidate(bundle)

@@ -277,7 +277,10 @@ class _Job:
             self.say(f"pull request {number} could not be told: {error}")
 
     def _register(self) -> None:
-        self.version = self.project.tracking.register(self._run())
+        run = self._run()
+        if run.commit is None:  # evaluated before it was committed, and never since
+            run = replace(run, commit=self.head.sha, pull_request=self._pull_request())
+        self.version = self.project.tracking.register(run)
 
     def _smoke_test(self) -> None:
         run = self._run()

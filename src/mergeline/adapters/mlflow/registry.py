@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mergeline.adapters.mlflow.runs import FINGERPRINT, Run
+from mergeline.adapters.mlflow.runs import COMMIT, FINGERPRINT, PULL_REQUEST, Run
 from mergeline.adapters.mlflow.store import Store
 from mergeline.core.release import Stage, Version
 
@@ -77,9 +77,13 @@ class Registry(Store):
             return _version(found, {"Production": number})
 
     def register(self, run: Run) -> Version:
-        """The registered version of a run's model; made if it is not there yet."""
+        """The registered version of a run's model; made if it is not there yet.
+
+        One that is there learns commit and pull request, where the run knows them.
+        """
         for version in self.versions(run.model):
             if version.run_id == run.run_id:
+                self._tag_origin(version, run)
                 return version
         from mlflow.exceptions import MlflowException
 
@@ -94,8 +98,7 @@ class Registry(Store):
                 tags={
                     FINGERPRINT: run.fingerprint,
                     "mergeline.model_digest": run.model_digest,
-                    "mergeline.commit": run.commit or "",
-                    "mergeline.pull_request": str(run.pull_request or ""),
+                    **_origin_tags(run),
                     _STAGE: "None",
                 },
             )
@@ -186,8 +189,19 @@ class Registry(Store):
             if self._holders(model) == holders:
                 return
 
+    def _tag_origin(self, version: Version, run: Run) -> None:
+        with self.translating():
+            tags = self.client.get_model_version(version.model, str(version.number)).tags
+            for key, value in _origin_tags(run).items():
+                if value and tags.get(key) != value:
+                    self.retrying(partial(self._tag, version.model, version.number, key, value))
+
     def _tag(self, model: str, number: int, key: str, value: str) -> None:
         self.client.set_model_version_tag(model, str(number), key, value)
+
+
+def _origin_tags(run: Run) -> dict[str, str]:
+    return {COMMIT: run.commit or "", PULL_REQUEST: str(run.pull_request or "")}
 
 
 def _version(version: Any, holders: Mapping[Stage, int]) -> Version:  # noqa: ANN401 - of mlflow

@@ -19,12 +19,15 @@ from mergeline.core.bundle import (
     MODEL,
     Candidate,
     Evaluation,
+    Origin,
     SnapshotUse,
 )
 from mergeline.errors import NotFoundError
 
 FINGERPRINT = "mergeline.fingerprint"
 COMPLETE = "mergeline.complete"
+COMMIT = "mergeline.commit"
+PULL_REQUEST = "mergeline.pull_request"
 _TAG_LIMIT = 5_000  # characters
 _PARAM_LIMIT = 6_000
 _DIGEST_LIMIT = 36
@@ -156,7 +159,10 @@ class Runs(Store):
             return _run(self.client.get_run(run_id), self.uri)
 
     def log_evaluation(self, run: Run, evaluation: Evaluation, folder: Path) -> None:
-        """Log the newest evaluation of a candidate: its files, then the tag that points to them."""
+        """Log the newest evaluation of a candidate: its files, then the tag that points to them.
+
+        Commit and pull request become the run's too, where this one knows them.
+        """
         from mlflow.entities import RunTag
 
         from mergeline.core.declaration import write_json
@@ -164,14 +170,11 @@ class Runs(Store):
         place = f"evaluations/{evaluation.evaluated_at.replace(':', '')}"
         with self.translating():
             self.client.log_artifacts(run.run_id, str(folder), place)
-            document = write_json(evaluation, indent=None)
-            if len(document) > _TAG_LIMIT:
-                short = tuple(reason[:200] for reason in evaluation.reasons[:8])
-                document = write_json(replace(evaluation, reasons=short), indent=None)
             tags = {
-                "mergeline.evaluation": document,
+                "mergeline.evaluation": write_json(_in_a_tag(evaluation), indent=None),
                 "mergeline.evaluation_path": place,
                 "mergeline.verdict": evaluation.verdict,
+                **{key: value for key, value in _origin_tags(evaluation.origin).items() if value},
             }
             self.client.log_batch(run.run_id, tags=[RunTag(*tag) for tag in tags.items()])
 
@@ -182,6 +185,10 @@ class Runs(Store):
         with self.translating():
             text = self.client.get_run(run.run_id).data.tags.get("mergeline.evaluation")
         return read_json(Evaluation, text, where=f"run {run.run_id}") if text else None
+
+    def has_evaluation(self, run: Run, evaluation: Evaluation) -> bool:
+        """Whether this is the newest evaluation that was logged with a run."""
+        return self.evaluation(run) == _in_a_tag(evaluation)
 
     def evaluation_files(self, run: Run, into: Path) -> Path:
         """Fetch the files of a run's newest evaluation.
@@ -213,7 +220,6 @@ class Runs(Store):
         run = self.client.create_run(
             self._experiment(candidate.model),
             run_name=f"{name} {candidate.fingerprint[:8]}",
-            tags={"mlflow.source.git.commit": origin.commit or ""},
         )
         at = int(run.info.start_time)
         params = {**candidate.params, "fingerprint": candidate.fingerprint}
@@ -226,9 +232,8 @@ class Runs(Store):
             "mergeline.model": candidate.model,
             "mergeline.model_digest": candidate.model_digest,
             "mergeline.holdout_digest": candidate.holdout_digest,
-            "mergeline.commit": origin.commit or "",
             "mergeline.tree": origin.tree,
-            "mergeline.pull_request": str(origin.pull_request or ""),
+            **_origin_tags(origin),
             "mergeline.author": origin.author or "",
             **{f"mergeline.snapshot.{use.table}": use.digest for use in candidate.snapshots},
             **{f"mergeline.{key}": value for key, value in candidate.environment.items()},
@@ -297,16 +302,35 @@ class Runs(Store):
         return f"models:/{logged.model_id}"
 
 
+def _origin_tags(origin: Origin) -> dict[str, str]:
+    """What is blank at first, of a candidate that was evaluated before it was committed."""
+    commit = origin.commit or ""
+    return {
+        "mlflow.source.git.commit": commit,
+        COMMIT: commit,
+        PULL_REQUEST: str(origin.pull_request or ""),
+    }
+
+
+def _in_a_tag(evaluation: Evaluation) -> Evaluation:
+    """An evaluation as far as a tag takes it."""
+    from mergeline.core.declaration import write_json
+
+    if len(write_json(evaluation, indent=None)) <= _TAG_LIMIT:
+        return evaluation
+    return replace(evaluation, reasons=tuple(one[:200] for one in evaluation.reasons[:8]))
+
+
 def _run(run: Any, uri: str) -> Run:  # noqa: ANN401 - mlflow.entities.Run
     tags = run.data.tags
-    pull_request = tags.get("mergeline.pull_request") or None
+    pull_request = tags.get(PULL_REQUEST) or None
     return Run(
         run_id=run.info.run_id,
         model=tags["mergeline.model"],
         fingerprint=tags[FINGERPRINT],
         model_digest=tags["mergeline.model_digest"],
         model_uri=tags.get("mergeline.model_uri", ""),
-        commit=tags.get("mergeline.commit") or None,
+        commit=tags.get(COMMIT) or None,
         pull_request=int(pull_request) if pull_request else None,
         started_at=run.info.start_time / 1000,
         metrics=dict(run.data.metrics),
