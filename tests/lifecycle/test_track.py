@@ -23,7 +23,7 @@ from mergeline.adapters.modelfile import model_digest
 from mergeline.core.bundle import EVALUATION_FILES, Candidate, Evaluation
 from mergeline.errors import BundleError, DeclarationError, MergelineError
 from mergeline.lifecycle.comment import comment
-from mergeline.lifecycle.track import track
+from mergeline.lifecycle.track import plan_tracking, track
 from tests.line.small import MODEL, Line, content_of
 
 
@@ -52,6 +52,32 @@ def test_a_bundle_is_tracked_once(line: Line) -> None:
     [again] = track(line.project(), bundle, say=line.say)
     assert again.run_id == first.run_id
     assert len(line.project().tracking.candidates(MODEL)) == 4
+
+
+def test_what_is_tracked_already_leaves_an_empty_plan_and_is_not_logged_again(line: Line) -> None:
+    [planned] = plan_tracking(line.project(), line.bundle)
+    assert planned.endswith("and its evaluation (pass) would be logged")
+    [run] = track(line.project(), line.bundle, say=line.say)
+    before = content_of(line.state / "artifacts")
+    [planned] = plan_tracking(line.project(), line.bundle)
+    assert planned.endswith(f"are tracked as run {run.run_id}; nothing to do")
+    said: list[str] = []
+    track(line.project(), line.bundle, say=said.append)
+    assert said == [planned]
+    assert content_of(line.state / "artifacts") == before
+
+
+def test_another_evaluation_of_a_tracked_candidate_is_planned_and_logged(line: Line) -> None:
+    track(line.project(), line.bundle, say=line.say)
+    reasons = tuple(f"{number}: {'because ' * 100}" for number in range(20))
+    forge(line.bundle, evaluation=lambda one: dataclasses.replace(one, reasons=reasons))
+    [planned] = plan_tracking(line.project(), line.bundle)
+    assert planned.endswith("its evaluation (pass) would be logged")
+    said: list[str] = []
+    track(line.project(), line.bundle, say=said.append)
+    assert said[0].startswith("logging the evaluation of late")
+    [planned] = plan_tracking(line.project(), line.bundle)  # of which a tag holds a part only
+    assert planned.endswith("nothing to do")
 
 
 def test_what_was_tracked_comes_back_byte_for_byte(line: Line) -> None:

@@ -43,7 +43,9 @@ def plan_tracking(project: Project, bundle: Path) -> list[str]:
         known = project.tracking.find(candidate.model, candidate.fingerprint)
         name = f"{candidate.model} {candidate.fingerprint[:8]}"
         verdict = f"its evaluation ({evaluation.verdict})"
-        if known:
+        if known and project.tracking.has_evaluation(known, evaluation):
+            lines.append(_nothing_to_do(known))
+        elif known:
             lines.append(f"{name} is tracked as run {known.run_id}; {verdict} would be logged")
         else:
             lines.append(f"{name} and {verdict} would be logged")
@@ -77,13 +79,28 @@ def _track_one(project: Project, folder: Path, say: Say) -> Run:
             where=f"{folder.name}/{MANIFEST}",
             next_step="Evaluate again",
         )
-    say(f"logging {candidate.model} {candidate.fingerprint[:8]}")
-    run = project.tracking.log(candidate, folder)
+    name = f"{candidate.model} {candidate.fingerprint[:8]}"
+    known = project.tracking.find(candidate.model, candidate.fingerprint)
+    if known is None:
+        say(f"logging {name}")
+    run = known or project.tracking.log(candidate, folder)
     if run.model_digest != candidate.model_digest:
         raise BundleError(
             f"fingerprint {candidate.fingerprint[:8]} is tracked with another model already",
             where=f"run {run.run_id}",
             next_step="Evaluate again: the tracked candidate will be compared",
         )
+    if project.tracking.has_evaluation(run, evaluation):
+        say(_nothing_to_do(run))
+        return run
+    if known is not None:
+        say(f"logging the evaluation of {name}")
     project.tracking.log_evaluation(run, evaluation, folder / EVALUATION_FILES)
     return run
+
+
+def _nothing_to_do(run: Run) -> str:
+    return (
+        f"{run.model} {run.fingerprint[:8]} and this evaluation of it are tracked as run "
+        f"{run.run_id}; nothing to do"
+    )
