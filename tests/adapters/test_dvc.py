@@ -8,6 +8,7 @@ import pytest
 from dvc.repo import Repo
 
 from mergeline.adapters.dvc import DropStore
+from mergeline.core.pointer import Pointer
 from mergeline.errors import DropError, RemoteError, RepositoryError
 
 MONTH = b"id\n1\n"
@@ -151,3 +152,18 @@ def test_the_list_of_a_folder_is_checked_too(copy: Copy) -> None:
     copy.cached(copy.folder).chmod(0o644)
     copy.cached(copy.folder).write_text(json.dumps(entries[:1]))
     assert len(DropStore(copy.root).listing(copy.folder)) == 2
+
+
+def test_a_file_that_differs_from_its_pointer_is_found_also_in_a_folder(copy: Copy) -> None:
+    pointers = [
+        Pointer("month.csv.dvc", "month.csv", copy.drop, len(MONTH)),
+        Pointer("raw.dvc", "raw", copy.folder),
+    ]
+    store = DropStore(copy.root)
+    assert store.differing(pointers) == []
+    (copy.root / "month.csv").write_bytes(b"id\n2\n")
+    (copy.root / "raw" / "sub" / "a.csv").write_bytes(b"b")
+    assert store.differing(pointers) == ["month.csv", "raw/sub/a.csv"]
+    (copy.root / "month.csv").unlink()
+    copy.forget()
+    assert store.differing(pointers) == []  # of the folder nothing is known without its list

@@ -7,10 +7,12 @@ import json
 import logging
 import os
 import tempfile
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mergeline.core.pointer import Pointer
 from mergeline.errors import DropError, RemoteError, RepositoryError
 
 _log = logging.getLogger(__name__)
@@ -46,6 +48,53 @@ class DropStore:
             return here  # as whoever made the drop left it, before any `dvc add` or `dvc pull`
         self._download(md5, cached, pointer=pointer or md5, damaged=damaged)
         return cached
+
+    def differing(self, pointers: Iterable[Pointer]) -> list[str]:
+        """Files of the working tree whose content is not what their pointer says, sorted.
+
+        One that does not lie there does not differ. Read are only those of the pointer's size, and
+        of them only what DVC has not read before: its state knows them by time, inode and size.
+
+        Raises:
+            DropError: a file cannot be read.
+        """
+        files = [file for pointer in pointers for file in self._files_here(pointer)]
+        unread: list[tuple[str, str]] = []
+        found: list[tuple[str, str]] = []
+        for path, md5, size in files:
+            other = size is not None and (self._root / path).stat().st_size != size
+            (found if other else unread).append((path, md5))
+        if unread:
+            from dvc_data.hashfile.hash import hash_file
+
+            local, state = self._cache.fs, self._repo.state
+            try:
+                for path, md5 in unread:
+                    try:
+                        _, known = hash_file(str(self._root / path), local, "md5", state)
+                    except PermissionError as error:
+                        raise DropError("the file cannot be read", where=path) from error
+                    if known.value != md5:
+                        found.append((path, md5))
+            finally:
+                state.close()
+        return sorted(path for path, _ in found)
+
+    def _files_here(self, pointer: Pointer) -> list[tuple[str, str, int | None]]:
+        """Path, md5 and size of what a pointer stands for, of files that lie in the working tree.
+
+        Of a folder only where its list is in the cache, as it is when DVC has put the files there.
+        """
+        if not pointer.is_folder:
+            files = [(pointer.target, pointer.md5, pointer.size)]
+        elif (self._root / pointer.target).is_dir() and Path(
+            self._cache.oid_to_path(pointer.md5)
+        ).is_file():
+            listed = self.listing(pointer.md5, pointer=pointer.path)
+            files = [(f"{pointer.target}/{path}", md5, None) for path, md5 in listed]
+        else:
+            files = []
+        return [file for file in files if (self._root / file[0]).is_file()]
 
     def listing(self, md5: str, *, pointer: str = "") -> list[tuple[str, str]]:
         """(path in the folder, md5) of every drop of a folder pointer, sorted.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mergeline.core.fingerprint import Change, Ingredients, changes, stages_to_run
+from mergeline.core.pointer import describe_differing
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class ChangePlan:
         moved: gate, holdout or contract files that the change edits.
         known: where the candidate is already, in words, e.g. `run 3f2a…`.
         unpointed: by table, files among its drops that no pointer names.
+        differing: drops in the working tree that are not what their pointers say.
     """
 
     model: str
@@ -33,6 +35,7 @@ class ChangePlan:
     moved: tuple[str, ...] = ()
     known: str | None = None
     unpointed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    differing: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The plan in sentences, one a line."""
@@ -48,6 +51,9 @@ class ChangePlan:
         for table, paths in self.unpointed.items():
             files = f"{len(paths)} files have" if len(paths) > 1 else "1 file has"
             said.append(f"{table}: {files} no pointer, so no model sees it: dvc add {paths[0]} …")
+        if self.differing:
+            what, next_step = describe_differing(self.differing)
+            said.append(f"{what}, so evaluate and snapshot will refuse. {next_step}")
         return said
 
     def _outcome(self) -> str:
@@ -74,6 +80,7 @@ def plan_change(
     moved: Sequence[str] = (),
     known: str | None = None,
     unpointed: Mapping[str, tuple[str, ...]] | None = None,
+    differing: Sequence[str] = (),
 ) -> ChangePlan:
     """Compare the ingredients of two trees."""
     run = stages_to_run(before, after)
@@ -95,6 +102,7 @@ def plan_change(
         moved=tuple(moved),
         known=known,
         unpointed=unpointed or {},
+        differing=tuple(differing),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -39,6 +40,20 @@ class Pointer:
     def is_folder(self) -> bool:
         """Whether it stands for a folder of drops."""
         return self.md5.endswith(".dir")
+
+
+def describe_differing(paths: Sequence[str]) -> tuple[str, str]:
+    """What to say of files that are not what their pointers say, and the next step."""
+    if len(paths) == 1:
+        said, files, them = f"{paths[0]} differs from its pointer", paths[0], "it"
+    else:
+        said = f"{len(paths)} drops differ from their pointers: {_listed(paths, ', ')}"
+        files, them = _listed(paths, " "), "them"
+    return said, f"Take {them} in: dvc add {files}; or go back: dvc checkout {files}"
+
+
+def _listed(paths: Sequence[str], between: str) -> str:
+    return between.join(paths[:3]) + (f"{between}…" if len(paths) > 3 else "")
 
 
 def parse_pointer(path: str, text: bytes | str) -> Pointer:

@@ -12,6 +12,7 @@ from mergeline.core.fingerprint import Ingredients
 from mergeline.core.model import Gate, Model
 from mergeline.core.release import Entry
 from mergeline.core.report.content import Moved
+from mergeline.lifecycle.differing import refuse_differing
 from mergeline.lifecycle.plan import base_ingredients, moved_bar, moved_metrics
 from mergeline.lifecycle.project import Project, chosen_models, read_model_ingredients
 
@@ -69,7 +70,11 @@ def read_cases(
         project: the working copy.
         name: of the one model to take.
         onto: branch that the tree would be merged onto; None: the main branch.
-        merged_onto: what the branch was before the tree was merged, where that is known.
+        merged_onto: what the branch was before the tree was merged, where that is known; then it
+            is a commit that counts, not the files around it.
+
+    Raises:
+        DropError: drops in the working tree are not what their pointers say.
     """
     started_at = dt.datetime.now(dt.UTC)
     tree, origin = project.target_tree()
@@ -100,8 +105,10 @@ def read_cases(
                 restored=restored,
             )
         )
-    touched = [case for case in cases if _touched(case)]
-    return touched or cases
+    cases = [case for case in cases if _touched(case)] or cases
+    if merged_onto is None:
+        refuse_differing(project, tree, [case.ingredients for case in cases])
+    return cases
 
 
 def _fingerprint(known: tuple[Model, Ingredients] | None) -> str | None:

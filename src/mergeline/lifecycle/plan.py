@@ -11,6 +11,7 @@ from mergeline.core.fingerprint import Change, Ingredients, Stage, changes
 from mergeline.core.model import Model
 from mergeline.core.plan import ChangePlan, plan_change
 from mergeline.core.report.content import Moved
+from mergeline.lifecycle.differing import differing_drops
 from mergeline.lifecycle.project import (
     Project,
     chosen_models,
@@ -59,6 +60,7 @@ def _plan_one(project: Project, tree: Tree, before: Tree | None, model: Model) -
         moved=[*_moved_gate(at_base, model), *(f"{one.where}: {one.text}" for one in moved)],
         known=_known(project, model.name, ingredients.fingerprint),
         unpointed=_unpointed(project, tree, ingredients),
+        differing=differing_drops(project, tree, ingredients),
     )
 
 

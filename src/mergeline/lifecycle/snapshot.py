@@ -11,6 +11,7 @@ from mergeline.core.bundle import Origin
 from mergeline.core.numbers import counted
 from mergeline.core.snapshot import Built, Provenance, Snapshot
 from mergeline.lifecycle.data import build_snapshot, gather_snapshots, write_pins
+from mergeline.lifecycle.differing import refuse_differing
 from mergeline.lifecycle.project import Project, Say
 
 
@@ -25,10 +26,11 @@ def snapshot(project: Project, *, plan_only: bool = False) -> list[str]:
         A line for each table.
 
     Raises:
-        MergelineError: a drop is missing, changed or breaks its contract, or a table is damaged;
-            then nothing is pinned.
+        MergelineError: a drop is missing, differs from its pointer or breaks its contract, or a
+            table is damaged; then nothing is pinned.
     """
     tree, origin = project.target_tree()
+    refuse_differing(project, tree)
     if plan_only:
         tables = Tables(project.tables)
         wanted = gather_snapshots(tree, DropStore(project.repository.root))
