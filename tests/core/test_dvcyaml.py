@@ -64,3 +64,20 @@ def test_a_name_or_key_that_is_a_number_is_refused() -> None:
         read_dvc_yaml(b"stages: {1: {cmd: make}}")
     with pytest.raises(DeclarationError, match="unknown key 2 "):
         read_dvc_yaml((STAGE % "2: 3").encode())
+
+
+@pytest.mark.parametrize(
+    ("key", "near"), [("satges", "stages"), ("artifcats", "artifacts"), ("metric", "metrics")]
+)
+def test_an_unknown_key_at_the_top_is_refused_with_the_nearest_known_one(
+    key: str, near: str
+) -> None:
+    text = f"{key}: {{}}\n" + ("" if key == "satges" else STAGE % "deps: []")
+    with pytest.raises(DeclarationError) as caught:
+        read_dvc_yaml(text.encode())
+    assert str(caught.value).startswith(f"dvc.yaml: unknown key {key!r} (did you mean {near!r}?)")
+
+
+def test_what_dvc_has_beside_stages_is_left_to_it() -> None:
+    more = "params: [p.yaml]\nmetrics: [m.json]\nplots: []\nartifacts: {}\ndatasets: []\n"
+    assert list(read_dvc_yaml((more + STAGE % "deps: []").encode())) == ["train"]

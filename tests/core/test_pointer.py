@@ -40,3 +40,26 @@ def test_what_dvc_add_writes_is_read(text: str, target: str, md5: str, size: int
 def test_what_is_no_pointer_is_refused(text: str) -> None:
     with pytest.raises(DeclarationError, match=r"d/x\.csv\.dvc"):
         parse_pointer("d/x.csv.dvc", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("outs:\n- md5: {}\n  sizee: 4\n  path: x.csv\n", "'sizee' (did you mean 'size'?)"),
+        ("outs:\n- md55: {}\n  path: x.csv\n", "'md55' (did you mean 'md5'?)"),
+        ("outss:\n- md5: {}\n  path: x.csv\n", "'outss' (did you mean 'outs'?)"),
+        ("outs:\n- md5: {}\n  path: x.csv\n  3: 4\n", "3 (known: cache, "),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(text: str, said: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        parse_pointer("d/x.csv.dvc", text.format(MD5))
+    assert str(caught.value).startswith(f"d/x.csv.dvc: unknown key {said}")
+
+
+def test_what_dvc_import_writes_is_read() -> None:
+    text = (
+        f"md5: {MD5}\nfrozen: true\ndeps:\n- path: x\n  repo: {{url: u, rev_lock: r}}\nouts:\n"
+        f"- md5: {MD5}\n  size: 4\n  hash: md5\n  path: x.csv\n  push: false\nmeta: {{a: 1}}\n"
+    )
+    assert parse_pointer("d/x.csv.dvc", text).target == "d/x.csv"

@@ -13,6 +13,7 @@ _STAGE_KEYS = {
     "cmd", "deps", "params", "outs", "metrics", "plots", "always_changed", "desc", "meta",
     "frozen",
 }  # fmt: skip
+_TOP_KEYS = {"stages", "params", "metrics", "plots", "artifacts", "datasets", "vars"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ def read_dvc_yaml(text: bytes | None) -> dict[str, DeclaredStage]:
     document = parse_yaml(text, where="dvc.yaml")
     if "vars" in document:
         raise _refused("vars are not supported: no fingerprint sees them", _INSTEAD_OF_VARS)
+    for key in document:
+        if key not in _TOP_KEYS:
+            raise _refused(f"unknown key {key!r} ({did_you_mean(key, sorted(_TOP_KEYS))})")
     stages = document.get("stages")
     if not isinstance(stages, dict) or not stages:
         raise _refused("no stages are declared", "Declare them there (dvc stage add)")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
-from mergeline.core.declaration import parse_yaml
+from mergeline.core.declaration import did_you_mean, parse_yaml
 from mergeline.errors import DeclarationError
 
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -18,6 +19,12 @@ _USUAL = re.compile(
     r"(?:  hash: md5\n)?  path: (?P<name>[A-Za-z0-9_][\w.-]*\.[a-z]\w*)\n",
     flags=re.ASCII,
 )
+# What DVC's own schema knows.
+_KEYS = {"outs", "deps", "md5", "wdir", "desc", "meta", "frozen", "locked", "always_changed"}
+_OUT_KEYS = {
+    "path", "md5", "size", "hash", "nfiles", "isexec", "cache", "checksum", "cloud", "desc", "etag",
+    "files", "fs_config", "labels", "meta", "persist", "push", "remote", "type", "version_id",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,11 +75,13 @@ def parse_pointer(path: str, text: bytes | str) -> Pointer:
         target = f"{folder}{slash}{usual['name']}"
         return Pointer(path, target, usual["md5"], int(usual["size"]) if usual["size"] else None)
     document = parse_yaml(text, where=path)
+    _refuse_unknown(document, _KEYS, path)
     outs = document.get("outs")
     next_step = "Make the pointer with `dvc add`"
     if not isinstance(outs, list) or len(outs) != 1 or not isinstance(outs[0], dict):
         raise DeclarationError("not a pointer with one output", where=path, next_step=next_step)
     out = outs[0]
+    _refuse_unknown(out, _OUT_KEYS, path)
     md5, name = out.get("md5"), out.get("path")
     if not isinstance(md5, str) or not _MD5.fullmatch(md5):
         raise DeclarationError("the pointer has no md5", where=path, next_step=next_step)
@@ -83,3 +92,12 @@ def parse_pointer(path: str, text: bytes | str) -> Pointer:
     size = out.get("size")
     inside = PurePosixPath(path).parent / str(document.get("wdir", "."))
     return Pointer(path, str(inside / name), md5, size if isinstance(size, int) else None)
+
+
+def _refuse_unknown(mapping: Mapping[Any, Any], known: set[str], where: str) -> None:
+    for key in mapping:
+        if key not in known:
+            near = did_you_mean(str(key), sorted(known))
+            raise DeclarationError(
+                f"unknown key {key!r} ({near})", where=where, next_step="Correct it and run again"
+            )
