@@ -237,6 +237,45 @@ def test_a_new_drop_is_told_by_its_pointer(flowers: Flowers) -> None:
     assert plan.snapshots == ("flowers",)
 
 
+def test_a_changed_lock_is_told_without_a_contradiction(flowers: Flowers) -> None:
+    before = flowers.ingredients()
+    flowers.edit("uv.lock", "2.0", "2.1")
+    plan = plan_change("iris", before, flowers.ingredients())
+    assert plan.lines() == [
+        "uv.lock: uv.lock changed: snapshot, train and evaluate run, on the same snapshots"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["poetry.lock", "pdm.lock", "requirements.txt", "pylock.toml", "pylock.gpu.toml",
+     "Pipfile.lock", "pixi.lock", "conda-lock.yml"],
+)  # fmt: skip
+def test_a_dependency_lock_of_any_known_name_moves_the_fingerprint(
+    flowers: Flowers, name: str
+) -> None:
+    before = flowers.ingredients()
+    flowers.write(name, "numpy==2.0\n")
+    after = flowers.ingredients()
+    assert [change.where for change in changes(before, after)] == [name]
+    assert after.fingerprint != before.fingerprint
+    flowers.write(f"elsewhere/{name}", "numpy==2.1\n")
+    assert flowers.ingredients() == after
+
+
+def test_a_tree_without_a_dependency_lock_is_told(flowers: Flowers) -> None:
+    assert not any("lock" in text for text in told(flowers))
+    (flowers.root / "uv.lock").rename(flowers.root / "own.lock")
+    assert told(flowers)[-1] == (
+        "iris: no dependency lock (such as uv.lock) is in the tree, so no fingerprint sees which "
+        "versions train it"
+    )
+
+
+def told(flowers: Flowers) -> list[str]:
+    return plan_change("iris", None, flowers.ingredients()).lines()
+
+
 def test_an_import_that_no_stage_declares_is_refused(flowers: Flowers) -> None:
     flowers.edit("dvc.yaml", "pipelines/features.py, ", "")
     with pytest.raises(DeclarationError, match=r"imports pipelines/features\.py.*train"):

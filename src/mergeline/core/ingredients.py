@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import graphlib
 import math
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Protocol
@@ -15,7 +16,11 @@ from mergeline.core.fingerprint import SNAPSHOT_FILE, Ingredients, Stage, TableI
 from mergeline.core.pointer import parse_pointer
 from mergeline.errors import DeclarationError
 
-LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
+LOCK_FILES = (
+    "uv.lock", "poetry.lock", "pdm.lock", "requirements.txt", "pylock.toml", "Pipfile.lock",
+    "pixi.lock", "conda-lock.yml",
+)  # fmt: skip
+_NAMED_LOCK = re.compile(r"pylock\.[^./]+\.toml")  # PEP 751
 
 
 class Files(Protocol):
@@ -59,8 +64,13 @@ def read_ingredients(
     needed = _closure(declared, stage)
     stages = tuple(_stage(files, declared[name], declared, snapshots) for name in needed)
     used = {table for one in stages for table in one.tables}
-    lock = {path: blob for path in LOCK_FILES if (blob := files.blob(path)) is not None}
+    locks = [path for path in files.list() if _is_lock(path)]
+    lock = {path: blob for path in locks if (blob := files.blob(path)) is not None}
     return Ingredients(stages, {t: snapshots[t] for t in sorted(used)}, lock, place(outputs))
+
+
+def _is_lock(path: str) -> bool:
+    return path in LOCK_FILES or _NAMED_LOCK.fullmatch(path) is not None
 
 
 def _closure(declared: Mapping[str, DeclaredStage], last: str) -> list[str]:

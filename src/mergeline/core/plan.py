@@ -23,6 +23,7 @@ class ChangePlan:
         known: where the candidate is already, in words, e.g. `run 3f2a…`.
         unpointed: by table, files among its drops that no pointer names.
         differing: drops in the working tree that are not what their pointers say.
+        locked: whether the tree has a dependency lock.
     """
 
     model: str
@@ -36,6 +37,7 @@ class ChangePlan:
     known: str | None = None
     unpointed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     differing: tuple[str, ...] = ()
+    locked: bool = True
 
     def lines(self) -> list[str]:
         """The plan in sentences, one a line."""
@@ -51,6 +53,11 @@ class ChangePlan:
         for table, paths in self.unpointed.items():
             files = f"{len(paths)} files have" if len(paths) > 1 else "1 file has"
             said.append(f"{table}: {files} no pointer, so no model sees it: dvc add {paths[0]} …")
+        if not self.locked:
+            said.append(
+                f"{self.model}: no dependency lock (such as uv.lock) is in the tree, so no "
+                "fingerprint sees which versions train it"
+            )
         if self.differing:
             what, next_step = describe_differing(self.differing)
             said.append(f"{what}, so evaluate and snapshot will refuse. {next_step}")
@@ -69,7 +76,10 @@ class ChangePlan:
         if not change.stages:
             return "nothing runs"
         effect = f"{_join(change.stages)} {_runs(change.stages)}"
-        return effect if self.snapshots else f"{effect}; snapshots stay"
+        if self.snapshots:
+            return effect
+        everything = not {*self.run, *self.stay} - {*change.stages}
+        return f"{effect}, on the same snapshots" if everything else f"{effect}; snapshots stay"
 
 
 def plan_change(
@@ -103,6 +113,7 @@ def plan_change(
         known=known,
         unpointed=unpointed or {},
         differing=tuple(differing),
+        locked=bool(after.lock),
     )
 
 
