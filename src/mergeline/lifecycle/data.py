@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,11 +72,26 @@ def build_snapshot(
     snapshot: Snapshot, tables: Tables, drops: DropStore, provenance: Provenance
 ) -> Built:
     """Have its table hold one snapshot; only drops that the table never saw are fetched."""
+    return tables.build(snapshot, _writer(snapshot, drops), provenance)
 
+
+def build_snapshots(
+    snapshots: Collection[Snapshot], tables: Tables, drops: DropStore, provenance: Provenance
+) -> Iterator[Built]:
+    """Have their tables hold snapshots that belong together.
+
+    No table gets its commit before the drops of all are converted: one that is missing or refused
+    leaves every table as it was.
+    """
+    ready = [tables.prepare(one, _writer(one, drops), provenance) for one in snapshots]
+    yield from (building.run() for building in ready)
+
+
+def _writer(snapshot: Snapshot, drops: DropStore) -> Callable[[Drop, Path], None]:
     def write(drop: Drop, target: Path) -> None:
         convert(drops.fetch(drop.md5, pointer=drop.path), drop, snapshot.contract, target)
 
-    return tables.build(snapshot, write, provenance)
+    return write
 
 
 def write_pins(snapshots: Collection[Snapshot], project: Path) -> tuple[Path, ...]:

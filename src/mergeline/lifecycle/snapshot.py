@@ -10,7 +10,7 @@ from mergeline.adapters.git import Tree
 from mergeline.core.bundle import Origin
 from mergeline.core.numbers import counted
 from mergeline.core.snapshot import Built, Provenance, Snapshot
-from mergeline.lifecycle.data import build_snapshot, gather_snapshots, write_pins
+from mergeline.lifecycle.data import build_snapshots, gather_snapshots, write_pins
 from mergeline.lifecycle.differing import refuse_differing
 from mergeline.lifecycle.project import Project, Say
 
@@ -58,8 +58,8 @@ def build_for(
         author=origin.author or "",
     )
     done = []
-    for wanted in gather_snapshots(tree, drops, only=only):
-        built = build_snapshot(wanted, tables, drops, provenance)
+    wanted = gather_snapshots(tree, drops, only=only)
+    for built in build_snapshots(wanted, tables, drops, provenance):
         say(describe(built))
         done.append(built)
     return done

@@ -14,7 +14,8 @@ from mergeline.core.refusal import RefusedDropError
 from mergeline.core.snapshot import Built, Drop, pointers_digest
 from mergeline.errors import DeclarationError, DropError, NotFoundError
 from mergeline.lifecycle.data import gather_snapshots, write_pins
-from mergeline.lifecycle.snapshot import describe
+from mergeline.lifecycle.project import Project
+from mergeline.lifecycle.snapshot import describe, snapshot
 
 
 def gather(shop: Any) -> Any:
@@ -109,6 +110,35 @@ def test_a_refused_drop_leaves_its_table_as_it_was(shop: Any) -> None:
     assert "line 8, column amount: '-1' is below 0.0" in said
     assert gather(shop).digest
     assert len(list((shop.state / "tables" / "sales" / "_delta_log").iterdir())) == 1
+
+
+@pytest.mark.parametrize("why", ["it is refused", "its content is missing"])
+def test_a_drop_that_cannot_be_taken_leaves_the_other_tables_as_they_were_too(
+    shop: Any, why: str
+) -> None:
+    contract = (shop.root / "data/sales.yaml").read_text()
+    (shop.root / "data/early.yaml").write_text(contract.replace("raw/sales", "raw/early"))
+    shop.point("data/raw/early/2013-01.csv", shop.add("2013-01"))
+    project = Project.at(shop.root)
+    assert [said.split(":")[0][:5] for said in snapshot(project)] == ["early", "sales"]
+    shop.point("data/raw/early/2013-02.csv", shop.add("2013-02"))
+    if why == "it is refused":
+        shop.add("2013-02", more="7x,N,1,true\n")
+    else:
+        shop.point("data/raw/sales/2013-02.csv", "ab" * 16)
+    before = commits(shop)
+    with pytest.raises(DropError, match="data/raw/sales/2013-02"):
+        snapshot(project)
+    assert commits(shop) == before
+    assert len(before) == 2
+    shop.add("2013-02")
+    assert [said.partition(" rows, ")[2] for said in snapshot(project)] == [
+        "0 drops converted, no bytes written", "1 drop converted, 0.0 MB written",
+    ]  # fmt: skip
+
+
+def commits(shop: Any) -> list[Path]:
+    return sorted((shop.state / "tables").glob("*/_delta_log/*.json"))
 
 
 def test_a_drop_whose_content_is_missing_names_its_pointer(shop: Any) -> None:

@@ -58,6 +58,15 @@ class Tables:
         """
         return Building(self._storage(snapshot.table), snapshot, write, provenance).run()
 
+    def prepare(self, snapshot: Snapshot, write: Write, provenance: Provenance) -> Building:
+        """The first half of `build`: its drops are converted, and nothing is committed yet.
+
+        `run` of what is returned does the rest.
+        """
+        building = Building(self._storage(snapshot.table), snapshot, write, provenance)
+        building.prepare()
+        return building
+
     # --- Reading -------------------------------------------------------------------------------
 
     def scan(self, table: str, version: int) -> pl.LazyFrame:

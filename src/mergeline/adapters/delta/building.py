@@ -62,11 +62,19 @@ class Building:
     _sizes: dict[str, int] = field(default_factory=dict)
     _made_again: set[str] = field(default_factory=set)
 
+    def prepare(self) -> None:
+        """Convert what the commit will add, and commit nothing; see `Tables.prepare`."""
+        latest = open_state(self.storage)
+        if latest is not None and find_state(latest, self.snapshot) is not None:
+            return
+        self._open()
+        self._sizes = self.storage.sizes()
+        for name in plan_commit(latest.files if latest else {}, self.snapshot.files).adds:
+            self._ready(name)
+
     def run(self) -> Built:
         """Until the table holds the snapshot; see `Tables.build`."""
-        if isinstance(self.storage, LocalStorage):
-            self.storage.root.mkdir(parents=True, exist_ok=True)
-            self.storage.sweep()
+        self._open()
         committed, deadline = None, time.monotonic() + _PATIENCE_SECONDS
         while True:
             latest = open_state(self.storage)
@@ -84,6 +92,11 @@ class Building:
                         next_step="Run again",
                     )
                 time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - only to spread the writers
+
+    def _open(self) -> None:
+        if isinstance(self.storage, LocalStorage):
+            self.storage.root.mkdir(parents=True, exist_ok=True)
+            self.storage.sweep()
 
     def _mend(self, state: State) -> Collection[str]:
         """Make the snapshot's files again that the version lost; those still not as committed.
