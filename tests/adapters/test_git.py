@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -343,10 +346,51 @@ def test_the_tip_at_origin_is_asked_for_not_remembered(repository: Repository) -
 
 def test_an_origin_that_does_not_answer_is_said(repository: Repository, tmp_path: Path) -> None:
     repository.git("remote", "add", "origin", str(tmp_path / "gone.git"))
-    with pytest.raises(GitError, match=r"gone\.git"):
-        repository.remote_tip("main")
-    with pytest.raises(GitError, match=r"gone\.git"):
-        repository.fetch_pages("release")
+    said = r"gone\.git.* Check the address \(git remote -v\) and the network"
+    asked: list[Callable[[], object]] = [
+        lambda: repository.remote_tip("main"),
+        lambda: repository.fetch_pages("release"),
+        lambda: repository.fetch_branch("main"),
+        lambda: repository.rehearse_page("release/late/0000", "HEAD"),
+    ]
+    for ask in asked:
+        with pytest.raises(GitError, match=said):
+            ask()
+
+
+def test_a_push_is_rehearsed_without_leaving_anything(repository: Repository) -> None:
+    repository.rehearse_page("release/late/0000", "HEAD")  # there is no origin to ask
+    bare = with_origin(repository)
+    before = run_git(["for-each-ref"], cwd=bare)
+    repository.rehearse_page("release/late/0000", "HEAD")
+    assert run_git(["for-each-ref"], cwd=bare) == before
+    assert repository.pages("release") == {}
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_an_origin_that_lets_nobody_push_is_said_with_what_to_do(
+    repository: Repository, code: int
+) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Denies) as server:
+        server.code = code  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/theirs.git"
+        repository.git("remote", "add", "origin", address)
+        with pytest.raises(GitError, match="work in a repository of your own: git remote set-url"):
+            repository.rehearse_page("release/late/0000", "HEAD")
+        server.shutdown()
+
+
+class Denies(http.server.BaseHTTPRequestHandler):
+    """A forge that knows nobody here."""
+
+    def do_GET(self) -> None:
+        self.send_response(int(self.server.code))  # type: ignore[attr-defined]
+        self.send_header("WWW-Authenticate", "Basic")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def test_what_git_cannot_tell_is_not_taken_for_no(repository: Repository) -> None:

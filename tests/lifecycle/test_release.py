@@ -532,6 +532,29 @@ def test_a_push_that_the_forge_declines_is_said_as_such(line: Line) -> None:
     assert len(ledger(line)) == 2
 
 
+def test_nothing_is_promoted_that_nobody_could_record(line: Line) -> None:
+    """As in a clone of somebody else's repository: it can be read, and not be pushed to."""
+    line.merge(1)
+    line.git("config", "remote.origin.pushurl", "../nowhere.git", at="runner")
+    with pytest.raises(GitError, match=r"nowhere\.git.*git remote remove origin"):
+        line.release()
+    assert [one.stage for one in line.project().tracking.versions(MODEL)] == ["Production"]
+    line.git("config", "--unset", "remote.origin.pushurl", at="runner")
+    assert line.release().lines() == ["late v2 is in production"]
+
+
+def test_a_clone_whose_origin_was_removed_releases_for_itself(line: Line) -> None:
+    line.git("clone", "--quiet", "forge/repository.git", "own", at=".")
+    line.git("remote", "remove", "origin", at="own")
+    line.git("tag", "--delete", "release/late/0001", at="own")
+    alone = line.project("own", MERGELINE_FORGE="", MERGELINE_STATE=str(line.root / "own-state"))
+    [evaluated] = evaluate(alone, say=line.say)
+    assert evaluated.passed
+    [done] = release(alone, say=line.say)
+    assert done.lines() == ["late v1 is in production"]
+    assert pages(line) == ["release/late/0001"]
+
+
 # --- the server and the pull request -------------------------------------------------------------
 
 

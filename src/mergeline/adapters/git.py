@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,19 @@ from mergeline.errors import GitError, RepositoryError
 
 _MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 _LINK = "120000 "  # the mode of a symbolic link
+_DENIED = re.compile(
+    "denied|declined|rejected|protected|not permitted|not allowed|could not read Username"
+    "|Authentication failed|error: 40[13]",
+    re.IGNORECASE,
+)
+_OWN_ORIGIN = (
+    "Get the right to do that at origin, or work in a repository of your own: "
+    "git remote set-url origin ADDRESS, or git remote remove origin"
+)
+_CHECK_ORIGIN = (
+    "Check the address (git remote -v) and the network, then run again; "
+    "where there is no forge: git remote remove origin"
+)
 _DEEPEN = "Deepen it: git fetch --unshallow (actions/checkout: fetch-depth: 0)"
 
 
@@ -351,7 +365,11 @@ class Repository:
         """Bring the tags under `refs/tags/<namespace>/` from origin, where there is one."""
         if self.remote_url() is not None:
             spec = f"refs/tags/{namespace}/*:refs/tags/{namespace}/*"
-            self.git("fetch", "--quiet", "--no-tags", "origin", spec)
+            self._with_origin("fetch", "--quiet", "--no-tags", "origin", spec)
+
+    def fetch_branch(self, branch: str) -> None:
+        """Bring a branch from origin."""
+        self._with_origin("fetch", "--quiet", "origin", branch)
 
     def pages(self, namespace: str) -> dict[str, str]:
         """Messages of the annotated tags under a namespace, by tag name."""
@@ -362,6 +380,18 @@ class Repository:
         parts = out.split("\0")
         pairs = zip(parts[0::2], parts[1::2], strict=False)
         return {name.strip(): text for name, text in pairs if name.strip()}
+
+    def rehearse_page(self, tag: str, commit: str) -> None:
+        """Find out whether origin lets us push a tag, before anything is done that needs it.
+
+        Its hooks, and its rules on the names of tags, speak up at the push itself only.
+
+        Raises:
+            GitError: origin does not answer, or does not let us push.
+        """
+        if self.remote_url() is not None:
+            ref = f"{commit}:refs/tags/{tag}"
+            self._with_origin("push", "--quiet", "--dry-run", "--no-verify", "origin", ref)
 
     def add_page(self, tag: str, message: str, commit: str, *, time: str) -> bool:
         """Write an annotated tag, at origin first; False when another has taken its name.
@@ -376,7 +406,7 @@ class Repository:
         ref = f"refs/tags/{tag}"
         if self.remote_url() is not None:
             try:
-                self.git("push", "--quiet", "--no-verify", "origin", f"{made}:{ref}")
+                self._with_origin("push", "--quiet", "--no-verify", "origin", f"{made}:{ref}")
             except GitError:
                 taken = self._at_origin(ref)
                 if taken is None:
@@ -391,8 +421,20 @@ class Repository:
 
     def _at_origin(self, ref: str) -> str | None:
         """The object that a ref names at origin now, if it is there."""
-        out = self.git("ls-remote", "origin", ref)
+        out = self._with_origin("ls-remote", "origin", ref)
         return out.split()[0] if out else None
+
+    def _with_origin(self, *arguments: str) -> str:
+        """One git command that needs origin; why it failed is told from git's words."""
+        try:
+            return self.git(*arguments)
+        except GitError as error:
+            denied = _DENIED.search(error.message)
+            raise GitError(
+                error.message,
+                where=error.where,
+                next_step=error.next_step or (_OWN_ORIGIN if denied else _CHECK_ORIGIN),
+            ) from error
 
     def _identity(self, time: str) -> str:
         name = self.config("user.name") or "mergeline"

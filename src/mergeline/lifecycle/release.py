@@ -162,7 +162,7 @@ def _tip(repository: Repository, branch: str) -> str | None:
         return repository.commit(branch).sha
     tip = repository.remote_tip(branch)
     if tip is not None:
-        repository.git("fetch", "--quiet", "origin", branch)
+        repository.fetch_branch(branch)
     return tip
 
 
@@ -196,6 +196,8 @@ class _Job:
         if overtaken := self._overtaken():
             return overtaken
         plan, evaluated = self._evaluated()
+        if any(step.kind == "record" for step in plan.steps):  # else it would be promoted for ever
+            self.project.repository.rehearse_page(page_name(self.model.name, 0), self.head.sha)
         entry = None
         for step in plan.steps:
             if step.kind == "promote" and (overtaken := self._overtaken()):
