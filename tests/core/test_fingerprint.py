@@ -237,6 +237,47 @@ def test_a_new_drop_is_told_by_its_pointer(flowers: Flowers) -> None:
     assert plan.snapshots == ("flowers",)
 
 
+def test_the_order_of_a_list_of_commands_moves_the_fingerprint(flowers: Flowers) -> None:
+    written = "cmd: python -m pipelines.train"
+    flowers.edit("dvc.yaml", written, "cmd: [python -m pipelines.train, echo done]")
+    before = flowers.ingredients()
+    flowers.edit("dvc.yaml", "[python -m pipelines.train, echo done]",
+                 "[echo done, python -m pipelines.train]")  # fmt: skip
+    after = flowers.ingredients()
+    assert after.fingerprint != before.fingerprint
+    [change] = changes(before, after)
+    assert (change.what, change.stages) == ("train.cmd", ("train", "evaluate"))
+
+
+def test_the_order_in_which_stages_run_moves_the_fingerprint(flowers: Flowers) -> None:
+    """Each of two stages may be the one that reads what the other leaves."""
+    stage = "  weigh:\n    cmd: make weights\n    outs: [build/weights]\n"
+    flowers.edit("dvc.yaml", "  train:\n", stage + "  train:\n")
+    flowers.edit("dvc.yaml", "[pipelines/evaluate.py, ", "[pipelines/evaluate.py, build/weights, ")
+    tied = flowers.ingredients()
+    flowers.edit("dvc.yaml", "[pipelines/train.py, ", "[pipelines/train.py, build/weights, ")
+    weigh_first = flowers.ingredients()
+    flowers.edit("dvc.yaml", "[pipelines/train.py, build/weights, ", "[pipelines/train.py, ")
+    flowers.edit("dvc.yaml", "cmd: make weights\n",
+                 "cmd: make weights\n    deps: [build/iris/model]\n")  # fmt: skip
+    train_first = flowers.ingredients()
+    ran = [[stage.name for stage in one.stages] for one in (weigh_first, train_first)]
+    assert [[name for name in one if name in {"weigh", "train"}] for one in ran] == [
+        ["weigh", "train"], ["train", "weigh"],
+    ]  # fmt: skip
+    assert len({one.fingerprint for one in (tied, weigh_first, train_first)}) == 3
+    assert "order of stages" in [one.what for one in changes(weigh_first, train_first)]
+
+
+def test_the_order_in_which_stages_are_written_down_is_none(flowers: Flowers) -> None:
+    before = flowers.ingredients()
+    head, _, rest = FILES["dvc.yaml"].partition("  train:\n")
+    train, _, evaluate = rest.partition("  evaluate:\n")
+    snapshot = head.removeprefix("stages:\n")
+    flowers.write("dvc.yaml", f"stages:\n  evaluate:\n{evaluate}  train:\n{train}{snapshot}")
+    assert flowers.ingredients() == before
+
+
 def test_a_changed_lock_is_told_without_a_contradiction(flowers: Flowers) -> None:
     before = flowers.ingredients()
     flowers.edit("uv.lock", "2.0", "2.1")
