@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from mergeline import cli
+from mergeline.adapters.modelfile import model_digest
 from tests.line.small import MODEL, OTHER, Line, content_of, drop
 
 
@@ -539,20 +541,23 @@ def test_the_command_itself_says_a_mistake_in_one_line(tmp_path: Path) -> None:
     )
 
 
+def process(line: Line, *arguments: str, program: str = "mergeline", **environment: str) -> str:
+    """What a command prints that is run in the runner's clone (or `AT`) as a process."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", program, *arguments],
+        cwd=line.root / environment.pop("AT", "runner"), env={**line.environment, **environment},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.slow
 def test_the_whole_line_by_commands_alone(line: Line) -> None:
     """With DVC, the smoke test and every process as they are."""
     number = line.propose("again", (*OTHER[:2], "C: 4.0"))
 
-    def command(*arguments: str, **environment: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "mergeline", *arguments],
-            cwd=line.runner.root, env={**line.environment, **environment},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
+    command = functools.partial(process, line)
     line.check_out_pull(number)
     command("evaluate", "--bundle", str(line.root / "b"), MERGELINE_PULL_REQUEST=str(number))
     command("track", str(line.root / "b"))
@@ -561,3 +566,20 @@ def test_the_whole_line_by_commands_alone(line: Line) -> None:
     assert command("release") == "late v2 is in production\n"
     assert command("release") == "late: live is target; nothing to do\n"
     assert "drift   none" in command("status")
+
+
+@pytest.mark.slow
+def test_dvc_repro_by_hand_gives_the_model_of_the_tracked_candidate(line: Line) -> None:
+    number = line.propose("by-hand", (*OTHER[:2], "C: 6.0"))
+    line.check_out_pull(number)
+    process(line, "evaluate", MERGELINE_PULL_REQUEST=str(number))
+    tracking = line.project().tracking
+    [run] = [one for one in tracking.candidates(MODEL) if one.pull_request == number]
+    line.git("clone", "--quiet", "--branch", "by-hand", "forge/repository.git", "hand", at=".")
+    bin_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    process(line, "repro", program="dvc", AT="hand", PATH=bin_first,
+            MERGELINE_STATE=str(line.root / "hand-state"))  # fmt: skip
+    assert model_digest(line.root / "hand" / "build" / MODEL / "model") == run.model_digest
+    assert (line.root / "hand" / "dvc.lock").is_file()
+    said = process(line, "plan", AT="hand")
+    assert f"(run {run.run_id}); nothing trains" in said  # for all that it left there
