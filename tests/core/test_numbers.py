@@ -205,6 +205,11 @@ def test_a_share_is_never_rounded_to_none_or_all() -> None:
     assert numbers.share(0, 0) == "—"
 
 
+def test_a_level_is_never_rounded_to_certainty() -> None:
+    levels = (0.95, 0.998, 1 - 0.05 / 72, 1 - 0.05 / 2_000)
+    assert [numbers.percent(one) for one in levels] == ["95 %", "99.8 %", "99.931 %", "99.9975 %"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [(0.41, "0.4 s"), (48.2, "48 s"), (60, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min")],

@@ -223,8 +223,9 @@ def share(part: float, whole: float) -> str:
 
 
 def percent(level: float) -> str:
-    """An interval's level: `95 %`, `99.8 %`."""
-    text = f"{100 * level:.2f}".rstrip("0").rstrip(".")
+    """An interval's level: `95 %`, `99.8 %`; of many intervals `99.9975 %`, never 100."""
+    digits = max(2, 1 - exponent(100 * (1 - level)))
+    text = f"{100 * level:.{digits}f}".rstrip("0").rstrip(".")
     return f"{text} %"
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from mergeline.core.comparison import SliceResult
 from mergeline.core.intake import Parts, is_missing
 from mergeline.core.model import Model, SliceChoice
+from mergeline.core.numbers import counted, percent
 from mergeline.core.paired import Models, metric_results
 
 MISSING = "(missing)"
@@ -45,19 +46,42 @@ def slice_labels(values: npt.NDArray[Any], choice: SliceChoice) -> npt.NDArray[A
 def slice_results(
     models: Models, model: Model, columns: Mapping[str, Parts], level: float
 ) -> tuple[tuple[SliceResult, ...], float | None, str]:
-    """Every slice; the intervals are widened so that all slices' hold together at `level`.
+    """Every slice; intervals against one model are so wide that all hold together at `level`.
 
     Returns:
         The slices, the level of each interval, and a sentence on how it was found.
     """
     count = sum(len(parts.values) for parts in columns.values())
-    results: list[SliceResult] = []
-    each = 1 - (1 - level) / max(count, 1)
-    for column, parts in columns.items():
-        results += _of_column(models, model, column, parts, each)
-    if not count:
-        return tuple(results), None, ""
-    return tuple(results), each, f"Bonferroni over {count} slices: each interval at {each:.2%}"
+    judged = len(models.metrics)
+    each = _each(level, count * judged)
+    results = _of_columns(models, model, columns, each)
+    compared = _compared(results)
+    if not compared:
+        return results, None, ""
+    if compared < judged:  # what has no interval takes no share of the errors
+        each = _each(level, count * compared)
+        results = _of_columns(models, model, columns, each)
+    over = f"{counted(count, 'slice')} × {counted(compared, 'metric')}"
+    return results, each, f"Bonferroni over {over}: each interval at {percent(each)}"
+
+
+def _each(level: float, intervals: int) -> float:
+    return 1 - (1 - level) / max(intervals, 1)
+
+
+def _compared(results: tuple[SliceResult, ...]) -> int:
+    """How many metrics have a difference in some slice."""
+    return len({metric.name for one in results for metric in one.metrics if metric.differences})
+
+
+def _of_columns(
+    models: Models, model: Model, columns: Mapping[str, Parts], level: float
+) -> tuple[SliceResult, ...]:
+    return tuple(
+        result
+        for column, parts in columns.items()
+        for result in _of_column(models, model, column, parts, level)
+    )
 
 
 def _of_column(
