@@ -37,6 +37,25 @@ def naive_components(scores: Any, positive: Any) -> tuple[Any, Any]:
     return wins.mean(axis=1), wins.mean(axis=0)
 
 
+def parts_of_variance(first: Any, second: Any, positive: Any) -> tuple[float, float]:
+    """DeLong's variance of a difference: what the rows of either class add."""
+    (a10, a01), (b10, b01) = (naive_components(s, positive) for s in (first, second))
+    return (
+        np.var(a10 - b10, ddof=1) / positive.sum(), np.var(a01 - b01, ddof=1) / (~positive).sum()
+    )  # fmt: skip
+
+
+def welch(of_positive: float, of_negative: float, m: int, n: int) -> float:
+    """Degrees of freedom of a sum of two variances from m and n values."""
+    whole = of_positive + of_negative
+    return float(whole**2 / (of_positive**2 / (m - 1) + of_negative**2 / (n - 1)))
+
+
+def welch_degrees(first: Any, second: Any, positive: Any) -> float:
+    m = int(positive.sum())
+    return welch(*parts_of_variance(first, second, positive), m, len(positive) - m)
+
+
 def standard_error(interval: statistics.Interval, quantile: float) -> float:
     assert interval.low is not None
     assert interval.high is not None
@@ -55,21 +74,35 @@ def test_the_published_paired_delong_comparison_is_met_to_the_last_digit() -> No
     assert ranking.placements(wfns, positive)[0] == pytest.approx(0.8236789, abs=5e-8)
     assert ranking.placements(s100b, positive)[0] == pytest.approx(0.7313686, abs=5e-8)
     interval = paired_auc(positive, wfns, s100b)
-    assert interval.low == pytest.approx(0.0104061769564846, rel=1e-12)
-    assert interval.high == pytest.approx(0.174214419249478, rel=1e-12)
-    z = interval.estimate / standard_error(interval, stats.norm.ppf(0.975))
+    degrees = welch_degrees(wfns, s100b, positive)
+    error = standard_error(interval, stats.t.ppf(0.975, degrees))
+    z = interval.estimate / error
     assert z == pytest.approx(2.20898359144091, rel=1e-12)
     assert 2 * stats.norm.sf(z) == pytest.approx(0.0271757822291882, rel=1e-10)
+    # pROC's interval is the normal's, and these are its ends; ours is 1.8 % wider, by t.
+    normal = stats.norm.ppf(0.975) * error
+    assert interval.estimate - normal == pytest.approx(0.0104061769564846, rel=1e-12)
+    assert interval.estimate + normal == pytest.approx(0.174214419249478, rel=1e-12)
+    assert standard_error(interval, normal) == pytest.approx(1.018, abs=5e-4)
+
+
+@pytest.mark.parametrize("positives", [5, 40, 75])
+def test_a_single_auc_has_the_degrees_of_brunner_and_munzel(positives: int) -> None:
+    scores = np.round(RNG(18).normal(size=80) + np.linspace(0.6, 0, 80), 1)
+    positive = np.arange(80) < positives
+    p = stats.brunnermunzel(scores[positive], scores[~positive], distribution="t").pvalue
+    auc, placements = ranking.placements(scores, positive)
+    interval = statistics.auc_interval(positive, placements, auc, None, 1 - p)
+    end = interval.low if auc > 0.5 else interval.high
+    assert end == pytest.approx(0.5)  # the level at which scipy can just not tell it from chance
 
 
 def test_fast_delong_is_the_comparison_of_every_pair() -> None:
     positive, first, second = tied_scores(RNG(1), 400)
-    (a10, a01), (b10, b01) = (naive_components(s, positive) for s in (first, second))
-    expected = (
-        np.var(a10 - b10, ddof=1) / positive.sum() + np.var(a01 - b01, ddof=1) / (~positive).sum()
-    )
+    expected = sum(parts_of_variance(first, second, positive))
     interval = paired_auc(positive, first, second)
-    assert standard_error(interval, stats.norm.ppf(0.975)) ** 2 == pytest.approx(expected)
+    student = stats.t.ppf(0.975, welch_degrees(first, second, positive))
+    assert standard_error(interval, student) ** 2 == pytest.approx(expected)
 
 
 @given(
@@ -91,7 +124,7 @@ def test_placements_are_shares_of_pairs_ties_one_half(
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_the_other_way_round_the_interval_is_its_mirror(seed: int, clustered: bool) -> None:
     positive, first, second = tied_scores(RNG(seed), 60)
-    positive[:4] = [True, True, False, False]
+    positive[:10] = np.arange(10) < 5
     clusters = np.arange(60) % 9 if clustered else None
     there = paired_auc(positive, first, second, clusters)
     back = paired_auc(positive, second, first, clusters)
@@ -117,7 +150,8 @@ def test_clusters_follow_obuchowski() -> None:
     s11 = units / (units - 1) * (by10 * by01).sum()
     expected = s10 / m + s01 / n + 2 * s11 / (m * n)
     interval = paired_auc(positive, first, second, clusters)
-    assert standard_error(interval, stats.t.ppf(0.975, units - 1)) ** 2 == pytest.approx(expected)
+    degrees = min(welch(s10 / m, s01 / n, i10, i01), units - 1)
+    assert standard_error(interval, stats.t.ppf(0.975, degrees)) ** 2 == pytest.approx(expected)
     assert interval.method == "DeLong by cluster"
 
 
@@ -125,8 +159,7 @@ def test_clusters_of_one_row_are_no_clusters() -> None:
     positive, first, second = tied_scores(RNG(3), 500)
     plain = paired_auc(positive, first, second)
     alone = paired_auc(positive, first, second, np.arange(500))
-    normal, student = stats.norm.ppf(0.975), stats.t.ppf(0.975, 499)
-    assert standard_error(alone, student) == pytest.approx(standard_error(plain, normal))
+    assert (alone.low, alone.high) == pytest.approx((plain.low, plain.high))
 
 
 def test_the_interval_of_a_mean_is_scipys_paired_t() -> None:
@@ -245,11 +278,43 @@ def test_equal_models_differ_by_exactly_nothing() -> None:
     assert (interval.estimate, interval.low, interval.high) == (0, 0, 0)
 
 
-def test_one_row_of_a_class_has_no_auc_interval() -> None:
-    positive = np.array([True, False, False, False])
-    interval = paired_auc(positive, np.arange(4.0), np.arange(4.0)[::-1].copy())
-    assert interval.low is None
-    assert interval.reason == "fewer than two rows of one class"
+@pytest.mark.parametrize("positives", [1, 4, 5])
+def test_a_class_of_fewer_than_five_rows_or_clusters_has_no_auc_interval(positives: int) -> None:
+    _, first, second = tied_scores(RNG(19), 60)
+    positive = np.arange(60) < positives
+    alone = paired_auc(positive, first, second)
+    together = paired_auc(np.repeat(positive, 2), np.repeat(first, 2), np.repeat(second, 2),
+                          np.repeat(np.arange(60), 2))  # fmt: skip
+    if positives >= 5:
+        assert None not in (alone.low, together.low)
+        return
+    assert (alone.low, together.low) == (None, None)
+    assert alone.reason == "fewer than 5 rows of one class"
+    assert together.reason == "rows of one class come from fewer than 5 clusters"
+
+
+def misses(clusters: Any, positive: Any, runs: int) -> float:
+    """Share of comparisons of equal models whose 95 % interval leaves zero out."""
+    rng = RNG(20)
+    missed = 0
+    for _ in range(runs):
+        own = 0 if clusters is None else rng.normal(size=(2, clusters.max() + 1))[:, clusters]
+        score = rng.normal(size=len(positive)) + positive
+        first, second = score + 0.5 * (rng.normal(size=(2, len(positive))) + own)
+        interval = paired_auc(positive, first, second, clusters)
+        assert interval.low is not None
+        assert interval.high is not None
+        missed += not interval.low <= 0 <= interval.high
+    return missed / runs
+
+
+def test_where_one_class_is_rare_95_of_100_auc_intervals_hold_the_truth() -> None:
+    """By the normal quantile, or as many degrees as clusters, 9 of 100 miss here."""
+    few = np.arange(200) < 5
+    assert 0.03 <= misses(None, few, 400) <= 0.07
+    clusters = np.repeat(np.arange(40), 10)
+    in_five = (clusters < 5) & (np.arange(400) % 10 < 2)
+    assert 0.03 <= misses(clusters, in_five, 400) <= 0.07
 
 
 def test_a_statistic_that_some_resamples_do_not_define_has_no_interval() -> None:

@@ -120,10 +120,11 @@ def _ways(name: str, model: Model) -> tuple[Any, Any]:
     if binary and name in _RANKS_BINARY:
         return _auc, _auc_difference
     if binary and name == "average_precision":
-        return _average_precision, partial(_influence_difference, "linearised")
+        return _average_precision, partial(_influence_difference, "linearised", rare_weighs=True)
     if model.task == "multiclass" and name in _RANKS_MULTICLASS:
         way = partial(_multiclass_auc, _RANKS_MULTICLASS[name])
-        return way, partial(_influence_difference, "DeLong over classes")
+        rare = name != "roc_auc_ovr_weighted"
+        return way, partial(_influence_difference, "DeLong over classes", rare_weighs=rare)
     if regression and name in totals.REGRESSION:
         return partial(_errors, totals.REGRESSION[name]), partial(
             _totals_difference, totals.REGRESSION[name]
@@ -176,11 +177,13 @@ def _multiclass_auc(way: Any, rows: Rows, predicted: Predicted) -> Sample:  # no
 
 
 def _influence_difference(
-    method: str, rows: Rows, first: Sample, second: Sample, level: float
+    method: str, rows: Rows, first: Sample, second: Sample, level: float, *, rare_weighs: bool
 ) -> Interval:
-    estimate = first.value - second.value
-    parts = first.parts - second.parts
-    return statistics.influence_interval(parts, estimate, rows.clusters, level, method)
+    """`rare_weighs`: whether the rows of a rare class count for more than others."""
+    return statistics.influence_interval(
+        first.parts - second.parts, first.value - second.value, rows.clusters, level, method,
+        classes=rows.labels if rare_weighs else None,
+    )  # fmt: skip
 
 
 def _decisions(

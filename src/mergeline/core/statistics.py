@@ -7,6 +7,8 @@ Sources:
     DeLong, DeLong, Clarke-Pearson, Biometrics 44 (1988) 837: AUCs on the same rows.
     Sun, Xu, IEEE Signal Processing Letters 21 (2014) 1389: their placements by ranks.
     Obuchowski, Biometrics 53 (1997) 567: AUCs on clustered rows.
+    Welch, Biometrika 34 (1947) 28; Brunner, Munzel, Biometrical Journal 42 (2000) 17: degrees of
+        freedom of a variance in parts, and of that of placements.
     Liang, Zeger, Biometrika 73 (1986) 13: the variance of a sum over clusters.
     Efron, Tibshirani, An Introduction to the Bootstrap (1993), chapter 13: percentiles.
     Hesterberg, The American Statistician 69 (2015) 371: widening percentiles for small samples.
@@ -31,6 +33,7 @@ Codes = npt.NDArray[Any]
 RESAMPLES = 2_000
 GROUPS = 1_000
 SUBSAMPLE = 20_000
+FEWEST_UNITS = 5
 FEWEST_DRAWS = 30
 SCORED_ROWS = 8_000_000
 _SEED = 20131231
@@ -65,16 +68,65 @@ def mean_interval(values: Floats, clusters: Codes | None, level: float) -> Inter
 
 
 def influence_interval(
-    influence: Floats, estimate: float, clusters: Codes | None, level: float, method: str
+    influence: Floats,
+    estimate: float,
+    clusters: Codes | None,
+    level: float,
+    method: str,
+    *,
+    classes: Codes | None = None,
 ) -> Interval:
-    """An estimate whose error is, to first order, the mean of `influence` over the rows."""
-    count = len(influence)
-    sums = influence if clusters is None else np.bincount(clusters, influence)
+    """An estimate whose error is, to first order, the mean of `influence` over the rows.
+
+    `classes`, codes 0 … K−1 of shape (n,), say which rows are of one kind where a kind of few
+    rows may make most of the error, see `_by_class`.
+    """
+    count, method = len(influence), _by(method, clusters)
     units = cluster_count(clusters, count)
     if units < 2:
-        return Interval(estimate, None, None, _by(method, clusters), _too_few(clusters))
+        return Interval(estimate, None, None, method, _too_few(clusters))
+    if classes is not None:
+        return _by_class(influence, estimate, clusters, level, method, classes=classes)
+    sums = influence if clusters is None else np.bincount(clusters, influence)
     variance = units / (units - 1) * float(sums @ sums) / count**2
-    return _symmetric(estimate, variance, units - 1, level, _by(method, clusters))
+    return _symmetric(estimate, variance, units - 1, level, method)
+
+
+def _by_class(
+    influence: Floats, estimate: float, clusters: Codes | None, level: float, method: str, *,
+    classes: Codes,
+) -> Interval:  # fmt: skip
+    """The variance is a sum over classes, each known no better than from its own units.
+
+    Hence degrees of freedom as Welch and Satterthwaite have them, and Brunner and Munzel for
+    placements: (Σ Vₖ)² / Σ Vₖ²/(uₖ − 1) for variances Vₖ from uₖ units.
+    """
+    count, width = len(influence), int(classes.max()) + 1
+    if clusters is None:
+        units = count
+        of_class = np.bincount(classes, minlength=width)
+        squares = np.bincount(classes, np.square(influence), minlength=width)
+        across = 0.0
+    else:
+        units = cluster_count(clusters, count)
+        cells = clusters * width + classes
+        held = np.bincount(cells, minlength=(int(clusters.max()) + 1) * width)
+        of_class = np.count_nonzero(held.reshape(-1, width), axis=0)
+        sums = np.bincount(cells, influence, minlength=len(held)).reshape(-1, width)
+        squares = np.einsum("gk,gk->k", sums, sums)
+        across = float(np.square(sums.sum(axis=1)).sum() - squares.sum())
+    squares, of_class = squares[of_class > 0], of_class[of_class > 0]
+    if of_class.min() < FEWEST_UNITS:
+        few = f"fewer than {FEWEST_UNITS}"
+        reason = f"{few} rows of one class"
+        if clusters is not None:
+            reason = f"rows of one class come from {few} clusters"
+        return Interval(estimate, None, None, method, reason)
+    parts = of_class / (of_class - 1) * squares / count**2
+    variance = max(float(parts.sum()) + units / (units - 1) * across / count**2, 0.0)
+    uncertain = float(np.square(parts) @ (1 / (of_class - 1)))
+    degrees = float(parts.sum()) ** 2 / uncertain if uncertain > 0 else math.inf
+    return _symmetric(estimate, variance, min(degrees, units - 1), level, method)
 
 
 def auc_interval(
@@ -87,34 +139,13 @@ def auc_interval(
     """An AUC, or the difference of two on the same rows, from its rows' placements.
 
     `placements` are those of `ranking.placements`, or one model's minus the other's; `estimate`
-    is their mean over the positive rows, which is that over the negative ones too.
+    is their mean over the positive rows, which is that over the negative ones too. DeLong's
+    variance, by cluster Obuchowski's.
     """
-    method, count = _by("DeLong", clusters), len(placements)
-    centred = placements - estimate
-    m = int(np.count_nonzero(positive))
-    n = count - m
-    if clusters is None:
-        of_positive, of_negative = centred[positive], centred[~positive]
-        if min(m, n) < 2:
-            return Interval(estimate, None, None, method, "fewer than two rows of one class")
-        variance = of_positive @ of_positive / (m * (m - 1)) + of_negative @ of_negative / (
-            n * (n - 1)
-        )
-        return _symmetric(estimate, float(variance), math.inf, level, method)
-    sums_10 = np.bincount(clusters, centred * positive)
-    sums_01 = np.bincount(clusters, centred * ~positive)
-    units_10 = int(np.count_nonzero(np.bincount(clusters, positive)))
-    units_01 = int(np.count_nonzero(np.bincount(clusters, ~positive)))
-    units = cluster_count(clusters, count)
-    if min(units_10, units_01) < 2:
-        reason = "rows of one class come from fewer than two clusters"
-        return Interval(estimate, None, None, method, reason)
-    variance = (
-        units_10 / (units_10 - 1) * (sums_10 @ sums_10) / m**2
-        + units_01 / (units_01 - 1) * (sums_01 @ sums_01) / n**2
-        + 2 * units / (units - 1) * (sums_10 @ sums_01) / (m * n)
-    )
-    return _symmetric(estimate, max(float(variance), 0.0), units - 1, level, method)
+    classes = positive.astype(np.int64)
+    share = np.bincount(classes, minlength=2) / len(positive)
+    influence = (placements - estimate) / share[classes]
+    return influence_interval(influence, estimate, clusters, level, "DeLong", classes=classes)
 
 
 def totals_interval(
