@@ -222,7 +222,7 @@ def test_resampling_whole_rows_agrees_with_the_closed_form(clustered: bool) -> N
         len(values), clusters, lambda picked: float(values[picked].mean()), 0.95
     )
     assert resampled.estimate == pytest.approx(closed.estimate)
-    assert standard_error(resampled, 1) == pytest.approx(standard_error(closed, 1), rel=0.15)
+    assert standard_error(resampled, 1) == pytest.approx(standard_error(closed, 1), rel=0.05)
 
 
 def test_more_rows_than_bearable_are_resampled_in_part_and_scaled_back() -> None:
@@ -236,7 +236,21 @@ def test_more_rows_than_bearable_are_resampled_in_part_and_scaled_back() -> None
     resampled = statistics.resampled_interval(len(values), None, mean, 0.95)
     closed = statistics.mean_interval(values, None, 0.95)
     assert max(drawn[1:]) == statistics.SUBSAMPLE
-    assert standard_error(resampled, 1) == pytest.approx(standard_error(closed, 1), rel=0.2)
+    assert len(drawn[1:]) == 1_000
+    assert standard_error(resampled, 1) == pytest.approx(standard_error(closed, 1), rel=0.05)
+
+
+def test_the_rows_scored_in_all_are_bounded_however_few_the_clusters() -> None:
+    rows = 100_000
+    scored = 0
+
+    def first(picked: Any) -> float:
+        nonlocal scored
+        scored += len(picked)
+        return float(picked[0])
+
+    statistics.resampled_interval(rows, np.arange(rows) % 40, first, 0.95)
+    assert scored <= statistics.SCORED_ROWS + rows
 
 
 @pytest.mark.parametrize("clusters", [None, np.zeros(1, dtype=int)])

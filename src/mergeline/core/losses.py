@@ -41,6 +41,12 @@ def brier(labels: Labels, predicted: Predicted) -> Floats:
     return np.asarray(np.einsum("ij,ij->i", numbers, numbers) + 1 - 2 * hit)
 
 
+def among_top_two(labels: Labels, predicted: Predicted) -> Floats:
+    """One where the class is one of the two most probable; of equal ones the last are taken."""
+    top = np.argsort(predicted.numbers, axis=1, kind="stable")[:, -2:]
+    return np.asarray((top == labels[:, None]).any(axis=1), dtype=np.float64)
+
+
 def absolute(labels: Labels, predicted: Predicted) -> Floats:
     """Absolute error."""
     return np.asarray(np.abs(labels - predicted.numbers))
@@ -82,6 +88,7 @@ CLASSIFICATION: dict[str, Loss] = {
     "neg_log_loss": log_loss,
     "neg_brier_score": brier,
 }
+MULTICLASS: dict[str, Loss] = CLASSIFICATION | {"top_k_accuracy": among_top_two}
 REGRESSION: dict[str, Loss] = {
     "neg_mean_absolute_error": absolute,
     "neg_mean_squared_error": squared,

@@ -114,7 +114,8 @@ def metric_of(choice: MetricChoice, model: Model) -> Metric:
 def _ways(name: str, model: Model) -> tuple[Any, Any]:
     """The way of the metric's kind; scikit-learn's scorer where there is none."""
     binary, regression = model.task == "binary", model.task == "regression"
-    if (means := losses.REGRESSION if regression else losses.CLASSIFICATION) and name in means:
+    kinds = {"binary": losses.CLASSIFICATION, "multiclass": losses.MULTICLASS}
+    if name in (means := kinds.get(model.task, losses.REGRESSION)):
         sign = -1.0 if name.startswith("neg_") else 1.0
         return partial(_mean, means[name], sign), _mean_difference
     if binary and name in _RANKS_BINARY:
@@ -130,9 +131,12 @@ def _ways(name: str, model: Model) -> tuple[Any, Any]:
             _totals_difference, totals.REGRESSION[name]
         )
     decisions = totals.CLASSIFICATION | (totals.BINARY if binary else {})
-    if not regression and name in decisions:
-        way = partial(_decisions, decisions[name], len(model.classes))
-        return way, partial(_totals_difference, decisions[name])
+    for known, summed in (
+        (decisions, totals.decision_sums), (totals.PROBABILITIES, totals.probability_sums),
+    ):  # fmt: skip
+        if not regression and name in known:
+            way = partial(_classified, known[name], summed, len(model.classes))
+            return way, partial(_totals_difference, known[name])
     return _scored(partial(scorers.by_name, name, model))
 
 
@@ -186,11 +190,11 @@ def _influence_difference(
     )  # fmt: skip
 
 
-def _decisions(
-    of_sums: totals.OfSums, classes: int, rows: Rows, predicted: Predicted
+def _classified(
+    of_sums: totals.OfSums, summed: Any, classes: int, rows: Rows, predicted: Predicted  # noqa: ANN401
 ) -> Sample:  # fmt: skip
     def sums(groups: Any, count: int) -> Floats:  # noqa: ANN401 - codes
-        return totals.decision_sums(rows.labels, predicted, classes, groups, count)
+        return np.asarray(summed(rows.labels, predicted, classes, groups, count))
 
     return _of_sums(of_sums, sums, len(rows), "no row of the class that it counts")
 

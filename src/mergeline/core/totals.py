@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from mergeline.core import losses
 from mergeline.core.intake import Predicted
@@ -43,6 +44,19 @@ def error_sums(
         np.ones_like(y), y, y * y, error, error * error, losses.squared_log(labels, predicted)
     )  # fmt: skip
     return np.stack([np.bincount(groups, c, minlength=count) for c in columns], axis=1)
+
+
+def probability_sums(
+    labels: Codes, predicted: Predicted, classes: int, groups: Codes, count: int
+) -> Floats:
+    """Rows of each class, squared errors over all classes, and logarithmic losses."""
+    squares = losses.brier(labels, predicted) * (2 if predicted.numbers.ndim == 1 else 1)
+    exist = np.bincount(groups * classes + labels, minlength=count * classes)
+    return np.column_stack([
+        exist.reshape(count, classes),
+        np.bincount(groups, squares, minlength=count),
+        np.bincount(groups, losses.log_loss(labels, predicted), minlength=count),
+    ])  # fmt: skip
 
 
 def _cells(sums: Floats) -> tuple[Floats, Floats, Floats]:
@@ -121,6 +135,43 @@ def matthews(sums: Floats) -> Floats:
     return np.where(n > 0, np.where(spread > 0, value, 0.0), np.nan)
 
 
+def positive_likelihood(sums: Floats) -> Floats:
+    """Decided for the last of two classes: how much oftener of its own rows than of others'."""
+    right, existing, _ = _cells(sums)
+    hits, alarms = (
+        _ratio(right[..., 1], existing[..., 1]),
+        1 - _ratio(right[..., 0], existing[..., 0]),
+    )
+    return _finite(_ratio(hits, alarms))
+
+
+def negative_likelihood(sums: Floats) -> Floats:
+    """The same of not deciding for it, negative so that more is better."""
+    right, existing, _ = _cells(sums)
+    misses = 1 - _ratio(right[..., 1], existing[..., 1])
+    return -_finite(_ratio(misses, _ratio(right[..., 0], existing[..., 0])))
+
+
+def _finite(values: Floats) -> Floats:
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def d2_brier(sums: Floats) -> Floats:
+    """What is better than always to say the classes' shares, by squared errors."""
+    shares = _shares(sums)
+    return 1 - _ratio(sums[..., -2] / sums[..., :-2].sum(axis=-1), 1 - (shares**2).sum(axis=-1))
+
+
+def d2_log_loss(sums: Floats) -> Floats:
+    """The same by logarithmic loss."""
+    entropy = special.entr(_shares(sums)).sum(axis=-1)
+    return 1 - _ratio(sums[..., -1] / sums[..., :-2].sum(axis=-1), entropy)
+
+
+def _shares(sums: Floats) -> Floats:
+    return _ratio(sums[..., :-2], sums[..., :-2].sum(axis=-1, keepdims=True))
+
+
 def r2(sums: Floats) -> Floats:
     """Share of the label's variance that is explained, in the mean too."""
     n, y, yy, _, squares, _ = np.moveaxis(sums, -1, 0)
@@ -148,7 +199,15 @@ def root_mean_squared_log(sums: Floats) -> Floats:
 _RATIOS: dict[str, Ratio] = {
     "recall": recall, "precision": precision, "f1": f1, "jaccard": jaccard,
 }  # fmt: skip
-BINARY: dict[str, OfSums] = {name: partial(of_positive, ratio) for name, ratio in _RATIOS.items()}
+BINARY: dict[str, OfSums] = {
+    name: partial(of_positive, ratio) for name, ratio in _RATIOS.items()
+} | {
+    "positive_likelihood_ratio": positive_likelihood,
+    "neg_negative_likelihood_ratio": negative_likelihood,
+}
+PROBABILITIES: dict[str, OfSums] = {
+    "d2_brier_score": d2_brier, "d2_log_loss_score": d2_log_loss,
+}  # fmt: skip
 CLASSIFICATION: dict[str, OfSums] = {
     f"{name}_{average.__name__}": partial(average, ratio)
     for name, ratio in _RATIOS.items()
