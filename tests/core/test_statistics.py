@@ -205,6 +205,30 @@ def test_sums_are_resampled_as_rows_would_be() -> None:
     assert interval.estimate == pytest.approx(rows[:, 0].sum() / rows[:, 1].sum())
 
 
+@pytest.mark.parametrize(
+    ("clusters", "reason"), [(1, "one cluster only"), (4, "fewer than 5 clusters"), (5, "")]
+)
+def test_of_few_clusters_sums_have_no_interval(clusters: int, reason: str) -> None:
+    sums = np.stack([RNG(21).random(clusters), np.ones(clusters)], axis=1)
+    interval = statistics.totals_interval(sums, np.arange(clusters), ratio, 0.95)
+    assert interval.reason == reason
+    assert (interval.low is None) == (reason != "")
+
+
+def test_of_five_clusters_95_of_100_intervals_of_sums_hold_the_truth() -> None:
+    rng = RNG(22)
+    missed = 0
+    for _ in range(200):
+        of_cluster = 0.3 + 0.4 * rng.random(5)
+        sums = rng.binomial(60, of_cluster)
+        counts = np.stack([sums, np.full(5, 60)], axis=1).astype(float)
+        interval = statistics.totals_interval(counts, np.arange(5), ratio, 0.95)
+        assert interval.low is not None
+        assert interval.high is not None
+        missed += not interval.low <= 0.5 <= interval.high
+    assert 0.02 <= missed / 200 <= 0.08
+
+
 def test_a_wider_level_stretches_a_bootstrap_interval_as_it_does_a_t_interval() -> None:
     values = RNG(10).normal(size=(60, 1)) + 1
     sums = np.concatenate([values, np.ones_like(values)], axis=1)
