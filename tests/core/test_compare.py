@@ -493,6 +493,9 @@ def test_several_classes(day: Day) -> None:
     assert found.flips["champion"].changed >= found.flips["champion"].wrong_to_right
     turned = dataclasses.replace(models[0], predictions=np.roll(said(models[0]), 1, axis=1))
     assert kinds(compare(holdout, [turned], MULTICLASS)) == {("worse_than_chance", "candidate")}
+    swapped = dataclasses.replace(models[0], predictions=said(models[0])[:, [1, 0, 2]])
+    problem = compare(holdout, [swapped], MULTICLASS).problems[0]
+    assert problem.text.endswith("worse than chance would (a, b against the rest)")
 
 
 def test_a_regression(day: Day) -> None:

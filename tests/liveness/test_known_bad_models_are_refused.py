@@ -427,6 +427,44 @@ def test_no_policy_on_the_inconclusive_lets_a_known_bad_model_pass(
     assert verdict_of(case, gate=gate).outcome == "fail"
 
 
+HOW_LATE = parse_model(
+    "how-late",
+    """
+task: multiclass
+stage: evaluate
+outputs: build/how-late
+label: how_late
+classes: [early, late, very late]
+key: [id]
+cluster: day
+metrics: [accuracy, neg_log_loss]
+gate: {primary: accuracy}
+""",
+)
+
+
+def how_late(frame: pd.DataFrame) -> Any:
+    return np.where(frame["late"], np.where(frame["hour"] > 20, "very late", "late"), "early")
+
+
+@pytest.mark.parametrize("lacking", ["", "very late"])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_two_of_three_classes_swapped_are_refused_also_where_the_third_does_not_occur(
+    swapped: bool, lacking: str
+) -> None:
+    """The average over the classes is above chance; the accuracy is held to nothing."""
+    taught = how_late(TRAINING)
+    if swapped:
+        taught = np.select([taught == "early", taught == "late"], ["late", "early"], taught)
+    frame = HOLDOUT[how_late(HOLDOUT) != lacking]
+    rows = Holdout(ids(frame), how_late(frame), rows_digest(ids(frame)), frame["day"].to_numpy())
+    candidate = score("candidate", fit(linear(), labels=taught), frame, KNOWN, TRAINING)
+    verdict = judge(
+        HOW_LATE.gate, compare(rows, [candidate], HOW_LATE), Context("first", TODAY, TODAY)
+    )
+    assert refusals(verdict) == ({"worse_than_chance"} if swapped else set())
+
+
 def test_a_missing_metric_is_refused() -> None:
     """The change drops a metric from its declaration; the base's gate still asks for it."""
     bars = {**DECLARED.gate.metrics, "recall": Bar(margin=0.05)}

@@ -56,29 +56,34 @@ def prediction_problems(rows: Rows, predicted: Predicted, model: Model) -> list[
     if (np.ptp(numbers, axis=0) <= 1e-12 * np.abs(numbers).max(axis=0, initial=0)).all():
         text = "the candidate predicts the same for every row"
         return [Problem("constant_predictions", "candidate", text)]
-    best = _best_association(rows, predicted, model)
-    if best is not None and best < 0:
+    if against := _ordered_against(rows, predicted, model):
         text = f"the candidate orders the rows by {model.label} worse than chance would"
+        if model.task == "multiclass":
+            text += f" ({', '.join(against)} against the rest)"
         return [Problem("worse_than_chance", "candidate", text)]
     return []
 
 
-def _best_association(rows: Rows, predicted: Predicted, model: Model) -> float | None:
-    """Upper end of what associates prediction and label, 0 where chance would put it.
+def _ordered_against(rows: Rows, predicted: Predicted, model: Model) -> list[str]:
+    """The classes, or the label of a regression, that predictions go against beyond chance.
 
-    The area under the ROC curve less one half (of several classes, the mean of each against the
-    rest); of a regression, the mean product of the two about their means.
+    Even the better end is below it: of the area under the ROC curve of a class against the rest,
+    which an average over classes would hide; of a regression, of the mean product of label and
+    prediction about their means. A class without rows enough for an interval is not looked at.
     """
     if model.task == "regression":
         y, said = rows.labels, predicted.numbers
         product = (y - y.mean()) * (said - said.mean())
-        return statistics.mean_interval(product, rows.clusters, LEVEL).high
-    if (np.bincount(rows.labels, minlength=len(model.classes)) == 0).any():
-        return None
-    if model.task == "binary":
-        auc, placements = ranking.placements(predicted.numbers, rows.labels == 1, predicted.order)
-        high = statistics.auc_interval(rows.labels == 1, placements, auc, rows.clusters, LEVEL).high
-    else:
-        auc, influence = ranking.one_versus_rest(rows.labels, predicted.numbers, "macro")
-        high = statistics.influence_interval(influence, auc, rows.clusters, LEVEL, "").high
-    return None if high is None else high - 0.5
+        high = statistics.mean_interval(product, rows.clusters, LEVEL).high
+        return [model.label] if high is not None and high < 0 else []
+    present = [1] if model.task == "binary" else np.unique(rows.labels).tolist()
+    level = 1 - (1 - LEVEL) / len(present)  # many classes, many chances
+    found = []
+    for k in present:
+        of_class = rows.labels == k
+        numbers = predicted.numbers if model.task == "binary" else predicted.numbers[:, k]
+        auc, placements = ranking.placements(numbers, of_class, predicted.order)
+        high = statistics.auc_interval(of_class, placements, auc, rows.clusters, level).high
+        if high is not None and high < 0.5:
+            found.append(str(model.classes[k]))
+    return found
