@@ -121,6 +121,48 @@ def test_an_interval_is_as_wide_as_resampling_the_rows_makes_it(task: Task, name
     )
 
 
+def in_clusters(task: Task) -> tuple[Rows, Predicted, Predicted]:
+    """80 clusters of three rows, of mixed classes, each of which stands there three times."""
+    rows, first, second = draw(task, 240, seed=4)
+    again = np.repeat(np.arange(240), 3)
+    clustered = Rows(rows.labels[again], np.repeat(np.arange(80), 9))
+    return clustered, first.take(again), second.take(again)
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ("binary", "roc_auc"), ("binary", "average_precision"), ("binary", "precision"),
+        ("binary", "recall"), ("binary", "f1"), ("binary", "matthews_corrcoef"),
+        ("multiclass", "roc_auc_ovr"), ("multiclass", "roc_auc_ovr_weighted"),
+        ("multiclass", "roc_auc_ovo"), ("multiclass", "roc_auc_ovo_weighted"),
+        ("multiclass", "f1_macro"), ("regression", "r2"),
+    ],
+)  # fmt: skip
+def test_an_interval_by_cluster_is_as_wide_as_resampling_the_clusters_makes_it(
+    task: Task, name: str
+) -> None:
+    rows, first, second = in_clusters(task)
+    one = metric(name, task)
+
+    def width(rows: Rows) -> float:
+        interval = one.difference(rows, one.sample(rows, first), one.sample(rows, second), 0.95)
+        assert interval.low is not None
+        assert interval.high is not None
+        return interval.high - interval.low
+
+    rng = RNG(1)
+    spread = []
+    for _ in range(200):
+        picked = (9 * rng.integers(0, 80, 80)[:, None] + np.arange(9)).ravel()
+        here = rows.take(picked)
+        a, b = (one.sample(here, said.take(picked)).value for said in (first, second))
+        spread.append(a - b)
+    expected = 2 * stats.t.ppf(0.975, 79) * np.std(spread, ddof=1)
+    assert width(rows) == pytest.approx(expected, rel=0.15)
+    assert width(rows) > 1.4 * width(Rows(rows.labels, None))  # three times are not three rows
+
+
 @pytest.mark.parametrize(
     ("task", "name", "method"),
     [
