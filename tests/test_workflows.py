@@ -99,7 +99,8 @@ def test_a_plan_that_fails_keeps_no_report_from_the_pull_request() -> None:
 
 
 def test_the_tables_that_main_keeps_are_those_that_a_pull_request_starts_from() -> None:
-    kept, restored = [], []
+    kept: list[tuple[str, Any]] = []
+    restored: list[tuple[str, Any]] = []
     for name in ("pull-request.yml", "release.yml"):
         for step in steps(read(FOLDER / name)):
             if step.get("uses", "").startswith("actions/cache/"):

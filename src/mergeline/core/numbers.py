@@ -17,8 +17,6 @@ _FIXED = 6  # decimals beyond which a small number is written with an exponent
 _HUGE = 1e15
 _EXACT = 17  # significant digits that tell any two floats apart
 _NOISE = 1e-15  # of a number's size: what its last bits may be off by
-_EXACT = 17  # significant digits that tell any two floats apart
-_NOISE = 1e-15  # of a number's size: what its last bits may be off by
 
 
 def number(value: float | None, digits: int = 3) -> str:
