@@ -14,13 +14,14 @@ from mergeline.core.contract import Contract, Format
 from mergeline.core.datadiff import DataDiff, diff_snapshots
 from mergeline.core.garbage import GarbagePlan, Pin, plan_garbage
 from mergeline.core.tablehistory import HistoryEntry
-from mergeline.errors import NotFoundError, TableError
+from mergeline.errors import InputError, NotFoundError, TableError
 from mergeline.lifecycle.data import gather_snapshots
 from mergeline.lifecycle.pinned import pinned_snapshots
 from mergeline.lifecycle.project import Project, declared_models, declared_tables
 
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
+_MOST_HOURS = 24 * 36_525  # a century
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl"}
 
 
@@ -208,7 +209,17 @@ def export(shelf: Shelf, table: str, reference: str | None, target: Path) -> int
 
 
 def find_garbage(shelf: Shelf, *, hours: float) -> tuple[GarbagePlan, ...]:
-    """The files older than so many hours that nothing pins, for `collect`."""
+    """The files older than so many hours that nothing pins, for `collect`.
+
+    Raises:
+        InputError: that is no age.
+        MergelineError: see `pinned_snapshots`.
+    """
+    if not 0 <= hours <= _MOST_HOURS:  # nor is NaN
+        raise InputError(
+            f"files cannot be older than {hours:g} hours",
+            next_step=f"Give hours from 0 to {_MOST_HOURS:,}, such as --older-than 24",
+        )
     before = dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours)
     return plan_collection(shelf.tables, pinned_snapshots(shelf.project), before=before)
 

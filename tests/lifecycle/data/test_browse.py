@@ -11,7 +11,7 @@ from mergeline import cli_data
 from mergeline.adapters.delta import Tables
 from mergeline.core.datawords import note_lines
 from mergeline.core.garbage import Pin
-from mergeline.errors import NotFoundError, TableError
+from mergeline.errors import InputError, NotFoundError, TableError
 from mergeline.lifecycle import browse
 from mergeline.lifecycle.browse import Shelf
 from mergeline.lifecycle.project import Project
@@ -259,14 +259,21 @@ def test_a_pin_that_the_table_does_not_hold_is_said(shelf: Shelf) -> None:
 
 def test_gc_prints_its_plan_and_deletes_only_without_plan(shelf: Shelf, shop: Any) -> None:
     files = set((shop.state / "tables" / "sales").glob("*.parquet"))
-    printed = run("gc", "--plan", "--older-than", "-1")
+    printed = run("gc", "--plan", "--older-than", "0")
     assert "2 files to delete" in printed
     assert "versions 2 stay readable" in printed
     assert set((shop.state / "tables" / "sales").glob("*.parquet")) == files
-    assert run("gc", "--older-than", "-1") == printed
+    assert run("gc", "--older-than", "0") == printed
     assert len(set((shop.state / "tables" / "sales").glob("*.parquet"))) == 1
-    assert "0 files to delete" in run("gc", "--older-than", "-1")
+    assert "0 files to delete" in run("gc", "--older-than", "0")
     assert shelf.tables.scan("sales", 2).collect().height == 90
+
+
+@pytest.mark.parametrize("hours", ["nan", "inf", "1e300", "-1"])
+def test_an_age_that_is_none_is_refused(shelf: Shelf, hours: str) -> None:
+    with pytest.raises(InputError, match=r"^files cannot be older than \S+ hours") as refused:
+        run("gc", "--older-than", hours)
+    assert refused.value.exit_code == 2
 
 
 def test_infer_prints_a_contract(tmp_path: Path) -> None:
