@@ -14,8 +14,8 @@ class Pin:
 
     Attributes:
         digest: of the snapshot.
-        version: that held it when it was pinned; it counts where the table does not know the
-            digest (that of a fingerprint names a folder pointer, not its drops).
+        version: of this same table that held it when it was pinned, if it was this one; it counts
+            where the table does not know the digest.
     """
 
     digest: str

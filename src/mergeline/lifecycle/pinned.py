@@ -34,7 +34,10 @@ def pinned_snapshots(project: Project) -> dict[str, frozenset[Pin]]:
             pins.setdefault(snapshot.table, set()).add(Pin(snapshot.digest))
     for run in _runs_that_count(project):
         for use in _snapshots_of(project, run):
-            pins.setdefault(use.table, set()).add(Pin(use.digest, use.version))
+            # The number of a version in another table, such as a runner's own, says nothing here.
+            here = use.uri == f"{project.tables}/{use.table}"
+            pin = Pin(use.digest, use.version if here else None)
+            pins.setdefault(use.table, set()).add(pin)
     return {table: frozenset(found) for table, found in pins.items()}
 
 

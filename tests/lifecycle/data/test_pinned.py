@@ -2,11 +2,14 @@
 
 import datetime as dt
 import hashlib
+from pathlib import Path
 
 import pytest
 
+from mergeline.adapters.bundles import read_candidate
 from mergeline.adapters.delta import Tables
 from mergeline.adapters.dvc import DropStore
+from mergeline.core.garbage import GarbagePlan
 from mergeline.lifecycle import browse
 from mergeline.lifecycle.data import gather_snapshots
 from mergeline.lifecycle.evaluate import evaluate
@@ -17,13 +20,19 @@ from tests.line.small import Line, drop
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
 
-def garbage(line: Line) -> list[str]:
-    """Drops that `data gc` would delete, by the month that they hold."""
+def planned(line: Line) -> GarbagePlan:
+    """What `data gc` would delete, were all files old."""
     project = line.project()
-    tables = Tables(project.tables)
     before = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
-    [plan] = browse.plan_collection(tables, pinned_snapshots(project), before=before)
-    browse.collect(tables, [plan])
+    pins = pinned_snapshots(project)
+    [plan] = browse.plan_collection(Tables(project.tables), pins, before=before)
+    return plan
+
+
+def garbage(line: Line) -> list[str]:
+    """Drops that `data gc` deletes, by the month that they hold."""
+    plan = planned(line)
+    browse.collect(Tables(line.project().tables), [plan])
     months = {hashlib.md5(drop(month).encode()).hexdigest(): month for month in range(1, 13)}
     return [f"data/raw/parcels/2024-{months[file.drop]:02d}.csv" for file in plan.delete]
 
@@ -98,3 +107,27 @@ def test_releases_and_open_candidates_are_kept_and_a_candidate_left_behind_is_no
         assert run.fingerprint
     rows = [tables.scan("parcels", version).collect().height for version in (0, 2)]
     assert rows == [1200, 1600]
+
+
+def test_the_number_of_a_version_in_a_runners_own_table_pins_none_here(
+    line: Line, tmp_path: Path
+) -> None:
+    line.branch("april")
+    line.add_drops(4)
+    line.commit("April")
+    number = line.push("april")
+    line.check_out_pull(number)
+    own = str(tmp_path / "own")
+    found = line.evaluate(MERGELINE_PULL_REQUEST=str(number), MERGELINE_TABLES=own)
+    line.branch("may")
+    line.add_drops(5)
+    line.commit("May")
+    snapshot(line.project("author"))
+    line.git("checkout", "--quiet", "main")
+    line.git("branch", "--quiet", "-D", "may")
+    line.check_out("origin/main")
+    [there] = read_candidate(found.folder).snapshots
+    plan = planned(line)
+    assert there.version == 0
+    assert plan.pinned == (0, 1)
+    assert plan.missing == (there.digest,)
