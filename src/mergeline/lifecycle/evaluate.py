@@ -34,9 +34,10 @@ from mergeline.core.report import (
     to_markdown,
     write_json,
 )
-from mergeline.errors import MergelineError, StageError, TrackingError
+from mergeline.errors import MergelineError, StageError
 from mergeline.lifecycle.candidates import Trained, fetch, find, train
 from mergeline.lifecycle.case import Case, read_cases
+from mergeline.lifecycle.champion import read_champion
 from mergeline.lifecycle.judging import hold_against, judging_code
 from mergeline.lifecycle.project import Project, Say
 from mergeline.lifecycle.report import Match, describe, describe_failure, describe_unread
@@ -144,28 +145,9 @@ def _log(project: Project, match: Match, report: Report) -> Evaluated:
 
 
 def find_champion(project: Project, model: str) -> tuple[Version, Trained] | None:
-    """The model in production with its files.
-
-    Raises:
-        TrackingError: the ledger names releases, but the registry has none in production; or what
-            it has there carries no fingerprint.
-    """
-    version = project.tracking.champion(model)
-    if version is not None and not version.fingerprint:
-        raise TrackingError(
-            f"{model} v{version.number} is in production and was not released by mergeline",
-            where=project.tracking.uri,
-            next_step="Take the alias `production` from it",
-        )
+    """The model in production with its files; see `read_champion`."""
+    version = read_champion(project, model)
     if version is None:
-        ledger = project.ledger(model)
-        if ledger:
-            raise TrackingError(
-                f"the ledger says {model} v{ledger[-1].version} is in production, "
-                "but the registry has no champion",
-                where=project.tracking.uri,
-                next_step="Point MLFLOW_TRACKING_URI at the registry of the releases",
-            )
         return None
     return version, fetch(project, project.tracking.run_of(version))
 

@@ -14,6 +14,7 @@ from mergeline.core.bundle import MANIFEST, Manifest, SnapshotUse
 from mergeline.core.declaration import read_json
 from mergeline.core.garbage import Pin
 from mergeline.errors import NotFoundError, RepositoryError
+from mergeline.lifecycle.champion import refuse_another_registry
 from mergeline.lifecycle.data import gather_snapshots
 from mergeline.lifecycle.project import Project
 
@@ -26,8 +27,10 @@ def pinned_snapshots(project: Project) -> dict[str, frozenset[Pin]]:
     main branch ask for: a candidate that is merged and not yet released is of the latter.
 
     Raises:
-        MergelineError: the tracking store or the forge does not answer: nothing is garbage then.
+        MergelineError: the tracking store or the forge does not answer, or the store is not that of
+            the releases: nothing is garbage then.
     """
+    refuse_another_registry(project)
     pins: dict[str, set[Pin]] = {}
     for tree in _trees(project.repository):
         for snapshot in gather_snapshots(tree, DropStore(project.repository.root)):

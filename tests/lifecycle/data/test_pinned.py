@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from mergeline.adapters.bundles import read_candidate
 from mergeline.adapters.delta import Tables
 from mergeline.adapters.dvc import DropStore
 from mergeline.core.garbage import GarbagePlan
+from mergeline.errors import TrackingError
 from mergeline.lifecycle import browse
 from mergeline.lifecycle.data import gather_snapshots
 from mergeline.lifecycle.evaluate import evaluate
@@ -131,3 +133,19 @@ def test_the_number_of_a_version_in_a_runners_own_table_pins_none_here(
     assert there.version == 0
     assert plan.pinned == (0, 1)
     assert plan.missing == (there.digest,)
+
+
+def test_a_store_that_lacks_the_releases_of_the_ledger_is_refused(
+    line: Line, tmp_path: Path
+) -> None:
+    with pytest.raises(TrackingError, match="the registry has no champion") as refused:
+        pinned_snapshots(line.project(MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/none.db"))
+    assert refused.value.exit_code == 3
+    assert "MLFLOW_TRACKING_URI" in refused.value.next_step
+    line.land(1)
+    before = tmp_path / "before.db"
+    shutil.copy(line.state / "mlflow.db", before)
+    line.land(line.propose("third", ("params.yaml", "C: 0.5", "C: 0.4")))
+    with pytest.raises(TrackingError, match=r"late v3 .* is not in the registry"):
+        pinned_snapshots(line.project(MLFLOW_TRACKING_URI=f"sqlite:///{before}"))
+    pinned_snapshots(line.project())
