@@ -49,6 +49,7 @@ class GarbagePlan:
         pinned: versions whose files stay, because a pinned snapshot is there, or as the latest.
         delete: files that none of those versions has.
         keep: number of files that stay, the young ones included.
+        before: Unix time; files written later stayed.
         missing: digests of pinned snapshots that the table does not hold.
     """
 
@@ -57,6 +58,7 @@ class GarbagePlan:
     pinned: tuple[int, ...]
     delete: tuple[TableFile, ...]
     keep: int
+    before: float
     missing: tuple[str, ...] = ()
 
     @property
@@ -99,5 +101,6 @@ def plan_garbage(
         pinned=tuple(sorted(pinned)),
         delete=delete,
         keep=len(files) - len(delete),
+        before=before,
         missing=tuple(sorted(missing)),
     )

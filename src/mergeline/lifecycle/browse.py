@@ -263,6 +263,5 @@ def collect(tables: Tables, plans: Collection[GarbagePlan]) -> None:
     for plan in plans:
         since = range(plan.latest + 1, tables.latest(plan.table) + 1)
         taken = {name for version in since for name in tables.files_of(plan.table, version)}
-        unchanged = set(tables.files(plan.table))  # a build makes those young that it finds
-        delete = [f for f in plan.delete if f in unchanged and f.name not in taken]
-        tables.delete(plan.table, delete)
+        tables.delete(plan.table, [file for file in plan.delete if file.name not in taken])
+        tables.sweep(plan.table, plan.before)

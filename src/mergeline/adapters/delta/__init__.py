@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from mergeline.adapters.delta.building import Building, Write
 from mergeline.adapters.delta.keys import shared_keys
+from mergeline.adapters.delta.leases import Leases
 from mergeline.adapters.delta.log import read_entries
 from mergeline.adapters.delta.profiles import contract_types, profile_name, read_profile
 from mergeline.adapters.delta.state import app_id, find_state, open_state, open_version, translated
@@ -184,19 +186,32 @@ class Tables:
         return [name for name in known if open_state(self._storage(name)) is not None]
 
     def files(self, table: str) -> list[TableFile]:
-        """The files of rows in the table's folder, whether a version names them or not."""
-        return self._storage(table).listing()
+        """The files of rows in the table's folder, whether a version names them or not.
+
+        One that a build found and needs counts as written then.
+        """
+        storage = self._storage(table)
+        files, noted = storage.listing(), Leases(storage).times()
+        return [_no_older(file, noted) for file in files]
 
     def files_of(self, table: str, version: int) -> frozenset[str]:
         """Names of the files of a version."""
         return frozenset(open_version(self._storage(table), version).files)
 
     def delete(self, table: str, files: Collection[TableFile]) -> None:
-        """Delete files of rows, and their summaries."""
+        """Delete files of rows, and their summaries, but those a build has needed since listed."""
         storage = self._storage(table)
+        leases = Leases(storage)
         for file in files:
-            storage.delete(file.name)
-            storage.delete(profile_name(file.name))
+            now = storage.file(file.name)
+            # Asked for each one, right before: a build makes young what it is about to rely on.
+            if now is not None and _no_older(now, leases.times()).written <= file.written:
+                storage.delete(file.name)
+                storage.delete(profile_name(file.name))
+
+    def sweep(self, table: str, before: float) -> None:
+        """Remove the notes on files' use that are older than a Unix time."""
+        Leases(self._storage(table)).sweep(before)
 
     def _paths(self, storage: Storage, version: int, md5s: Collection[str]) -> dict[str, str]:
         """Paths of drops, as the commits that added them say, newest first."""
@@ -214,3 +229,7 @@ class Tables:
 
     def _storage(self, table: str) -> Storage:
         return open_storage(f"{self._root}/{table}")
+
+
+def _no_older(file: TableFile, noted: Mapping[str, float]) -> TableFile:
+    return replace(file, written=max(file.written, noted.get(file.name, 0.0)))

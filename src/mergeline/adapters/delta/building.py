@@ -78,6 +78,8 @@ class Building:
         committed, deadline = None, time.monotonic() + _PATIENCE_SECONDS
         while True:
             latest = open_state(self.storage)
+            # First made young, then looked for: a clean-up looks at a file's age at the last.
+            self.storage.renew(self.snapshot.files)
             # Listed after the log is read: what the log names, another writer had put there before.
             self._sizes = self.storage.sizes()
             state = find_state(latest, self.snapshot) if latest else None
@@ -166,7 +168,6 @@ class Building:
         return self._mend(latest)
 
     def _built(self, state: State, *, found: bool) -> Built:
-        self.storage.renew(self.snapshot.files)  # of which those found may be old and unpinned
         return Built(
             table=self.snapshot.table,
             version=state.version,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import re
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector
 
+from mergeline.adapters.delta.leases import Leases
 from mergeline.core.garbage import TableFile
 from mergeline.errors import TableError
 
+_log = logging.getLogger(__name__)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r"\s*\d+: ")
 # Delta readers and vacuum pass over names that begin with an underscore.
@@ -40,20 +43,26 @@ class Storage(ABC):
         """Size in bytes of each Parquet file beside the log, by name."""
         return {file.name: file.size for file in self.listing()}
 
-    def renew(self, names: Iterable[str]) -> None:  # noqa: B027 - an object's time cannot be set
-        """Make files young again, where that can be done, so that no clean-up takes them."""
+    @abstractmethod
+    def renew(self, names: Collection[str]) -> None:
+        """Have files count as young again, so that no clean-up takes them."""
 
     @abstractmethod
     def path(self, name: str) -> str:
         """The file's path or URI, for a reader."""
 
     @abstractmethod
-    def listing(self) -> list[TableFile]:
-        """The Parquet files beside the log."""
+    def listing(self, folder: str = "", suffix: str = _SUFFIX) -> list[TableFile]:
+        """The files of a folder: without one, the Parquet files beside the log."""
 
     @abstractmethod
+    def file(self, name: str) -> TableFile | None:
+        """One file as it is now, or None where there is none."""
+
     def size(self, name: str) -> int | None:
         """Size in bytes of one file, or None where there is none."""
+        found = self.file(name)
+        return found.size if found else None
 
     @abstractmethod
     def put(self, part: Path, name: str) -> None:
@@ -117,21 +126,22 @@ class LocalStorage(Storage):
         """See `Storage`."""
         return str(self.root / name)
 
-    def listing(self) -> list[TableFile]:
+    def listing(self, folder: str = "", suffix: str = _SUFFIX) -> list[TableFile]:
         """See `Storage`."""
         try:
-            with os.scandir(self.root) as entries:
+            with os.scandir(self.root / folder) as entries:
                 found = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
         except FileNotFoundError:
             return []
-        return [TableFile(n, s.st_size, s.st_mtime) for n, s in found if n.endswith(_SUFFIX)]
+        return [TableFile(n, s.st_size, s.st_mtime) for n, s in found if n.endswith(suffix)]
 
-    def size(self, name: str) -> int | None:
+    def file(self, name: str) -> TableFile | None:
         """See `Storage`."""
         try:
-            return (self.root / name).stat().st_size
+            found = (self.root / name).stat()
         except FileNotFoundError:
             return None
+        return TableFile(name, found.st_size, found.st_mtime)
 
     def put(self, part: Path, name: str) -> None:
         """See `Storage`."""
@@ -146,7 +156,7 @@ class LocalStorage(Storage):
             part.replace(self.root / name)
         _sync_folder(self.root)
 
-    def renew(self, names: Iterable[str]) -> None:
+    def renew(self, names: Collection[str]) -> None:
         """See `Storage`."""
         for name in names:
             with suppress(OSError):  # gone, which whoever opens it says; or another user's
@@ -202,21 +212,28 @@ class ObjectStorage(Storage):
         """See `Storage`."""
         return f"{self.uri}/{name}"
 
-    def listing(self) -> list[TableFile]:
+    def listing(self, folder: str = "", suffix: str = _SUFFIX) -> list[TableFile]:
         """See `Storage`."""
         with self._store() as store:
-            infos = store.get_file_info_selector(FileSelector("", allow_not_found=True))
+            infos = store.get_file_info_selector(FileSelector(folder, allow_not_found=True))
         return [
             TableFile(Path(info.path).name, info.size, info.mtime_ns / 1e9)
             for info in infos
-            if info.is_file and info.path.endswith(_SUFFIX)
+            if info.is_file and info.path.endswith(suffix)
         ]
 
-    def size(self, name: str) -> int | None:
+    def file(self, name: str) -> TableFile | None:
         """See `Storage`."""
         with self._store() as store:
             [info] = store.get_file_info([name])
-        return int(info.size) if info.is_file else None
+        return TableFile(name, int(info.size), info.mtime_ns / 1e9) if info.is_file else None
+
+    def renew(self, names: Collection[str]) -> None:
+        """See `Storage`; S3 refuses to copy an object onto itself, so it is noted beside them."""
+        try:
+            Leases(self).write(names)
+        except TableError as error:  # who may only read finds and reads all the same
+            _log.warning("a clean-up is not told that these files are in use: %s", error)
 
     def put(self, part: Path, name: str) -> None:
         """See `Storage`."""
