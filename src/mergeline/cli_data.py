@@ -114,7 +114,7 @@ def export(target: Path, table: str, reference: str | None) -> None:
 )  # fmt: skip
 @JSON
 def gc(plan_only: bool, hours: float, as_json: bool) -> None:  # noqa: FBT001
-    """Delete files that no release, champion, open candidate or the working tree pins."""
+    """Delete files that no release, open candidate, branch or the working tree pins."""
     from mergeline.lifecycle import browse
 
     shelf = _shelf()

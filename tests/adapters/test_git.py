@@ -334,6 +334,29 @@ def test_a_parent_that_a_shallow_clone_lacks_is_not_taken_for_none(repository: R
         cut.parent(cut.commit())
 
 
+@pytest.mark.parametrize("options", [(), ("--depth=1", "--single-branch")], ids=["whole", "CI's"])
+def test_branches_are_those_that_origin_has_now_and_those_here(
+    repository: Repository, options: tuple[str, ...]
+) -> None:
+    assert repository.branches() == {"refs/heads/main": repository.commit().sha}
+    bare = with_origin(repository)
+    repository.git("push", "--quiet", "origin", "main:gone")
+    other = clone(bare, "other", *options)
+    mine = commit(other, "Mine")
+    repository.git("push", "--quiet", "origin", ":gone")
+    theirs = commit(repository, "Theirs")
+    repository.git("push", "--quiet", "origin", "main", "main:topic")
+    assert other.branches() == {
+        "refs/heads/main": mine,
+        "refs/remotes/origin/main": theirs,
+        "refs/remotes/origin/topic": theirs,
+    }
+    assert other.tree(theirs) == repository.tree(theirs)
+    bare.rename(bare.with_name("moved.git"))
+    with pytest.raises(GitError):
+        other.branches()
+
+
 def test_the_tip_at_origin_is_asked_for_not_remembered(repository: Repository) -> None:
     assert repository.remote_tip("main") is None
     bare = with_origin(repository)

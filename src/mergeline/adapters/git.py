@@ -361,6 +361,23 @@ class Repository:
             return None
         return self._at_origin(f"refs/heads/{branch}")
 
+    def branches(self) -> dict[str, str]:
+        """The tip of each branch, by its ref: as `origin` has its own now, fetched; others as here.
+
+        A branch that origin has no more is none, although this clone may remember it.
+        """
+        form = "--format=%(objectname) %(refname)"
+        lines = self.git("for-each-ref", form, "refs/heads", "refs/remotes").splitlines()
+        if self.remote_url() is not None:
+            told = self.git("ls-remote", "--heads", "origin").splitlines()
+            new = [ref for sha, ref in map(str.split, told) if not self._exists(sha)]
+            if new:
+                self.git("fetch", "--quiet", "--no-tags", "origin", *new)
+            lines = [line for line in lines if " refs/remotes/origin/" not in line]
+            lines += [line.replace("\trefs/heads/", " refs/remotes/origin/") for line in told]
+        found = (line.split() for line in lines)
+        return {ref: sha for sha, ref in found}
+
     def fetch_pages(self, namespace: str) -> None:
         """Bring the tags under `refs/tags/<namespace>/` from origin, where there is one."""
         if self.remote_url() is not None:

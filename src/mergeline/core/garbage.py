@@ -16,10 +16,12 @@ class Pin:
         digest: of the snapshot.
         version: of this same table that held it when it was pinned, if it was this one; it counts
             where the table does not know the digest.
+        expected: whether the table should hold it; that of a branch may never have been built.
     """
 
     digest: str
     version: int | None = None
+    expected: bool = True
 
 
 @dataclass(frozen=True)

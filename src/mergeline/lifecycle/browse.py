@@ -244,15 +244,15 @@ def _plan_table(
 ) -> GarbagePlan:
     latest = tables.latest(table)
     versions = {latest}
-    missing = []
+    missing = set()
     for pin in pins:
         try:
             versions.add(tables.at_digest(table, pin.digest))
         except NotFoundError:
             if pin.version is not None and pin.version <= max(versions):
                 versions.add(pin.version)
-            else:
-                missing.append(pin.digest)
+            elif pin.expected:
+                missing.add(pin.digest)
     kept = {version: tables.files_of(table, version) for version in versions}
     files = tables.files(table)
     return plan_garbage(table, latest, files, kept, before=before.timestamp(), missing=missing)

@@ -11,7 +11,7 @@ from mergeline.adapters.bundles import read_candidate
 from mergeline.adapters.delta import Tables
 from mergeline.adapters.dvc import DropStore
 from mergeline.core.garbage import GarbagePlan
-from mergeline.errors import TrackingError
+from mergeline.errors import RepositoryError, TrackingError
 from mergeline.lifecycle import browse
 from mergeline.lifecycle.data import gather_snapshots
 from mergeline.lifecycle.evaluate import evaluate
@@ -133,6 +133,77 @@ def test_the_number_of_a_version_in_a_runners_own_table_pins_none_here(
     assert there.version == 0
     assert plan.pinned == (0, 1)
     assert plan.missing == (there.digest,)
+
+
+def build_another(line: Line) -> None:
+    """Another snapshot becomes the latest, which is not kept for being it."""
+    line.branch("another")
+    line.add_drops(6)
+    line.commit("June")
+    snapshot(line.project("author"))
+    line.check_out("origin/main")
+
+
+def test_what_a_reviewed_pull_request_found_trained_already_is_kept(line: Line) -> None:
+    line.branch("april")
+    line.add_drops(4)
+    line.evaluate("author")  # nothing is committed yet: the run is of no commit
+    line.commit("April")
+    number = line.push("april")
+    assert line.review(number).passed
+    build_another(line)
+    [run] = [run for run in line.project().tracking.candidates("late") if run.commit is None]
+    assert run.pull_requests == {number}
+    assert garbage(line) == []
+    # Main moves on, and the branch is no more what was reviewed.
+    line.git("checkout", "--quiet", "april")
+    line.git("rm", "--quiet", "data/raw/parcels/2024-04.csv.dvc")
+    line.commit("Without April")
+    line.git("push", "--quiet", "origin", "april")
+    assert garbage(line) == []
+    line.merge(number)
+    assert garbage(line) == ["data/raw/parcels/2024-04.csv"]
+
+
+def test_what_a_branch_found_trained_already_is_kept_for_as_long_as_it_is(line: Line) -> None:
+    line.branch("april")
+    line.add_drops(4)
+    line.commit("April")
+    line.git("push", "--quiet", "origin", "april")
+    line.check_out("origin/april")
+    line.evaluate()
+    line.edit("README.md", "late", "late or not")
+    line.commit("README")
+    line.git("push", "--quiet", "origin", "april")  # this clone has not fetched it
+    build_another(line)
+    line.git("update-ref", "-d", "refs/remotes/origin/april", at="runner")
+    assert garbage(line) == []
+    line.write("data/parcels.yaml", "source: [")
+    line.git("checkout", "--quiet", "-b", "broken")
+    line.commit("No contract")
+    line.git("push", "--quiet", "origin", "broken")
+    assert garbage(line) == []
+    line.git("push", "--quiet", "origin", ":april")
+    assert garbage(line) == ["data/raw/parcels/2024-04.csv"]
+
+
+def test_what_was_merged_since_this_clone_fetched_is_kept(line: Line) -> None:
+    line.branch("april")
+    line.add_drops(4)
+    line.commit("April")
+    number = line.push("april")
+    line.review(number)
+    build_another(line)
+    line.forge.as_user("rex").merge(number)
+    line.git("push", "--quiet", "origin", ":april")
+    assert garbage(line) == []
+
+
+def test_nothing_is_garbage_where_there_is_no_main_branch(line: Line) -> None:
+    for ref in ("refs/heads/main", "refs/remotes/origin/main", "refs/remotes/origin/HEAD"):
+        line.git("update-ref", "--no-deref", "-d", ref, at="runner")
+    with pytest.raises(RepositoryError, match="no main branch found"):
+        pinned_snapshots(line.project())
 
 
 def test_a_store_that_lacks_the_releases_of_the_ledger_is_refused(

@@ -28,6 +28,8 @@ FINGERPRINT = "mergeline.fingerprint"
 COMPLETE = "mergeline.complete"
 COMMIT = "mergeline.commit"
 PULL_REQUEST = "mergeline.pull_request"
+# One tag for each number, so that two evaluations at once both leave theirs.
+_EVALUATED_FOR = "mergeline.evaluated_for."
 _TAG_LIMIT = 5_000  # characters
 _PARAM_LIMIT = 6_000
 _DIGEST_LIMIT = 36
@@ -44,7 +46,9 @@ class Run:
 
     Attributes:
         model_uri: of the logged model, for registering and loading.
+        commit: of which it was first evaluated, as is `pull_request`.
         url: of its page, where the store is a server.
+        pull_requests: all those that it was evaluated for.
     """
 
     run_id: str
@@ -57,6 +61,7 @@ class Run:
     started_at: float
     metrics: Mapping[str, float]
     url: str | None = None
+    pull_requests: frozenset[int] = frozenset()
 
 
 class Runs(Store):
@@ -176,6 +181,8 @@ class Runs(Store):
                 "mergeline.verdict": evaluation.verdict,
                 **{key: value for key, value in _origin_tags(evaluation.origin).items() if value},
             }
+            if evaluation.origin.pull_request is not None:
+                tags[f"{_EVALUATED_FOR}{evaluation.origin.pull_request}"] = "true"
             self.client.log_batch(run.run_id, tags=[RunTag(*tag) for tag in tags.items()])
 
     def evaluation(self, run: Run) -> Evaluation | None:
@@ -324,6 +331,7 @@ def _in_a_tag(evaluation: Evaluation) -> Evaluation:
 def _run(run: Any, uri: str) -> Run:  # noqa: ANN401 - mlflow.entities.Run
     tags = run.data.tags
     pull_request = tags.get(PULL_REQUEST) or None
+    numbers = {tag.removeprefix(_EVALUATED_FOR) for tag in tags if tag.startswith(_EVALUATED_FOR)}
     return Run(
         run_id=run.info.run_id,
         model=tags["mergeline.model"],
@@ -335,6 +343,7 @@ def _run(run: Any, uri: str) -> Run:  # noqa: ANN401 - mlflow.entities.Run
         started_at=run.info.start_time / 1000,
         metrics=dict(run.data.metrics),
         url=_page(run, uri),
+        pull_requests=frozenset(map(int, numbers | ({pull_request} if pull_request else set()))),
     )
 
 
