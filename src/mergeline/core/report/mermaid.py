@@ -49,8 +49,11 @@ def _curve(
     at = (0.05, 0.1, 0.2, 0.5)
     texts = []
     for role, name in zip(shown, legend, strict=True):
+        begins = min(points[role])[0]  # before that the curve is drawn level, which is no value
         values = ", ".join(
-            f"{numbers.number(_at(points[role], x))} at {numbers.given(x)}" for x in at
+            f"{numbers.number(_at(points[role], x))} at {numbers.given(x)}"
+            for x in at
+            if x >= begins
         )
         texts.append(f"{name}: {values}")
     return f"**{title}** ({axes[1]} at {axes[0]}): {'; '.join(texts)}\n\n{chart}"
