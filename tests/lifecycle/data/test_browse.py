@@ -259,6 +259,8 @@ def test_a_pin_that_the_table_does_not_hold_is_said(shelf: Shelf) -> None:
 
 def test_gc_prints_its_plan_and_deletes_only_without_plan(shelf: Shelf, shop: Any) -> None:
     files = set((shop.state / "tables" / "sales").glob("*.parquet"))
+    assert "versions 1, 2 stay readable" in run("gc", "--plan", "--older-than", "0")
+    shop.git("branch", "-qD", "feb")
     printed = run("gc", "--plan", "--older-than", "0")
     assert "2 files to delete" in printed
     assert "versions 2 stay readable" in printed
