@@ -34,7 +34,7 @@ def snapshot(project: Project, *, plan_only: bool = False) -> list[str]:
     if plan_only:
         tables = Tables(project.tables)
         wanted = gather_snapshots(tree, DropStore(project.repository.root))
-        return [_planned(one, tables.find(one)) for one in wanted]
+        return [_planned(one, tables.find(one), len(tables.lost(one))) for one in wanted]
     built = build_for(project, tree, origin)
     wanted = gather_snapshots(tree, DropStore(project.repository.root))
     write_pins(wanted, project.repository.root)
@@ -70,15 +70,17 @@ def describe(built: Built) -> str:
     head = (
         f"{built.table} {built.digest[:8]}: version {built.version}, {counted(built.rows, 'row')}"
     )
-    if built.found:
+    repaired = f"{counted(len(built.repaired), 'drop')} repaired, " if built.repaired else ""
+    if built.found and not repaired:
         return f"{head}, found"
-    drops = counted(len(built.converted), "drop")
+    converted = "" if built.found else f"{counted(len(built.converted), 'drop')} converted, "
     size = f"{built.bytes_written / 1e6:.1f} MB" if built.bytes_written else "no bytes"
-    return f"{head}, {drops} converted, {size} written"
+    return f"{head}, {converted}{repaired}{size} written"
 
 
-def _planned(wanted: Snapshot, version: int | None) -> str:
+def _planned(wanted: Snapshot, version: int | None, lost: int) -> str:
     head = f"{wanted.table} {wanted.digest[:8]}: {counted(len(wanted.drops), 'drop')}"
-    if version is not None:
-        return f"{head}, version {version} holds it"
-    return f"{head}, would be built"
+    if version is None:
+        return f"{head}, would be built"
+    mended = f"; {counted(lost, 'damaged file')} would be made again" if lost else ""
+    return f"{head}, version {version} holds it{mended}"

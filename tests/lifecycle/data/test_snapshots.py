@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -224,6 +225,25 @@ def test_a_thousand_pointers_stay_quick(shop: Any) -> None:
         [f"f{n:031x}" for n in range(1000)],
     )
     assert took < 2
+
+
+def test_a_file_lost_is_planned_and_said_to_be_made_again(
+    shop: Any,
+) -> None:
+    shop.add("2013-01")
+    shop.add("2013-02")
+    shop.commit()
+    project = Project(Repository.at(shop.root), {"MERGELINE_STATE": str(shop.state)})
+    snapshot(project)
+    file, other = (shop.state / "tables" / "sales").glob("*.parquet")
+    file.unlink()
+    os.truncate(other, 100)
+    [planned] = snapshot(project, plan_only=True)
+    assert planned.endswith("2 drops, version 0 holds it; 2 damaged files would be made again")
+    [done] = snapshot(project)
+    assert done.endswith("version 0, 10 rows, 2 drops repaired, 0.0 MB written")
+    [planned] = snapshot(project, plan_only=True)
+    assert planned.endswith("2 drops, version 0 holds it")
 
 
 def test_one_row_and_one_drop_are_said_in_the_singular() -> None:

@@ -18,7 +18,7 @@ from mergeline.adapters.delta.storage import Storage, open_storage
 from mergeline.core.contract import Format
 from mergeline.core.datadiff import Held, HeldDrop, SharedKeys, Side
 from mergeline.core.garbage import TableFile
-from mergeline.core.snapshot import Built, Provenance, Snapshot, drop_md5
+from mergeline.core.snapshot import Built, Drop, Provenance, Snapshot, drop_md5
 from mergeline.core.tablehistory import HistoryEntry, LogEntry, read_history
 from mergeline.errors import NotFoundError
 
@@ -42,6 +42,12 @@ class Tables:
         latest = open_state(self._storage(snapshot.table))
         state = find_state(latest, snapshot) if latest else None
         return state.version if state else None
+
+    def lost(self, snapshot: Snapshot) -> list[Drop]:
+        """Drops whose file the version that holds the snapshot has not as it was committed."""
+        latest = open_state(self._storage(snapshot.table))
+        state = find_state(latest, snapshot) if latest else None
+        return [snapshot.files[name] for name in state.damaged()] if state else []
 
     def build(self, snapshot: Snapshot, write: Write, provenance: Provenance) -> Built:
         """Make the table hold the snapshot, as one version; one that it holds already is found.
