@@ -52,6 +52,20 @@ def test_the_same_tree_is_never_trained_twice(line: Line) -> None:
     assert len(candidates(line)) == 3
 
 
+def test_a_bit_that_fell_over_in_the_table_is_set_right_before_a_model_is_trained(
+    line: Line,
+) -> None:
+    [*files] = sorted((line.state / "tables" / "parcels").glob("*.parquet"))
+    sound = files[0].read_bytes()
+    files[0].unlink()  # the file may have other names elsewhere
+    files[0].write_bytes(sound[:200] + bytes([sound[200] ^ 1]) + sound[201:])
+    line.propose("again", ("params.yaml", "C: 1.0", "C: 0.7"))
+    line.check_out("origin/again")
+    assert line.evaluate().passed
+    assert files[0].read_bytes() == sound
+    assert any("found" not in text and "1 drop repaired" in text for text in line.said)
+
+
 def test_another_commit_with_the_same_tree_finds_the_candidate(line: Line) -> None:
     line.check_out_pull(1)
     line.git("commit", "--quiet", "--amend", "--message", "Other words", at="runner")

@@ -220,6 +220,8 @@ def _local(folder: Path) -> Trained | None:
 
 
 def _build_snapshots(project: Project, case: Case, say: Say) -> tuple[SnapshotUse, ...]:
+    """The snapshots that it is trained on, read to their end first: law 6 holds for rows too."""
+    used = case.ingredients.snapshots
     return tuple(
         SnapshotUse(
             table=built.table,
@@ -228,8 +230,8 @@ def _build_snapshots(project: Project, case: Case, say: Say) -> tuple[SnapshotUs
             uri=f"{project.tables}/{built.table}",
             rows=built.rows,
         )
-        for built in build_for(project, case.tree, case.origin, say=say)
-        if built.table in case.ingredients.snapshots
+        for built in build_for(project, case.tree, case.origin, verify=used, say=say)
+        if built.table in used
     )
 
 

@@ -68,22 +68,24 @@ def drops_of(pointers: Collection[Pointer], store: DropStore) -> tuple[Drop, ...
     return tuple(sorted(found, key=lambda drop: drop.path))
 
 
-def build_snapshot(
-    snapshot: Snapshot, tables: Tables, drops: DropStore, provenance: Provenance
-) -> Built:
-    """Have its table hold one snapshot; only drops that the table never saw are fetched."""
-    return tables.build(snapshot, _writer(snapshot, drops), provenance)
-
-
 def build_snapshots(
-    snapshots: Collection[Snapshot], tables: Tables, drops: DropStore, provenance: Provenance
+    snapshots: Collection[Snapshot],
+    tables: Tables,
+    drops: DropStore,
+    provenance: Provenance,
+    *,
+    verify: Collection[str] = (),
 ) -> Iterator[Built]:
-    """Have their tables hold snapshots that belong together.
+    """Have their tables hold snapshots that belong together; only new drops are fetched.
 
     No table gets its commit before the drops of all are converted: one that is missing or refused
-    leaves every table as it was.
+    leaves every table as it was. Tables to `verify` are read to the snapshot's end, and drops whose
+    rows are damaged are converted again.
     """
-    ready = [tables.prepare(one, _writer(one, drops), provenance) for one in snapshots]
+    ready = [
+        tables.prepare(one, _writer(one, drops), provenance, verify=one.table in verify)
+        for one in snapshots
+    ]
     yield from (building.run() for building in ready)
 
 

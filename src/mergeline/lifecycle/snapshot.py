@@ -47,9 +47,13 @@ def build_for(
     origin: Origin,
     *,
     only: Collection[str] | None = None,
+    verify: Collection[str] = (),
     say: Say = lambda _: None,
 ) -> list[Built]:
-    """Have the tables hold the snapshots of a tree (or of some tables); those held are found."""
+    """Have the tables hold the snapshots of a tree (or of some tables); those held are found.
+
+    Those of the tables to `verify` are read to their end.
+    """
     drops, tables = DropStore(project.repository.root), Tables(project.tables)
     provenance = Provenance(
         commit=origin.commit or "",
@@ -59,7 +63,7 @@ def build_for(
     )
     done = []
     wanted = gather_snapshots(tree, drops, only=only)
-    for built in build_snapshots(wanted, tables, drops, provenance):
+    for built in build_snapshots(wanted, tables, drops, provenance, verify=verify):
         say(describe(built))
         done.append(built)
     return done

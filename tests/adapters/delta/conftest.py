@@ -35,6 +35,7 @@ class World:
     contract: Contract
     frames: dict[str, pl.DataFrame] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
+    checksums: bool = True
 
     @property
     def tables(self) -> Tables:
@@ -62,7 +63,7 @@ class World:
     def write(self, drop: Drop, target: Path) -> None:
         self.written.append(drop.md5)
         table = self.frames[drop.md5].to_arrow(compat_level=pl.CompatLevel.oldest())
-        pq.write_table(table, target, store_schema=False)
+        pq.write_table(table, target, store_schema=False, write_page_checksum=self.checksums)
 
     def build(self, *drops: Drop) -> Built:
         by = Provenance(commit="c0ffee", ref="topic", pull_request="7", author="Ann")

@@ -11,7 +11,7 @@ from mergeline.adapters.delta import Tables
 from mergeline.adapters.dvc import DropStore
 from mergeline.adapters.git import Repository
 from mergeline.core.snapshot import Built, Provenance
-from mergeline.lifecycle.data import build_snapshot, gather_snapshots
+from mergeline.lifecycle.data import build_snapshots, gather_snapshots
 
 CONTRACT = """\
 source: data/raw/sales
@@ -87,7 +87,8 @@ class Shop:
         drops = DropStore(self.root)
         [wanted] = gather_snapshots(tree, drops)
         provenance = Provenance(commit=revision or "", ref="main")
-        return build_snapshot(wanted, self.tables, drops, provenance)
+        [built] = build_snapshots([wanted], self.tables, drops, provenance)
+        return built
 
 
 def sales(month: str, *, rows: int = 5, first: int | None = None, more: str = "") -> bytes:

@@ -49,7 +49,9 @@ class Tables:
         state = find_state(latest, snapshot) if latest else None
         return [snapshot.files[name] for name in state.damaged()] if state else []
 
-    def build(self, snapshot: Snapshot, write: Write, provenance: Provenance) -> Built:
+    def build(
+        self, snapshot: Snapshot, write: Write, provenance: Provenance, *, verify: bool = False
+    ) -> Built:
         """Make the table hold the snapshot, as one version; one that it holds already is found.
 
         Only drops that the table never saw are written. Killed anywhere and run again, or run by
@@ -59,19 +61,25 @@ class Tables:
             snapshot: what the version is to hold.
             write: makes of a drop a Parquet file at the path it is given, or raises.
             provenance: for the table's history.
+            verify: read every file of the snapshot, and make those again whose content is no
+                longer what was written; without it only those that are gone or of another size.
 
         Raises:
             DropError: what `write` raises; nothing is committed.
             TableError: the table's log is damaged, or it cannot be reached or written.
         """
-        return Building(self._storage(snapshot.table), snapshot, write, provenance).run()
+        storage = self._storage(snapshot.table)
+        return Building(storage, snapshot, write, provenance, verify).run()
 
-    def prepare(self, snapshot: Snapshot, write: Write, provenance: Provenance) -> Building:
+    def prepare(
+        self, snapshot: Snapshot, write: Write, provenance: Provenance, *, verify: bool = False
+    ) -> Building:
         """The first half of `build`: its drops are converted, and nothing is committed yet.
 
         `run` of what is returned does the rest.
         """
-        building = Building(self._storage(snapshot.table), snapshot, write, provenance)
+        storage = self._storage(snapshot.table)
+        building = Building(storage, snapshot, write, provenance, verify)
         building.prepare()
         return building
 

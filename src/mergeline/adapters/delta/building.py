@@ -16,6 +16,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, Transaction, create_table_with_add_actions
 
 from mergeline.adapters.delta.actions import add_action, delta_schema, remove_action
+from mergeline.adapters.delta.profiles import profile_name
 from mergeline.adapters.delta.state import (
     State,
     app_id,
@@ -24,6 +25,7 @@ from mergeline.adapters.delta.state import (
     translated,
 )
 from mergeline.adapters.delta.storage import LocalStorage, Storage, new_part
+from mergeline.adapters.delta.verify import is_sound
 from mergeline.core.snapshot import (
     Built,
     CommitPlan,
@@ -55,12 +57,14 @@ class Building:
     snapshot: Snapshot
     write: Write
     provenance: Provenance
+    verify: bool = False
     converted: list[Drop] = field(default_factory=list)
     repaired: list[Drop] = field(default_factory=list)
     bytes_written: int = 0
     _adds: dict[str, AddAction] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
     _made_again: set[str] = field(default_factory=set)
+    _sound: set[str] = field(default_factory=set)
 
     def prepare(self) -> None:
         """Convert what the commit will add, and commit nothing; see `Tables.prepare`."""
@@ -106,14 +110,26 @@ class Building:
         A file made by another version of the libraries may have another size than the log says;
         then the snapshot needs a commit of its own.
         """
-        shared = self.snapshot.files.keys()
-        damaged = [name for name in state.damaged(self._sizes) if name in shared]
+        damaged = self._damaged(state)
         for name in damaged:
             if name not in self._made_again:
                 self._discard(name)
                 self.repaired.append(self._convert(name))
                 self._made_again.add(name)
         return [name for name in damaged if self._sizes[name] != state.files[name]]
+
+    def _damaged(self, state: State) -> list[str]:
+        """The snapshot's files that the version has and that are not what was written."""
+        shared = self.snapshot.files.keys() & state.files.keys()
+        damaged = shared & set(state.damaged(self._sizes))
+        if self.verify:
+            with translated(self.storage):
+                for name in sorted(shared - damaged - self._sound):
+                    if is_sound(self.storage, name, state.rows_by_file[name]):
+                        self._sound.add(name)
+                    else:
+                        damaged.add(name)
+        return sorted(damaged)
 
     def _commit(self, latest: State | None) -> int | None:
         """The version committed on top of `latest`, or None where another writer was first."""
@@ -202,6 +218,7 @@ class Building:
     def _discard(self, name: str) -> None:
         _log.warning("%s is gone or broken; converting its drop again", self.storage.path(name))
         self.storage.delete(name)
+        self.storage.delete(profile_name(name))  # it may be of the broken rows
         self._sizes.pop(name, None)
         self._adds.pop(name, None)
 
@@ -212,6 +229,7 @@ class Building:
             self.bytes_written += part.stat().st_size
             self.storage.put(part, name)
         self._sizes[name] = self.storage.size(name) or 0
+        self._sound.add(name)
         return drop
 
     def _properties(self, version: int, plan: CommitPlan) -> CommitProperties:

@@ -10,7 +10,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -75,6 +75,10 @@ class Storage(ABC):
     @abstractmethod
     def metadata(self, name: str) -> pq.FileMetaData:
         """The footer of a Parquet file."""
+
+    @abstractmethod
+    def fetched(self, name: str) -> AbstractContextManager[Path]:
+        """A file as one on a disk, for as long as it is read."""
 
     @abstractmethod
     def read(self, name: str) -> bytes | None:
@@ -170,6 +174,10 @@ class LocalStorage(Storage):
         """See `Storage`."""
         return pq.read_metadata(self.root / name)
 
+    def fetched(self, name: str) -> AbstractContextManager[Path]:
+        """See `Storage`."""
+        return nullcontext(self.root / name)
+
     def read(self, name: str) -> bytes | None:
         """See `Storage`."""
         try:
@@ -258,6 +266,14 @@ class ObjectStorage(Storage):
         with self._store() as store, store.open_input_file(name) as stream:
             return pq.read_metadata(stream)
 
+    @contextmanager
+    def fetched(self, name: str) -> Iterator[Path]:
+        """See `Storage`. What fails on the way is then never taken for a broken file."""
+        with new_part(self) as part:
+            with self._store() as store, store.open_input_file(name) as source:
+                _copy(source, part)
+            yield part
+
     def read(self, name: str) -> bytes | None:
         """See `Storage`."""
         if self.size(name) is None:
@@ -281,6 +297,12 @@ class ObjectStorage(Storage):
                 where=self.uri,
                 next_step="Check the address, your access and the network, then run again",
             ) from error
+
+
+def _copy(source: Any, target: Path) -> None:  # noqa: ANN401 - a stream of pyarrow's
+    with target.open("wb") as sink:
+        while chunk := source.read(_CHUNK_BYTES):
+            sink.write(chunk)
 
 
 def said_in_one_line(error: Exception) -> str:

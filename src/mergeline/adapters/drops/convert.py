@@ -82,7 +82,12 @@ def _write(source: Path, drop: Drop, contract: Contract, target: Path, findings:
     schema = _arrow_schema(contract)
     with target.open("wb") as sink:
         with pq.ParquetWriter(
-            sink, schema, compression="zstd", store_schema=False, version="2.6"
+            sink,
+            schema,
+            compression="zstd",
+            store_schema=False,
+            version="2.6",
+            write_page_checksum=True,  # a bit that falls over later is found, not trained on
         ) as writer:
             held: list[pl.DataFrame] = []
             for batch in read_batches(source, drop, contract):
