@@ -1,11 +1,14 @@
-"""Keys that name two rows of one drop."""
+"""Keys that name two rows of one drop, found in as much memory for a large drop as for a small."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from mergeline.core.contract import Contract
 from mergeline.core.refusal import Violation
@@ -13,6 +16,8 @@ from mergeline.core.snapshot import Drop
 
 # 4 M hashes are 32 MB, a few times over: what a pass takes does not grow with the drop.
 _ROWS_PER_PASS = 4_000_000
+_ROWS_PER_BATCH = 250_000
+_ROWS_PENDING = 1_000_000
 _KEPT = 5
 RULE = "names a row that stands earlier too (the key is not unique)"
 
@@ -23,34 +28,98 @@ def find_duplicates(
     """The first rows whose key an earlier row has, each with how many rows it stands for."""
     if not contract.key:
         return
-    suspects = _suspects(parquet, contract.key, rows)
-    if suspects.is_empty():
+    keys = _Keys(parquet, contract.key, passes=rows // _ROWS_PER_PASS + 1)
+    if not keys.repeat():
         return
-    # Equal hashes are a reason to look, not yet equal keys.
-    keys = _hashed(parquet, contract.key).with_row_index("row", offset=1)
-    found = keys.filter(pl.col("hash").is_in(suspects.implode())).collect(engine="streaming")
-    later = found.filter(~pl.struct(contract.key).is_first_distinct()).sort("row")
-    if later.is_empty():
-        return
+    later = keys.later()
     column = ", ".join(contract.key)
-    for at, row in enumerate(later.head(_KEPT).iter_rows(named=True)):
-        value = ", ".join(str(row[name]) for name in contract.key)
-        violation = Violation(drop.path, RULE, row=row["row"], column=column, value=value)
-        yield violation, later.height if at == 0 else 0
+    for at, (row, values) in enumerate(itertools.islice(keys.confirmed(later.first), _KEPT)):
+        value = ", ".join(map(str, values))
+        violation = Violation(drop.path, RULE, row=row, column=column, value=value)
+        yield violation, later.count if at == 0 else 0
 
 
-def _hashed(parquet: Path, key: tuple[str, ...]) -> pl.LazyFrame:
-    return pl.scan_parquet(parquet).select(*key, hash=pl.struct(key).hash(seed=0))
+@dataclass
+class _Later:
+    """Rows whose hash an earlier row has: how many, and the first of them (`row`, `hash`)."""
+
+    count: int = 0
+    first: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(schema={"row": pl.Int64, "hash": pl.UInt64})
+    )
+
+    def add(self, rows: pl.DataFrame) -> None:
+        self.count += rows.height
+        self.first = pl.concat([self.first, rows]).bottom_k(10 * _KEPT, by="row")
 
 
-def _suspects(parquet: Path, key: tuple[str, ...], rows: int) -> pl.Series:
-    """Hashes that stand more than once, found in as many passes as keep memory small."""
-    passes = rows // _ROWS_PER_PASS + 1
-    found = []
-    for number in range(passes):
-        part = _hashed(parquet, key).select("hash")
-        if passes > 1:
-            part = part.filter(pl.col("hash") % passes == number)
-        hashes = part.collect(engine="streaming")["hash"].sort()
-        found.append(hashes.filter(hashes == hashes.shift(1)).unique())
-    return pl.concat(found)
+@dataclass(frozen=True)
+class _Keys:
+    """The key columns of a file, whose hashes are taken in several passes, each some of them."""
+
+    parquet: Path
+    key: tuple[str, ...]
+    passes: int
+
+    def repeat(self) -> bool:
+        """Whether a hash stands more than once: the quick answer, and for most drops the last."""
+        hashes = pl.scan_parquet(self.parquet).select(self._hash())
+        most = 2 * _ROWS_PER_PASS  # a pass with more has the same hashes time and again
+        for number in range(self.passes):
+            part = hashes.filter(pl.first() % self.passes == number) if self.passes > 1 else hashes
+            found = part.head(most).collect(engine="streaming").to_series()
+            if found.len() == most or found.n_unique() < found.len():
+                return True
+        return False
+
+    def later(self) -> _Later:
+        """Rows whose hash an earlier row has."""
+        later = _Later()
+        for number in range(self.passes):
+            pending: list[pl.DataFrame] = []
+            for keys in self._batches():
+                hashes = keys.select("row", "hash")
+                pending.append(hashes.filter(pl.col("hash") % self.passes == number))
+                if sum(frame.height for frame in pending[1:]) >= _ROWS_PENDING:
+                    pending = [_earliest(pending, later)]
+            _earliest(pending, later)
+        return later
+
+    def confirmed(self, rows: pl.DataFrame) -> Iterator[tuple[int, tuple[object, ...]]]:
+        """Rows, with their keys, that an earlier row's key equals: equal hashes need not."""
+        seen = set()
+        for keys in self._batches():
+            for row, _, *values in keys.filter(pl.col("hash").is_in(rows["hash"])).iter_rows():
+                if tuple(values) in seen:
+                    yield row, tuple(values)
+                seen.add(tuple(values))
+
+    def _batches(self) -> Iterator[pl.DataFrame]:
+        """Number of the row, from 1, hash and key of all rows, in their order.
+
+        Key columns have the names 0, 1, …: a contract's own may be `row` and `hash`.
+        """
+        names = [str(number) for number in range(len(self.key))]
+        first = 1
+        with pq.ParquetFile(self.parquet) as file:
+            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=list(self.key)):
+                keys = pl.DataFrame(batch).select(self.key)
+                yield pl.DataFrame(
+                    [
+                        pl.int_range(first, first + keys.height, eager=True).alias("row"),
+                        keys.select(self._hash()).to_series().alias("hash"),
+                        *(keys[name].alias(new) for name, new in zip(self.key, names, strict=True)),
+                    ]
+                )
+                first += keys.height
+
+    def _hash(self) -> pl.Expr:
+        return pl.struct(self.key).hash(seed=0)
+
+
+def _earliest(frames: list[pl.DataFrame], later: _Later) -> pl.DataFrame:
+    """The first row of each hash; the others are later ones."""
+    ordered = pl.concat(frames).sort("hash", "row")
+    again = ordered["hash"] == ordered["hash"].shift(1)
+    later.add(ordered.filter(again))
+    return ordered.filter(~again.fill_null(value=False))

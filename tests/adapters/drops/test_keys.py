@@ -1,0 +1,81 @@
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mergeline.adapters.drops import keys
+from mergeline.adapters.drops.keys import find_duplicates
+from mergeline.core.contract import Column, Contract
+from mergeline.core.snapshot import Drop
+
+NAMES = st.one_of(
+    st.sampled_from(["hash", "row", "rows", "len", "count", "index", "0", "1", "literal", "key"]),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5),
+)
+CELLS = st.tuples(st.integers(0, 3), st.sampled_from("ab"))
+
+
+def expected(rows: Sequence[tuple[object, ...]]) -> list[tuple[int, str]]:
+    """Rows whose key stands earlier, as plain Python finds them."""
+    found = enumerate(rows, 1)
+    return [(at, ", ".join(map(str, row))) for at, row in found if row in rows[: at - 1]]
+
+
+def contract_of(names: list[str]) -> Contract:
+    columns = {name: Column("string") for name in names}
+    return Contract("t", "data/raw/t", "csv", columns, key=tuple(names))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    names=st.lists(NAMES, min_size=2, max_size=2, unique_by=str.lower),
+    rows=st.lists(CELLS, max_size=40),
+    per_pass=st.sampled_from([2, 7, 1000]),
+)
+def test_whatever_a_contract_calls_its_columns_the_rows_named_twice_are_found(
+    names: list[str], rows: list[tuple[int, str]], per_pass: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "_ROWS_PER_PASS", per_pass)
+        patch.setattr(keys, "_ROWS_PER_BATCH", 3)
+        patch.setattr(keys, "_ROWS_PENDING", 4)
+        path = Path(folder, "a.parquet")
+        pl.DataFrame(rows, schema=names, orient="row").write_parquet(path)
+        found = list(find_duplicates(path, Drop("a.csv", ""), contract_of(names), len(rows)))
+    again = expected(rows)
+    assert [(violation.row, violation.value) for violation, _ in found] == again[:5]
+    assert sum(count for _, count in found) == len(again)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("distinct", [3, 4_000_000], ids=["a few keys", "each key twice"])
+def test_memory_does_not_grow_with_the_rows_that_a_key_names(tmp_path: Path, distinct: int) -> None:
+    path, rows = tmp_path / "a.parquet", 8_000_000
+    key = pl.format("key-{}", pl.int_range(rows) % distinct).alias("k")
+    pl.LazyFrame().select(key).sink_parquet(path, row_group_size=500_000)
+    code = """
+        import resource, sys
+        from pathlib import Path
+        from mergeline.adapters.drops.keys import find_duplicates
+        from mergeline.core.contract import Column, Contract
+        from mergeline.core.snapshot import Drop
+        contract = Contract("t", "d", "csv", {"k": Column("string")}, key=("k",))
+        path, rows = Path(sys.argv[1]), int(sys.argv[2])
+        found = list(find_duplicates(path, Drop("a.csv", ""), contract, rows))
+        print(sum(count for _, count in found))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(path), str(rows)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    count, memory = map(int, done.stdout.split())
+    assert count == rows - distinct
+    assert memory / 1024 < 550
