@@ -11,7 +11,7 @@ from deltalake import DeltaTable, Field
 from deltalake.schema import PrimitiveType
 
 from mergeline.core.contract import parse_contract
-from mergeline.core.snapshot import Drop
+from mergeline.core.snapshot import Drop, Provenance
 from mergeline.errors import NotFoundError, TableError
 
 
@@ -302,6 +302,31 @@ def test_old_versions_stay_readable_after_many_commits(world: Any) -> None:
         assert world.scanned(n - 1).equals(world.rows(drops[:n]))
     settings = DeltaTable(folder(world)).metadata().configuration
     assert settings["delta.enableExpiredLogCleanup"] == "false"
+
+
+def test_a_conversion_that_takes_long_has_as_much_patience_as_a_quick_one(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mergeline.adapters.delta.building._PATIENCE_SECONDS", 0.3)
+    a, b = world.drop(1), world.drop(2)
+    write = world.write
+
+    def slow(drop: Drop, target: Path) -> None:
+        time.sleep(0.5)
+        world.tables.build(world.snapshot([b]), write, Provenance())
+        write(drop, target)
+
+    built = world.tables.build(world.snapshot([a]), slow, Provenance())
+    assert (built.version, built.found) == (1, False)
+
+
+def test_writers_that_are_always_quicker_are_said(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mergeline.adapters.delta.building._PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("mergeline.adapters.delta.building.Building._commit", lambda *_: None)
+    with pytest.raises(TableError, match="other writers were quicker"):
+        world.build(world.drop(1))
 
 
 def test_a_full_disk_is_said_and_commits_nothing(

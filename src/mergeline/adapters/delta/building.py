@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -79,7 +80,7 @@ class Building:
     def run(self) -> Built:
         """Until the table holds the snapshot; see `Tables.build`."""
         self._open()
-        committed, deadline = None, time.monotonic() + _PATIENCE_SECONDS
+        committed, deadline = None, math.inf
         while True:
             latest = open_state(self.storage)
             # First made young, then looked for: a clean-up looks at a file's age at the last.
@@ -91,6 +92,8 @@ class Building:
                 return self._built(state, found=state.version != committed)
             committed = self._commit(latest)
             if committed is None:
+                # From the first lost commit on: a conversion takes as long as it takes.
+                deadline = min(deadline, time.monotonic() + _PATIENCE_SECONDS)
                 if time.monotonic() > deadline:
                     raise TableError(
                         f"other writers were quicker for {_PATIENCE_SECONDS:.0f} s",
