@@ -30,6 +30,9 @@ DTYPES: Mapping[ColumnType, pl.DataType] = {
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 _ISO_DATE_LENGTH = len("2013-01-01")
 _ISO_MOMENT_LENGTH = len("2013-01-01T00:00")
+_FINER = r"\.\d{6}\d*[1-9]"  # than a microsecond
+_DIGITS: Mapping[ColumnType, int] = {"float32": 8, "float64": 16}  # from which some are rounded
+_FIRST_DAY, _END_DAY = (dt.date(1, 1, 1) - dt.date(1970, 1, 1)).days, 2_932_897  # 10000-01-01
 _MOMENTS = tuple(
     f"%Y-%m-%d{separator}%H:%M{seconds}{zone}"
     for separator in ("T", " ")
@@ -66,26 +69,26 @@ def check_batch(batch: Batch, file: str, contract: Contract, findings: Findings)
     """The batch with the contract's types; what breaks the contract is added to `findings`."""
     for wrong in batch.wrong:
         findings.add(wrong)
-    already = {(item.row, item.column) for item in batch.wrong}
     typed = []
     for name, column in contract.columns.items():
         raw = absent_values(batch.frame[name], contract)
         values = cast_to(raw, column.type)
         typed.append(values)
+        told = [
+            item.row - batch.first_row
+            for item in batch.wrong
+            if item.row is not None and item.column in {name, None}
+        ]
         for rule, mask in _breaches(raw, values, column):
-            count = int(mask.sum() or 0)
-            if not count:
-                continue
-            places = mask.arg_true().head(_KEPT_PER_KIND).to_list()
-            places = [
-                at for at in places
-                if not already & {(batch.first_row + at, name), (batch.first_row + at, None)}
-            ]  # fmt: skip
+            broken = mask.fill_null(value=False)
+            if told:  # the reader's own finding stands for the place
+                broken = broken.scatter(told, values=False)
+            count = int(broken.sum() or 0)
+            places = broken.arg_true().head(_KEPT_PER_KIND).to_list() if count else []
             for at in places:
                 line = batch.lines[at] if batch.lines is not None else None
                 row = batch.first_row + at
-                cell = raw.slice(at, 1).to_list()[0]
-                value = None if cell is None else str(cell)
+                value = _cell(raw.slice(at, 1))
                 findings.add(
                     Violation(file, rule, line, row, name, value), count if at == places[0] else 0
                 )
@@ -106,15 +109,18 @@ def absent_values(raw: pl.Series, contract: Contract) -> pl.Series:
 def cast_to(raw: pl.Series, kind: ColumnType) -> pl.Series:
     """The values as the type, null where one is none of it (nothing is rounded to fit)."""
     dtype = DTYPES[kind]
-    if raw.dtype == dtype:
-        return raw
     if raw.dtype == pl.String:
-        return _cast_text(raw, kind)
+        values = _cast_text(raw, kind)
+        return values.set(beyond_years(values), None) if dtype.is_temporal() else values
     if not _related(raw.dtype, kind):
         return pl.Series(raw.name, [None], dtype=dtype).new_from_index(0, raw.len())
+    if raw.dtype.is_temporal():
+        raw = raw.set(beyond_years(raw), None)  # which some casts do not survive
+    if raw.dtype == dtype:
+        return raw
     if kind == "datetime" and isinstance(raw.dtype, pl.Datetime):
         aware = raw.dt.replace_time_zone("UTC") if raw.dtype.time_zone is None else raw
-        return aware.dt.convert_time_zone("UTC").cast(dtype, strict=False)
+        raw = aware.dt.convert_time_zone("UTC")
     values = raw.cast(dtype, strict=False)
     if raw.dtype.is_float() and dtype.is_float():
         return values
@@ -122,11 +128,23 @@ def cast_to(raw: pl.Series, kind: ColumnType) -> pl.Series:
     return values.set(~lossless, None)
 
 
+def beyond_years(moments: pl.Series) -> pl.Series:
+    """Where dates or moments lie outside the years 1 to 9999, which is all that Python knows."""
+    per_day = 1
+    if isinstance(moments.dtype, pl.Datetime):
+        per_day = 86_400 * {"ms": 10**3, "us": 10**6, "ns": 10**9}[moments.dtype.time_unit]
+    first, end = _FIRST_DAY * per_day, _END_DAY * per_day
+    moments = moments.to_physical().cast(pl.Int128)
+    return ((moments < first) | (moments >= end)).fill_null(value=False)
+
+
 def _related(dtype: pl.DataType, kind: ColumnType) -> bool:
     """Whether values of a Parquet or JSON type can be values of the contract's."""
     if kind.startswith(("int", "float")):
         return dtype.is_numeric()
-    return kind in {"date", "datetime"} and dtype.is_temporal() and dtype != pl.Time
+    if kind in {"date", "datetime"}:
+        return isinstance(dtype, pl.Date | pl.Datetime)
+    return dtype == DTYPES[kind]
 
 
 def _cast_text(raw: pl.Series, kind: ColumnType) -> pl.Series:
@@ -140,7 +158,21 @@ def _cast_text(raw: pl.Series, kind: ColumnType) -> pl.Series:
         return iso.str.to_date("%Y-%m-%d", strict=False)
     if kind == "datetime":
         return _cast_moments(raw)
-    return raw.cast(DTYPES[kind], strict=False)
+    values = raw.cast(DTYPES[kind], strict=False)
+    return values.set(_rounded_texts(raw, values), None) if kind in _DIGITS else values
+
+
+def _rounded_texts(raw: pl.Series, values: pl.Series) -> pl.Series:
+    """Where a whole number in digits is not the float that it became."""
+    digits = _DIGITS["float32" if values.dtype == pl.Float32 else "float64"]
+    longest = cast("int | None", raw.str.len_bytes().max())
+    if longest is None or longest < digits:
+        return raw.is_null() & False
+    whole = raw.str.contains(rf"^[+-]?\d{{{digits},}}$").fill_null(value=False)
+    if not whole.any():
+        return whole
+    exact = raw.set(~whole, None).str.strip_prefix("+").cast(pl.Int128, strict=False)
+    return whole & ~(values.cast(pl.Int128, strict=False) == exact).fill_null(value=False)
 
 
 def _cast_moments(raw: pl.Series) -> pl.Series:
@@ -156,7 +188,7 @@ def _cast_moments(raw: pl.Series) -> pl.Series:
         if values.null_count() == raw.null_count():
             break
         values = values.zip_with(values.is_not_null(), _parse_moments(raw, form))
-    return values.alias(raw.name)
+    return values.set(raw.str.contains(_FINER).fill_null(value=False), None).alias(raw.name)
 
 
 def _quick_moments(raw: pl.Series) -> pl.Series | None:
@@ -183,7 +215,14 @@ def _breaches(raw: pl.Series, values: pl.Series, column: Column) -> Iterator[tup
     """(rule, where it is broken) for each rule of a column; null never breaks a bound."""
     article = "an" if column.type.startswith("int") else "a"
     if values.null_count() > raw.null_count():
-        yield f"is not {article} {column.type}", raw.is_not_null() & values.is_null()
+        lost = raw.is_not_null() & values.is_null()
+        rounded = _would_be_rounded(raw, column.type)
+        far = raw.is_null() & False
+        if isinstance(raw.dtype, pl.Date | pl.Datetime) and values.dtype.is_temporal():
+            far = beyond_years(raw)
+        yield "is not within the years 1 to 9999", lost & far
+        yield f"would be rounded to fit {article} {column.type}", lost & rounded & ~far
+        yield f"is not {article} {column.type}", lost & ~rounded & ~far
     if not column.nullable and raw.null_count():
         yield "is absent (not nullable)", raw.is_null()
     if values.dtype.is_float():
@@ -198,6 +237,36 @@ def _breaches(raw: pl.Series, values: pl.Series, column: Column) -> Iterator[tup
         known = ", ".join(_text(value) for value in column.allowed[:8])
         more = ", …" if len(column.allowed) > 8 else ""
         yield f"is not one of {known}{more}", ~values.is_in(allowed.implode())
+
+
+def _would_be_rounded(raw: pl.Series, kind: ColumnType) -> pl.Series:
+    """Of values that do not fit, those that would once they are rounded."""
+    everywhere = raw.is_null() | True
+    if kind in _DIGITS:
+        if raw.dtype == pl.String:
+            return raw.str.contains(r"^[+-]?\d+$").fill_null(value=False)
+        return everywhere if raw.dtype.is_integer() else ~everywhere
+    if kind == "datetime":
+        if raw.dtype == pl.String:
+            return raw.str.contains(_FINER).fill_null(value=False)
+        return everywhere if _in_nanoseconds(raw) else ~everywhere
+    return ~everywhere
+
+
+def _in_nanoseconds(raw: pl.Series) -> bool:
+    return isinstance(raw.dtype, pl.Datetime) and raw.dtype.time_unit == "ns"
+
+
+def _cell(one: pl.Series) -> str | None:
+    """A value as it stands in the drop."""
+    if isinstance(one.dtype, pl.Date | pl.Datetime):
+        if beyond_years(one).any():  # Python has no word for it
+            unit = one.dtype.time_unit if isinstance(one.dtype, pl.Datetime) else "days"
+            return f"{one.to_physical().to_list()[0]} {unit} since 1970-01-01"
+        if _in_nanoseconds(one):
+            one = one.cast(pl.String)
+    value = one.to_list()[0]
+    return None if value is None else str(value)
 
 
 def _text(value: object) -> str:

@@ -13,11 +13,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mergeline.adapters.drops.archive import open_drop
 from mergeline.adapters.drops.check import Findings, cast_to
 from mergeline.adapters.drops.convert import convert
 from mergeline.adapters.drops.read import (
     column_names,
-    open_drop,
     parse_json,
     read_batches,
     unreadable,

@@ -1,25 +1,24 @@
-"""Read drops in batches: CSV, JSON lines and Parquet, plain or in gzip or zip."""
+"""Read drops in batches: CSV, JSON lines and Parquet."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import itertools
 import json
-import zipfile
-import zlib
+import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import Any, cast
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
+from polars.exceptions import PolarsError
 
+from mergeline.adapters.drops.archive import compression, open_drop
 from mergeline.adapters.drops.feed import BLOCK_BYTES, csv_batches
 from mergeline.core.contract import ColumnType, Contract, Format
 from mergeline.core.refusal import Violation, refuse
@@ -29,13 +28,7 @@ from mergeline.errors import DropError
 _JSON_ROWS = 50_000
 _PARQUET_ROWS = 128_000
 _WRONG_ROWS = 10_000
-_DECOMPRESSION_ERRORS = (
-    EOFError,
-    NotImplementedError,  # a method of zip that Python has not
-    gzip.BadGzipFile,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_WHOLE = 2**24  # up to which every integer is a float of either size
 _JSON_TYPES: Mapping[ColumnType, frozenset[type]] = {
     "bool": frozenset({bool}),
     "int8": frozenset({int}),
@@ -67,53 +60,6 @@ class Batch:
     lines: Sequence[int] | None = None
 
 
-Compression = Literal["gz", "zip"]
-
-
-def compression(path: str) -> Compression | None:
-    """The compression that a drop's name says."""
-    if path.lower().endswith(".gz"):
-        return "gz"
-    return "zip" if path.lower().endswith(".zip") else None
-
-
-@contextmanager
-def open_drop(source: Path, drop: Drop) -> Iterator[IO[bytes]]:
-    """The drop's bytes, decompressed.
-
-    Raises:
-        DropError: it is not compressed as its name says, or damaged.
-    """
-    try:
-        match compression(drop.path):
-            case "gz":
-                with gzip.open(source, "rb") as stream:
-                    yield cast("IO[bytes]", stream)
-            case "zip":
-                with zipfile.ZipFile(source) as archive, archive.open(_only_member(archive)) as one:
-                    yield one
-            case None:
-                with source.open("rb") as stream:
-                    yield stream
-    except _DECOMPRESSION_ERRORS as error:
-        raise DropError(
-            f"cannot be decompressed: {error}",
-            where=drop.path,
-            next_step="Get the drop again from its source and `dvc add` it",
-        ) from error
-
-
-def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    members = [
-        item
-        for item in archive.infolist()
-        if not item.is_dir() and not item.filename.startswith("__MACOSX/")
-    ]
-    if len(members) != 1:
-        raise zipfile.BadZipFile(f"a drop in zip holds one file, this one {len(members)}")
-    return members[0]
-
-
 def read_batches(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]:
     """The rows of a drop, in its order.
 
@@ -127,7 +73,11 @@ def read_batches(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch
     }
     try:
         yield from readers[contract.format](source, drop, contract)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, PolarsError) as error:
+        raise unreadable(drop, contract.format, str(error), contract) from error
+    except OSError as error:
+        if error.errno is not None:  # the disk's, not the drop's
+            raise
         raise unreadable(drop, contract.format, str(error), contract) from error
 
 
@@ -183,9 +133,8 @@ def _read_csv(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]:
                 yield Batch(frame.select(list(contract.columns)), first_row=row)
                 row += frame.height
         except pa.ArrowInvalid as error:
-            if line := _undecodable_line(source, drop):
-                wrong = Violation(drop.path, "is not UTF-8 text", line=line)
-                raise refuse(drop.path, contract.path, [wrong]) from error
+            if wrong := _broken_text(source, drop):
+                raise refuse(drop.path, contract.path, wrong) from error
             raise
     if ragged or (last is not None and _may_be_unclosed(last)):
         nothing = pl.DataFrame(schema=dict.fromkeys(contract.columns, pl.String()))
@@ -229,6 +178,13 @@ def csv_lines(source: Path, drop: Drop, rows: set[int]) -> dict[int, int]:
     return lines
 
 
+def _broken_text(source: Path, drop: Drop) -> list[Violation]:
+    """Why Arrow gives up on a CSV: one value may be all that follows an open quote."""
+    if line := _undecodable_line(source, drop):
+        return [Violation(drop.path, "is not UTF-8 text", line=line)]
+    return [*itertools.islice(_row_problems(source, drop), _WRONG_ROWS)]
+
+
 def _row_problems(source: Path, drop: Drop) -> Iterator[Violation]:
     """Rows of the wrong number of fields, and a quote that is never closed."""
     for row in _plain_rows(source, drop, strict=True):
@@ -262,7 +218,10 @@ def _plain_rows(source: Path, drop: Drop, *, strict: bool = False) -> Iterator[_
                 yield _PlainRow(line, fields or [""] * (width == 1), width)
                 line = reader.line_num + 1
         except csv.Error as error:
-            yield _PlainRow(line, (), width, problem=str(error))
+            said = str(error)
+            if said.startswith("field larger"):
+                said = f"a value of more than {BLOCK_BYTES >> 20} MB, as of a quote never closed"
+            yield _PlainRow(line, (), width, problem=said)
 
 
 def _undecodable_line(source: Path, drop: Drop) -> int | None:
@@ -317,25 +276,55 @@ def _json_batch(
         values = [row.get(name) for row in rows]
         series, misfits = _json_series(name, values, column.type)
         columns.append(series)
-        rule = f"is not JSON for a {column.type}"
         wrong += [
             Violation(drop.path, rule, lines[at], first_row + at, name, json.dumps(values[at]))
-            for at in misfits
+            for at, rule in misfits.items()
         ]
     return Batch(pl.DataFrame(columns), first_row, wrong=tuple(wrong), lines=lines)
 
 
-def _json_series(name: str, values: list[Any], kind: ColumnType) -> tuple[pl.Series, list[int]]:
-    """The values as a series, and the places of those of another JSON type (null there)."""
+def _json_series(
+    name: str, values: list[Any], kind: ColumnType
+) -> tuple[pl.Series, dict[int, str]]:
+    """The values as a series, null where one does not fit; what is wrong with it, by its place."""
     fitting = _JSON_TYPES[kind]
-    misfits: list[int] = []
-    if not set(map(type, values)) - {type(None)} <= fitting:
-        misfits = [at for at, v in enumerate(values) if v is not None and type(v) not in fitting]
-        values = [v if v is None or type(v) in fitting else None for v in values]
+    types = set(map(type, values)) - {type(None)}
+    misfits: dict[int, str] = {}
+    if not types <= fitting:
+        rule = f"is not JSON for a {kind}"
+        misfits = {
+            at: rule for at, v in enumerate(values) if v is not None and type(v) not in fitting
+        }
+    if kind.startswith("float") and int in types:
+        rounded = ((at, v) for at, v in enumerate(values) if type(v) is int and abs(v) > _WHOLE)
+        rule = f"would be rounded to fit a {kind}"
+        misfits |= {at: rule for at, v in rounded if not _is_float(v, kind)}
+    if str in fitting and not misfits.keys() >= (broken := _surrogates(values)):
+        misfits |= dict.fromkeys(broken, "is not Unicode text (half of a surrogate pair)")
+    if misfits:
+        values = [None if at in misfits else v for at, v in enumerate(values)]
     if kind.startswith("int"):
         return _json_integers(name, values), misfits
     dtype = {"bool": pl.Boolean(), "float32": pl.Float64(), "float64": pl.Float64()}.get(kind)
     return pl.Series(name, values, dtype=dtype or pl.String(), strict=False), misfits
+
+
+def _is_float(value: int, kind: ColumnType) -> bool:
+    form = "f" if kind == "float32" else "d"
+    try:
+        return int(struct.unpack(form, struct.pack(form, value))[0]) == value
+    except (OverflowError, struct.error):  # beyond every float
+        return False
+
+
+def _surrogates(values: list[Any]) -> set[int]:
+    """Places of texts that JSON can say and UTF-8 can not."""
+    try:
+        "".join(v for v in values if type(v) is str).encode()
+    except UnicodeEncodeError:
+        texts = ((at, v) for at, v in enumerate(values) if type(v) is str)
+        return {at for at, v in texts if any("\ud800" <= letter <= "\udfff" for letter in v)}
+    return set()
 
 
 def _json_integers(name: str, values: list[int | None]) -> pl.Series:

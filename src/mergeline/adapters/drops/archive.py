@@ -1,0 +1,71 @@
+"""The bytes of a drop, plain or out of gzip or zip."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal, cast
+
+from mergeline.core.snapshot import Drop
+from mergeline.errors import DropError
+
+_DECOMPRESSION_ERRORS = (
+    EOFError,
+    NotImplementedError,  # a method of zip that Python has not
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+Compression = Literal["gz", "zip"]
+
+
+def compression(path: str) -> Compression | None:
+    """The compression that a drop's name says."""
+    if path.lower().endswith(".gz"):
+        return "gz"
+    return "zip" if path.lower().endswith(".zip") else None
+
+
+@contextmanager
+def open_drop(source: Path, drop: Drop) -> Iterator[IO[bytes]]:
+    """The drop's bytes, decompressed.
+
+    Raises:
+        DropError: it is not compressed as its name says, or damaged.
+    """
+    try:
+        match compression(drop.path):
+            case "gz":
+                with gzip.open(source, "rb") as stream:
+                    yield cast("IO[bytes]", stream)
+            case "zip":
+                with zipfile.ZipFile(source) as archive, archive.open(_only_member(archive)) as one:
+                    yield one
+            case None:
+                with source.open("rb") as stream:
+                    yield stream
+    except _DECOMPRESSION_ERRORS as error:
+        raise DropError(
+            f"cannot be decompressed: {error}",
+            where=drop.path,
+            next_step="Get the drop again from its source and `dvc add` it",
+        ) from error
+
+
+def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    members = [
+        item
+        for item in archive.infolist()
+        if not item.is_dir() and not item.filename.startswith("__MACOSX/")
+    ]
+    if len(members) != 1:
+        raise zipfile.BadZipFile(f"a drop in zip holds one file, this one {len(members)}")
+    if members[0].flag_bits & 1:
+        raise zipfile.BadZipFile("it is encrypted")
+    return members[0]
