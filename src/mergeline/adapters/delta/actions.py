@@ -46,7 +46,8 @@ def add_action(name: str, size: int, footer: pq.FileMetaData) -> AddAction:
         partition_values={},
         modification_time=_now(),
         data_change=True,
-        stats=json.dumps(statistics(footer)),
+        # delta-rs reads a letter beyond 16 bits wrongly where it is written as an escape.
+        stats=json.dumps(statistics(footer), ensure_ascii=False),
     )
 
 
@@ -90,7 +91,9 @@ def statistics(footer: pq.FileMetaData) -> dict[str, Any]:
 def _plain(value: Any) -> Any:  # noqa: ANN401 - a JSON scalar
     """A bound as the Delta protocol writes it."""
     if isinstance(value, dt.datetime):
-        return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        # Not strftime, whose years before 1000 have three digits: no reader takes them for a bound.
+        moment = value.astimezone(dt.UTC).replace(tzinfo=None)
+        return moment.isoformat(timespec="microseconds") + "Z"
     return value.isoformat() if isinstance(value, dt.date) else value
 
 
