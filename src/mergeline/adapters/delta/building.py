@@ -105,7 +105,7 @@ class Building:
     def _open(self) -> None:
         if isinstance(self.storage, LocalStorage):
             self.storage.root.mkdir(parents=True, exist_ok=True)
-            self.storage.sweep()
+        self.storage.sweep()
 
     def _mend(self, state: State) -> Collection[str]:
         """Make the snapshot's files again that the version lost; those still not as committed.

@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import re
+import stat
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -89,6 +90,25 @@ class Storage(ABC):
     def workshop(self) -> Path:
         """A local folder in which files are made before they are put."""
 
+    def open_workshop(self) -> Path:
+        """The workshop, made if it is not there.
+
+        Raises:
+            TableError: it is somebody else's.
+        """
+        self.workshop.mkdir(parents=True, exist_ok=True)
+        return self.workshop
+
+    def sweep(self) -> None:
+        """Remove what processes that were killed left in the workshop."""
+        now = time.time()
+        for part in self.open_workshop().glob("*.part") if self.workshop.is_dir() else ():
+            try:
+                if now - part.stat().st_mtime > _LEFT_BEHIND_SECONDS:
+                    part.unlink()
+            except FileNotFoundError:  # another process was quicker
+                continue
+
 
 def open_storage(uri: str) -> Storage:
     """The storage of a table by its URI; a path or `file://` is a disk."""
@@ -103,8 +123,7 @@ def open_storage(uri: str) -> Storage:
 @contextmanager
 def new_part(storage: Storage) -> Iterator[Path]:
     """A name for a file in the making; what stands there at the end is removed."""
-    storage.workshop.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=storage.workshop, suffix=".part")
+    descriptor, name = tempfile.mkstemp(dir=storage.open_workshop(), suffix=".part")
     os.close(descriptor)
     part = Path(name)
     try:
@@ -185,16 +204,6 @@ class LocalStorage(Storage):
         except FileNotFoundError:
             return None
 
-    def sweep(self) -> None:
-        """Remove what processes that were killed left in the workshop."""
-        now = time.time()
-        for part in self.workshop.glob("*.part") if self.workshop.is_dir() else ():
-            try:
-                if now - part.stat().st_mtime > _LEFT_BEHIND_SECONDS:
-                    part.unlink()
-            except FileNotFoundError:  # another process was quicker
-                continue
-
 
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
@@ -215,6 +224,20 @@ class ObjectStorage(Storage):
     def workshop(self) -> Path:
         """See `Storage`."""
         return Path(tempfile.gettempdir()) / f"mergeline-{os.getuid()}"
+
+    def open_workshop(self) -> Path:
+        """See `Storage`. Who made it before us could put other rows in the place of ours."""
+        with suppress(FileExistsError):
+            self.workshop.mkdir(parents=True, mode=0o700)
+        found = self.workshop.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise TableError(
+                "is no folder of yours, and drops would be converted in it",
+                where=str(self.workshop),
+                next_step="Remove it, or set TMPDIR to a folder of your own",
+            )
+        self.workshop.chmod(0o700)
+        return self.workshop
 
     def path(self, name: str) -> str:
         """See `Storage`."""
