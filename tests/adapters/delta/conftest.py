@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mergeline.adapters.delta import Tables
+from mergeline.adapters.drops.check import DTYPES
 from mergeline.core.contract import Contract, parse_contract
 from mergeline.core.snapshot import Built, Drop, Provenance, Snapshot
 
@@ -54,7 +55,9 @@ class World:
             b=pl.col("id") % 2 == 0,
         )
         md5 = hashlib.md5(f"{number} {rows} {edition}".encode()).hexdigest()
-        self.frames[md5] = frame.select(list(self.contract.columns))
+        columns = self.contract.columns.items()
+        types = pl.Schema({name: DTYPES[column.type] for name, column in columns})
+        self.frames[md5] = frame.select(types.names()).cast(types)
         return Drop(f"data/raw/t/{number:04}.csv", md5)
 
     def snapshot(self, drops: Iterable[Drop]) -> Snapshot:

@@ -104,22 +104,23 @@ def ids_of(*numbers: int) -> list[int]:
 
 @pytest.mark.slow
 def test_sixteen_processes_on_one_new_table_lose_and_double_nothing(raw: Raw) -> None:
-    """Fourteen different snapshots, two of which are built twice, the creation raced too."""
-    wanted = [(n, n + 1, 30) for n in range(14)]
-    wanted += wanted[:2]
+    """Sixteen different snapshots, the creation raced too, and then each of them once more."""
+    wanted = [(n, n + 1, 30) for n in range(16)]
     started = [raw.start(*map(raw.drop, numbers), wait=True) for numbers in wanted]
     for process in started:
         go(process)
     outcomes = [outcome(process) for process in started]
     table = DeltaTable(raw.root / "t")
-    assert table.version() == 13
-    assert sorted({version for version, _, _ in outcomes}) == list(range(14))
-    assert sum(found for _, _, found in outcomes) == 2
+    assert table.version() == 15
+    assert sorted(version for version, _, _ in outcomes) == list(range(16))
+    assert not any(found for _, _, found in outcomes)
     for numbers, (version, rows, _) in zip(wanted, outcomes, strict=True):
         assert rows == 3 * ROWS
         assert raw.ids(version) == ids_of(*numbers)
     said = [entry["snapshot"] for entry in table.history()]
-    assert len(set(said)) == len(said) == 14
+    assert len(set(said)) == len(said) == 16
+    again = [raw.build(*map(raw.drop, numbers)) for numbers in wanted]
+    assert [(one.version, one.found) for one in again] == [(v, True) for v, _, _ in outcomes]
 
 
 def test_eight_threads_that_create_one_table_lose_and_double_nothing(raw: Raw) -> None:
@@ -167,6 +168,32 @@ def test_killed_anywhere_and_run_again_it_holds_the_right_snapshot(raw: Raw) -> 
     assert len(digests) == len(set(digests))
 
 
+@pytest.mark.slow
+def test_killed_anywhere_while_its_table_is_created_and_run_again_it_holds_the_snapshot(
+    tmp_path: Path,
+) -> None:
+    chance = random.Random(3)
+    took = kills = attempt = 0.0
+    while kills < 15:
+        folder = tmp_path / f"{attempt}"
+        folder.mkdir()
+        raw, attempt = Raw(folder), attempt + 1
+        drops = [raw.drop(number) for number in (0, 1, 2)]
+        process = raw.start(*drops, wait=True)
+        start = go(process)
+        if not took:
+            assert outcome(process) == (0, 3 * ROWS, False)
+            took = time.monotonic() - start
+            continue
+        time.sleep(chance.uniform(0.1, 0.9) * took)
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        process.communicate()
+        built = raw.build(*drops)
+        assert (built.version, built.rows) == (0, 3 * ROWS)
+        assert raw.ids(0) == ids_of(0, 1, 2)
+
+
 def go(process: subprocess.Popen[str]) -> float:
     """Let a waiting process begin; when that was."""
     assert process.stdin
@@ -188,11 +215,13 @@ STEPS = {
 
 @pytest.mark.parametrize("target", STEPS.values(), ids=STEPS.keys())
 @pytest.mark.parametrize("calls", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("exists", [True, False], ids=["of a table", "of no table yet"])
 def test_killed_at_a_step_and_run_again_it_holds_the_right_snapshot(
-    raw: Raw, target: str, calls: int
+    raw: Raw, target: str, calls: int, *, exists: bool
 ) -> None:
     drops = [raw.drop(number) for number in (1, 2, 3)]
-    raw.build(drops[0])
+    if exists:
+        raw.build(drops[0])
     die = f"""
 import os, pkgutil, signal
 owner, name = {target!r}.rsplit(".", 1)
@@ -211,11 +240,12 @@ setattr(thing, name, deadly)
     )  # fmt: skip
     if calls == 1:
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert raw.ids(0) == ids_of(1)
+    if exists:
+        assert raw.ids(0) == ids_of(1)
     built = raw.build(*drops)
-    assert (built.version, built.rows) == (1, 3 * ROWS)
+    assert (built.version, built.rows) == (int(exists), 3 * ROWS)
     assert built.found == (target.endswith("_built") or killed.returncode == 0)
-    assert raw.ids(1) == ids_of(1, 2, 3)
+    assert raw.ids(built.version) == ids_of(1, 2, 3)
 
 
 def test_a_disk_that_is_full_while_a_drop_is_written_is_said(raw: Raw, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mergeline.core.contract import parse_contract
 from mergeline.core.snapshot import Drop
+from tests.adapters.delta.conftest import CONTRACT
 
 MONTHS = st.integers(0, 4)
 OPERATIONS = st.lists(
@@ -73,6 +75,53 @@ def test_any_sequence_of_changes_holds_what_the_model_holds(
         files = {path.name.partition("-")[0] for path in Path(folder, "t").glob("*.parquet")}
         assert files == set().union(*held)
         assert not list(Path(folder, "t", "_incoming").glob("*"))
+
+
+CONTRACTS = (
+    CONTRACT,
+    CONTRACT.replace("  b: {type: bool}\n", ""),
+    CONTRACT.replace("{type: int8}", "{type: int8, max: 99}"),  # other rules, the same columns
+    CONTRACT.replace("f: {type: float32}", "f: {type: float64}"),
+)
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    changes=st.lists(
+        st.tuples(st.sampled_from(range(len(CONTRACTS))), st.frozensets(MONTHS)),
+        min_size=1,
+        max_size=7,
+    )
+)
+def test_any_sequence_of_drops_and_contracts_holds_what_the_model_holds(
+    changes: list[tuple[int, frozenset[int]]], new_world: Callable[[str | Path], Any]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        worlds = []
+        for text in CONTRACTS:
+            world = new_world(folder)
+            world.contract = parse_contract("t", text)
+            worlds.append(world)
+        held: dict[tuple[int, frozenset[int]], int] = {}
+        for number, months in changes:
+            world = worlds[number]
+            drops = [world.drop(month, rows=3) for month in months]
+            built = world.build(*drops)
+            assert built.found == ((number, months) in held)
+            assert held.setdefault((number, months), built.version) == built.version
+        for (number, months), version in held.items():
+            world = worlds[number]
+            expected = world.rows([world.drop(month, rows=3) for month in months])
+            found = world.scanned(version)
+            assert found.columns == list(world.contract.columns)
+            assert found.equals(expected)
+        for world in worlds:
+            assert len(world.written) == len(set(world.written))
+        entries = DeltaTable(f"{folder}/t").history()
+        digests = {entry["snapshot"] for entry in entries if "snapshot" in entry}
+        assert len(digests) == len(held)
 
 
 @settings(
