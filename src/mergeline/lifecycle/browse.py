@@ -186,7 +186,7 @@ def export(shelf: Shelf, table: str, reference: str | None, target: Path) -> int
     """Write the rows of a version to a file (`.csv`, `.parquet` or `.jsonl`); their number.
 
     Raises:
-        NotFoundError: there is no such table or version, or the file's kind is unknown.
+        NotFoundError: there is no such table, version or folder, or the file's kind is unknown.
         TableError: the file cannot be written.
     """
     kind = _SUFFIXES.get(target.suffix.lower())
@@ -195,6 +195,10 @@ def export(shelf: Shelf, table: str, reference: str | None, target: Path) -> int
             f"no way to write {target.suffix or 'a file without a suffix'!r}",
             where=str(target),
             next_step="Name it .csv, .parquet or .jsonl",
+        )
+    if not target.parent.is_dir():
+        raise NotFoundError(
+            f"there is no folder {target.parent}", where=str(target), next_step="Make it first"
         )
     version = shelf.version(table, reference)
     part = target.with_name(f".{target.name}.part")

@@ -198,8 +198,17 @@ def test_an_export_holds_the_rows(shelf: Shelf, tmp_path: Path, suffix: str) -> 
 def test_an_export_that_cannot_be_written_is_said(shelf: Shelf, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"\.csv, \.parquet or \.jsonl"):
         browse.export(shelf, "sales", None, tmp_path / "out.xlsx")
-    with pytest.raises(TableError, match="No such file or directory"):
-        browse.export(shelf, "sales", None, tmp_path / "none" / "out.csv")
+
+
+def test_an_export_into_a_folder_that_is_not_there_blames_the_folder_not_the_table(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    target = tmp_path / "none" / "out.csv"
+    with pytest.raises(NotFoundError, match="there is no folder") as caught:
+        browse.export(shelf, "sales", None, target)
+    assert "table" not in str(caught.value)
+    assert caught.value.where == str(target)
+    assert not target.parent.exists()
 
 
 def test_a_file_broken_inside_is_said_by_every_verb(shelf: Shelf, tmp_path: Path) -> None:
