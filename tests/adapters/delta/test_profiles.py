@@ -7,9 +7,11 @@ import polars as pl
 import pytest
 
 from mergeline.adapters.delta.profiles import make_profile
+from mergeline.core.contract import parse_contract
 from mergeline.core.datadiff import diff_snapshots
 from mergeline.core.declaration import read_json, write_json
 from mergeline.core.profile import DropProfile, merge_profiles
+from mergeline.core.snapshot import Drop
 
 
 def profiles(world: Any) -> list[Path]:
@@ -117,6 +119,26 @@ def test_keys_in_more_than_one_drop_are_counted(world: Any) -> None:
     shared = tables.shared_keys("t", after.version, ["id"], since=before.version)
     assert (shared.count, shared.examples) == (5, ("1295", "1296", "1297"))
     assert tables.shared_keys("t", before.version, ["id"], since=None).count == 0
+
+
+ODD = ["files", "is_added", "path", "path_right", "key0", "rows", "value", "x", "x_right", "*",
+       "^.*$", "a.b"]  # fmt: skip
+
+
+def test_a_column_may_have_any_name(new_world: Any, tmp_path: Path) -> None:
+    world = new_world(tmp_path / "odd")
+    columns = "".join(f"  {name!r}: {{type: int64}}\n" for name in ODD)
+    world.contract = parse_contract("t", f"source: d\nformat: csv\ncolumns:\n{columns}")
+    drops = [Drop(f"d/{n}.csv", f"{n}" * 32) for n in range(2)]
+    for n, drop in enumerate(drops):
+        world.frames[drop.md5] = pl.DataFrame({name: [n, n + 1] for name in ODD})
+    before, after = world.build(drops[0]), world.build(*drops)
+    shared = world.tables.shared_keys("t", after.version, ODD, since=before.version)
+    assert (shared.count, shared.examples) == (1, (", ".join("1" for _ in ODD),))
+    old, new = (world.tables.held("t", built.version) for built in (before, after))
+    diff = diff_snapshots("t", old, new, shared)
+    assert [column.name for column in diff.columns] == ODD
+    assert all(column.after and column.after.distinct == 3 for column in diff.columns)
 
 
 def test_keys_of_drops_that_lie_apart_are_not_read(world: Any) -> None:

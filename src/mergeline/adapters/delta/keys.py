@@ -22,22 +22,23 @@ def shared_keys(state: State, key: Sequence[str], added: Collection[str]) -> Sha
     if not read:
         return SharedKeys(tuple(key), 0)
     options = state.storage.options or None
-    files = [
-        pl.scan_parquet(state.storage.path(name), storage_options=options, glob=False)
-        .select(key)
-        .unique()
-        .with_columns(files=pl.lit(1), is_added=pl.lit(name in added))
-        for name in read
-    ]
+    names = _inner(key)
+    files = []
+    for name in read:
+        rows = pl.scan_parquet(state.storage.path(name), storage_options=options, glob=False)
+        place = rows.collect_schema().names().index  # by place: a name may be a pattern to Polars
+        keys = rows.select(pl.nth(place(column)).alias(inner) for column, inner in names.items())
+        marks = {"files": pl.lit(1), "is_added": pl.lit(name in added)}
+        files.append(keys.unique().with_columns(**marks))
     shared = (
         pl.concat(files)
-        .group_by(key)
+        .group_by(list(names.values()))
         .agg(pl.col("files").sum(), pl.col("is_added").any())
         .filter((pl.col("files") > 1) & pl.col("is_added"))
-        .select(key)
+        .select(list(names.values()))
         .collect(engine="streaming")
     )
-    examples = shared.sort(key).head(_EXAMPLES)
+    examples = shared.sort(list(names.values())).head(_EXAMPLES)
     return SharedKeys(
         key=tuple(key),
         count=shared.height,
@@ -45,17 +46,27 @@ def shared_keys(state: State, key: Sequence[str], added: Collection[str]) -> Sha
     )
 
 
+def _inner(key: Sequence[str]) -> dict[str, str]:
+    """Names to work with: a column may be named like one of ours."""
+    return {column: f"key{place}" for place, column in enumerate(key)}
+
+
 def _overlapping(adds: pl.DataFrame, key: Sequence[str], added: Collection[str]) -> list[str]:
     """Files that may share a key with another one, at least one of the two added."""
+    names = _inner(key)
     bounds = adds.select(
         "path",
-        *(pl.col(f"{side}.{name}") if f"{side}.{name}" in adds.columns else
-          pl.lit(None).alias(f"{side}.{name}") for name in key for side in ("min", "max")),
-    )  # fmt: skip
+        *(
+            (pl.col(bound) if bound in adds.columns else pl.lit(None)).alias(f"{side} {inner}")
+            for column, inner in names.items()
+            for side in ("min", "max")
+            for bound in [f"{side}.{column}"]
+        ),
+    )
     fresh = bounds.filter(pl.col("path").is_in(list(added)))
     overlap = pl.col("path") != pl.col("path_right")
-    for name in key:
-        overlap &= (pl.col(f"min.{name}") <= pl.col(f"max.{name}_right")).fill_null(value=True)
-        overlap &= (pl.col(f"max.{name}") >= pl.col(f"min.{name}_right")).fill_null(value=True)
+    for inner in names.values():
+        overlap &= (pl.col(f"min {inner}") <= pl.col(f"max {inner}_right")).fill_null(value=True)
+        overlap &= (pl.col(f"max {inner}") >= pl.col(f"min {inner}_right")).fill_null(value=True)
     pairs = bounds.join(fresh, how="cross").filter(overlap)
     return sorted({*pairs["path"], *pairs["path_right"]})

@@ -71,17 +71,18 @@ def read_profile(storage: Storage, file: str) -> DropProfile:
 def make_profile(rows: pl.LazyFrame) -> DropProfile:
     """Summarise rows, a column at a time."""
     types = contract_types(rows.collect_schema())
-    columns = {
-        name: _column(rows.select(name).collect()[name], kind) for name, kind in types.items()
+    columns = {  # by place: of a name that is a pattern, Polars would make several columns
+        name: _column(rows.select(pl.nth(place)).collect().to_series(), kind)
+        for place, (name, kind) in enumerate(types.items())
     }
     total = next(iter(columns.values())).rows if columns else 0
     return DropProfile(rows=total, columns=columns)
 
 
 def _column(series: pl.Series, kind: str) -> ColumnProfile:
-    values = _physical(series.drop_nulls(), kind)
+    values = _physical(series.drop_nulls(), kind).alias("value")  # whatever its own name is
     counts = values.value_counts(sort=False, name="rows").sort(
-        ["rows", values.name], descending=[True, False]
+        ["rows", "value"], descending=[True, False]
     )
     complete = counts.height <= MOST_VALUES
     kept = [(_cut(value), rows) for value, rows in counts.head(MOST_VALUES).iter_rows()]
@@ -93,7 +94,7 @@ def _column(series: pl.Series, kind: str) -> ColumnProfile:
         nulls=series.null_count(),
         values=tuple(kept),
         complete=complete,
-        sketch="" if complete else _sketch(counts[values.name], kind),
+        sketch="" if complete else _sketch(counts["value"], kind),
         points=() if ordered is None else points_of(ordered),
         least=_number(values.min()) if numeric else None,
         most=_number(values.max()) if numeric else None,
