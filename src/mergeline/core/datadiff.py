@@ -26,6 +26,7 @@ class Side:
         digest: None where the version was not committed by mergeline.
         drops: number of them.
         size: bytes of the table's files.
+        contract: its digest; None as `digest`.
     """
 
     version: int
@@ -33,6 +34,7 @@ class Side:
     rows: int
     drops: int
     size: int
+    contract: str | None = None
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,15 @@ class DataDiff:
         """Rows of drops that are withdrawn or replaced."""
         return sum(drop.rows_before for drop in self.drops)
 
+    @property
+    def contract_changed(self) -> bool:
+        """Whether the rows of the same drops were made under other rules."""
+        return self.before is not None and self.before.contract != self.after.contract
+
     def __bool__(self) -> bool:
-        return bool(self.drops or self.schema or self.before is None)
+        if self.before is None or self.before.digest != self.after.digest:
+            return True
+        return bool(self.drops or self.schema or self.contract_changed)
 
 
 @dataclass(frozen=True)

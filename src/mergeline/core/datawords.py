@@ -54,9 +54,15 @@ def p_words(p_value: float) -> str:
 
 
 def note_lines(diff: DataDiff) -> tuple[str, ...]:
-    """What else to know: the balance of labels, and keys that stand in more than one drop."""
+    """What else to know: another contract, labels' balance, keys in more than one drop."""
     balance = (balance_line(column) for column in diff.columns if column.name in diff.labels)
-    return (*filter(None, balance), *_shared_key_lines(diff))
+    return (*_contract_lines(diff), *filter(None, balance), *_shared_key_lines(diff))
+
+
+def _contract_lines(diff: DataDiff) -> tuple[str, ...]:
+    if not diff.contract_changed:
+        return ()
+    return ("the contract changed: every row was made anew, also of drops that did not change",)
 
 
 def balance_line(column: ColumnDiff) -> str:

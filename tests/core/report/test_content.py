@@ -12,7 +12,8 @@ import pytest
 
 from mergeline.core.comparison import Measured
 from mergeline.core.declaration import json_schema
-from mergeline.core.report import Report, read_report, write_json
+from mergeline.core.report import DataChange, Report, read_report, write_json
+from mergeline.core.report.circumstances import table_summary
 from mergeline.errors import BundleError, DeclarationError
 from tests.core.report.examples import ALL, PASS
 
@@ -69,3 +70,8 @@ def test_reading_a_report_imports_no_library_of_models() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_table_of_the_same_drops_in_another_snapshot_changed_its_contract() -> None:
+    said = table_summary(DataChange("flights", notes=("the contract changed: …",)))
+    assert "".join(span.text for span in said) == "flights contract changed"

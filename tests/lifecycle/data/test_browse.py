@@ -170,6 +170,26 @@ def test_history_and_show_and_diff_print_tables(shelf: Shelf) -> None:
     assert "the same rows" in run("diff", "0", "0")
 
 
+def test_a_contract_that_makes_other_rows_of_the_same_drops_is_a_difference(
+    shelf: Shelf, shop: Any
+) -> None:
+    contract = shop.root / "data" / "sales.yaml"
+    contract.write_text(contract.read_text().replace("key:", "null: ['', N]\nkey:"))
+    shop.build(shop.commit("N is no shop"))
+    found = browse.diff(shelf, "sales", "2", "3")
+    assert found
+    assert not found.drops
+    assert not found.schema
+    [shop_column] = (column for column in found.columns if column.name == "shop")
+    assert shop_column.before
+    assert shop_column.after
+    assert (shop_column.before.nulls, shop_column.after.nulls) == (0, 30)
+    printed = run("diff", "2", "3")
+    assert "the contract changed" in printed
+    assert "the same rows" not in printed
+    assert note_lines(found)[0].startswith("the contract changed")
+
+
 def test_reading_verbs_speak_json(shelf: Shelf) -> None:
     history = json.loads(run("history", "--json"))
     assert [entry["rows"] for entry in history] == [90, 160, 100]

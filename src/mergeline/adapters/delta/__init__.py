@@ -171,12 +171,14 @@ class Tables:
             for name in sorted(files)
         ]
         entry = next(iter(self._entries(storage, range(version, version + 1))), None)
+        said = entry.said if entry else {}
         side = Side(
             version=version,
-            digest=entry.said.get("snapshot") if entry else None,
+            digest=said.get("snapshot"),
             rows=state.rows,
             drops=len(files),
             size=sum(files.values()),
+            contract=said.get("contract"),
         )
         types = contract_types(state.schema)
         return Held(side, types, tuple(sorted(drops, key=lambda drop: drop.path)))

@@ -37,7 +37,7 @@ def table_summary(change: DataChange) -> Sentence:
         parts.append(f", {numbers.counted(len(change.schema), 'schema change')}")
     if change.drift:
         parts.append(f", {numbers.counted(len(change.drift), 'column drifts', 'columns drift')}")
-    said = say(*parts) or say(", unchanged")
+    said = say(*parts) or say(", contract changed")  # of the same drops, and yet another snapshot
     return say(code(change.table), said[0].text.removeprefix(","), *said[1:])
 
 
