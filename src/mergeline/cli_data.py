@@ -212,8 +212,8 @@ def _show_parts(one: DataDiff) -> Iterable[object]:
 
     yield f"{one.table}: {datawords.side_line(one.after)}"
     drops = _grid("drops", "path", ">rows")
-    for drop in one.drops:
-        drops.add_row(drop.path, numbers.count(drop.rows_after))
+    for name, drop in zip(datawords.drop_names(one), one.drops, strict=True):
+        drops.add_row(name, numbers.count(drop.rows_after))
     yield drops
     columns = _grid("columns", "column", "type", ">absent", ">distinct", "values")
     for column in one.columns:
@@ -236,9 +236,9 @@ def _diff_parts(one: DataDiff) -> Iterable[object]:
         return
     if one.drops:
         drops = _grid("drops", "path", "change", ">rows ±")
-        for drop in one.drops:
+        for name, drop in zip(datawords.drop_names(one), one.drops, strict=True):
             change = _plus_minus(drop.rows_after, drop.rows_before)
-            drops.add_row(drop.path, drop.change, change)
+            drops.add_row(name, drop.change, change)
         yield drops
     yield from (f"  {line}" for line in (*map(str, one.schema), *datawords.note_lines(one)))
     yield _drift_table(one)

@@ -37,6 +37,8 @@ def test_the_digest_of_file_pointers_is_that_of_the_snapshot() -> None:
 def test_a_file_is_named_by_drop_and_contract() -> None:
     assert file_name(CONTRACT, A) != file_name(OTHER, A)
     assert drop_md5(file_name(CONTRACT, A)) == A.md5
+    foreign = ("part-00000-1b.zstd.parquet", "part-00000-2c.zstd.parquet")
+    assert len({drop_md5(name) for name in foreign}) == 2
     twice = Snapshot("t", CONTRACT, (B, A, Drop("d/z.csv", A.md5)))
     assert list(twice.files.values()) == [A, B]
 

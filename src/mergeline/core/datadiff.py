@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Literal
 
 from mergeline.core.datadrift import Drift, drift
@@ -53,12 +54,18 @@ class HeldDrop:
 
 @dataclass(frozen=True)
 class DropChange:
-    """A drop that one snapshot has and the other has not, or has with other content."""
+    """A drop that one snapshot has and the other has not, or has with other content.
+
+    Attributes:
+        path: as in `HeldDrop`; a drop that was renamed since may share it with another.
+        md5: of its content in the second snapshot; of one withdrawn, in the first.
+    """
 
     path: str
     change: Literal["added", "withdrawn", "replaced"]
     rows_before: int
     rows_after: int
+    md5: str = ""
 
 
 @dataclass(frozen=True)
@@ -223,18 +230,31 @@ def diff_snapshots(
 def _drop_changes(before: Held | None, after: Held) -> tuple[DropChange, ...]:
     old = {drop.md5: drop for drop in before.drops} if before else {}
     new = {drop.md5: drop for drop in after.drops}
-    gone = {drop.path: drop for md5, drop in old.items() if md5 not in new}
-    come = {drop.path: drop for md5, drop in new.items() if md5 not in old}
-    changes = []
+    gone, come = _by_path(old.keys() - new.keys(), old), _by_path(new.keys() - old.keys(), new)
+    changes: list[DropChange] = []
     for path in sorted({*gone, *come}):
-        rows = [side[path].profile.rows if path in side else 0 for side in (gone, come)]
-        kind: Literal["added", "withdrawn", "replaced"] = "replaced"
-        if path not in come:
-            kind = "withdrawn"
-        elif path not in gone:
-            kind = "added"
-        changes.append(DropChange(path, kind, rows[0], rows[1]))
+        pairs = zip_longest(gone.get(path, ()), come.get(path, ()))
+        changes += [_drop_change(path, was, now) for was, now in pairs]
     return tuple(changes)
+
+
+def _drop_change(path: str, was: HeldDrop | None, now: HeldDrop | None) -> DropChange:
+    kind: Literal["added", "withdrawn", "replaced"] = "replaced"
+    if now is None:
+        kind = "withdrawn"
+    elif was is None:
+        kind = "added"
+    rows = [drop.profile.rows if drop else 0 for drop in (was, now)]
+    held = now or was
+    return DropChange(path, kind, rows[0], rows[1], held.md5 if held else "")
+
+
+def _by_path(md5s: Iterable[str], drops: Mapping[str, HeldDrop]) -> dict[str, list[HeldDrop]]:
+    """Several have one path where a drop was renamed and another took its name."""
+    found: dict[str, list[HeldDrop]] = {}
+    for md5 in sorted(md5s):
+        found.setdefault(drops[md5].path, []).append(drops[md5])
+    return found
 
 
 def _schema_changes(

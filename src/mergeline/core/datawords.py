@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from mergeline.core import numbers
 from mergeline.core.datadiff import CLASSES, WORTH_A_LOOK, ColumnDiff, ColumnFacts, DataDiff, Side
 from mergeline.core.datadrift import Drift
@@ -16,6 +18,15 @@ def side_line(side: Side) -> str:
     digest = f"{side.digest[:8]}, " if side.digest else ""
     counts = f"{numbers.counted(side.rows, 'row')}, {numbers.counted(side.drops, 'drop')}"
     return f"version {side.version} ({digest}{counts}, {numbers.size(side.size)})"
+
+
+def drop_names(diff: DataDiff) -> tuple[str, ...]:
+    """Paths of the drops; where two share one, with the beginning of the md5."""
+    often = Counter(drop.path for drop in diff.drops)
+    return tuple(
+        f"{drop.path} ({drop.md5[:8]})" if often[drop.path] > 1 else drop.path
+        for drop in diff.drops
+    )
 
 
 def moved_columns(diff: DataDiff) -> tuple[ColumnDiff, ...]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from mergeline.core.contract import FOLDER, Contract
+
+_FILE = re.compile(r"([0-9a-f]{32})-[0-9a-f]{16}\.parquet")
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,9 @@ def file_name(contract: Contract, drop: Drop) -> str:
 
 
 def drop_md5(name: str) -> str:
-    """The md5 of the drop that a table's file holds."""
-    return name.partition("-")[0]
+    """The md5 of the drop that a table's file holds; of somebody else's file its name."""
+    found = _FILE.fullmatch(name)
+    return found[1] if found else name
 
 
 @dataclass(frozen=True)

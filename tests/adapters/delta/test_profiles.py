@@ -9,6 +9,7 @@ import pytest
 from mergeline.adapters.delta.profiles import make_profile
 from mergeline.core.contract import parse_contract
 from mergeline.core.datadiff import diff_snapshots
+from mergeline.core.datawords import drop_names
 from mergeline.core.declaration import read_json, write_json
 from mergeline.core.profile import DropProfile, merge_profiles
 from mergeline.core.snapshot import Drop
@@ -106,6 +107,25 @@ def test_a_version_that_differs_in_nothing_has_an_empty_diff(world: Any) -> None
     held = world.tables.held("t", built.version)
     assert not diff_snapshots("t", held, held)
     assert diff_snapshots("t", None, held)
+
+
+def test_a_drop_that_took_the_path_of_one_renamed_hides_none(world: Any) -> None:
+    renamed, other = world.drop(1), world.drop(2, rows=7)
+    path = renamed.path
+    first = world.build(renamed)
+    second = world.build(Drop("data/raw/t/old.csv", renamed.md5), Drop(path, other.md5))
+    third = world.build(world.drop(3))
+    held = [world.tables.held("t", built.version) for built in (first, second, third)]
+    shown = diff_snapshots("t", None, held[1])
+    assert (len(shown.drops), shown.rows_added, shown.after.rows) == (2, 17, 17)
+    assert sorted(drop_names(shown)) == sorted(
+        f"{path} ({drop.md5[:8]})" for drop in (renamed, other)
+    )
+    [added] = diff_snapshots("t", held[0], held[1]).drops
+    assert (added.md5, added.change, added.rows_after) == (other.md5, "added", 7)
+    gone = diff_snapshots("t", held[1], held[2])
+    assert [drop.change for drop in gone.drops] == ["withdrawn", "withdrawn", "added"]
+    assert (gone.rows_removed, gone.rows_added) == (17, 10)
 
 
 def test_keys_in_more_than_one_drop_are_counted(world: Any) -> None:
