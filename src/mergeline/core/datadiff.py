@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Literal
 
 from mergeline.core.datadrift import Drift, drift
-from mergeline.core.profile import DropProfile, Merged, Scalar, merge_profiles
+from mergeline.core.profile import DropProfile, Merged, Scalar, merge_profiles, shown_text
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 WORTH_A_LOOK = 0.1
@@ -86,9 +86,9 @@ class SchemaChange:
 
 @dataclass(frozen=True)
 class Frequent:
-    """A value and the rows that have it."""
+    """A value, as in `ColumnFacts`, and the rows that have it."""
 
-    value: str
+    value: Scalar
     rows: int
 
 
@@ -96,12 +96,14 @@ class Frequent:
 class ColumnFacts:
     """One column over some drops.
 
+    Values are as they are: numbers exactly, dates and datetimes as ISO text, a long text by its
+    first 100 characters. What a person reads is rounded in `core.datawords`.
+
     Attributes:
         exact: whether `distinct`, `quantiles` and `top` are exact; else they are within 2.3 %
             (standard error), 1/400 in rank, and at least.
-        least: as text; of numbers, dates and datetimes.
-        quantiles: at 5, 25, 50, 75 and 95 %, as text.
-        most: as text.
+        least: of numbers, dates and datetimes.
+        quantiles: at 5, 25, 50, 75 and 95 %.
         top: the 5 most frequent values; of a label 20.
     """
 
@@ -109,9 +111,9 @@ class ColumnFacts:
     nulls: int
     distinct: int
     exact: bool
-    least: str | None = None
-    quantiles: tuple[str, ...] = ()
-    most: str | None = None
+    least: Scalar | None = None
+    quantiles: tuple[Scalar, ...] = ()
+    most: Scalar | None = None
     top: tuple[Frequent, ...] = ()
 
 
@@ -301,28 +303,18 @@ def _facts(one: Merged | None, top: int) -> ColumnFacts | None:
         nulls=one.nulls,
         distinct=one.distinct,
         exact=one.complete,
-        least=_text_or_none(one.least, one.type),
-        quantiles=tuple(value_text(numbers.quantile(q), one.type) for q in QUANTILES)
-        if numbers
-        else (),
-        most=_text_or_none(one.most, one.type),
-        top=tuple(Frequent(value_text(value, one.type), rows) for value, rows in one.top(top)),
+        least=None if one.least is None else _said(one.least, one.type),
+        quantiles=tuple(_said(numbers.quantile(q), one.type) for q in QUANTILES) if numbers else (),
+        most=None if one.most is None else _said(one.most, one.type),
+        top=tuple(Frequent(_said(value, one.type), rows) for value, rows in one.top(top)),
     )
 
 
-def _text_or_none(value: float | None, kind: str) -> str | None:
-    return None if value is None else value_text(value, kind)
-
-
-def value_text(value: Scalar, kind: str) -> str:
-    """A value of a profile as a person reads it."""
+def _said(value: Scalar, kind: str) -> Scalar:
+    """A value of a profile as `ColumnFacts` has it."""
     if kind == "date":
-        return (_EPOCH + dt.timedelta(days=float(value))).date().isoformat()
+        return (_EPOCH + dt.timedelta(days=int(value))).date().isoformat()
     if kind == "datetime":
-        moment = _EPOCH + dt.timedelta(microseconds=float(value))
-        return moment.replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
-    if kind == "bool":
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return f"{value:.0f}" if kind.startswith("int") else f"{value:.6g}"
-    return str(value)
+        moment = _EPOCH + dt.timedelta(microseconds=int(value))
+        return moment.replace(tzinfo=None).isoformat(sep=" ")
+    return shown_text(value) if isinstance(value, str) else value

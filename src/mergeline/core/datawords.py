@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections import Counter
 
 from mergeline.core import numbers
-from mergeline.core.datadiff import CLASSES, WORTH_A_LOOK, ColumnDiff, ColumnFacts, DataDiff, Side
+from mergeline.core.datadiff import (
+    CLASSES,
+    WORTH_A_LOOK,
+    ColumnDiff,
+    ColumnFacts,
+    DataDiff,
+    Frequent,
+    Side,
+)
 from mergeline.core.datadrift import Drift
+from mergeline.core.profile import Scalar
 
 _FEW = 3
 _MEDIAN = 2  # among the quantiles
 _SMALL_P = 1e-3
+_DIGITS = 6
+_UNIT, _HUGE = 1e6, 1e15
 
 
 def side_line(side: Side) -> str:
@@ -85,14 +96,14 @@ def balance_line(column: ColumnDiff) -> str:
         said = " → ".join(values(one) for one in sides)
         return f"label {column.name}: {said}"
     counted = [{one.value: one.rows for one in side.top} for side in sides]
-    classes = sorted({value for counts in counted for value in counts})
+    classes = {value for counts in counted for value in counts}
     shares = [
-        f"{value} "
+        f"{value_words(value)} "
         + " → ".join(
             numbers.share(counts.get(value, 0), side.rows)
             for counts, side in zip(counted, sides, strict=True)
         )
-        for value in classes
+        for value in sorted(classes, key=lambda value: (isinstance(value, str), value))
     ]
     return f"label {column.name}: {', '.join(shares)}"
 
@@ -125,21 +136,39 @@ def values(facts: ColumnFacts | None) -> str:
     if facts is None or not (facts.quantiles or facts.top):
         return "—"
     if facts.quantiles and not (facts.exact and facts.distinct <= _FEW):
-        quartiles = " · ".join(facts.quantiles[1:4])
-        return f"{facts.least} … {quartiles} … {facts.most}"
-    shown = [f"{one.value} {numbers.share(one.rows, facts.rows)}" for one in facts.top[:_FEW]]
+        quartiles = " · ".join(map(value_words, facts.quantiles[1:4]))
+        return f"{value_words(facts.least)} … {quartiles} … {value_words(facts.most)}"
+    shown = [
+        f"{value_words(one.value)} {numbers.share(one.rows, facts.rows)}"
+        for one in facts.top[:_FEW]
+    ]
     more = facts.distinct - len(shown)
     return " · ".join(shown) + (f" · {numbers.count(more)} more" if more > 0 else "")
 
 
+def value_words(value: Scalar | None) -> str:
+    """A value, a number of many digits rounded to 6 of them or to the unit."""
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.{_DIGITS}g}" if not _UNIT <= abs(value) < _HUGE else f"{value:.0f}"
+    return str(value)
+
+
 def _median(facts: ColumnFacts) -> str:
-    return facts.quantiles[_MEDIAN] if facts.quantiles else ""
+    return value_words(facts.quantiles[_MEDIAN]) if facts.quantiles else ""
 
 
 def _most_frequent(facts: ColumnFacts) -> str:
     if facts.quantiles or not facts.top:
         return ""
-    return f"{facts.top[0].value} {numbers.share(facts.top[0].rows, facts.rows)}"
+    return _frequent(facts.top[0], facts)
+
+
+def _frequent(one: Frequent, facts: ColumnFacts) -> str:
+    return f"{value_words(one.value)} {numbers.share(one.rows, facts.rows)}"
 
 
 def _psi(column: ColumnDiff) -> float:

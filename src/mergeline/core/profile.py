@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,12 @@ import numpy.typing as npt
 from mergeline.core import cardinality
 
 Scalar = bool | int | float | str
-EDITION = 1
+EDITION = 2
 MOST_VALUES = 256
 POINTS = 200
+LONGEST_TEXT = 100
+_HASH_DIGITS = 16
+Numbers = npt.NDArray[Any]  # of int64 or float64
 NUMERIC = frozenset({"int8", "int16", "int32", "int64", "float32", "float64", "date", "datetime"})
 
 
@@ -32,11 +36,11 @@ class ColumnProfile:
     Attributes:
         type: as in a contract; a date is counted in days, a datetime in microseconds, since 1970.
         nulls: rows without a value.
-        values: (value, rows that have it), most frequent first.
+        values: (value, rows that have it), most frequent first; a long text as `kept_text` has it.
         complete: whether `values` are all there are.
         sketch: of the distinct values, see `core.cardinality`; where `values` are not complete.
         points: of equal weight, ascending; of numbers whose `values` are not complete.
-        least: the least number.
+        least: the least number, an integer exactly.
         most: the greatest number.
     """
 
@@ -46,9 +50,9 @@ class ColumnProfile:
     values: tuple[tuple[Scalar, int], ...] = ()
     complete: bool = True
     sketch: str = ""
-    points: tuple[float, ...] = ()
-    least: float | None = None
-    most: float | None = None
+    points: tuple[int | float, ...] = ()
+    least: int | float | None = None
+    most: int | float | None = None
 
     @property
     def present(self) -> int:
@@ -67,9 +71,9 @@ class DropProfile:
 
 @dataclass(frozen=True)
 class Distribution:
-    """Weighted numbers, ascending."""
+    """Weighted numbers, ascending; integers as such, which a float64 does not hold beyond 2⁵³."""
 
-    positions: npt.NDArray[np.float64]
+    positions: Numbers
     weights: npt.NDArray[np.float64]
 
     @cached_property
@@ -78,12 +82,13 @@ class Distribution:
         total = self.weights.sum()
         return np.asarray(np.cumsum(self.weights) / total) if total else self.weights
 
-    def quantile(self, share: float) -> float:
+    def quantile(self, share: float) -> int | float:
         """The least position with at least that share of the weight up to it."""
         index = int(np.searchsorted(self.cumulative, share - 1e-12))
-        return float(self.positions[min(index, len(self.positions) - 1)])
+        value: int | float = self.positions[min(index, len(self.positions) - 1)].item()
+        return value
 
-    def share_up_to(self, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def share_up_to(self, edges: Numbers) -> npt.NDArray[np.float64]:
         """Share of the weight at or below each edge."""
         at = np.searchsorted(self.positions, edges, side="right")
         return np.concatenate([[0.0], self.cumulative])[at]
@@ -129,24 +134,25 @@ class Merged:
         if self.type not in NUMERIC or not self.present:
             return None
         positions, weights = [], []
+        kind = np.float64 if self.type.startswith("float") else np.int64
         for part in self._parts:
             if part.complete:
-                positions.append(np.array([value for value, _ in part.values], dtype=np.float64))
+                positions.append(np.array([value for value, _ in part.values], dtype=kind))
                 weights.append(np.array([count for _, count in part.values], dtype=np.float64))
             else:
-                positions.append(np.array(part.points))
+                positions.append(np.array(part.points, dtype=kind))
                 weights.append(np.full(len(part.points), part.present / len(part.points)))
         at, weight = np.concatenate(positions), np.concatenate(weights)
         order = np.argsort(at, kind="stable")
         return Distribution(at[order], weight[order])
 
     @property
-    def least(self) -> float | None:
+    def least(self) -> int | float | None:
         """The least number."""
         return min((part.least for part in self._parts if part.least is not None), default=None)
 
     @property
-    def most(self) -> float | None:
+    def most(self) -> int | float | None:
         """The greatest number."""
         return max((part.most for part in self._parts if part.most is not None), default=None)
 
@@ -164,7 +170,7 @@ def merge_profiles(profiles: Sequence[DropProfile], types: Mapping[str, str]) ->
     }
 
 
-def points_of(ordered: npt.NDArray[np.float64]) -> tuple[float, ...]:
+def points_of(ordered: Numbers) -> tuple[int | float, ...]:
     """`POINTS` numbers that stand for equal shares of the ascending ones: each share's middle."""
     ranks = ((np.arange(POINTS) + 0.5) / POINTS * len(ordered)).astype(np.intp)
     return tuple(ordered[ranks].tolist())
@@ -177,10 +183,30 @@ def _registers(part: ColumnProfile) -> cardinality.Registers:
     return cardinality.sketch(hashes_of(values, part.type))
 
 
+def kept_text(text: str) -> str:
+    """A text as a summary keeps it: a long one by its beginning and a hash of the whole.
+
+    None that is kept whole is as long, so that neither is taken for the other.
+    """
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text[: LONGEST_TEXT - 1]}…\0{int(cardinality.hash_texts([text])[0]):0{_HASH_DIGITS}x}"
+
+
+def shown_text(kept: str) -> str:
+    """What a person reads of a kept text."""
+    return kept[:LONGEST_TEXT]
+
+
 def hashes_of(values: Sequence[Scalar], kind: str) -> npt.NDArray[np.uint64]:
-    """Hashes of distinct values of a contract's type."""
-    if kind == "string":
-        return cardinality.hash_texts(str(value) for value in values)
+    """Hashes of distinct values of a contract's type, texts as they are kept."""
     if kind.startswith("float"):
         return cardinality.hash_numbers(np.array(values, dtype=np.float64))
-    return cardinality.hash_numbers(np.array(values, dtype=np.int64))
+    if kind in NUMERIC or kind == "bool":
+        return cardinality.hash_numbers(np.array(values, dtype=np.int64))
+    texts = [str(value) for value in values]
+    hashes = cardinality.hash_texts(texts)
+    for place, text in enumerate(texts):
+        if len(text) > LONGEST_TEXT:
+            hashes[place] = int(text[-_HASH_DIGITS:], 16)
+    return hashes

@@ -1,4 +1,5 @@
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,10 @@ import polars as pl
 import pytest
 
 from mergeline.adapters.delta.profiles import make_profile
+from mergeline.core import cardinality
 from mergeline.core.contract import parse_contract
-from mergeline.core.datadiff import diff_snapshots
-from mergeline.core.datawords import drop_names
+from mergeline.core.datadiff import ColumnFacts, diff_snapshots
+from mergeline.core.datawords import drop_names, value_words, values
 from mergeline.core.declaration import read_json, write_json
 from mergeline.core.profile import DropProfile, merge_profiles
 from mergeline.core.snapshot import Drop
@@ -46,6 +48,54 @@ def test_a_summary_says_what_the_rows_say() -> None:
     assert merged["id"].distribution.quantile(0.5) == pytest.approx(500, abs=5)
     assert (merged["id"].least, merged["id"].most) == (1, 1000)
     assert merged["at"].distinct == 24
+
+
+def facts_of(rows: pl.DataFrame, world: Any) -> dict[str, ColumnFacts]:
+    """What a diff says of a table whose only drop holds the rows."""
+    types = {pl.Int64: "int64", pl.Float64: "float64", pl.String: "string", pl.Date: "date"}
+    kinds = {name: types.get(kind.base_type(), "datetime") for name, kind in rows.schema.items()}
+    columns = "".join(f"  {name}: {{type: {kind}}}\n" for name, kind in kinds.items())
+    world.contract = parse_contract("t", f"source: d\nformat: csv\ncolumns:\n{columns}")
+    drop = Drop("d/a.csv", "a" * 32)
+    world.frames[drop.md5] = rows
+    shown = diff_snapshots("t", None, world.tables.held("t", world.build(drop).version))
+    return {column.name: column.after for column in shown.columns if column.after}
+
+
+def test_long_texts_are_told_apart_by_what_is_not_shown(world: Any) -> None:
+    start = "https://example.com/" + "a" * 90
+    texts = {"few": 50, "many": 300}
+    rows = {name: [f"{start}{n % count}" for n in range(900)] for name, count in texts.items()}
+    facts = facts_of(pl.DataFrame(rows), world)
+    few, many = facts["few"], facts["many"]
+    assert (few.distinct, few.exact, few.top[0].rows) == (50, True, 18)
+    assert {one.value for one in few.top} == {start[:99] + "…"}
+    assert not many.exact
+    assert many.distinct == pytest.approx(300, rel=4 * cardinality.STANDARD_ERROR)
+
+
+def test_a_few_long_texts_are_counted_with_many_as_the_same_values() -> None:
+    start = "x" * 150
+    many = make_profile(pl.LazyFrame({"s": [f"{start}{n}" for n in range(2_000)]}))
+    few = make_profile(pl.LazyFrame({"s": [f"{start}{n}" for n in range(200)]}))
+    both, alone = (merge_profiles(some, {"s": "string"})["s"] for some in ([many, few], [many]))
+    assert both.distinct == alone.distinct
+
+
+def test_numbers_are_exact_in_json_and_rounded_for_a_person(world: Any) -> None:
+    large, moment = 2**53 + 1, dt.datetime(2013, 1, 1, 5, 0, 0, 123456, tzinfo=dt.UTC)
+    rows = pl.DataFrame({"n": range(large, large + 601), "x": [1357034400.25] * 601,
+                         "at": [moment] * 601, "day": [moment.date()] * 601})  # fmt: skip
+    facts = facts_of(rows, world)
+    assert json.loads(write_json(facts["n"]))["least"] == large
+    assert facts["n"].most == large + 600
+    assert facts["n"].quantiles[2] in range(large + 295, large + 306)
+    assert facts["x"].least == facts["x"].top[0].value == 1357034400.25
+    assert facts["at"].least == "2013-01-01 05:00:00.123456"
+    assert facts["day"].most == "2013-01-01"
+    assert values(facts["x"]) == "1357034400 100 %"
+    said = (123456.789, 1e-5, 0.1 + 0.2, 2e300, True, 12345678)
+    assert [*map(value_words, said)] == ["123457", "1e-05", "0.3", "2e+300", "true", "12345678"]
 
 
 def test_summaries_are_made_once_and_a_diff_reads_the_changed_drops_only(world: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import polars as pl
 
 from mergeline.adapters.delta.state import translated
@@ -17,14 +16,12 @@ from mergeline.core.profile import (
     NUMERIC,
     ColumnProfile,
     DropProfile,
-    Scalar,
-    hashes_of,
+    kept_text,
     points_of,
 )
 from mergeline.errors import DeclarationError
 
 FOLDER = "_profiles"
-_LONGEST_VALUE = 100
 _TYPES: dict[type[pl.DataType], str] = {
     pl.Boolean: "bool",
     pl.Int8: "int8",
@@ -85,9 +82,12 @@ def _column(series: pl.Series, kind: str) -> ColumnProfile:
         ["rows", "value"], descending=[True, False]
     )
     complete = counts.height <= MOST_VALUES
-    kept = [(_cut(value), rows) for value, rows in counts.head(MOST_VALUES).iter_rows()]
+    kept = [
+        (kept_text(value) if isinstance(value, str) else value, rows)
+        for value, rows in counts.head(MOST_VALUES).iter_rows()
+    ]
     numeric = kind in NUMERIC and len(values) > 0
-    ordered = values.cast(pl.Float64).sort().to_numpy() if numeric and not complete else None
+    ordered = values.sort().to_numpy() if numeric and not complete else None
     return ColumnProfile(
         type=kind,
         rows=len(series),
@@ -102,28 +102,21 @@ def _column(series: pl.Series, kind: str) -> ColumnProfile:
 
 
 def _physical(values: pl.Series, kind: str) -> pl.Series:
-    if kind in {"date", "datetime"}:
-        return values.to_physical().cast(pl.Int64)
-    if kind == "float32":
+    """Integers exactly, and whatever has no type of a contract as text."""
+    if kind.startswith("float"):
         return values.cast(pl.Float64)
-    return values if kind in {"bool", "string"} or kind in NUMERIC else values.cast(pl.String)
+    if kind in NUMERIC:
+        return values.to_physical().cast(pl.Int64)
+    return values if kind in {"bool", "string"} else values.cast(pl.String)
 
 
 def _sketch(distinct: pl.Series, kind: str) -> str:
-    if kind.startswith("float"):
-        hashes = cardinality.hash_numbers(distinct.to_numpy().astype(np.float64))
-    elif kind in NUMERIC:
-        hashes = cardinality.hash_numbers(distinct.to_numpy().astype(np.int64))
+    if kind in NUMERIC:
+        hashes = cardinality.hash_numbers(distinct.to_numpy())
     else:
-        hashes = hashes_of(distinct.to_list(), "string")
+        hashes = cardinality.hash_texts(distinct.to_list())
     return cardinality.to_text(cardinality.sketch(hashes))
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def _cut(value: Scalar) -> Scalar:
-    if isinstance(value, str) and len(value) > _LONGEST_VALUE:
-        return value[: _LONGEST_VALUE - 1] + "…"
-    return value
+def _number(value: object) -> int | float | None:
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
