@@ -5,7 +5,14 @@ from scipy import stats
 
 from mergeline.core import cardinality
 from mergeline.core.datadrift import drift
-from mergeline.core.profile import MOST_VALUES, POINTS, ColumnProfile, Merged, points_of
+from mergeline.core.profile import (
+    MOST_VALUES,
+    POINTS,
+    ColumnProfile,
+    Merged,
+    bucket_rows,
+    points_of,
+)
 
 
 def numbers(values: npt.ArrayLike, nulls: int = 0) -> ColumnProfile:
@@ -79,6 +86,56 @@ def test_samples_of_one_population_are_rarely_told_apart() -> None:
         alarms += found.p_value is not None and found.p_value < 0.05
         assert found.psi < 0.02
     assert alarms <= 6
+
+
+def categories(values: npt.ArrayLike) -> Merged:
+    """As the adapter makes it of a text column."""
+    names, counts = np.unique([f"c{value}" for value in np.asarray(values)], return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:MOST_VALUES]
+    kept = zip(names[order].tolist(), counts[order].tolist(), strict=True)
+    total = int(counts.sum())
+    if len(names) <= MOST_VALUES:
+        return Merged("string", [ColumnProfile("string", total, 0, tuple(kept))])
+    hashes = cardinality.hash_texts(names.tolist())
+    sketch = cardinality.to_text(cardinality.sketch(hashes))
+    buckets = tuple(bucket_rows(hashes, counts).tolist())
+    part = ColumnProfile("string", total, 0, tuple(kept), False, sketch, buckets)
+    return Merged("string", [part])
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+@pytest.mark.parametrize("number", [5, 30, 200, 1_500])
+def test_categories_of_one_population_are_rarely_told_apart(number: int, skewed: bool) -> None:
+    random = np.random.default_rng(5)
+    weights = 1 / np.arange(1, number + 1) if skewed else np.ones(number)
+    alarms = 0
+    for _ in range(100):
+        draw = [random.choice(number, n, p=weights / weights.sum()) for n in (4_000, 1_000)]
+        found = drift(*map(categories, draw))
+        assert found
+        assert found.p_value is not None
+        alarms += found.p_value < 0.05
+        assert found.psi < 0.1
+    assert alarms <= 12  # 5 are expected; more than 12 come in one run of 1,000
+
+
+@pytest.mark.parametrize("number", [30, 200, 1_500])
+def test_a_shift_of_one_category_among_many_is_seen(number: int) -> None:
+    random = np.random.default_rng(6)
+    before, after = random.integers(0, number, (2, 5_000))
+    after[:400] = 0
+    found = drift(categories(before), categories(after))
+    assert found
+    assert found.test == ("chi-square" if number < MOST_VALUES else "chi-square over hash buckets")
+    assert found.p_value is not None
+    assert found.p_value < 1e-6
+
+
+def test_few_texts_are_compared_with_many_by_their_hashes() -> None:
+    found = drift(categories(range(200)), categories(range(2_000)))
+    assert found
+    assert found.p_value is not None
+    assert found.p_value > 0.01
 
 
 def test_a_shift_is_seen_and_near_scipys_exact_test() -> None:

@@ -17,6 +17,7 @@ from mergeline.core.profile import POINTS, Distribution, Merged
 _BINS = 10
 _CATEGORIES = 20
 _FEW_VALUES = 20
+_LEAST_EXPECTED = 5
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Drift:
 
     Attributes:
         psi: population stability index; by custom above 0.1 is worth a look, above 0.25 a shift.
-        test: `Kolmogorov-Smirnov` of numbers, `chi-square` of categories.
+        test: `Kolmogorov-Smirnov` of numbers, `chi-square` of categories, `chi-square over hash
+            buckets` of texts with more values than a summary counts.
         statistic: of the test.
         p_value: chance of a distance as large between samples of one population, were their rows
             independent of each other; None where a sample has no value.
@@ -44,19 +46,25 @@ class Drift:
 def drift(before: Merged, after: Merged) -> Drift | None:
     """The distance of `after` from `before`; None where one has no rows.
 
-    Numbers fall into the tenths of `before`, categories are its 20 most frequent values and the
-    rest; a row without a value is a category of its own. Each counts half a row more than it has:
-    an empty one would make the index infinite.
+    Numbers fall into the tenths of `before`, categories into the 20 most frequent values of both
+    together and the rest, or where not all are counted into 20 parts by their hash; a row without
+    a value is a category of its own. Each counts half a row more than it has: an empty one would
+    make the index infinite.
     """
     if not before.rows or not after.rows:
         return None
-    if _is_categorical(before, after):
-        table, test = _category_table(before, after), "chi-square"
-        outcome: tuple[float | None, float | None] = _chi_square(table)
-    else:
+    outcome: tuple[float | None, float | None]
+    if not _is_categorical(before, after):
         table, test = _bin_table(before, after), "Kolmogorov-Smirnov"
         outcome = _kolmogorov_smirnov(before, after)
-    return Drift(_psi(table), test, *outcome, before.rows, after.rows)
+    elif before.complete and after.complete:
+        categories, test = _category_table(before, after), "chi-square"
+        table = _frequent(categories)
+        outcome = _chi_square(categories)
+    else:
+        table, test = _bucket_table(before, after), "chi-square over hash buckets"
+        outcome = _chi_square(table)
+    return Drift(_psi(_occupied(table)), test, *outcome, before.rows, after.rows)
 
 
 def _is_categorical(before: Merged, after: Merged) -> bool:
@@ -67,13 +75,30 @@ def _is_categorical(before: Merged, after: Merged) -> bool:
 
 
 def _category_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
-    """Rows by category (columns) of both samples."""
-    names = [value for value, _ in before.top(_CATEGORIES)]
-    counts = []
-    for one in (before, after):
-        known = [float(one.counts.get(name, 0)) for name in names]
-        counts.append([*known, one.present - sum(known), float(one.nulls)])
-    return _occupied(np.array(counts))
+    """Rows by category (columns) of both samples; the last are those without a value."""
+    names = sorted(before.counts | after.counts, key=str)
+    counts = [[*(one.counts[name] for name in names), one.nulls] for one in (before, after)]
+    return np.array(counts, dtype=np.float64)
+
+
+def _bucket_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
+    return np.array([[*one.buckets, one.nulls] for one in (before, after)], dtype=np.float64)
+
+
+def _frequent(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The most frequent categories, and the others but those without a value as one."""
+    order = np.argsort(-table[:, :-1].sum(axis=0), kind="stable")
+    return _merged(table, order[_CATEGORIES:])
+
+
+def _merged(
+    table: npt.NDArray[np.float64], places: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
+    """The table with these categories as one."""
+    if not len(places):
+        return table
+    rest = table[:, places].sum(axis=1, keepdims=True)
+    return np.hstack([np.delete(table, places, axis=1), rest])
 
 
 def _bin_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
@@ -88,7 +113,7 @@ def _bin_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
             shares = one.distribution.share_up_to(edges)
             parts = np.diff(np.concatenate([[0.0], shares, [1.0]])) * one.present
         counts.append([*parts, float(one.nulls)])
-    return _occupied(np.array(counts))
+    return np.array(counts)
 
 
 def _occupied(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -102,6 +127,14 @@ def _psi(table: npt.NDArray[np.float64]) -> float:
 
 
 def _chi_square(table: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Pearson's test; categories too rare for its approximation are one.
+
+    What is rare, as which categories are merged at all, is said by both samples together: chosen
+    by one of them, they would be those in which it happens to be high.
+    """
+    table = _occupied(table)
+    expected = table.sum(axis=0) * table.sum(axis=1).min() / table.sum()
+    table = _merged(table, np.flatnonzero(expected < _LEAST_EXPECTED))
     if table.shape[1] < 2:
         return 0.0, 1.0
     from scipy import stats

@@ -20,10 +20,11 @@ import numpy.typing as npt
 from mergeline.core import cardinality
 
 Scalar = bool | int | float | str
-EDITION = 2
+EDITION = 3
 MOST_VALUES = 256
 POINTS = 200
 LONGEST_TEXT = 100
+BUCKETS = 20
 _HASH_DIGITS = 16
 Numbers = npt.NDArray[Any]  # of int64 or float64
 NUMERIC = frozenset({"int8", "int16", "int32", "int64", "float32", "float64", "date", "datetime"})
@@ -39,6 +40,7 @@ class ColumnProfile:
         values: (value, rows that have it), most frequent first; a long text as `kept_text` has it.
         complete: whether `values` are all there are.
         sketch: of the distinct values, see `core.cardinality`; where `values` are not complete.
+        buckets: of texts whose `values` are not complete, see `bucket_rows`.
         points: of equal weight, ascending; of numbers whose `values` are not complete.
         least: the least number, an integer exactly.
         most: the greatest number.
@@ -50,6 +52,7 @@ class ColumnProfile:
     values: tuple[tuple[Scalar, int], ...] = ()
     complete: bool = True
     sketch: str = ""
+    buckets: tuple[int, ...] = ()
     points: tuple[int | float, ...] = ()
     least: int | float | None = None
     most: int | float | None = None
@@ -146,6 +149,11 @@ class Merged:
         order = np.argsort(at, kind="stable")
         return Distribution(at[order], weight[order])
 
+    @cached_property
+    def buckets(self) -> npt.NDArray[np.int64]:
+        """Rows by the hash of their value, of texts: exact, however many values there are."""
+        return sum((_buckets(part) for part in self._parts), np.zeros(BUCKETS, dtype=np.int64))
+
     @property
     def least(self) -> int | float | None:
         """The least number."""
@@ -196,6 +204,22 @@ def kept_text(text: str) -> str:
 def shown_text(kept: str) -> str:
     """What a person reads of a kept text."""
     return kept[:LONGEST_TEXT]
+
+
+def _buckets(part: ColumnProfile) -> npt.NDArray[np.int64]:
+    if not part.complete:
+        return np.array(part.buckets, dtype=np.int64)
+    hashes = hashes_of([value for value, _ in part.values], part.type)
+    return bucket_rows(hashes, np.array([rows for _, rows in part.values], dtype=np.int64))
+
+
+def bucket_rows(
+    hashes: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Rows in each of `BUCKETS` parts that the hash of a value decides, not its frequency."""
+    counts = np.zeros(BUCKETS, dtype=np.int64)
+    np.add.at(counts, (hashes % np.uint64(BUCKETS)).astype(np.intp), rows)
+    return counts
 
 
 def hashes_of(values: Sequence[Scalar], kind: str) -> npt.NDArray[np.uint64]:

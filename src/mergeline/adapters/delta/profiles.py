@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from mergeline.adapters.delta.state import translated
@@ -16,6 +18,7 @@ from mergeline.core.profile import (
     NUMERIC,
     ColumnProfile,
     DropProfile,
+    bucket_rows,
     kept_text,
     points_of,
 )
@@ -88,13 +91,18 @@ def _column(series: pl.Series, kind: str) -> ColumnProfile:
     ]
     numeric = kind in NUMERIC and len(values) > 0
     ordered = values.sort().to_numpy() if numeric and not complete else None
+    hashes = None if complete else _hashes(counts["value"], kind)
+    buckets: tuple[int, ...] = ()
+    if hashes is not None and kind not in NUMERIC:
+        buckets = tuple(bucket_rows(hashes, counts["rows"].to_numpy()).tolist())
     return ColumnProfile(
         type=kind,
         rows=len(series),
         nulls=series.null_count(),
         values=tuple(kept),
         complete=complete,
-        sketch="" if complete else _sketch(counts["value"], kind),
+        sketch="" if hashes is None else cardinality.to_text(cardinality.sketch(hashes)),
+        buckets=buckets,
         points=() if ordered is None else points_of(ordered),
         least=_number(values.min()) if numeric else None,
         most=_number(values.max()) if numeric else None,
@@ -110,12 +118,10 @@ def _physical(values: pl.Series, kind: str) -> pl.Series:
     return values if kind in {"bool", "string"} else values.cast(pl.String)
 
 
-def _sketch(distinct: pl.Series, kind: str) -> str:
+def _hashes(distinct: pl.Series, kind: str) -> npt.NDArray[np.uint64]:
     if kind in NUMERIC:
-        hashes = cardinality.hash_numbers(distinct.to_numpy())
-    else:
-        hashes = cardinality.hash_texts(distinct.to_list())
-    return cardinality.to_text(cardinality.sketch(hashes))
+        return cardinality.hash_numbers(distinct.to_numpy())
+    return cardinality.hash_texts(distinct.to_list())
 
 
 def _number(value: object) -> int | float | None:
