@@ -31,6 +31,7 @@ def numbers(values: npt.ArrayLike, nulls: int = 0) -> ColumnProfile:
             cardinality.sketch(cardinality.hash_numbers(distinct))
         ),
         points=() if complete else points_of(array),
+        error=0 if complete else 0.5 / POINTS,
         least=float(array[0]) if len(array) else None,
         most=float(array[-1]) if len(array) else None,
     )  # fmt: skip

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
@@ -40,16 +40,15 @@ class Side:
 
 @dataclass(frozen=True)
 class HeldDrop:
-    """A drop of a snapshot, with its summary.
+    """A drop of a snapshot.
 
     Attributes:
         path: in the repository, where the table's history knows it, else the md5.
-        profile: of the rows that it became under the snapshot's contract.
     """
 
     path: str
     md5: str
-    profile: DropProfile
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class ColumnFacts:
 
     Attributes:
         exact: whether `distinct`, `quantiles` and `top` are exact; else they are within 2.3 %
-            (standard error), 1/400 in rank, and at least.
+            (standard error), 1/250 in rank, and at least.
         least: of numbers, dates and datetimes.
         quantiles: at 5, 25, 50, 75 and 95 %.
         top: the 5 most frequent values; of a label 20.
@@ -191,7 +190,7 @@ class DataDiff:
 
 @dataclass(frozen=True)
 class Held:
-    """A snapshot with the summaries of its drops.
+    """A snapshot with the summary of its rows.
 
     Attributes:
         types: of the columns, in the table's order.
@@ -199,40 +198,46 @@ class Held:
 
     side: Side
     types: Mapping[str, str]
-    drops: tuple[HeldDrop, ...] = field(default=())
-
-    @property
-    def profiles(self) -> list[DropProfile]:
-        """Of all drops."""
-        return [drop.profile for drop in self.drops]
+    profile: DropProfile
 
 
-def diff_snapshots(
-    table: str,
-    before: Held | None,
-    after: Held,
-    shared_keys: SharedKeys | None = None,
-    labels: Collection[str] = (),
-) -> DataDiff:
+@dataclass(frozen=True)
+class Compared:
+    """Two snapshots of a table, as the table knows them.
+
+    Attributes:
+        before: None where the table is new.
+        gone: drops that only the first snapshot has.
+        come: drops that only the second has.
+        added: summary of the rows of those that have come.
+        shared_keys: None where the contract names no key.
+    """
+
+    before: Held | None
+    after: Held
+    gone: tuple[HeldDrop, ...]
+    come: tuple[HeldDrop, ...]
+    added: DropProfile
+    shared_keys: SharedKeys | None = None
+
+
+def diff_snapshots(table: str, compared: Compared, labels: Collection[str] = ()) -> DataDiff:
     """What differs; rows are not read, only the summaries of drops."""
-    known = {drop.md5 for drop in before.drops} if before else set()
-    added = [drop.profile for drop in after.drops if drop.md5 not in known]
+    before, after = compared.before, compared.after
     return DataDiff(
         table=table,
         before=before.side if before else None,
         after=after.side,
-        drops=_drop_changes(before, after),
+        drops=_drop_changes(compared),
         schema=_schema_changes(before.types if before else after.types, after.types),
-        columns=_column_diffs(before, after, added, labels),
-        shared_keys=shared_keys,
+        columns=_column_diffs(compared, labels),
+        shared_keys=compared.shared_keys,
         labels=tuple(name for name in after.types if name in labels),
     )
 
 
-def _drop_changes(before: Held | None, after: Held) -> tuple[DropChange, ...]:
-    old = {drop.md5: drop for drop in before.drops} if before else {}
-    new = {drop.md5: drop for drop in after.drops}
-    gone, come = _by_path(old.keys() - new.keys(), old), _by_path(new.keys() - old.keys(), new)
+def _drop_changes(compared: Compared) -> tuple[DropChange, ...]:
+    gone, come = _by_path(compared.gone), _by_path(compared.come)
     changes: list[DropChange] = []
     for path in sorted({*gone, *come}):
         pairs = zip_longest(gone.get(path, ()), come.get(path, ()))
@@ -246,16 +251,16 @@ def _drop_change(path: str, was: HeldDrop | None, now: HeldDrop | None) -> DropC
         kind = "withdrawn"
     elif was is None:
         kind = "added"
-    rows = [drop.profile.rows if drop else 0 for drop in (was, now)]
+    rows = [drop.rows if drop else 0 for drop in (was, now)]
     held = now or was
     return DropChange(path, kind, rows[0], rows[1], held.md5 if held else "")
 
 
-def _by_path(md5s: Iterable[str], drops: Mapping[str, HeldDrop]) -> dict[str, list[HeldDrop]]:
+def _by_path(drops: Iterable[HeldDrop]) -> dict[str, list[HeldDrop]]:
     """Several have one path where a drop was renamed and another took its name."""
     found: dict[str, list[HeldDrop]] = {}
-    for md5 in sorted(md5s):
-        found.setdefault(drops[md5].path, []).append(drops[md5])
+    for drop in sorted(drops, key=lambda drop: drop.md5):
+        found.setdefault(drop.path, []).append(drop)
     return found
 
 
@@ -269,12 +274,11 @@ def _schema_changes(
     )
 
 
-def _column_diffs(
-    before: Held | None, after: Held, added: Sequence[DropProfile], labels: Collection[str]
-) -> tuple[ColumnDiff, ...]:
-    old = merge_profiles(before.profiles, before.types) if before else {}
-    new = merge_profiles(after.profiles, after.types)
-    more = merge_profiles(added, after.types)
+def _column_diffs(compared: Compared, labels: Collection[str]) -> tuple[ColumnDiff, ...]:
+    before, after, added = compared.before, compared.after, bool(compared.come)
+    old = merge_profiles([before.profile], before.types) if before else {}
+    new = merge_profiles([after.profile], after.types)
+    more = merge_profiles([compared.added], after.types)
     found = []
     for name in {**old, **new}:
         was, now, came = old.get(name), new.get(name), more.get(name)

@@ -3,14 +3,15 @@
 A column with few distinct values is summarised by all of them with their counts, and everything
 said of it is exact. Of others a drop keeps its most frequent values, a sketch of how many there
 are, and of numbers 200 points of equal weight: a quantile read from those is off by at most 1/400
-in rank, however many drops are merged.
+in rank. Summaries merged into one keep up to 1,000 points, and say by how much more they are off.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,9 +21,11 @@ import numpy.typing as npt
 from mergeline.core import cardinality
 
 Scalar = bool | int | float | str
-EDITION = 3
+EDITION = 5
 MOST_VALUES = 256
+MOST_MERGED_VALUES = 1024
 POINTS = 200
+MERGED_POINTS = 1000
 LONGEST_TEXT = 100
 BUCKETS = 20
 _HASH_DIGITS = 16
@@ -41,7 +44,9 @@ class ColumnProfile:
         complete: whether `values` are all there are.
         sketch: of the distinct values, see `core.cardinality`; where `values` are not complete.
         buckets: of texts whose `values` are not complete, see `bucket_rows`.
-        points: of equal weight, ascending; of numbers whose `values` are not complete.
+        points: ascending; of numbers whose `values` are not complete.
+        weights: of the points, in rows; none where all weigh the same.
+        error: by which share of the rows a rank among the points may be off.
         least: the least number, an integer exactly.
         most: the greatest number.
     """
@@ -54,6 +59,8 @@ class ColumnProfile:
     sketch: str = ""
     buckets: tuple[int, ...] = ()
     points: tuple[int | float, ...] = ()
+    weights: tuple[float, ...] = ()
+    error: float = 0.0
     least: int | float | None = None
     most: int | float | None = None
 
@@ -65,11 +72,10 @@ class ColumnProfile:
 
 @dataclass(frozen=True)
 class DropProfile:
-    """One drop as a table holds it."""
+    """One drop as a table holds it, or several as one."""
 
     rows: int
     columns: Mapping[str, ColumnProfile] = field(default_factory=dict)
-    edition: int = EDITION
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,11 @@ class Distribution:
         index = int(np.searchsorted(self.cumulative, share - 1e-12))
         value: int | float = self.positions[min(index, len(self.positions) - 1)].item()
         return value
+
+    def by_position(self) -> tuple[Numbers, npt.NDArray[np.float64]]:
+        """Each position once, with its weight."""
+        positions, first = np.unique(self.positions, return_index=True)
+        return positions, np.add.reduceat(self.weights, first)
 
     def share_up_to(self, edges: Numbers) -> npt.NDArray[np.float64]:
         """Share of the weight at or below each edge."""
@@ -129,7 +140,12 @@ class Merged:
         """Number of distinct values; within 2.3 % (standard error) where not complete."""
         if self.complete:
             return len(self.counts)
-        return round(cardinality.estimate(cardinality.merge(map(_registers, self._parts))))
+        return round(cardinality.estimate(self.registers))
+
+    @cached_property
+    def registers(self) -> cardinality.Registers:
+        """The sketch of the distinct values."""
+        return cardinality.merge(map(_registers, self._parts))
 
     @cached_property
     def distribution(self) -> Distribution | None:
@@ -144,10 +160,17 @@ class Merged:
                 weights.append(np.array([count for _, count in part.values], dtype=np.float64))
             else:
                 positions.append(np.array(part.points, dtype=kind))
-                weights.append(np.full(len(part.points), part.present / len(part.points)))
+                even = np.full(len(part.points), part.present / len(part.points))
+                weights.append(np.array(part.weights) if part.weights else even)
         at, weight = np.concatenate(positions), np.concatenate(weights)
         order = np.argsort(at, kind="stable")
         return Distribution(at[order], weight[order])
+
+    @property
+    def error(self) -> float:
+        """By which share of the rows a rank in `distribution` may be off."""
+        off = sum(part.error * part.present for part in self._parts)
+        return off / self.present if off else 0.0
 
     @cached_property
     def buckets(self) -> npt.NDArray[np.int64]:
@@ -166,8 +189,39 @@ class Merged:
 
     def top(self, number: int) -> tuple[tuple[Scalar, int], ...]:
         """The most frequent values with their rows, ties in the order of the values."""
-        ordered = sorted(self.counts.items(), key=lambda item: (-item[1], str(item[0])))
-        return tuple(ordered[:number])
+
+        def place(item: tuple[Any, int]) -> tuple[int, Any]:
+            return -item[1], item[0] if self.type in NUMERIC else str(item[0])
+
+        return tuple(heapq.nsmallest(number, self.counts.items(), key=place))
+
+    def as_one(self) -> ColumnProfile:
+        """The summary of all of it, of bounded size."""
+        complete = self.complete and len(self.counts) <= MOST_MERGED_VALUES
+        one = ColumnProfile(
+            type=self.type,
+            rows=self.rows,
+            nulls=self.nulls,
+            values=self.top(MOST_MERGED_VALUES if complete else MOST_VALUES),
+            complete=complete,
+            least=self.least,
+            most=self.most,
+        )
+        if complete:
+            return one
+        one = replace(one, sketch=cardinality.to_text(self.registers))
+        if self.type not in NUMERIC:
+            return replace(one, buckets=tuple(self.buckets.tolist()))
+        numbers = self.distribution
+        if numbers is None:
+            return one
+        positions, weights = numbers.by_position()
+        if len(positions) <= MERGED_POINTS:
+            at, weight = tuple(positions.tolist()), tuple(weights.tolist())
+            return replace(one, points=at, weights=weight, error=self.error)
+        shares = (np.arange(MERGED_POINTS) + 0.5) / MERGED_POINTS
+        at = tuple(numbers.quantile(share) for share in shares)
+        return replace(one, points=at, error=self.error + 0.5 / MERGED_POINTS)
 
 
 def merge_profiles(profiles: Sequence[DropProfile], types: Mapping[str, str]) -> dict[str, Merged]:
@@ -176,6 +230,12 @@ def merge_profiles(profiles: Sequence[DropProfile], types: Mapping[str, str]) ->
         name: Merged(kind, [p.columns[name] for p in profiles if name in p.columns])
         for name, kind in types.items()
     }
+
+
+def merge_into_one(profiles: Sequence[DropProfile], types: Mapping[str, str]) -> DropProfile:
+    """The summary of several, of bounded size."""
+    columns = {name: one.as_one() for name, one in merge_profiles(profiles, types).items()}
+    return DropProfile(sum(profile.rows for profile in profiles), columns)
 
 
 def points_of(ordered: Numbers) -> tuple[int | float, ...]:

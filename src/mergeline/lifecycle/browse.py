@@ -134,7 +134,7 @@ def show(shelf: Shelf, table: str, reference: str | None = None) -> DataDiff:
         NotFoundError: there is no such table or version.
     """
     version = shelf.version(table, reference)
-    return diff_snapshots(table, None, shelf.tables.held(table, version))
+    return diff_snapshots(table, shelf.tables.compare(table, None, version))
 
 
 def diff(shelf: Shelf, table: str, before: str | None, after: str | None = None) -> DataDiff:
@@ -169,12 +169,7 @@ def diff_versions(
         key: columns that name a row; without it shared keys are not looked for.
         labels: names of the models' labels, whose balance is told where they are columns.
     """
-    old = tables.held(table, before) if before is not None else None
-    new = tables.held(table, after)
-    shared = None
-    if key and set(key) <= set(new.types):
-        shared = tables.shared_keys(table, after, tuple(key), since=before)
-    return diff_snapshots(table, old, new, shared, labels)
+    return diff_snapshots(table, tables.compare(table, before, after, key=tuple(key)), labels)
 
 
 def _key(shelf: Shelf, table: str) -> tuple[str, ...]:

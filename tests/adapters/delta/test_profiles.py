@@ -1,5 +1,6 @@
 import datetime as dt
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,18 @@ import polars as pl
 import pytest
 
 from mergeline.adapters.delta.profiles import make_profile
+from mergeline.adapters.delta.storage import LocalStorage
 from mergeline.core import cardinality
 from mergeline.core.contract import parse_contract
-from mergeline.core.datadiff import ColumnFacts, diff_snapshots
+from mergeline.core.datadiff import ColumnFacts, DataDiff, diff_snapshots
 from mergeline.core.datawords import drop_names, value_words, values
-from mergeline.core.declaration import read_json, write_json
-from mergeline.core.profile import DropProfile, merge_profiles
+from mergeline.core.declaration import write_json
+from mergeline.core.profile import merge_profiles
 from mergeline.core.snapshot import Drop
 
 
 def profiles(world: Any) -> list[Path]:
-    return sorted((Path(world.root) / "t" / "_profiles").glob("*.json"))
+    return sorted((Path(world.root) / "t" / "_profiles").glob("*.z"))
 
 
 def test_a_summary_says_what_the_rows_say() -> None:
@@ -32,7 +34,6 @@ def test_a_summary_says_what_the_rows_say() -> None:
         }
     ).with_columns(f=pl.col("id").cast(pl.Float32) / 3, none=pl.lit(None, pl.Int64))
     profile = make_profile(rows.lazy())
-    assert read_json(DropProfile, write_json(profile, indent=None), where="x") == profile
     types = {name: column.type for name, column in profile.columns.items()}
     assert types == {
         "id": "int64", "day": "date", "at": "datetime", "s": "string", "b": "bool",
@@ -58,7 +59,7 @@ def facts_of(rows: pl.DataFrame, world: Any) -> dict[str, ColumnFacts]:
     world.contract = parse_contract("t", f"source: d\nformat: csv\ncolumns:\n{columns}")
     drop = Drop("d/a.csv", "a" * 32)
     world.frames[drop.md5] = rows
-    shown = diff_snapshots("t", None, world.tables.held("t", world.build(drop).version))
+    shown = diff_snapshots("t", world.tables.compare("t", None, world.build(drop).version))
     return {column.name: column.after for column in shown.columns if column.after}
 
 
@@ -101,37 +102,123 @@ def test_numbers_are_exact_in_json_and_rounded_for_a_person(world: Any) -> None:
 def test_summaries_are_made_once_and_a_diff_reads_the_changed_drops_only(world: Any) -> None:
     drops = [world.drop(n, rows=300) for n in range(4)]
     before = world.build(*drops[:3])
-    world.tables.held("t", before.version)
+    world.tables.compare("t", None, before.version)
     made = {path: path.stat().st_mtime_ns for path in profiles(world)}
     assert len(made) == 3
     after = world.build(*drops[:2], drops[3])
-    held = world.tables.held("t", after.version)
+    compared = world.tables.compare("t", None, after.version)
     assert len(profiles(world)) == 4
     assert all(path.stat().st_mtime_ns == made[path] for path in made)
-    assert [drop.path for drop in held.drops] == [
+    assert [drop.path for drop in sorted(compared.come, key=lambda drop: drop.path)] == [
         "data/raw/t/0000.csv", "data/raw/t/0001.csv", "data/raw/t/0003.csv",
     ]  # fmt: skip
 
 
 def test_a_half_written_summary_is_made_again(world: Any) -> None:
     built = world.build(world.drop(1))
-    held = world.tables.held("t", built.version)
+    compared = world.tables.compare("t", None, built.version)
     [path] = profiles(world)
-    path.write_text(path.read_text()[:100])
-    assert world.tables.held("t", built.version) == held
+    content = path.read_bytes()
+    for broken in (content[:100], b"", zlib.compress(b'{"rows": 1}'), zlib.compress(b"[]")):
+        path.write_bytes(broken)
+        assert world.tables.compare("t", None, built.version) == compared
+        assert path.read_bytes() == content
+
+
+def merged(world: Any) -> dict[str, int]:
+    folder = Path(world.root) / "t" / "_profiles" / "merged"
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.z")}
+
+
+def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the small files that are read from now on."""
+    read: list[str] = []
+    whole = LocalStorage.read
+
+    def counted(storage: LocalStorage, name: str) -> bytes | None:
+        read.append(name)
+        return whole(storage, name)
+
+    monkeypatch.setattr(LocalStorage, "read", counted)
+    return read
+
+
+def test_one_more_drop_of_many_reads_and_merges_a_few_summaries(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drops = [world.drop(n, rows=3) for n in range(300)]
+    before = world.build(*drops[:-1])
+    world.tables.compare("t", None, before.version)
+    kept = merged(world)
+    after = world.build(*drops)
+    read = counted_reads(monkeypatch)
+    compared = world.tables.compare("t", before.version, after.version)
+    assert (compared.after.profile.rows, compared.added.rows) == (900, 3)
+    assert len(read) < 60
+    assert len(read) == len(set(read))
+    assert len(merged(world)) <= len(kept) + 2
+    assert all(merged(world)[name] == made for name, made in kept.items())
+
+
+def test_a_summary_of_many_drops_is_the_same_whatever_the_way_to_it(
+    world: Any, new_world: Any, tmp_path: Path
+) -> None:
+    drops = [world.drop(n, rows=300) for n in range(40)]
+    by_steps = [drops[:30], drops[10:], drops]
+    for some in by_steps:
+        one = world.tables.compare("t", None, world.build(*some).version)
+    other = new_world(tmp_path / "other")
+    other.frames = world.frames
+    at_once = other.tables.compare("t", None, other.build(*reversed(drops)).version)
+    assert one.after.profile == at_once.after.profile
+    ids = merge_profiles([one.after.profile], one.after.types)["id"]
+    everything = np.sort(np.concatenate([world.frames[d.md5]["id"].to_numpy() for d in drops]))
+    assert ids.error < 1 / 250
+    assert ids.distribution
+    for share in (0.05, 0.25, 0.5, 0.75, 0.95):
+        rank = np.searchsorted(everything, ids.distribution.quantile(share)) / len(everything)
+        assert abs(rank - share) <= ids.error + 1 / len(everything)
+    assert (ids.least, ids.most) == (0, 39_299)
+    assert ids.distinct == pytest.approx(12_000, rel=4 * cardinality.STANDARD_ERROR)
+
+
+def test_merged_summaries_that_are_broken_are_made_again_and_go_with_the_garbage(
+    world: Any,
+) -> None:
+    drops = [world.drop(n, rows=3) for n in range(40)]
+    first, last = world.build(*drops), world.build(*drops[:20])
+    known = [world.tables.compare("t", None, built.version) for built in (first, last)]
+    folder = Path(world.root) / "t" / "_profiles"
+    (folder / "an-old-one.1.json").touch()
+    for name in merged(world):
+        (folder / "merged" / name).write_bytes(b"not this")
+    assert world.tables.compare("t", None, first.version) == known[0]
+    world.tables.delete("t", [])
+    assert world.tables.compare("t", None, last.version) == known[1]
+    assert len(merged(world)) < 10
+    assert not (folder / "an-old-one.1.json").exists()
+    assert world.tables.compare("t", None, first.version) == known[0]
+
+
+def test_paths_of_drops_are_found_in_few_reads_of_a_long_history(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [world.drop(n, rows=1) for n in range(70)]
+    for number in range(1, 71):
+        world.build(*many[:number])
+    said = [world.tables.compare("t", None, 69).come for _ in range(2)]
+    assert said[0] == said[1]
+    assert {drop.path for drop in said[0]} == {drop.path for drop in many}
+    read = counted_reads(monkeypatch)
+    assert world.tables.compare("t", None, 69).come == said[0]
+    assert len([name for name in read if "_delta_log" in name]) < 10
 
 
 def test_a_diff_says_what_changed(world: Any) -> None:
     a, b = world.drop(1, rows=400), world.drop(2, rows=400)
     c = world.drop(2, rows=300, edition="x")
     before, after = world.build(a, b), world.build(a, c, world.drop(3, rows=50))
-    tables = world.tables
-    diff = diff_snapshots(
-        "t",
-        tables.held("t", before.version),
-        tables.held("t", after.version),
-        tables.shared_keys("t", after.version, ["id"], since=before.version),
-    )
+    diff = diff_snapshots("t", world.tables.compare("t", before.version, after.version, key=["id"]))
     assert diff.before
     assert (diff.before.rows, diff.after.rows) == (800, 750)
     assert [(d.path, d.change, d.rows_before, d.rows_after) for d in diff.drops] == [
@@ -154,9 +241,8 @@ def test_a_diff_says_what_changed(world: Any) -> None:
 
 def test_a_version_that_differs_in_nothing_has_an_empty_diff(world: Any) -> None:
     built = world.build(world.drop(1))
-    held = world.tables.held("t", built.version)
-    assert not diff_snapshots("t", held, held)
-    assert diff_snapshots("t", None, held)
+    assert not diff_snapshots("t", world.tables.compare("t", built.version, built.version))
+    assert diff_snapshots("t", world.tables.compare("t", None, built.version))
 
 
 def test_a_drop_that_took_the_path_of_one_renamed_hides_none(world: Any) -> None:
@@ -165,15 +251,19 @@ def test_a_drop_that_took_the_path_of_one_renamed_hides_none(world: Any) -> None
     first = world.build(renamed)
     second = world.build(Drop("data/raw/t/old.csv", renamed.md5), Drop(path, other.md5))
     third = world.build(world.drop(3))
-    held = [world.tables.held("t", built.version) for built in (first, second, third)]
-    shown = diff_snapshots("t", None, held[1])
+    versions = [None, *(built.version for built in (first, second, third))]
+
+    def diff(before: int, after: int) -> DataDiff:
+        return diff_snapshots("t", world.tables.compare("t", versions[before], versions[after]))
+
+    shown = diff(0, 2)
     assert (len(shown.drops), shown.rows_added, shown.after.rows) == (2, 17, 17)
     assert sorted(drop_names(shown)) == sorted(
         f"{path} ({drop.md5[:8]})" for drop in (renamed, other)
     )
-    [added] = diff_snapshots("t", held[0], held[1]).drops
+    [added] = diff(1, 2).drops
     assert (added.md5, added.change, added.rows_after) == (other.md5, "added", 7)
-    gone = diff_snapshots("t", held[1], held[2])
+    gone = diff(2, 3)
     assert [drop.change for drop in gone.drops] == ["withdrawn", "withdrawn", "added"]
     assert (gone.rows_removed, gone.rows_added) == (17, 10)
 
@@ -185,10 +275,9 @@ def test_keys_in_more_than_one_drop_are_counted(world: Any) -> None:
     world.frames[double.md5] = frame
     before = world.build(a, b, far)
     after = world.build(a, b, far, double)
-    tables = world.tables
-    shared = tables.shared_keys("t", after.version, ["id"], since=before.version)
+    shared = world.tables.compare("t", before.version, after.version, key=["id"]).shared_keys
     assert (shared.count, shared.examples) == (5, ("1295", "1296", "1297"))
-    assert tables.shared_keys("t", before.version, ["id"], since=None).count == 0
+    assert world.tables.compare("t", None, before.version, key=["id"]).shared_keys.count == 0
 
 
 ODD = ["files", "is_added", "path", "path_right", "key0", "rows", "value", "x", "x_right", "*",
@@ -203,10 +292,11 @@ def test_a_column_may_have_any_name(new_world: Any, tmp_path: Path) -> None:
     for n, drop in enumerate(drops):
         world.frames[drop.md5] = pl.DataFrame({name: [n, n + 1] for name in ODD})
     before, after = world.build(drops[0]), world.build(*drops)
-    shared = world.tables.shared_keys("t", after.version, ODD, since=before.version)
+    compared = world.tables.compare("t", before.version, after.version, key=ODD)
+    shared = compared.shared_keys
+    assert shared
     assert (shared.count, shared.examples) == (1, (", ".join("1" for _ in ODD),))
-    old, new = (world.tables.held("t", built.version) for built in (before, after))
-    diff = diff_snapshots("t", old, new, shared)
+    diff = diff_snapshots("t", compared)
     assert [column.name for column in diff.columns] == ODD
     assert all(column.after and column.after.distinct == 3 for column in diff.columns)
 
@@ -215,9 +305,10 @@ def test_keys_of_drops_that_lie_apart_are_not_read(world: Any) -> None:
     """The bounds in the log say it: even a file that has gone is not missed."""
     a, b = world.drop(1), world.drop(2)
     before, after = world.build(a), world.build(a, b)
+    world.tables.compare("t", before.version, after.version)  # which makes the summaries
     for path in (Path(world.root) / "t").glob("*.parquet"):
         path.unlink()
-    shared = world.tables.shared_keys("t", after.version, ["id"], since=before.version)
+    shared = world.tables.compare("t", before.version, after.version, key=["id"]).shared_keys
     assert shared.count == 0
 
 

@@ -96,8 +96,8 @@ def test_history_summaries_and_garbage_work_in_a_bucket(far: Any) -> None:
     far.build(a, b)
     far.build(b)
     assert [entry.rows for entry in far.tables.history("t")] == [10, 20, 10]
-    held = far.tables.held("t", 1)
-    assert far.tables.held("t", 1) == held
+    compared = far.tables.compare("t", 0, 1)
+    assert far.tables.compare("t", 0, 1) == compared
     files = far.tables.files("t")
     gone = [file for file in files if file.drop == b.md5]
     assert len(files) == 2

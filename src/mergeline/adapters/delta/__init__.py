@@ -9,16 +9,17 @@ from pathlib import Path
 import polars as pl
 
 from mergeline.adapters.delta.building import Building, Write
-from mergeline.adapters.delta.keys import shared_keys
+from mergeline.adapters.delta.comparing import Comparing
 from mergeline.adapters.delta.leases import Leases
 from mergeline.adapters.delta.log import read_entries
-from mergeline.adapters.delta.profiles import contract_types, profile_name, read_profile
+from mergeline.adapters.delta.profiles import table_types
 from mergeline.adapters.delta.state import app_id, find_state, open_state, open_version, translated
 from mergeline.adapters.delta.storage import Storage, open_storage
+from mergeline.adapters.delta.summaries import Summaries, profile_name
 from mergeline.core.contract import Format
-from mergeline.core.datadiff import Held, HeldDrop, SharedKeys, Side
+from mergeline.core.datadiff import Compared
 from mergeline.core.garbage import TableFile
-from mergeline.core.snapshot import Built, Drop, Provenance, Snapshot, drop_md5
+from mergeline.core.snapshot import Built, Drop, Provenance, Snapshot
 from mergeline.core.tablehistory import HistoryEntry, LogEntry, read_history
 from mergeline.errors import NotFoundError
 
@@ -156,44 +157,23 @@ class Tables:
             before = open_version(storage, start - 1).rows_by_file
         return read_history(self._entries(storage, range(start, end)), before)
 
-    def held(self, table: str, version: int) -> Held:
-        """A version with the summaries of its drops; those not made yet are made and kept."""
-        storage = self._storage(table)
-        state = open_version(storage, version)
-        files = state.files
-        names = self._paths(storage, version, {drop_md5(name) for name in files})
-        drops = [
-            HeldDrop(
-                path=names.get(drop_md5(name), drop_md5(name)),
-                md5=drop_md5(name),
-                profile=read_profile(storage, name),
-            )
-            for name in sorted(files)
-        ]
-        entry = next(iter(self._entries(storage, range(version, version + 1))), None)
-        said = entry.said if entry else {}
-        side = Side(
-            version=version,
-            digest=said.get("snapshot"),
-            rows=state.rows,
-            drops=len(files),
-            size=sum(files.values()),
-            contract=said.get("contract"),
-        )
-        types = contract_types(state.schema)
-        return Held(side, types, tuple(sorted(drops, key=lambda drop: drop.path)))
+    def compare(
+        self, table: str, before: int | None, after: int, *, key: Sequence[str] = ()
+    ) -> Compared:
+        """Two versions, with the summaries of their rows; those not made yet are made and kept.
 
-    def shared_keys(
-        self, table: str, version: int, key: Sequence[str], *, since: int | None
-    ) -> SharedKeys:
-        """Keys that a file which the version has beyond `since` shares with another file."""
-        storage = self._storage(table)
-        state = open_version(storage, version)
-        known = open_version(storage, since).files if since is not None else {}
-        md5s = {drop_md5(name) for name in known}
-        added = [name for name in state.files if drop_md5(name) not in md5s]
-        with translated(storage):
-            return shared_keys(state, key, added)
+        Args:
+            table: its name.
+            before: None where the table is new.
+            after: the other version.
+            key: columns that name a row; where the table has them, keys that a file which `after`
+                has beyond `before` shares with another file are looked for.
+
+        Raises:
+            NotFoundError: there is no such table or version.
+            TableError: files of a version are gone or damaged.
+        """
+        return Comparing(self._storage(table)).compare(before, after, key)
 
     # --- Garbage -------------------------------------------------------------------------------
 
@@ -215,7 +195,10 @@ class Tables:
         return frozenset(open_version(self._storage(table), version).files)
 
     def delete(self, table: str, files: Collection[TableFile]) -> None:
-        """Delete files of rows, and their summaries, but those a build has needed since listed."""
+        """Delete files of rows, but those a build has needed since listed, and their summaries.
+
+        Of merged summaries those of the latest version stay.
+        """
         storage = self._storage(table)
         leases = Leases(storage)
         for file in files:
@@ -224,20 +207,12 @@ class Tables:
             if now is not None and _no_older(now, leases.times()).written <= file.written:
                 storage.delete(file.name)
                 storage.delete(profile_name(file.name))
+        latest = open_version(storage)
+        Summaries(storage, table_types(latest.table)).forget_others(latest.files)
 
     def sweep(self, table: str, before: float) -> None:
         """Remove the notes on files' use that are older than a Unix time."""
         Leases(self._storage(table)).sweep(before)
-
-    def _paths(self, storage: Storage, version: int, md5s: Collection[str]) -> dict[str, str]:
-        """Paths of drops, as the commits that added them say, newest first."""
-        found: dict[str, str] = {}
-        for at in range(version, -1, -1):
-            for entry in self._entries(storage, range(at, at + 1)):
-                found = {**entry.drops_added, **found}
-            if found.keys() >= set(md5s):
-                break
-        return found
 
     def _entries(self, storage: Storage, versions: range) -> list[LogEntry]:
         with translated(storage):

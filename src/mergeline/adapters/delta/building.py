@@ -17,7 +17,6 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, Transaction, create_table_with_add_actions
 
 from mergeline.adapters.delta.actions import add_action, delta_schema, remove_action
-from mergeline.adapters.delta.profiles import profile_name
 from mergeline.adapters.delta.state import (
     State,
     app_id,
@@ -26,6 +25,7 @@ from mergeline.adapters.delta.state import (
     translated,
 )
 from mergeline.adapters.delta.storage import LocalStorage, Storage, new_part
+from mergeline.adapters.delta.summaries import profile_name
 from mergeline.adapters.delta.verify import is_sound
 from mergeline.core.snapshot import (
     Built,

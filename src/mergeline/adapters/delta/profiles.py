@@ -1,4 +1,4 @@
-"""Summaries of the table's files, made once and kept beside them."""
+"""Summarise the rows of a table's file."""
 
 from __future__ import annotations
 
@@ -7,24 +7,20 @@ import math
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from deltalake import DeltaTable
 
-from mergeline.adapters.delta.state import translated
-from mergeline.adapters.delta.storage import Storage, new_part
 from mergeline.core import cardinality
-from mergeline.core.declaration import read_json, write_json
 from mergeline.core.profile import (
-    EDITION,
     MOST_VALUES,
     NUMERIC,
+    POINTS,
     ColumnProfile,
     DropProfile,
     bucket_rows,
     kept_text,
     points_of,
 )
-from mergeline.errors import DeclarationError
 
-FOLDER = "_profiles"
 _TYPES: dict[type[pl.DataType], str] = {
     pl.Boolean: "bool",
     pl.Int8: "int8",
@@ -39,38 +35,32 @@ _TYPES: dict[type[pl.DataType], str] = {
 }
 
 
-def contract_types(schema: pl.Schema) -> dict[str, str]:
-    """A contract's name of each column's type; of another type its own name."""
+_DELTA_TYPES = {
+    "boolean": "bool",
+    "byte": "int8",
+    "short": "int16",
+    "integer": "int32",
+    "long": "int64",
+    "float": "float32",
+    "double": "float64",
+    "timestamp": "datetime",
+    "timestamp_ntz": "datetime",
+}
+
+
+def table_types(table: DeltaTable) -> dict[str, str]:
+    """A contract's name of the type of each of a table's columns; of another type its own name."""
+    names = {field.name: getattr(field.type, "type", field.type) for field in table.schema().fields}
+    return {name: _DELTA_TYPES.get(str(kind), str(kind)) for name, kind in names.items()}
+
+
+def _file_types(schema: pl.Schema) -> dict[str, str]:
     return {name: _TYPES.get(dtype.base_type(), str(dtype)) for name, dtype in schema.items()}
-
-
-def profile_name(file: str) -> str:
-    """Where the summary of a file is kept."""
-    return f"{FOLDER}/{file.removesuffix('.parquet')}.{EDITION}.json"
-
-
-def read_profile(storage: Storage, file: str) -> DropProfile:
-    """The summary of a file, made now if none is kept."""
-    name = profile_name(file)
-    kept = storage.read(name)
-    if kept is not None:
-        try:
-            return read_json(DropProfile, kept, where=storage.path(name))
-        except DeclarationError:
-            storage.delete(name)  # half of one, or another edition's: make it again
-    options = storage.options or None
-    with translated(storage):
-        rows = pl.scan_parquet(storage.path(file), storage_options=options, glob=False)
-        profile = make_profile(rows)
-    with new_part(storage) as part:
-        part.write_text(write_json(profile, indent=None), encoding="utf-8")
-        storage.put(part, name)
-    return profile
 
 
 def make_profile(rows: pl.LazyFrame) -> DropProfile:
     """Summarise rows, a column at a time."""
-    types = contract_types(rows.collect_schema())
+    types = _file_types(rows.collect_schema())
     columns = {  # by place: of a name that is a pattern, Polars would make several columns
         name: _column(rows.select(pl.nth(place)).collect().to_series(), kind)
         for place, (name, kind) in enumerate(types.items())
@@ -104,6 +94,7 @@ def _column(series: pl.Series, kind: str) -> ColumnProfile:
         sketch="" if hashes is None else cardinality.to_text(cardinality.sketch(hashes)),
         buckets=buckets,
         points=() if ordered is None else points_of(ordered),
+        error=0.0 if ordered is None else 0.5 / POINTS,
         least=_number(values.min()) if numeric else None,
         most=_number(values.max()) if numeric else None,
     )

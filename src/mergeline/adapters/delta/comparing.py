@@ -1,0 +1,131 @@
+"""Two versions of a table beside each other: each state, log entry and summary is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+
+from mergeline.adapters.delta.keys import shared_keys
+from mergeline.adapters.delta.log import read_entries
+from mergeline.adapters.delta.profiles import table_types
+from mergeline.adapters.delta.state import State, open_state, open_version, translated
+from mergeline.adapters.delta.storage import Storage
+from mergeline.adapters.delta.summaries import MERGED, PATHS, Summaries, kept
+from mergeline.core.datadiff import Compared, Held, HeldDrop, SharedKeys, Side
+from mergeline.core.profile import DropProfile
+from mergeline.core.snapshot import drop_md5
+from mergeline.core.tablehistory import LogEntry
+
+_BLOCK = 64  # log entries whose paths are kept together
+
+
+class Comparing:
+    """One look at a table."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._states: dict[int, State] = {}
+        self._entries: dict[int, LogEntry | None] = {}
+        self._summaries: dict[tuple[tuple[str, str], ...], Summaries] = {}
+
+    def compare(self, before: int | None, after: int, key: Sequence[str]) -> Compared:
+        """See `Tables.compare`."""
+        old = _by_md5(self._state(before).files) if before is not None else {}
+        new = _by_md5(self._state(after).files)
+        come = sorted(new.keys() - old.keys())
+        held = self._held(after)
+        shared = None
+        if key and set(key) <= set(held.types):
+            shared = self.shared_keys(after, key, [new[md5] for md5 in come])
+        return Compared(
+            before=self._held(before) if before is not None else None,
+            after=held,
+            gone=self._drops(before, old, old.keys() - new.keys()) if before is not None else (),
+            come=self._drops(after, new, come),
+            added=self._summary(after, [new[md5] for md5 in come]),
+            shared_keys=shared,
+        )
+
+    def shared_keys(self, version: int, key: Sequence[str], added: Collection[str]) -> SharedKeys:
+        """Keys that one of the files `added` has and another file of the version too."""
+        with translated(self._storage):
+            return shared_keys(self._state(version), key, added)
+
+    def _held(self, version: int) -> Held:
+        state = self._state(version)
+        entry = self._entry(version)
+        said = entry.said if entry else {}
+        side = Side(
+            version=version,
+            digest=said.get("snapshot"),
+            rows=state.rows,
+            drops=len(state.files),
+            size=sum(state.files.values()),
+            contract=said.get("contract"),
+        )
+        return Held(side, self._types(version), self._summary(version, state.files))
+
+    def _summary(self, version: int, files: Collection[str]) -> DropProfile:
+        types = self._types(version)
+        known = tuple(types.items())
+        if known not in self._summaries:
+            self._summaries[known] = Summaries(self._storage, types)
+        return self._summaries[known].of(files)
+
+    def _drops(
+        self, version: int, files: Mapping[str, str], md5s: Collection[str]
+    ) -> tuple[HeldDrop, ...]:
+        rows = self._state(version).rows_by_file
+        paths = self._paths(version, md5s)
+        return tuple(HeldDrop(paths.get(md5, md5), md5, rows[files[md5]]) for md5 in sorted(md5s))
+
+    def _paths(self, version: int, md5s: Collection[str]) -> dict[str, str]:
+        """Paths of drops, as the last commit that added each says."""
+        wanted, at = set(md5s), version
+        found: dict[str, str] = {}
+        while at >= 0 and not wanted <= found.keys():
+            start = at if (at + 1) % _BLOCK else at + 1 - _BLOCK
+            found = {**self._added(range(start, at + 1)), **found}
+            at = start - 1
+        return found
+
+    def _added(self, versions: range) -> dict[str, str]:
+        """Paths of the drops that these commits added, by md5."""
+
+        def read() -> dict[str, str]:
+            entries = [entry for version in versions if (entry := self._entry(version))]
+            return {md5: path for entry in entries for md5, path in entry.drops_added.items()}
+
+        if len(versions) < _BLOCK:
+            return read()
+        # The id: a table that was deleted and built anew has other versions.
+        block = f"{MERGED}/{PATHS}{self._latest.table.metadata().id}-{versions.start}.z"
+        return kept(self._storage, block, make=read, write=dict, read=dict)
+
+    def _entry(self, version: int) -> LogEntry | None:
+        if version not in self._entries:
+            with translated(self._storage):
+                read = read_entries(self._storage, range(version, version + 1))
+                self._entries[version] = next(read, None)
+        return self._entries[version]
+
+    def _types(self, version: int) -> dict[str, str]:
+        # Not `State.schema`: pyarrow imports pandas for it.
+        return table_types(self._state(version).table)
+
+    @cached_property
+    def _latest(self) -> State:
+        return open_version(self._storage)
+
+    def _state(self, version: int) -> State:
+        if version == self._latest.version:
+            return self._latest
+        if version not in self._states:
+            known = 0 <= version < self._latest.version
+            state = open_state(self._storage, version) if known else None
+            self._states[version] = state or open_version(self._storage, version)
+        return self._states[version]
+
+
+def _by_md5(files: Collection[str]) -> dict[str, str]:
+    return {drop_md5(name): name for name in files}
