@@ -78,10 +78,10 @@ def test_a_thousand_drops_are_read_once(clone: Line) -> None:
     store = DropStore(clone.runner.root)
     assert len(store.differing(pointers)) == 1000
     (folder / "7.csv").unlink()
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(store.differing(pointers)) == 999
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     by_size = [Pointer(one.path, one.target, one.md5, 7) for one in pointers]
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(store.differing(by_size)) == 999
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
