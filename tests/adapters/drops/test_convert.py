@@ -295,31 +295,58 @@ def test_a_file_that_is_no_parquet_is_said(run: Convert) -> None:
         run(b"PAR1 and no more of it", "x.parquet", PARQUET)
 
 
+def write_large(path: Path, rows: int) -> None:
+    """A drop of so many rows, in whatever form its name says."""
+    if path.suffix == ".parquet":
+        number = pl.int_range(rows)
+        columns = {"id": number, "s": pl.format("value-{}", number % 97)}
+        pl.LazyFrame().select(**columns).sink_parquet(path, row_group_size=500_000)
+        return
+    with gzip.open(path, "wt", compresslevel=1) if path.suffix == ".gz" else path.open("w") as sink:
+        if ".csv" in path.name:
+            sink.write("id,s\n")
+        form = '{{"id":{},"s":"value-{}"}}\n' if ".jsonl" in path.name else "{},value-{}\n"
+        for start in range(0, rows, 1_000_000):
+            numbers = range(start, min(start + 1_000_000, rows))
+            sink.writelines(form.format(n, n % 97) for n in numbers)
+
+
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_drop(tmp_path: Path) -> None:
-    """A CSV of 400 MB takes less than 600 MB, of which pyarrow and polars alone are 150."""
-    source = tmp_path / "big.csv"
-    with source.open("w") as sink:
-        sink.write("id,s\n")
-        for start in range(0, 20_000_000, 1_000_000):
-            sink.writelines(f"{n},value-{n % 97}\n" for n in range(start, start + 1_000_000))
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("big.csv", 20_000_000),
+        ("big.csv.gz", 10_000_000),
+        ("big.jsonl", 2_000_000),
+        ("big.jsonl.gz", 2_000_000),
+        ("big.parquet", 20_000_000),
+    ],
+)
+def test_memory_does_not_grow_with_the_drop(tmp_path: Path, name: str, rows: int) -> None:
+    """Whatever its form, it takes less than 600 MB, of which pyarrow and polars alone are 150."""
+    source = tmp_path / name
+    write_large(source, rows)
     code = """
         import resource, sys
         from pathlib import Path
         from mergeline.adapters.drops import convert
         from mergeline.core.contract import parse_contract
         from mergeline.core.snapshot import Drop
-        contract = parse_contract("t", '''
+        source, target, form = sys.argv[1:]
+        contract = parse_contract("t", f'''
             source: d
-            format: csv
+            format: {form}
             key: [id]
-            columns: {id: {type: int64}, s: {type: string}}
+            columns: {{id: {{type: int64}}, s: {{type: string}}}}
         ''')
-        convert(Path(sys.argv[1]), Drop("big.csv", ""), contract, Path(sys.argv[2]))
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        done = convert(Path(source), Drop(Path(source).name, ""), contract, Path(target))
+        print(done.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     """
+    form = name.split(".")[1]
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), str(source), str(tmp_path / "out.parquet")],
+        [sys.executable, "-c", textwrap.dedent(code), str(source), str(tmp_path / "out"), form],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert int(done.stdout) / 1024 < 600
+    found, memory = map(int, done.stdout.split())
+    assert found == rows
+    assert memory / 1024 < 600
