@@ -52,16 +52,18 @@ def test_no_bit_that_falls_over_in_a_page_changes_a_value_unseen(world: Any) -> 
 
 
 def test_a_damaged_file_of_the_right_size_is_made_again_from_its_drop(world: Any) -> None:
-    drops = [world.drop(n, rows=200) for n in range(3)]
+    drops = [world.drop(n, rows=200) for n in range(5)]
     first = world.build(*drops)
-    world.tables.held("t", first.version)
+    world.tables.compare("t", None, first.version)
     flip(file_of(world, drops[1]))
     summary = next(Path(world.root, "t", "_profiles").glob(f"{drops[1].md5}*"))
+    merged = list(Path(world.root, "t", "_profiles", "merged").glob("[0-9a-f]*.z"))
+    assert merged
     built = verified(world, *drops)
     assert (built.version, built.found) == (first.version, True)
     assert built.repaired == (drops[1],)
     assert world.scanned(built.version).equals(world.rows(drops))
-    assert not summary.exists()
+    assert not any(one.exists() for one in (summary, *merged))
     assert verified(world, *drops).repaired == ()
 
 

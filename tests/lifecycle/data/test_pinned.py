@@ -152,8 +152,8 @@ def test_what_a_reviewed_pull_request_found_trained_already_is_kept(line: Line) 
     number = line.push("april")
     assert line.review(number).passed
     build_another(line)
-    [run] = [run for run in line.project().tracking.candidates("late") if run.commit is None]
-    assert run.pull_requests == {number}
+    known = line.project().tracking.candidates("late")
+    assert [run.pull_requests for run in known].count(frozenset({number})) == 1
     assert garbage(line) == []
     # Main moves on, and the branch is no more what was reviewed.
     line.git("checkout", "--quiet", "april")

@@ -25,7 +25,7 @@ from mergeline.adapters.delta.state import (
     translated,
 )
 from mergeline.adapters.delta.storage import LocalStorage, Storage, new_part
-from mergeline.adapters.delta.summaries import profile_name
+from mergeline.adapters.delta.summaries import forget
 from mergeline.adapters.delta.verify import is_sound
 from mergeline.core.snapshot import (
     Built,
@@ -221,7 +221,7 @@ class Building:
     def _discard(self, name: str) -> None:
         _log.warning("%s is gone or broken; converting its drop again", self.storage.path(name))
         self.storage.delete(name)
-        self.storage.delete(profile_name(name))  # it may be of the broken rows
+        forget(self.storage, name)  # it may be of the broken rows
         self._sizes.pop(name, None)
         self._adds.pop(name, None)
 

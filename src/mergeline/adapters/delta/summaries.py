@@ -37,6 +37,13 @@ def profile_name(file: str) -> str:
     return f"{FOLDER}/{file.removesuffix('.parquet')}{_SUFFIX}"
 
 
+def forget(storage: Storage, file: str) -> None:
+    """Delete the summary of a file whose rows were damaged, and all that it may be merged into."""
+    storage.delete(profile_name(file))
+    for merged in storage.listing(MERGED, _SUFFIX):
+        storage.delete(f"{MERGED}/{merged.name}")
+
+
 class Summaries:
     """Of one table; each is read or made once."""
 
