@@ -515,7 +515,7 @@ def test_what_would_end_the_process_within_is_an_error_with_a_report(
     def leaves(*_: Any) -> None:
         sys.exit(0)
 
-    monkeypatch.setattr("mergeline.lifecycle.evaluate.compare", leaves)
+    monkeypatch.setattr("mergeline.lifecycle.judging.compare", leaves)
     line.check_out_pull(1)
     with pytest.raises(MergelineError, match="something ends the process") as refused:
         line.evaluate(bundle=tmp_path / "bundle")
