@@ -1,21 +1,19 @@
-"""Git, by its command line: trees, bases, private checkouts, and tags as a ledger's pages."""
+"""A working copy: its commits and trees, its origin, and tags as a ledger's pages."""
 
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
-import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mergeline.core.inherited import without_repository
+from mergeline.adapters.git.command import output, run, run_git
+from mergeline.adapters.git.tree import Tree, listed
 from mergeline.errors import GitError, RepositoryError
 
 _MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
-_LINK = "120000 "  # the mode of a symbolic link
 _DENIED = re.compile(
     "denied|declined|rejected|protected|not permitted|not allowed|could not read Username"
     "|Authentication failed|error: 40[13]",
@@ -30,116 +28,6 @@ _CHECK_ORIGIN = (
     "where there is no forge: git remote remove origin"
 )
 _DEEPEN = "Deepen it: git fetch --unshallow (actions/checkout: fetch-depth: 0)"
-
-
-def run_git(
-    arguments: Sequence[str],
-    *,
-    cwd: Path,
-    stdin: bytes | None = None,
-    env: Mapping[str, str] | None = None,
-) -> bytes:
-    """Standard output of one git command.
-
-    Raises:
-        GitError: git is not installed, or ended with an error; its own words are in the message.
-    """
-    return _output(arguments[0], _run(arguments, cwd, stdin, env), cwd)
-
-
-def _run(
-    arguments: Sequence[str],
-    cwd: Path,
-    stdin: bytes | None = None,
-    env: Mapping[str, str] | None = None,
-) -> subprocess.CompletedProcess[bytes]:
-    own = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(env or {})}
-    try:
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=cwd,
-            input=stdin,
-            capture_output=True,
-            check=False,
-            env={**without_repository(os.environ), **own},
-        )
-    except FileNotFoundError as error:
-        if not cwd.is_dir():
-            raise GitError("no such folder", where=str(cwd)) from error
-        raise GitError("git is not installed", next_step="Install git") from error
-
-
-def _output(verb: str, done: subprocess.CompletedProcess[bytes], cwd: Path) -> bytes:
-    if done.returncode != 0:
-        said = _in_one_line(done.stderr.decode(errors="replace"))
-        raise GitError(f"git {verb}: {said or 'failed'}", where=str(cwd))
-    return done.stdout
-
-
-def _in_one_line(stderr: str) -> str:
-    """What git said, without its hints."""
-    lines = [line.strip().removeprefix("fatal: ") for line in stderr.splitlines()]
-    return "; ".join(line for line in lines if line and not line.startswith("hint:"))
-
-
-class Tree:
-    """The files of one Git tree, read from Git's objects; no checkout is needed."""
-
-    def __init__(self, repository: Repository, sha: str) -> None:
-        self.sha = sha
-        self._repository = repository
-        # A line: mode, kind and name of the content, then the path.
-        lines = dict(_listed(repository.root, sha))
-        self._blobs = {path: line.split()[2] for path, line in lines.items()}
-        self._links = {path for path, line in lines.items() if line.startswith(_LINK)}
-        self._read: dict[str, bytes] = {}
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Tree) and other.sha == self.sha
-
-    def __hash__(self) -> int:
-        return hash(self.sha)
-
-    def list(self, prefix: str = "") -> list[str]:
-        """Paths of the files in the folder `prefix` (or the file itself), sorted."""
-        folder = prefix.rstrip("/") + "/" if prefix else ""
-        return sorted(p for p in self._blobs if p.startswith(folder) or p == prefix)
-
-    def blob(self, path: str) -> str | None:
-        """Git's name of a file's content, or None where there is no such file."""
-        return self._blobs.get(path)
-
-    def is_link(self, path: str) -> bool:
-        """Whether a path is a symbolic link; its content is then where it leads."""
-        return path in self._links
-
-    def read(self, path: str) -> bytes | None:
-        """A file's content, or None where there is no such file."""
-        if path not in self._blobs:
-            return None
-        if path not in self._read:
-            # A thousand pointers one by one would be a thousand processes.
-            alike = [p for p in self._blobs if p.endswith(".dvc")] if path.endswith(".dvc") else []
-            self._read.update(self._read_all(alike or [path]))
-        return self._read[path]
-
-    def _read_all(self, paths: Sequence[str]) -> dict[str, bytes]:
-        names = "".join(f"{self._blobs[path]}\n" for path in paths).encode()
-        out = run_git(["cat-file", "--batch"], cwd=self._repository.root, stdin=names)
-        contents, at = {}, 0
-        for path in paths:
-            header_end = out.index(b"\n", at)
-            header = out[at:header_end].split()
-            if header[-1] == b"missing":
-                raise RepositoryError(
-                    f"the content of {path} is not in this clone",
-                    where=str(self._repository.root),
-                    next_step="Fetch it: git fetch --refetch",
-                )
-            size = int(header[2])
-            contents[path] = out[header_end + 1 : header_end + 1 + size]
-            at = header_end + size + 2
-        return contents
 
 
 @dataclass(frozen=True)
@@ -186,10 +74,10 @@ class Repository:
 
     def _ask(self, *arguments: str) -> str | None:
         """What git answers a question; None for its "no": exit code 1, and nothing else."""
-        done = _run(arguments, self.root)
+        done = run(arguments, self.root)
         if done.returncode == 1:
             return None
-        return _output(arguments[0], done, self.root).decode(errors="surrogateescape").strip()
+        return output(arguments[0], done, self.root).decode(errors="surrogateescape").strip()
 
     @property
     def main_root(self) -> Path:
@@ -220,7 +108,7 @@ class Repository:
         """The tree of a commit (or a tree's own name)."""
         try:
             name = f"{_revision(revision)}^{{tree}}"
-            return Tree(self, self.git("rev-parse", "--verify", name))
+            return Tree(self.root, self.git("rev-parse", "--verify", name))
         except (GitError, ValueError) as error:
             raise RepositoryError(
                 f"no commit or tree {revision!r} here",
@@ -238,7 +126,7 @@ class Repository:
             if self._exists("HEAD"):
                 self.git("read-tree", "HEAD", env=env)
             self.git("add", "--all", "--", ".", env=env)
-            return Tree(self, self.git("write-tree", env=env))
+            return Tree(self.root, self.git("write-tree", env=env))
 
     def compose(self, revision: str, overlay: Tree, paths: Sequence[str]) -> Tree:
         """The tree of `revision` with the files at `paths` (and below) as `overlay` has them."""
@@ -246,14 +134,14 @@ class Repository:
         lines = [
             line
             for tree, taken in ((self.tree(revision), False), (overlay, True))
-            for path, line in _listed(self.root, tree.sha)
+            for path, line in listed(self.root, tree.sha)
             if f"{path}/".startswith(within) == taken
         ]
         with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
             env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
             entries = "".join(f"{line}\0" for line in lines).encode(errors="surrogateescape")
             run_git(["update-index", "-z", "--index-info"], cwd=self.root, stdin=entries, env=env)
-            return Tree(self, self.git("write-tree", env=env))
+            return Tree(self.root, self.git("write-tree", env=env))
 
     def is_clean(self) -> bool:
         """Whether the working tree is HEAD's, apart from a hand-made `dvc.lock`."""
@@ -471,11 +359,3 @@ def _revision(name: str) -> str:
     if not name or name.startswith("-"):
         raise ValueError(f"no revision: {name!r}")
     return name
-
-
-def _listed(root: Path, tree: str) -> Iterator[tuple[str, str]]:
-    """The files of a tree by path, each with its line as git lists it (and takes it again)."""
-    out = run_git(["ls-tree", "-r", "-z", "--full-tree", tree], cwd=root)
-    for line in out.decode(errors="surrogateescape").split("\0"):
-        if line:
-            yield line.split("\t", 1)[1], line
