@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -583,3 +584,32 @@ def test_dvc_repro_by_hand_gives_the_model_of_the_tracked_candidate(line: Line) 
     assert (line.root / "hand" / "dvc.lock").is_file()
     said = process(line, "plan", AT="hand")
     assert f"(run {run.run_id}); nothing trains" in said  # for all that it left there
+
+
+DEAF = """
+import time
+from mergeline import cli
+
+def deaf(**_):
+    print("busy", flush=True)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:  # as Python itself drops it in a weak reference's callback
+        pass
+    time.sleep(60)
+
+cli.commands, cli._PATIENCE = deaf, 0.3
+cli.main()
+"""
+
+
+def test_told_to_stop_where_nobody_hears_it_a_verb_is_told_once_more() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", DEAF], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == "busy\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 130
+        assert process.stderr.read() == "mergeline: stopped\n"

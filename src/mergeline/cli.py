@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import click
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 REFUSED = 1
 _READER_GONE = 128 + signal.SIGPIPE  # as a shell has it
 _TAIL = 15  # lines of a stage that failed
+_PATIENCE = 5.0  # seconds to stop, before it is asked for again
 _ISSUES = "https://github.com/mergeline/mergeline/issues"
 _MODEL = click.argument("model", required=False)
 _PLAN = click.option("--plan", "plan_only", is_flag=True, help="Print what would be done only.")
@@ -264,15 +265,15 @@ commands.add_command(contract)
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error, ours a traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
     try:
         commands(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort:
-        click.echo("mergeline: stopped", err=True)
-        sys.exit(130)
+    except (click.Abort, KeyboardInterrupt):
+        _stopped()
     except MergelineError as error:
         for line in error.tail.splitlines()[-_TAIL:] if isinstance(error, StageError) else ():
             click.echo(click.style(f"  {line}", dim=True), err=True)
@@ -282,14 +283,28 @@ def main() -> None:
         said = f"{error.filename or 'a file'}: {error.strerror or error}. Check who may write there"
         click.echo(click.style("mergeline: ", fg="red") + said + ", and the room left.", err=True)
         sys.exit(ExternalError.exit_code)
-    except KeyboardInterrupt:
-        click.echo("mergeline: stopped", err=True)
-        sys.exit(130)
     except Exception:  # noqa: BLE001 - Python would end with 1, which means that the gate refused
         traceback.print_exc()
         said = f"this is a mistake of mergeline's own. Report it with the lines above: {_ISSUES}"
         click.echo(click.style("mergeline: ", fg="red") + said, err=True)
         sys.exit(ExternalError.exit_code)
+
+
+def _stop(signum: int, frame: object) -> None:  # noqa: ARG001
+    """Clean up and end, as after Ctrl-C.
+
+    And once more if that is not done soon: where Python calls back, from a weak reference or a
+    library's handler, an exception is dropped, and the verb would go on.
+    """
+    signal.signal(signal.SIGALRM, _stop)
+    signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+    raise KeyboardInterrupt
+
+
+def _stopped() -> NoReturn:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    click.echo("mergeline: stopped", err=True)
+    sys.exit(130)
 
 
 def _project() -> Project:

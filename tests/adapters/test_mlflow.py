@@ -98,6 +98,24 @@ def test_of_two_that_carry_the_tag_of_a_stage_its_alias_decides(
     )
 
 
+def test_production_that_is_archived_while_it_is_looked_for_still_stands(
+    store: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow has found the version, and then no more of its tags: the alias is moved last."""
+    register(store, "amid", ["Production", "None"])
+    real = store.client.search_model_versions
+
+    def late(*arguments: object, **named: object) -> object:
+        found = real(*arguments, **named)
+        for one in found:
+            if (one.name, int(one.version)) == ("amid", 1):
+                one.tags.clear()
+        return found
+
+    monkeypatch.setattr(store.client, "search_model_versions", late)
+    assert standing(store, "amid") == [(1, "Production"), (2, "None")]
+
+
 def test_a_look_is_one_query_whatever_lies_in_the_archive(
     store: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +327,9 @@ def test_a_candidate_evaluated_before_its_pull_request_learns_commit_and_number(
     line.evaluate()
     assert origin_of(line, run) == known  # which an evaluation that knows less does not blank
     line.git("checkout", "--quiet", "--force", "HEAD", at="runner")
+    line.review(line.propose("early-again", edit))
+    assert origin_of(line, run) == known  # nor does one of another pull request take it over
+    line.git("checkout", "--quiet", "--force", "HEAD", at="runner")
     line.merge(number)
     line.release()
     tags = line.project().tracking.client.get_model_version(MODEL, "2").tags
@@ -335,6 +356,9 @@ def test_a_registered_version_learns_what_its_run_knows_later(line: Line) -> Non
     assert tracking.register(replace(run, commit=None, pull_request=None)).number == 1
     tags = tracking.client.get_model_version(MODEL, "1").tags
     assert (tags["mergeline.commit"], tags["mergeline.pull_request"]) == (run.commit, "7")
+    assert tracking.register(replace(run, pull_request=9)).number == 1
+    tags = tracking.client.get_model_version(MODEL, "1").tags
+    assert tags["mergeline.pull_request"] == "7"  # a revert's finds it, and does not take it over
 
 
 def test_any_number_of_params_of_any_name_is_logged(line: Line, tmp_path: Path) -> None:

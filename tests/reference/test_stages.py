@@ -78,6 +78,7 @@ def test_the_model_answers_with_probabilities_of_the_declared_classes(trained: P
     assert probabilities.sum(axis=1) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_models_bytes_depend_on_neither_hash_seed_nor_cores(
     trained: Path, tmp_path: Path
 ) -> None:

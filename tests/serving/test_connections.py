@@ -42,6 +42,7 @@ def crowd(address: str, said: bytes, size: int) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", [b"P", HEAD + b"{"], ids=["half a head", "half a body"])
 def test_health_is_answered_and_the_end_is_quick_under_more_slow_clients_than_files(
     tmp_path: Path, said: bytes

@@ -97,8 +97,8 @@ def test_a_promotion_reaches_two_servers_of_one_registry_and_neither_mixes_versi
             for asker in askers:
                 asker.join()
     for heard in said.values():
+        assert [one for one in heard if one not in truth] == []
         # The old one, then the new one, and never back.
         turn = heard.index(truth[1])
         assert turn > 0
-        assert all(answer == truth[0] for answer in heard[:turn]), heard
-        assert all(answer == truth[1] for answer in heard[turn:]), heard
+        assert heard == [truth[0]] * turn + [truth[1]] * (len(heard) - turn)

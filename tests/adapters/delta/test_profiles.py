@@ -143,6 +143,7 @@ def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return read
 
 
+@pytest.mark.slow
 def test_one_more_drop_of_many_reads_and_merges_a_few_summaries(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +201,7 @@ def test_merged_summaries_that_are_broken_are_made_again_and_go_with_the_garbage
     assert world.tables.compare("t", None, first.version) == known[0]
 
 
+@pytest.mark.slow
 def test_paths_of_drops_are_found_in_few_reads_of_a_long_history(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,7 @@ def test_letters_beyond_16_bits_are_bounds_as_they_are(tmp_path: Path) -> None:
     assert pl.scan_delta(table).filter(pl.col("s") == "\U00020bb8").collect().height == 1
 
 
+@pytest.mark.slow
 def test_two_clocks_write_the_same_bounds(tmp_path: Path) -> None:
     code = """
         import sys

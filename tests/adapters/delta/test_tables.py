@@ -291,6 +291,7 @@ def test_an_unknown_version_table_or_digest_is_said(world: Any) -> None:
             world.tables.at_digest(table, "ab" * 32)
 
 
+@pytest.mark.slow
 def test_old_versions_stay_readable_after_many_commits(world: Any) -> None:
     """Beyond checkpoints, and with a log that nothing may clean."""
     drops = [world.drop(n, rows=1) for n in range(60)]

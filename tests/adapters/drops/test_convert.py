@@ -1,8 +1,5 @@
 import gzip
 import io
-import subprocess
-import sys
-import textwrap
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +15,7 @@ from mergeline.core.contract import Contract, parse_contract
 from mergeline.core.refusal import RefusedDropError, Violation
 from mergeline.core.snapshot import Drop
 from mergeline.errors import DropError
+from tests.memory import peak_memory
 
 CONTRACT = parse_contract(
     "t",
@@ -333,7 +331,7 @@ def test_memory_does_not_grow_with_the_drop(tmp_path: Path, name: str, rows: int
     source = tmp_path / name
     write_large(source, rows)
     code = """
-        import resource, sys
+        import sys
         from pathlib import Path
         from mergeline.adapters.drops import convert
         from mergeline.core.contract import parse_contract
@@ -346,13 +344,8 @@ def test_memory_does_not_grow_with_the_drop(tmp_path: Path, name: str, rows: int
             columns: {{id: {{type: int64}}, s: {{type: string}}}}
         ''')
         done = convert(Path(source), Drop(Path(source).name, ""), contract, Path(target))
-        print(done.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        print(done.rows)
     """
-    form = name.split(".")[1]
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), str(source), str(tmp_path / "out"), form],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    found, memory = map(int, done.stdout.split())
-    assert found == rows
-    assert memory / 1024 < 600
+    printed, memory = peak_memory(code, source, tmp_path / "out", name.split(".")[1])
+    assert int(printed) == rows
+    assert memory < 600

@@ -1,7 +1,4 @@
-import subprocess
-import sys
 import tempfile
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +11,7 @@ from mergeline.adapters.drops import keys
 from mergeline.adapters.drops.keys import find_duplicates
 from mergeline.core.contract import Column, Contract
 from mergeline.core.snapshot import Drop
+from tests.memory import peak_memory
 
 NAMES = st.one_of(
     st.sampled_from(["hash", "row", "rows", "len", "count", "index", "0", "1", "literal", "key"]),
@@ -61,7 +59,7 @@ def test_memory_does_not_grow_with_the_rows_that_a_key_names(tmp_path: Path, dis
     key = pl.format("key-{}", pl.int_range(rows) % distinct).alias("k")
     pl.LazyFrame().select(key).sink_parquet(path, row_group_size=500_000)
     code = """
-        import resource, sys
+        import sys
         from pathlib import Path
         from mergeline.adapters.drops.keys import find_duplicates
         from mergeline.core.contract import Column, Contract
@@ -70,12 +68,7 @@ def test_memory_does_not_grow_with_the_rows_that_a_key_names(tmp_path: Path, dis
         path, rows = Path(sys.argv[1]), int(sys.argv[2])
         found = list(find_duplicates(path, Drop("a.csv", ""), contract, rows))
         print(sum(count for _, count in found))
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), str(path), str(rows)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    count, memory = map(int, done.stdout.split())
-    assert count == rows - distinct
-    assert memory / 1024 < 550
+    printed, memory = peak_memory(code, path, rows)
+    assert int(printed) == rows - distinct
+    assert memory < 550

@@ -87,7 +87,9 @@ class _Feed:
         try:
             content = b"" if self.ended else self._stream.read(size)
         except Exception as error:  # noqa: BLE001 - Arrow would keep it beyond the end
-            self.problem, self.ended, content = error, True, b""
+            # Its frames lead to those that hold what was lent, which is waited for.
+            self.problem, self.ended, content = error.with_traceback(None), True, b""
+            error.__context__ = None
         return self._lend(memoryview(content))
 
     def _lend(self, thing: T) -> T:

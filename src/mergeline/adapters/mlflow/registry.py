@@ -54,7 +54,8 @@ class Registry(Store):
             found = self.client.search_model_versions(
                 f"tags.`{_STAGE}` != 'Archived'", max_results=10_000
             )
-            standing = {(one.name, int(one.version)): one for one in found}
+            # MLflow reads tags after the rows, and none of a row that was archived in between.
+            standing = {(one.name, int(one.version)): one for one in found if _STAGE in one.tags}
             holders = self._holders_by_model()
             for model, number in [(m, n) for m, held in holders.items() for n in held.values()]:
                 if (model, number) not in standing:  # amid a promotion, or after one cut off
@@ -79,7 +80,7 @@ class Registry(Store):
     def register(self, run: Run) -> Version:
         """The registered version of a run's model; made if it is not there yet.
 
-        One that is there learns commit and pull request, where the run knows them.
+        One that is there learns commit and pull request, where it was of none and the run knows.
         """
         for version in self.versions(run.model):
             if version.run_id == run.run_id:
@@ -193,7 +194,7 @@ class Registry(Store):
         with self.translating():
             tags = self.client.get_model_version(version.model, str(version.number)).tags
             for key, value in _origin_tags(run).items():
-                if value and tags.get(key) != value:
+                if value and not tags.get(key):
                     self.retrying(partial(self._tag, version.model, version.number, key, value))
 
     def _tag(self, model: str, number: int, key: str, value: str) -> None:

@@ -166,7 +166,8 @@ class Runs(Store):
     def log_evaluation(self, run: Run, evaluation: Evaluation, folder: Path) -> None:
         """Log the newest evaluation of a candidate: its files, then the tag that points to them.
 
-        Commit and pull request become the run's too, where this one knows them.
+        Commit and pull request become the run's too, where it was of none so far: a revert finds
+        the candidate of an earlier pull request, which stays that one's.
         """
         from mlflow.entities import RunTag
 
@@ -175,11 +176,16 @@ class Runs(Store):
         place = f"evaluations/{evaluation.evaluated_at.replace(':', '')}"
         with self.translating():
             self.client.log_artifacts(run.run_id, str(folder), place)
+            known = self.client.get_run(run.run_id).data.tags
             tags = {
                 "mergeline.evaluation": write_json(_in_a_tag(evaluation), indent=None),
                 "mergeline.evaluation_path": place,
                 "mergeline.verdict": evaluation.verdict,
-                **{key: value for key, value in _origin_tags(evaluation.origin).items() if value},
+                **{
+                    k: v
+                    for k, v in _origin_tags(evaluation.origin).items()
+                    if v and not known.get(k)
+                },
             }
             if evaluation.origin.pull_request is not None:
                 tags[f"{_EVALUATED_FOR}{evaluation.origin.pull_request}"] = "true"
