@@ -69,8 +69,7 @@ class Tables:
             DropError: what `write` raises; nothing is committed.
             TableError: the table's log is damaged, or it cannot be reached or written.
         """
-        storage = self._storage(snapshot.table)
-        return Building(storage, snapshot, write, provenance, verify).run()
+        return self.prepare(snapshot, write, provenance, verify=verify).run()
 
     def prepare(
         self, snapshot: Snapshot, write: Write, provenance: Provenance, *, verify: bool = False
