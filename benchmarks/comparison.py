@@ -29,9 +29,11 @@ import numpy as np
 import scipy
 from scipy import stats
 
-from mergeline.core.compare import compare, rows_digest, slice_labels
-from mergeline.core.comparison import Comparison, Difference, Holdout, Scored
-from mergeline.core.model import Gate, MetricChoice, Model, SliceChoice
+from mergeline.core.compare.comparison import compare
+from mergeline.core.compare.prepare import rows_digest
+from mergeline.core.compare.result import Comparison, Difference, Holdout, Scored
+from mergeline.core.compare.slices import slice_labels
+from mergeline.core.declare.model import Gate, MetricChoice, Model, SliceChoice
 
 NAMES = ("roc_auc", "neg_log_loss", "neg_brier_score", "accuracy")
 FOLDS = 10_000

@@ -39,8 +39,8 @@ CONVERT = """
 import sys
 from pathlib import Path
 from mergeline.adapters.drops import convert
-from mergeline.core.contract import parse_contract
-from mergeline.core.snapshot import Drop
+from mergeline.core.declare.contract import parse_contract
+from mergeline.core.data.snapshot import Drop
 contract = parse_contract("trips", sys.argv[3])
 done = convert(Path(sys.argv[1]), Drop("trips.csv", ""), contract, Path(sys.argv[2]))
 print(f"{done.rows:,} rows, {done.size / 1e6:,.0f} MB of Parquet")

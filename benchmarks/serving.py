@@ -32,8 +32,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mergeline.adapters.modelfile import LoadedModel, load, model_digest
-from mergeline.adapters.scoring import records, running_server
+from mergeline.adapters.model_folder import LoadedModel, load, model_digest
+from mergeline.adapters.scoring_server import records, running_server
 
 MODEL = "model"
 SINGLE = 300  # requests of one row to each server

@@ -75,10 +75,10 @@ from pathlib import Path
 start = time.perf_counter()
 from mergeline.adapters.delta import Tables
 from mergeline.adapters.drops import convert
-from mergeline.adapters.dvc import DropStore
-from mergeline.core.snapshot import Provenance
-from mergeline.lifecycle import data
-from mergeline.lifecycle.project import Project
+from mergeline.adapters.dvc.drops import DropStore
+from mergeline.core.data.snapshot import Provenance
+from mergeline.lifecycle.steps import snapshots as data
+from mergeline.lifecycle.steps.project import Project
 ready = time.perf_counter()
 project = Project.at()
 tree, _ = project.target_tree()

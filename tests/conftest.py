@@ -88,5 +88,5 @@ def _played(line: Line, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     with quick_stages() as quick:
         line.quick = quick
-        monkeypatch.setattr("mergeline.lifecycle.release.smoke_test", lambda *_: None)
+        monkeypatch.setattr("mergeline.lifecycle.verbs.release.smoke_test", lambda *_: None)
         yield line

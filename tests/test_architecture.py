@@ -12,15 +12,20 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "mergeline"
-FLOORS = ["errors", "core", "adapters", "lifecycle", "serving", "cli"]
+FLOORS = ["errors", "system", "core", "adapters", "lifecycle", "serving", "demo", "cli"]
+BELOW_LIFECYCLE = {"adapters", "core", "system", "errors"}
 MAY_IMPORT = {
     "errors": set(),
+    "system": {"errors"},
     "core": {"errors"},
-    "adapters": {"core", "errors"},
-    "lifecycle": {"adapters", "core", "errors"},
-    "serving": {"lifecycle", "adapters", "core", "errors"},
-    "cli": {"serving", "lifecycle", "adapters", "core", "errors"},
+    "adapters": {"core", "system", "errors"},
+    "lifecycle": BELOW_LIFECYCLE,
+    "serving": {"lifecycle", *BELOW_LIFECYCLE},
+    "demo": {"lifecycle", *BELOW_LIFECYCLE},
+    "cli": {"demo", "serving", "lifecycle", *BELOW_LIFECYCLE},
 }
+# The rooms of the core in the order of the steps; each may import those before it.
+ROOMS = ["declare", "fingerprint", "data", "compare", "gate", "release", "report"]
 HEAVY = {
     "mlflow", "dvc", "sklearn", "deltalake", "polars", "pandas", "pyarrow", "scipy", "numpy",
     "matplotlib", "github", "starlette", "uvicorn", "httpx", "jinja2", "rich", "pydantic",
@@ -33,7 +38,7 @@ OUTSIDE = {
 }  # fmt: skip
 CLOCKS = {"now", "today", "utcnow", "fromtimestamp"}
 # Plays the reference project's people, so it names what they work on.
-KNOWS_THE_REFERENCE_PROJECT = {"lifecycle/demo.py"}
+KNOWS_THE_REFERENCE_PROJECT = {"demo/play.py"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ def unit(parts: tuple[str, ...]) -> str | None:
     """The floor of a module by its path below mergeline; None for the package itself."""
     if not parts or parts[0] in {"__init__", "__main__"}:
         return None
-    return "cli" if parts[0].startswith("cli") else parts[0]
+    return parts[0]
 
 
 def place(path: Path) -> tuple[str, ...]:
@@ -105,6 +110,27 @@ def test_imports_go_down_only(path: Path) -> None:
             continue
         assert other in FLOORS, f"{path}:{line}: {other} is on no floor"
         assert other == floor or other in MAY_IMPORT[floor], f"{path}:{line}: {floor} → {other}"
+
+
+@each_module
+def test_rooms_of_the_core_import_earlier_rooms_only(path: Path) -> None:
+    here = place(path)
+    if here[:1] != ("core",) or len(here) < 2 or here[1] not in ROOMS:
+        return
+    for target, line in own(path):
+        if target[0] == "core" and target[1] in ROOMS:
+            order = ROOMS.index(target[1]), ROOMS.index(here[1])
+            assert order[0] <= order[1], f"{path}:{line}: {here[1]} → {target[1]}"
+
+
+@each_module
+def test_what_verbs_share_is_a_step(path: Path) -> None:
+    here = place(path)
+    if here[:1] != ("lifecycle",) or len(here) < 3:
+        return
+    for target, line in own(path):
+        if target[:2] == ("lifecycle", "verbs"):
+            assert here[1:3] == ("verbs", target[2]), f"{path}:{line}: {target[2]}"
 
 
 @each_module
@@ -155,7 +181,7 @@ def test_every_module_says_what_it_is_for() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     check = (
-        "import sys; sys.argv = ['mergeline', '--help']; from mergeline.cli import main\n"
+        "import sys; sys.argv = ['mergeline', '--help']; from mergeline.cli.main import main\n"
         "try: main()\n"
         "except SystemExit as done: assert not done.code, done.code\n"
         "print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"

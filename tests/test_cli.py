@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from mergeline import cli
-from mergeline.adapters.modelfile import model_digest
+from mergeline.adapters.model_folder import model_digest
+from mergeline.cli import main as cli
 from tests.line.small import MODEL, OTHER, Line, content_of, drop
 
 
@@ -519,7 +519,7 @@ def test_a_mistake_of_our_own_is_a_traceback_and_never_a_refusal(
     def broken(*_: object, **__: object) -> None:
         raise KeyError("nobody thought of this")
 
-    monkeypatch.setattr("mergeline.lifecycle.plan.plan", broken)
+    monkeypatch.setattr("mergeline.lifecycle.verbs.plan.plan", broken)
     done = run("plan")
     assert done.code == 3
     assert "KeyError: 'nobody thought of this'" in done.err
@@ -588,7 +588,7 @@ def test_dvc_repro_by_hand_gives_the_model_of_the_tracked_candidate(line: Line) 
 
 DEAF = """
 import time
-from mergeline import cli
+from mergeline.cli import main as cli
 
 def deaf(**_):
     print("busy", flush=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mergeline.adapters.git import Repository
-from mergeline.core.release import Entry
-from mergeline.lifecycle.project import Project
+from mergeline.core.release.plan import Entry
+from mergeline.lifecycle.steps.project import Project
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
-    from mergeline.adapters.scoring import Client
+    from mergeline.adapters.scoring_server import Client
 
 __all__ = ["Client", "table"]
 
@@ -17,7 +17,7 @@ def __getattr__(name: str) -> type[Client]:
     """`Client`, imported when it is asked for: `import mergeline` stays instant."""
     if name != "Client":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from mergeline.adapters.scoring import Client
+    from mergeline.adapters.scoring_server import Client
 
     return Client
 
@@ -36,6 +36,6 @@ def table(name: str, project: str | Path = ".") -> pl.LazyFrame:
         NotFoundError: nothing is pinned yet, or the table does not hold it.
         TableError: the table is damaged, or cannot be reached.
     """
-    from mergeline.lifecycle import data
+    from mergeline.lifecycle.steps import snapshots as data
 
     return data.table(name, Path(project))

@@ -1,6 +1,6 @@
 """`python -m mergeline`."""
 
-from mergeline.cli import main
+from mergeline.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from mergeline.core import numbers
-from mergeline.core.comparison import Difference, Measured
+from mergeline.core.compare import digits
+from mergeline.core.compare.result import Difference, Measured
 
 NOISE = 1e-15  # so much of a number its last bits may be off by
 _SIZES = st.floats(-1e300, 1e300, allow_subnormal=False)
@@ -43,16 +44,16 @@ def difference(estimate: float | None, low: float | None, high: float | None) ->
 def test_a_difference_has_the_digits_that_its_interval_allows(
     estimate: float | None, low: float | None, high: float | None, said: str
 ) -> None:
-    assert numbers.change(difference(estimate, low, high)) == said
+    assert digits.change(difference(estimate, low, high)) == said
 
 
 def test_rounding_does_not_hide_on_which_side_of_zero_an_interval_ends() -> None:
-    assert numbers.change(difference(0.0424, 0.0003, 0.0845)) == "+0.0424 ± 0.0421"
-    assert numbers.change(difference(-0.0416, -0.0837, 0.0005)) == "−0.0416 ± 0.0421"
+    assert digits.change(difference(0.0424, 0.0003, 0.0845)) == "+0.0424 ± 0.0421"
+    assert digits.change(difference(-0.0416, -0.0837, 0.0005)) == "−0.0416 ± 0.0421"
 
 
 def test_numbers_that_differ_are_never_shown_as_the_same() -> None:
-    places = numbers.decimals(1e-6, 1.2e-6, difference=None)
+    places = digits.decimals(1e-6, 1.2e-6, difference=None)
     assert places is not None
     assert numbers.fixed(1e-6, places) == "1.00e-6"
     assert numbers.fixed(1.2e-6, places) == "1.20e-6"
@@ -62,7 +63,7 @@ def test_numbers_that_differ_are_never_shown_as_the_same() -> None:
 @over(PAIRS)
 def test_two_numbers_without_interval_keep_their_difference(pair: tuple[float, float]) -> None:
     one, other = pair
-    places = numbers.decimals(one, other, difference=None)
+    places = digits.decimals(one, other, difference=None)
     if abs(one - other) > NOISE * max(abs(one), abs(other)):
         assert places is not None
         assert numbers.fixed(one, places) != numbers.fixed(other, places)
@@ -78,11 +79,11 @@ def test_two_numbers_whose_difference_is_told_are_not_shown_as_the_same(
     ends = sorted((estimate * (1 - near), estimate * (1 + far)))
     told = difference(estimate, *ends)
     if abs(estimate) > NOISE * max(abs(one), abs(other)):
-        places = numbers.decimals(one, other, difference=told)
+        places = digits.decimals(one, other, difference=told)
         assert places is not None
         places = numbers.told_apart(one, other, places)
         assert numbers.fixed(one, places) != numbers.fixed(other, places)
-        assert any(digit in numbers.change(told) for digit in "123456789")
+        assert any(digit in digits.change(told) for digit in "123456789")
 
 
 @pytest.mark.parametrize(
@@ -101,9 +102,9 @@ def test_a_small_change_of_a_large_number_is_seen(
     estimate = after - before
     ends = (None, None) if half is None else (estimate - half, estimate + half)
     told = difference(estimate, *ends)
-    places = numbers.decimals(before, after, difference=told)
-    cells = (numbers.measured(Measured(value), places) for value in (before, after))
-    assert f"{' → '.join(cells)}, {numbers.change(told)}" == said
+    places = digits.decimals(before, after, difference=told)
+    cells = (digits.measured(Measured(value), places) for value in (before, after))
+    assert f"{' → '.join(cells)}, {digits.change(told)}" == said
 
 
 def read(text: str) -> float:
@@ -156,11 +157,11 @@ def test_digits_are_added_until_a_number_and_its_bar_differ(
 def test_a_difference_beside_a_margin_reads_as_the_side_that_it_is_on(
     estimate: float, low: float, high: float, margin: float | None, said: str
 ) -> None:
-    assert numbers.change(difference(estimate, low, high), margin) == said
+    assert digits.change(difference(estimate, low, high), margin) == said
 
 
 def test_an_interval_of_no_width_but_rounding_gives_no_digits() -> None:
-    assert numbers.change(difference(0.009, 0.009 - 1e-18, 0.009 + 1e-18)) == "+0.0090"
+    assert digits.change(difference(0.009, 0.009 - 1e-18, 0.009 + 1e-18)) == "+0.0090"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_a_number_that_a_person_wrote_stays_as_short(value: float, said: str) ->
     ],
 )
 def test_a_number_that_is_not_there_is_said(measured: Measured | None, said: str) -> None:
-    assert numbers.measured(measured, None) == said
+    assert digits.measured(measured, None) == said
 
 
 def test_a_share_is_never_rounded_to_none_or_all() -> None:

@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 import yaml
 
+from mergeline.adapters.dvc.stages import StagesRun
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.git import Repository, run_git
 from mergeline.adapters.mlflow import Tracking
-from mergeline.adapters.stages import StagesRun
 from mergeline.errors import StageError
-from mergeline.lifecycle.project import Project
+from mergeline.lifecycle.steps.project import Project
 
 MODEL = "late"
 FILES = {
@@ -339,7 +339,7 @@ class Line:
 
     def evaluate(self, at: str = "runner", bundle: Path | None = None, **environment: str) -> Any:
         """What `mergeline evaluate` finds of the one model."""
-        from mergeline.lifecycle.evaluate import evaluate
+        from mergeline.lifecycle.verbs.evaluate import evaluate
 
         [one] = evaluate(self.project(at, **environment), bundle=bundle, say=self.say)
         return one
@@ -351,7 +351,7 @@ class Line:
 
     def release(self, **options: Any) -> Any:
         """What `mergeline release` does with the one model."""
-        from mergeline.lifecycle.release import release
+        from mergeline.lifecycle.verbs.release import release
 
         [one] = release(self.project(), say=self.say, **options)
         return one
@@ -429,8 +429,8 @@ class QuickStages:
         environment: Mapping[str, str],
         say: Callable[[str], None],
     ) -> StagesRun:
-        from mergeline.lifecycle.project import Project
-        from mergeline.lifecycle.snapshot import snapshot
+        from mergeline.lifecycle.steps.project import Project
+        from mergeline.lifecycle.verbs.snapshot import snapshot
 
         self.runs.append(checkout.name)
         document = yaml.safe_load((checkout / "dvc.yaml").read_text())
@@ -461,9 +461,11 @@ def quick_stages() -> Iterator[QuickStages]:
     """Candidates are trained in this process, for as long as the block lasts."""
     quick = QuickStages()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mergeline.lifecycle.candidates.reproduce", quick)
-        patch.setattr("mergeline.lifecycle.candidates.dvc_cache", lambda root: root / ".dvc/cache")
-        patch.setattr("mergeline.adapters.modelfile._LATENCY_ROWS", 3)
+        patch.setattr("mergeline.lifecycle.steps.candidates.reproduce", quick)
+        patch.setattr(
+            "mergeline.lifecycle.steps.candidates.dvc_cache", lambda root: root / ".dvc/cache"
+        )
+        patch.setattr("mergeline.adapters.model_folder._LATENCY_ROWS", 3)
         yield quick
 
 

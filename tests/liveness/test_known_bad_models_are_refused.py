@@ -30,12 +30,15 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from mergeline.adapters.bundles import digests
-from mergeline.core.bundle import CANDIDATE_FILES, check_files
-from mergeline.core.compare import compare, rows_digest, slice_labels
-from mergeline.core.comparison import Column, Comparison, Holdout, Scored
-from mergeline.core.gate import Context, Verdict, judge
-from mergeline.core.leakage import find_leaks
-from mergeline.core.model import Bar, Gate, MetricChoice, Model, Role, parse_model
+from mergeline.core.compare.comparison import compare
+from mergeline.core.compare.label_leaks import find_leaks
+from mergeline.core.compare.prepare import rows_digest
+from mergeline.core.compare.result import Column, Comparison, Holdout, Scored
+from mergeline.core.compare.slices import slice_labels
+from mergeline.core.declare.model import Bar, Gate, MetricChoice, Model, Role, parse_model
+from mergeline.core.gate.judge import judge
+from mergeline.core.gate.verdict import Context, Verdict
+from mergeline.core.release.bundle import CANDIDATE_FILES, check_files
 from mergeline.errors import BundleError
 
 KNOWN = ("hour", "wind", "carrier")

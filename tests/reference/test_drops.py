@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mergeline.core.pointer import parse_pointer
+from mergeline.core.declare.pointer import parse_pointer
 
 ROOT = Path(__file__).resolve().parents[2]
 POINTERS = sorted(path.relative_to(ROOT) for path in ROOT.glob("data/raw/*/*.dvc"))

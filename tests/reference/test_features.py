@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 import mergeline
-from mergeline.core.contract import parse_contract
-from mergeline.core.model import parse_model
+from mergeline.core.declare.contract import parse_contract
+from mergeline.core.declare.model import parse_model
 from pipelines import features
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from mergeline.adapters.holdout import read_holdout, read_training_rows
-from mergeline.core.model import parse_model
+from mergeline.adapters.row_files import read_holdout, read_training_rows
+from mergeline.core.declare.model import parse_model
 from pipelines import features
 
 ROOT = Path(__file__).resolve().parents[2]

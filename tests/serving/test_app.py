@@ -12,10 +12,10 @@ import httpx
 import pandas as pd
 import pytest
 
-from mergeline.adapters.modelfile import load, model_digest
+from mergeline.adapters.model_folder import load, model_digest
 from mergeline.serving.app import BODY_LIMIT
 from mergeline.serving.plane import Plane
-from tests.adapters.test_modelfile import Leaver
+from tests.adapters.test_model_folder import Leaver
 from tests.serving.world import ROW, Registry, frame, regression, save
 
 PREDICT = "/models/delay/stages/production/predict"

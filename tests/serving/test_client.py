@@ -17,8 +17,8 @@ import polars as pl
 import pytest
 
 import mergeline
-from mergeline.adapters.modelfile import load, model_digest
-from mergeline.adapters.scoring import records
+from mergeline.adapters.model_folder import load, model_digest
+from mergeline.adapters.scoring_server import records
 from mergeline.errors import DeployError, InputError, NotFoundError
 from mergeline.serving.plane import Plane
 from tests.serving.world import ROW, Registry, frame, listening

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from mergeline.adapters.modelfile import Input
-from mergeline.core.comparison import Column
-from mergeline.core.gate import Context, judge
-from mergeline.core.model import Gate
+from mergeline.adapters.model_folder import Input
+from mergeline.core.compare.result import Column
+from mergeline.core.declare.model import Gate
+from mergeline.core.gate.judge import judge
+from mergeline.core.gate.verdict import Context
 from mergeline.errors import InputError
 from mergeline.serving.rows import KINDS, to_frame
-from tests.core.test_gate import comparison, facts
+from tests.core.gate.test_gate import comparison, facts
 
 VALUES = (1, 2**31, 2**62, 0.5, 1e300, True, "JFK", "2013-07-01", None)
 ROWS: list[dict[str, Any]] = [{"it": value} for value in VALUES] + [{}]

@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from mergeline.adapters.mlflow import Tracking
-from mergeline.adapters.modelfile import model_digest
-from mergeline.adapters.scoring import Client, running_server
+from mergeline.adapters.model_folder import model_digest
+from mergeline.adapters.scoring_server import Client, running_server
 from mergeline.errors import DeployError
 from tests.serving.world import ROW, until
 
@@ -167,7 +167,7 @@ def test_a_starter_that_is_killed_takes_the_server_with_it(
     script = f"""
 import time
 from pathlib import Path
-from mergeline.adapters.scoring import running_server
+from mergeline.adapters.scoring_server import running_server
 with running_server({SERVE!r}, cwd=Path({str(project)!r}), env={environment!r}) as address:
     print(address, flush=True)
     time.sleep(60)
@@ -232,7 +232,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_forever_nor_left(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mergeline.adapters.scoring._STOP", 0.5)
+    monkeypatch.setattr("mergeline.adapters.scoring_server._STOP", 0.5)
     note = tmp_path / "pid"
     script = (
         f"import os, pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"

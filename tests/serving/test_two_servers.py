@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from mergeline.adapters.mlflow import Tracking
-from mergeline.adapters.modelfile import load, model_digest
+from mergeline.adapters.model_folder import load, model_digest
 from mergeline.serving.plane import Plane
 from tests.serving.world import ROW, listening, until
 

@@ -20,8 +20,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from mergeline.adapters.modelfile import model_digest
-from mergeline.core.release import Version
+from mergeline.adapters.model_folder import model_digest
+from mergeline.core.release.plan import Version
 from mergeline.serving.app import make_app
 from mergeline.serving.connections import settings
 from mergeline.serving.plane import Plane

@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from mergeline.core.bundle import (
+from mergeline.core.declare.strict import read_json, write_json
+from mergeline.core.release.bundle import (
     CANDIDATE_FILES,
     EVALUATION,
     EVALUATION_FILES,
@@ -24,7 +25,6 @@ from mergeline.core.bundle import (
     check_files,
     check_format,
 )
-from mergeline.core.declaration import read_json, write_json
 from mergeline.errors import BundleError
 
 # Folders with these names are not finished, or no longer.

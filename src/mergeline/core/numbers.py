@@ -1,22 +1,16 @@
-"""Numbers as a person reads them: no more digits than their uncertainty allows, never fewer.
+"""Plain formatting: numbers, counts, shares, durations and sizes as a person reads them.
 
-The last digit shown is that of the interval's half width, rounded as the Particle Data Group does
-(two digits of it where it starts with 100 to 354, else one), and more where rounding would hide on
-which side of zero or of a margin an end lies. A number without interval shows what tells it from
-its neighbour. A true minus sign, so that a column of changes reads well.
+A true minus sign, so that a column of changes reads well.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-
-from mergeline.core.comparison import Difference, Measured
 
 _FIXED = 6  # decimals beyond which a small number is written with an exponent
 _HUGE = 1e15
-_EXACT = 17  # significant digits that tell any two floats apart
-_NOISE = 1e-15  # of a number's size: what its last bits may be off by
+EXACT_DIGITS = 17  # significant digits that tell any two floats apart
+NOISE = 1e-15  # of a number's size: what its last bits may be off by
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -34,15 +28,16 @@ def beside(value: float, bar: float, digits: int = 4) -> str:
     """A number held against a bar: as printed, too, it is on the side of it that it is on."""
     if not math.isfinite(value) or not value:
         return number(value, digits)
-    places = _places_beside(value, (bar,), digits)
+    places = places_beside(value, (bar,), digits)
     return number(value, digits) if places == _places(value, digits) else fixed(value, places)
 
 
-def _places_beside(value: float, bars: tuple[float, ...], digits: int) -> int:
+def places_beside(value: float, bars: tuple[float, ...], digits: int) -> int:
+    """Decimals with which a number is still on its side of each bar."""
     least = _places(value, digits)
-    for places in range(least, least + _EXACT):
+    for places in range(least, least + EXACT_DIGITS):
         shown = round(value, places)
-        if all(_side(shown, bar) == _side(value, bar) for bar in bars):
+        if all(side(shown, bar) == side(value, bar) for bar in bars):
             return places
     return least
 
@@ -63,10 +58,10 @@ def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
         return "−∞" if value < 0 else "+∞" if signed else "∞"
     small = decimals > _FIXED and 0 < abs(value) < 1e-3
     if small or abs(value) >= _HUGE:
-        digits = min(max(0, decimals + exponent(value)), _EXACT - 1)
+        digits = min(max(0, decimals + exponent(value)), EXACT_DIGITS - 1)
         text = _with_exponent(value, digits)
     else:
-        most = max(_FIXED, _EXACT - 1 - exponent(value)) if value else _FIXED
+        most = max(_FIXED, EXACT_DIGITS - 1 - exponent(value)) if value else _FIXED
         text = f"{round(value, decimals):,.{min(max(decimals, 0), most)}f}"
     minus = text.startswith("-")
     text = text.lstrip("-")
@@ -80,111 +75,18 @@ def exponent(value: float) -> int:
     return math.floor(math.log10(abs(value)))
 
 
-def decimals_of(half_width: float) -> int:
-    """The decimal that a number with this uncertainty is worth showing to."""
-    power = exponent(half_width)
-    return -power + 1 if half_width / 10.0**power < 3.55 else -power
-
-
-def _decimals_told(difference: Difference, half: float, margin: float | None) -> int:
-    """As `decimals_of`, and more where rounding would move something across zero or the margin."""
-    least = decimals_of(half)
-    for places in range(least, least + _EXACT):
-        if _agrees(difference, half, places, margin or 0.0):
-            return places
-    return least + 2
-
-
-def _agrees(difference: Difference, half: float, places: int, margin: float) -> bool:
-    """Whether the numbers as printed lie where the true ones do."""
-    ends = (difference.low or 0.0, difference.high or 0.0)
-    estimate, grain = difference.estimate or 0.0, 1e-9 * half
-    middle, around = round(estimate, places), round(half, places)
-    shown = (middle - around, middle + around)
-    if _uneven(difference, half):
-        shown = (round(ends[0], places), round(ends[1], places))
-    pairs = [(end, true, 0.0) for end, true in zip(shown, ends, strict=True) if true]
-    for bar in (-margin, margin) if margin else ():
-        pairs += [(end, true, bar) for end, true in zip(shown, ends, strict=True)]
-        pairs.append((middle, estimate, bar))
-    return all(_side(end, bar, grain) == _side(true, bar, grain) for end, true, bar in pairs)
-
-
-def _uneven(difference: Difference, half: float) -> bool:
-    """Whether the estimate is not in the middle of its interval."""
-    low, high = difference.low or 0.0, difference.high or 0.0
-    return abs((high + low) / 2 - (difference.estimate or 0.0)) > 0.15 * half
-
-
-def _side(value: float, bar: float, grain: float = 0.0) -> int:
+def side(value: float, bar: float, grain: float = 0.0) -> int:
     """−1, 0 or 1: below the bar, on it, above."""
     return (value - bar > grain) - (value - bar < -grain)
 
 
-def decimals(*values: float | None, difference: Difference | None) -> int | None:
-    """The decimal for numbers that stand side by side; None: each as it is."""
-    known = sorted({value for value in values if value is not None and math.isfinite(value)})
-    noise = _NOISE * max(map(abs, known), default=0.0)
-    if difference is not None and (half := half_width(difference) or 0.0) > noise:
-        return _decimals_told(difference, half, difference.margin)
-    apart = [high - low for low, high in itertools.pairwise(known) if high - low > noise]
-    return 1 - exponent(min(apart)) if apart else None
-
-
 def told_apart(one: float, other: float, places: int) -> int:
     """So many decimals, and more until the two numbers differ as printed."""
-    if abs(one - other) > _NOISE * max(abs(one), abs(other)):
-        for more in range(places, places + _EXACT):
+    if abs(one - other) > NOISE * max(abs(one), abs(other)):
+        for more in range(places, places + EXACT_DIGITS):
             if fixed(one, more) != fixed(other, more):
                 return more
     return places
-
-
-def half_width(difference: Difference) -> float | None:
-    """Half of the interval; None where there is none."""
-    low, high = difference.low, difference.high
-    if low is None or high is None or not math.isfinite(high - low):
-        return None
-    return (high - low) / 2
-
-
-def measured(value: Measured | None, places: int | None) -> str:
-    """A cell: the number, or what stands in its place."""
-    if value is None:
-        return "—"
-    if value.value is not None:
-        return number(value.value) if places is None else fixed(value.value, places)
-    return {"nan": "NaN", "infinite": "∞", "unscored": "not scored", "": "absent"}.get(
-        value.absent, value.absent
-    )
-
-
-def change(difference: Difference | None, margin: float | None = None) -> str:
-    """`+0.009 ± 0.003`; with both ends where the interval is not even about the estimate.
-
-    Args:
-        difference: what to show.
-        margin: what it is held against; the difference's own where there is none.
-    """
-    if difference is None or difference.estimate is None:
-        return "—"
-    estimate, half = difference.estimate, half_width(difference)
-    margin = difference.margin if margin is None else margin
-    if half is None or half <= _NOISE * abs(estimate):
-        exact = half is not None and not estimate
-        return "0" if exact else fixed(estimate, _places_alone(estimate, margin), signed=True)
-    places = _decimals_told(difference, half, margin)
-    shown = fixed(estimate, places, signed=True)
-    low, high = difference.low or 0.0, difference.high or 0.0
-    if _uneven(difference, half):
-        ends = f"{fixed(low, places, signed=True)} to {fixed(high, places, signed=True)}"
-        return f"{shown} ({ends})"
-    return f"{shown} ± {fixed(half, places)}"
-
-
-def _places_alone(value: float, margin: float | None) -> int:
-    bars = (-margin, margin) if margin else ()
-    return _places_beside(value, bars, 2) if value and math.isfinite(value) else 0
 
 
 def _places(value: float, digits: int) -> int:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mergeline.adapters.modelfile import LoadedModel, load
-from mergeline.core.declaration import did_you_mean
-from mergeline.core.release import Version
+from mergeline.adapters.model_folder import LoadedModel, load
+from mergeline.core.declare.strict import did_you_mean
+from mergeline.core.release.plan import Version
 from mergeline.errors import BundleError, DeployError, InputError, MergelineError, NotFoundError
 from mergeline.serving.rows import KINDS, to_frame
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import uvicorn
 
-from mergeline.core.release import Version
+from mergeline.core.release.plan import Version
 from mergeline.errors import DeployError, InputError, NotFoundError
-from mergeline.lifecycle.project import Project
+from mergeline.lifecycle.steps.project import Project
 from mergeline.serving.app import VERSION_NUMBER, make_app
 from mergeline.serving.connections import settings
 from mergeline.serving.plane import Fetch, Plane

@@ -9,8 +9,8 @@ import pytest
 
 from mergeline.adapters.delta import Tables
 from mergeline.adapters.drops.check import DTYPES
-from mergeline.core.contract import Contract, parse_contract
-from mergeline.core.snapshot import Built, Drop, Provenance, Snapshot
+from mergeline.core.data.snapshot import Built, Drop, Provenance, Snapshot
+from mergeline.core.declare.contract import Contract, parse_contract
 
 CONTRACT = """\
 source: data/raw/t

@@ -18,8 +18,8 @@ from deltalake import DeltaTable
 
 from mergeline.adapters.delta import Tables
 from mergeline.adapters.drops import convert
-from mergeline.core.contract import parse_contract
-from mergeline.core.snapshot import Built, Drop, Provenance, Snapshot
+from mergeline.core.data.snapshot import Built, Drop, Provenance, Snapshot
+from mergeline.core.declare.contract import parse_contract
 from mergeline.errors import TableError
 
 # A process with work of its own: six drops of a real CSV each, one snapshot.
@@ -28,8 +28,8 @@ WORKER = textwrap.dedent("""
     from pathlib import Path
     from mergeline.adapters.delta import Tables
     from mergeline.adapters.drops import convert
-    from mergeline.core.contract import parse_contract
-    from mergeline.core.snapshot import Drop, Provenance, Snapshot
+    from mergeline.core.declare.contract import parse_contract
+    from mergeline.core.data.snapshot import Drop, Provenance, Snapshot
 
     root, raw, wait, *names = sys.argv[1:]
     contract = parse_contract("t", (Path(raw) / "contract.yaml").read_text())

@@ -10,7 +10,7 @@ import pytest
 
 from mergeline.adapters.delta.leases import FOLDER, Leases
 from mergeline.adapters.delta.storage import LocalStorage, ObjectStorage, Storage
-from mergeline.core.garbage import TableFile
+from mergeline.core.data.garbage import TableFile
 from mergeline.errors import TableError
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from mergeline.adapters.delta.profiles import make_profile
 from mergeline.adapters.delta.storage import LocalStorage
-from mergeline.core import cardinality
-from mergeline.core.contract import parse_contract
-from mergeline.core.datadiff import ColumnFacts, DataDiff, diff_snapshots
-from mergeline.core.datawords import drop_names, value_words, values
-from mergeline.core.declaration import write_json
-from mergeline.core.profile import merge_profiles
-from mergeline.core.snapshot import Drop
+from mergeline.core.data import hyperloglog as cardinality
+from mergeline.core.data.diff import ColumnFacts, DataDiff, diff_snapshots
+from mergeline.core.data.profile import merge_profiles
+from mergeline.core.data.snapshot import Drop
+from mergeline.core.data.wording import drop_names, value_words, values
+from mergeline.core.declare.contract import parse_contract
+from mergeline.core.declare.strict import write_json
 
 
 def profiles(world: Any) -> list[Path]:

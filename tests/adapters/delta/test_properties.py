@@ -10,8 +10,8 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mergeline.core.contract import parse_contract
-from mergeline.core.snapshot import Drop
+from mergeline.core.data.snapshot import Drop
+from mergeline.core.declare.contract import parse_contract
 from tests.adapters.delta.conftest import CONTRACT
 
 MONTHS = st.integers(0, 4)

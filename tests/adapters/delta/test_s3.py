@@ -26,8 +26,8 @@ WORKER = textwrap.dedent("""
     import polars as pl
     import pyarrow.parquet as pq
     from mergeline.adapters.delta import Tables
-    from mergeline.core.contract import parse_contract
-    from mergeline.core.snapshot import Drop, Provenance, Snapshot
+    from mergeline.core.declare.contract import parse_contract
+    from mergeline.core.data.snapshot import Drop, Provenance, Snapshot
 
     root, *numbers = sys.argv[1:]
     contract = parse_contract("t", "source: d\\nformat: csv\\ncolumns: {id: {type: int64}}\\n")

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from mergeline.adapters.delta import Tables
 from mergeline.adapters.drops import convert
-from mergeline.core.contract import parse_contract
-from mergeline.core.snapshot import Drop, Provenance, Snapshot
+from mergeline.core.data.snapshot import Drop, Provenance, Snapshot
+from mergeline.core.declare.contract import parse_contract
 
 CONTRACT = parse_contract(
     "t",

@@ -10,8 +10,8 @@ import pytest
 from deltalake import DeltaTable, Field
 from deltalake.schema import PrimitiveType
 
-from mergeline.core.contract import parse_contract
-from mergeline.core.snapshot import Drop, Provenance
+from mergeline.core.data.snapshot import Drop, Provenance
+from mergeline.core.declare.contract import parse_contract
 from mergeline.errors import NotFoundError, TableError
 
 

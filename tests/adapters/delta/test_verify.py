@@ -9,7 +9,7 @@ import pytest
 
 from mergeline.adapters.delta.storage import ObjectStorage, Storage, open_storage
 from mergeline.adapters.delta.verify import is_sound
-from mergeline.core.snapshot import Built, Drop, Provenance
+from mergeline.core.data.snapshot import Built, Drop, Provenance
 from mergeline.errors import TableError
 
 PAGE = 150  # in the first column's first page, whatever the rows

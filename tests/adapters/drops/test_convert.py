@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mergeline.adapters.drops.convert import Converted, convert
-from mergeline.core.contract import Contract, parse_contract
-from mergeline.core.refusal import RefusedDropError, Violation
-from mergeline.core.snapshot import Drop
+from mergeline.core.data.snapshot import Drop
+from mergeline.core.data.violations import RefusedDropError, Violation
+from mergeline.core.declare.contract import Contract, parse_contract
 from mergeline.errors import DropError
 from tests.memory import peak_memory
 
@@ -334,8 +334,8 @@ def test_memory_does_not_grow_with_the_drop(tmp_path: Path, name: str, rows: int
         import sys
         from pathlib import Path
         from mergeline.adapters.drops import convert
-        from mergeline.core.contract import parse_contract
-        from mergeline.core.snapshot import Drop
+        from mergeline.core.declare.contract import parse_contract
+        from mergeline.core.data.snapshot import Drop
         source, target, form = sys.argv[1:]
         contract = parse_contract("t", f'''
             source: d

@@ -6,9 +6,9 @@ import pytest
 
 from mergeline.adapters.drops import convert
 from mergeline.adapters.drops.infer import infer
-from mergeline.core.contract import Contract, parse_contract
-from mergeline.core.inference import to_yaml
-from mergeline.core.snapshot import Drop
+from mergeline.core.data.first_contract import to_yaml
+from mergeline.core.data.snapshot import Drop
+from mergeline.core.declare.contract import Contract, parse_contract
 from mergeline.errors import DropError, NotFoundError
 
 CSV = """\

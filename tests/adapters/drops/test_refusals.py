@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mergeline.adapters.drops.convert import convert
-from mergeline.core.contract import Contract, parse_contract
-from mergeline.core.refusal import RefusedDropError
-from mergeline.core.snapshot import Drop
+from mergeline.core.data.snapshot import Drop
+from mergeline.core.data.violations import RefusedDropError
+from mergeline.core.declare.contract import Contract, parse_contract
 from mergeline.errors import DropError
 
 Convert = Callable[[str | bytes, str, str], pl.DataFrame]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mergeline.adapters.forge import Comment, Forge
-from mergeline.core.comment import LIMIT, Stamp
+from mergeline.core.report.one_comment import LIMIT, Stamp
 from mergeline.errors import ForgeError, NotFoundError
 from tests.adapters.forge.worlds import Method, World
 

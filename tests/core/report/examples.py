@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from statistics import NormalDist
 
-from mergeline.core.comparison import (
+from mergeline.core.compare.result import (
     CalibrationBin,
     Column,
     Comparison,
@@ -26,8 +26,9 @@ from mergeline.core.comparison import (
     SliceFlips,
     SliceResult,
 )
-from mergeline.core.fingerprint import Change
-from mergeline.core.model import Role
+from mergeline.core.declare.model import Role
+from mergeline.core.fingerprint.ingredients import Change
+from mergeline.core.gate.verdict import Judgement, MovedLine, Reason, Verdict
 from mergeline.core.report import (
     Attribution,
     Champion,
@@ -40,7 +41,6 @@ from mergeline.core.report import (
     Share,
     Subject,
 )
-from mergeline.core.verdict import Judgement, MovedLine, Reason, Verdict
 
 MEAN = "means of paired per-row losses, by cluster"
 _LABELS = {

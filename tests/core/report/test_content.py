@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mergeline.core.comparison import Measured
-from mergeline.core.declaration import json_schema
+from mergeline.core.compare.result import Measured
+from mergeline.core.declare.strict import json_schema
 from mergeline.core.report import DataChange, Report, read_report, write_json
-from mergeline.core.report.circumstances import table_summary
+from mergeline.core.report.context import table_summary
 from mergeline.errors import BundleError, DeclarationError
 from tests.core.report.examples import ALL, PASS
 

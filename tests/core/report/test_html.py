@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergeline.core.report import curves, to_html
-from mergeline.core.report.plots import forests
+from mergeline.core.report.render.plots import forests
 from tests.core.report.examples import ALL, INCONCLUSIVE, NASTY, PASS
 from tests.core.report.poison import poisoned
 from tests.core.report.test_safe import WORDS

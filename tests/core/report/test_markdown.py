@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from mergeline.core.comparison import Difference, Measured, Other
+from mergeline.core.compare.result import Difference, Measured, Other
+from mergeline.core.gate.verdict import Judgement, Reason, Verdict
 from mergeline.core.report import Report, terminal_text, to_html, to_markdown
-from mergeline.core.report.markdown import SMALLEST
-from mergeline.core.verdict import Judgement, Reason, Verdict
+from mergeline.core.report.render.markdown import SMALLEST
 from tests.core.report.examples import ALL, FAIL, NASTY_NAME, PASS, comparison, metrics
 from tests.core.report.poison import poisoned
 from tests.core.report.test_safe import WORDS

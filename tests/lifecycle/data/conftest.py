@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from mergeline.adapters.delta import Tables
-from mergeline.adapters.dvc import DropStore
+from mergeline.adapters.dvc.drops import DropStore
 from mergeline.adapters.git import Repository
-from mergeline.core.snapshot import Built, Provenance
-from mergeline.lifecycle.data import build_snapshots, gather_snapshots
+from mergeline.core.data.snapshot import Built, Provenance
+from mergeline.lifecycle.steps.snapshots import build_snapshots, gather_snapshots
 
 CONTRACT = """\
 source: data/raw/sales

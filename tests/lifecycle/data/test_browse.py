@@ -7,14 +7,14 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from mergeline import cli_data
 from mergeline.adapters.delta import Tables
-from mergeline.core.datawords import note_lines
-from mergeline.core.garbage import Pin
+from mergeline.cli import data as cli_data
+from mergeline.core.data.garbage import Pin
+from mergeline.core.data.wording import note_lines
 from mergeline.errors import InputError, NotFoundError, TableError
-from mergeline.lifecycle import browse
-from mergeline.lifecycle.browse import Shelf
-from mergeline.lifecycle.project import Project
+from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.verbs import data as browse
+from mergeline.lifecycle.verbs.data import Shelf
 
 
 @pytest.fixture

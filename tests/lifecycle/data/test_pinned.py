@@ -9,14 +9,14 @@ import pytest
 
 from mergeline.adapters.bundles import read_candidate
 from mergeline.adapters.delta import Tables
-from mergeline.adapters.dvc import DropStore
-from mergeline.core.garbage import GarbagePlan
+from mergeline.adapters.dvc.drops import DropStore
+from mergeline.core.data.garbage import GarbagePlan
 from mergeline.errors import RepositoryError, TrackingError
-from mergeline.lifecycle import browse
-from mergeline.lifecycle.data import gather_snapshots
-from mergeline.lifecycle.evaluate import evaluate
-from mergeline.lifecycle.pinned import pinned_snapshots
-from mergeline.lifecycle.snapshot import snapshot
+from mergeline.lifecycle.steps.pins import pinned_snapshots
+from mergeline.lifecycle.steps.snapshots import gather_snapshots
+from mergeline.lifecycle.verbs import data as browse
+from mergeline.lifecycle.verbs.evaluate import evaluate
+from mergeline.lifecycle.verbs.snapshot import snapshot
 from tests.line.small import Line, drop
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")

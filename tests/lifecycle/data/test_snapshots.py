@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 
 import mergeline
-from mergeline.adapters.dvc import DropStore
+from mergeline.adapters.dvc.drops import DropStore
 from mergeline.adapters.git import Repository
-from mergeline.core.contract import parse_contract
-from mergeline.core.refusal import RefusedDropError
-from mergeline.core.snapshot import Built, Drop, pointers_digest
+from mergeline.core.data.snapshot import Built, Drop, pointers_digest
+from mergeline.core.data.violations import RefusedDropError
+from mergeline.core.declare.contract import parse_contract
 from mergeline.errors import DeclarationError, DropError, NotFoundError
-from mergeline.lifecycle.data import gather_snapshots, write_pins
-from mergeline.lifecycle.project import Project
-from mergeline.lifecycle.snapshot import describe, snapshot
+from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.snapshots import (
+    describe_built,
+    gather_snapshots,
+    write_pins,
+)
+from mergeline.lifecycle.verbs.snapshot import snapshot
 
 
 def gather(shop: Any) -> Any:
@@ -248,4 +252,6 @@ def test_a_file_lost_is_planned_and_said_to_be_made_again(
 
 def test_one_row_and_one_drop_are_said_in_the_singular() -> None:
     built = Built("t", 0, "ab" * 32, rows=1, converted=(Drop("a.csv", "0" * 32),))
-    assert describe(built) == "t abababab: version 0, 1 row, 1 drop converted, no bytes written"
+    assert (
+        describe_built(built) == "t abababab: version 0, 1 row, 1 drop converted, no bytes written"
+    )

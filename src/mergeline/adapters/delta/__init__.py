@@ -16,11 +16,11 @@ from mergeline.adapters.delta.profiles import table_types
 from mergeline.adapters.delta.state import app_id, find_state, open_state, open_version, translated
 from mergeline.adapters.delta.storage import Storage, open_storage
 from mergeline.adapters.delta.summaries import Summaries, profile_name
-from mergeline.core.contract import Format
-from mergeline.core.datadiff import Compared
-from mergeline.core.garbage import TableFile
-from mergeline.core.snapshot import Built, Drop, Provenance, Snapshot
-from mergeline.core.tablehistory import HistoryEntry, LogEntry, read_history
+from mergeline.core.data.diff import Compared
+from mergeline.core.data.garbage import TableFile
+from mergeline.core.data.history import HistoryEntry, LogEntry, read_history
+from mergeline.core.data.snapshot import Built, Drop, Provenance, Snapshot
+from mergeline.core.declare.contract import Format
 from mergeline.errors import NotFoundError
 
 __all__ = ["Tables"]

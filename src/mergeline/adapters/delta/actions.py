@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from deltalake import Schema
 from deltalake.transaction import AddAction, RemoveAction
 
-from mergeline.core.contract import ColumnType, Contract
+from mergeline.core.declare.contract import ColumnType, Contract
 
 _DELTA_TYPES: Mapping[ColumnType, str] = {
     "bool": "boolean",

@@ -27,7 +27,7 @@ from mergeline.adapters.delta.state import (
 from mergeline.adapters.delta.storage import LocalStorage, Storage, new_part
 from mergeline.adapters.delta.summaries import forget
 from mergeline.adapters.delta.verify import is_sound
-from mergeline.core.snapshot import (
+from mergeline.core.data.snapshot import (
     Built,
     CommitPlan,
     Drop,

@@ -11,10 +11,10 @@ from mergeline.adapters.delta.profiles import table_types
 from mergeline.adapters.delta.state import State, open_state, open_version, translated
 from mergeline.adapters.delta.storage import Storage
 from mergeline.adapters.delta.summaries import MERGED, PATHS, Summaries, kept
-from mergeline.core.datadiff import Compared, Held, HeldDrop, SharedKeys, Side
-from mergeline.core.profile import DropProfile
-from mergeline.core.snapshot import drop_md5
-from mergeline.core.tablehistory import LogEntry
+from mergeline.core.data.diff import Compared, Held, HeldDrop, SharedKeys, Side
+from mergeline.core.data.history import LogEntry
+from mergeline.core.data.profile import DropProfile
+from mergeline.core.data.snapshot import drop_md5
 
 _BLOCK = 64  # log entries whose paths are kept together
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import polars as pl
 
 from mergeline.adapters.delta.state import State
-from mergeline.core.datadiff import SharedKeys
+from mergeline.core.data.diff import SharedKeys
 
 _EXAMPLES = 3
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from mergeline.adapters.delta.storage import Storage
-from mergeline.core.tablehistory import LogEntry
+from mergeline.core.data.history import LogEntry
 
 _SAID = ("commit", "ref", "pull_request", "author", "snapshot", "contract")
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import polars as pl
 from deltalake import DeltaTable
 
-from mergeline.core import cardinality
-from mergeline.core.profile import (
+from mergeline.core.data import hyperloglog as cardinality
+from mergeline.core.data.profile import (
     MOST_VALUES,
     NUMERIC,
     POINTS,

@@ -14,7 +14,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from polars.exceptions import PolarsError
 
 from mergeline.adapters.delta.storage import Storage, said_in_one_line
-from mergeline.core.snapshot import Snapshot
+from mergeline.core.data.snapshot import Snapshot
 from mergeline.errors import NotFoundError, TableError
 
 

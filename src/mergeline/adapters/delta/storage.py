@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector
 
 from mergeline.adapters.delta.leases import Leases
-from mergeline.core.garbage import TableFile
+from mergeline.core.data.garbage import TableFile
 from mergeline.errors import TableError
 
 _log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ import polars as pl
 from mergeline.adapters.delta.profiles import make_profile
 from mergeline.adapters.delta.state import translated
 from mergeline.adapters.delta.storage import Storage, new_part
-from mergeline.core.profile import EDITION, ColumnProfile, DropProfile, merge_into_one
+from mergeline.core.data.profile import EDITION, ColumnProfile, DropProfile, merge_into_one
 
 T = TypeVar("T")
 FOLDER = "_profiles"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal, cast
 
-from mergeline.core.snapshot import Drop
+from mergeline.core.data.snapshot import Drop
 from mergeline.errors import DropError
 
 _DECOMPRESSION_ERRORS = (

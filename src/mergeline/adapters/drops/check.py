@@ -11,8 +11,8 @@ import polars as pl
 import pyarrow as pa
 
 from mergeline.adapters.drops.read import Batch
-from mergeline.core.contract import Column, ColumnType, Contract
-from mergeline.core.refusal import Broken, Violation
+from mergeline.core.data.violations import Broken, Violation
+from mergeline.core.declare.contract import Column, ColumnType, Contract
 
 _KEPT_PER_KIND = 5
 DTYPES: Mapping[ColumnType, pl.DataType] = {

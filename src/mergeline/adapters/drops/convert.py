@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from mergeline.adapters.drops.check import DTYPES, Findings, check_batch
 from mergeline.adapters.drops.keys import find_duplicates
 from mergeline.adapters.drops.read import csv_lines, read_batches
-from mergeline.core.contract import Contract
-from mergeline.core.refusal import Refusal, RefusedDropError, Violation
-from mergeline.core.snapshot import Drop
+from mergeline.core.data.snapshot import Drop
+from mergeline.core.data.violations import Refusal, RefusedDropError, Violation
+from mergeline.core.declare.contract import Contract
 from mergeline.errors import TableError
 
 # A reader skips a row group by its statistics; a writer holds one in memory.

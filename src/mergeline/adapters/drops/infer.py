@@ -22,10 +22,17 @@ from mergeline.adapters.drops.read import (
     read_batches,
     unreadable,
 )
-from mergeline.core.contract import Column, ColumnType, Contract, Format, Value, parse_contract
-from mergeline.core.inference import Inferred, InferredColumn, to_yaml
-from mergeline.core.refusal import Refusal, RefusedDropError
-from mergeline.core.snapshot import Drop
+from mergeline.core.data.first_contract import Inferred, InferredColumn, to_yaml
+from mergeline.core.data.snapshot import Drop
+from mergeline.core.data.violations import Refusal, RefusedDropError
+from mergeline.core.declare.contract import (
+    Column,
+    ColumnType,
+    Contract,
+    Format,
+    Value,
+    parse_contract,
+)
 from mergeline.errors import DeclarationError, DropError, NotFoundError
 
 _NAN = "NaN"

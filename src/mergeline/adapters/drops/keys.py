@@ -10,9 +10,9 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
-from mergeline.core.contract import Contract
-from mergeline.core.refusal import Violation
-from mergeline.core.snapshot import Drop
+from mergeline.core.data.snapshot import Drop
+from mergeline.core.data.violations import Violation
+from mergeline.core.declare.contract import Contract
 
 # 4 M hashes are 32 MB, a few times over: what a pass takes does not grow with the drop.
 _ROWS_PER_PASS = 4_000_000

@@ -20,9 +20,9 @@ from polars.exceptions import PolarsError
 
 from mergeline.adapters.drops.archive import compression, open_drop
 from mergeline.adapters.drops.feed import BLOCK_BYTES, csv_batches
-from mergeline.core.contract import ColumnType, Contract, Format
-from mergeline.core.refusal import Violation, refuse
-from mergeline.core.snapshot import Drop
+from mergeline.core.data.snapshot import Drop
+from mergeline.core.data.violations import Violation, refuse
+from mergeline.core.declare.contract import ColumnType, Contract, Format
 from mergeline.errors import DropError
 
 _JSON_ROWS = 50_000

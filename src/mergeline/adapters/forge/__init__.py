@@ -1,7 +1,7 @@
 """The forge: pull requests, their comments, and the state shown beside a commit.
 
 `GitHubForge` speaks to GitHub, `FolderForge` keeps the same things as files beside a bare
-repository. Both keep one report a pull request, by the rule in `mergeline.core.comment`.
+repository. Both keep one report a pull request, by the rule in `mergeline.core.report.one_comment`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from mergeline.core.comment import LIMIT, Stamp, Stamped, Steps, converge, read_stamp, stamped
+from mergeline.core.report.one_comment import (
+    LIMIT,
+    Stamp,
+    Stamped,
+    Steps,
+    converge,
+    read_stamp,
+    stamped,
+)
 from mergeline.errors import ForgeError
 
 State = Literal["pending", "success", "failure", "error"]
@@ -76,7 +84,7 @@ class Forge(Protocol):
 
         Args:
             number: the pull request.
-            markdown: the report, at most `mergeline.core.comment.ROOM` characters.
+            markdown: the report, at most `mergeline.core.report.one_comment.ROOM` characters.
             marker: which of our comments, such as `report`.
             head_sha: the head that was evaluated.
             evaluated_at: when the evaluation began, with a time zone.

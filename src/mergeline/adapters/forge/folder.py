@@ -37,8 +37,8 @@ from mergeline.adapters.forge.base import (
     keep_one_report,
     shortened,
 )
-from mergeline.core.comment import Stamp
-from mergeline.core.declaration import read_json, write_json
+from mergeline.core.declare.strict import read_json, write_json
+from mergeline.core.report.one_comment import Stamp
 from mergeline.errors import ForgeError, NotFoundError
 
 Method = Literal["squash", "rebase", "merge"]

@@ -26,7 +26,7 @@ from mergeline.adapters.forge.base import (
     keep_one_report,
     shortened,
 )
-from mergeline.core.comment import Stamp
+from mergeline.core.report.one_comment import Stamp
 from mergeline.errors import ForgeError, MergelineError, NotFoundError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mergeline.core.inherited import without_repository
 from mergeline.errors import GitError
+from mergeline.system.environment import without_repository
 
 
 def run_git(

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mergeline.adapters.mlflow.store import Store
-from mergeline.core.bundle import (
+from mergeline.core.release.bundle import (
     CANDIDATE_FILES,
     MANIFEST,
     MODEL,
@@ -171,7 +171,7 @@ class Runs(Store):
         """
         from mlflow.entities import RunTag
 
-        from mergeline.core.declaration import write_json
+        from mergeline.core.declare.strict import write_json
 
         place = f"evaluations/{evaluation.evaluated_at.replace(':', '')}"
         with self.translating():
@@ -193,7 +193,7 @@ class Runs(Store):
 
     def evaluation(self, run: Run) -> Evaluation | None:
         """The newest evaluation that was logged with a run."""
-        from mergeline.core.declaration import read_json
+        from mergeline.core.declare.strict import read_json
 
         with self.translating():
             text = self.client.get_run(run.run_id).data.tags.get("mergeline.evaluation")
@@ -327,7 +327,7 @@ def _origin_tags(origin: Origin) -> dict[str, str]:
 
 def _in_a_tag(evaluation: Evaluation) -> Evaluation:
     """An evaluation as far as a tag takes it."""
-    from mergeline.core.declaration import write_json
+    from mergeline.core.declare.strict import write_json
 
     if len(write_json(evaluation, indent=None)) <= _TAG_LIMIT:
         return evaluation

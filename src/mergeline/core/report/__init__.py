@@ -19,8 +19,8 @@ from mergeline.core.report.content import (
     read_report,
     write_json,
 )
-from mergeline.core.report.markdown import to_markdown
-from mergeline.core.report.plots import curves
+from mergeline.core.report.render.markdown import to_markdown
+from mergeline.core.report.render.plots import curves
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,20 +49,20 @@ __all__ = [
 
 def to_html(report: Report) -> str:
     """One self-contained page; the same bytes for the same report."""
-    from mergeline.core.report import html
+    from mergeline.core.report.render import html
 
     return html.to_html(report)
 
 
 def to_terminal(report: Report) -> RenderableType:
     """For a rich console, which decides about colour."""
-    from mergeline.core.report import terminal
+    from mergeline.core.report.render import terminal
 
     return terminal.to_terminal(report)
 
 
 def terminal_text(report: Report, width: int = 100) -> str:
     """What the terminal shows, without colour."""
-    from mergeline.core.report import terminal
+    from mergeline.core.report.render import terminal
 
     return terminal.terminal_text(report, width)

@@ -10,10 +10,10 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-from mergeline.core import declaration
-from mergeline.core.comparison import Comparison, Difference
-from mergeline.core.fingerprint import Change
-from mergeline.core.verdict import Judgement, Verdict
+from mergeline.core.compare.result import Comparison, Difference
+from mergeline.core.declare import strict as declaration
+from mergeline.core.fingerprint.ingredients import Change
+from mergeline.core.gate.verdict import Judgement, Verdict
 from mergeline.errors import BundleError
 
 FORMAT: Literal[1] = 1

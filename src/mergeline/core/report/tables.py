@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mergeline.core import numbers
-from mergeline.core.comparison import (
+from mergeline.core.compare import digits
+from mergeline.core.compare.result import (
     Difference,
     Measured,
     MetricResult,
@@ -15,9 +16,9 @@ from mergeline.core.comparison import (
     Other,
     SliceResult,
 )
-from mergeline.core.model import Role
+from mergeline.core.declare.model import Role
+from mergeline.core.gate.verdict import Reason
 from mergeline.core.report.content import Report
-from mergeline.core.verdict import Reason
 
 Tone = Literal["good", "bad", "warn", "unsure", "plain"]
 _OUT_OF_REACH = 10_000_000  # rows or clusters: nobody waits for as many
@@ -196,7 +197,7 @@ def _row(report: Report, metric: MetricResult, place: tuple[str, str] | None) ->
     chosen = against(report)
     difference = metric.differences.get(chosen) if chosen else None
     shown = [value for role in roles(report) if (value := _value(metric, role)) is not None]
-    places = numbers.decimals(*shown, difference=difference)
+    places = digits.decimals(*shown, difference=difference)
     if places is not None:
         places = _told_apart(metric, places)
     outcome, tone = outcome_of(difference) if difference else _missing(metric, chosen)
@@ -205,7 +206,7 @@ def _row(report: Report, metric: MetricResult, place: tuple[str, str] | None) ->
         label=metric.label,
         place=place,
         cells={role: _cell(metric.values.get(role), places) for role in roles(report)},
-        changes={other: numbers.change(one) for other, one in metric.differences.items()},
+        changes={other: digits.change(one) for other, one in metric.differences.items()},
         outcome=outcome,
         tone=tone,
         difference=difference,
@@ -236,7 +237,7 @@ def _missing(metric: MetricResult, other: Other | None) -> tuple[str, Tone]:
 
 
 def _cell(value: Measured | None, places: int | None) -> str:
-    return numbers.measured(value, places)
+    return digits.measured(value, places)
 
 
 def _value(metric: MetricResult, role: Role) -> float | None:

@@ -1,0 +1,1 @@
+"""DVC: the drops behind pointers, and the runner of stages."""

@@ -1,0 +1,203 @@
+"""DVC: the drops behind pointers, from its cache and its remote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mergeline.core.declare.pointer import Pointer
+from mergeline.errors import DropError, RemoteError, RepositoryError
+
+_log = logging.getLogger(__name__)
+
+
+class DropStore:
+    """The drops of a repository, by md5; one that the cache lacks comes from the default remote."""
+
+    def __init__(self, repository: Path) -> None:
+        self._root = repository
+
+    def fetch(self, md5: str, *, pointer: str = "") -> Path:
+        """A file with this content: in DVC's cache, in the working tree, or else fetched.
+
+        Args:
+            md5: of the content, as a pointer gives it; that of a folder ends in `.dir`.
+            pointer: path of the pointer, or of the drop, which is looked at in the working tree
+                and named in the message if it is missing.
+
+        Raises:
+            DropError: neither cache nor remote holds it, or what they hold is something else.
+            RemoteError: the remote cannot be reached.
+        """
+        cached = Path(self._cache.oid_to_path(md5))
+        damaged = False
+        if cached.is_file():
+            if _md5(cached) == md5.removesuffix(".dir"):
+                return cached
+            damaged = True
+            _log.warning("the cache file %s is damaged; fetching it again", cached)
+        here = self._root / pointer
+        if pointer and here.is_file() and _md5(here) == md5:
+            return here  # as whoever made the drop left it, before any `dvc add` or `dvc pull`
+        self._download(md5, cached, pointer=pointer or md5, damaged=damaged)
+        return cached
+
+    def differing(self, pointers: Iterable[Pointer]) -> list[str]:
+        """Files of the working tree whose content is not what their pointer says, sorted.
+
+        One that does not lie there does not differ. Read are only those of the pointer's size, and
+        of them only what DVC has not read before: its state knows them by time, inode and size.
+
+        Raises:
+            DropError: a file cannot be read.
+        """
+        files = [file for pointer in pointers for file in self._files_here(pointer)]
+        unread: list[tuple[str, str]] = []
+        found: list[tuple[str, str]] = []
+        for path, md5, size in files:
+            other = size is not None and (self._root / path).stat().st_size != size
+            (found if other else unread).append((path, md5))
+        if unread:
+            from dvc_data.hashfile.hash import hash_file
+
+            local, state = self._cache.fs, self._repo.state
+            try:
+                for path, md5 in unread:
+                    try:
+                        _, known = hash_file(str(self._root / path), local, "md5", state)
+                    except PermissionError as error:
+                        raise DropError("the file cannot be read", where=path) from error
+                    if known.value != md5:
+                        found.append((path, md5))
+            finally:
+                state.close()
+        return sorted(path for path, _ in found)
+
+    def _files_here(self, pointer: Pointer) -> list[tuple[str, str, int | None]]:
+        """Path, md5 and size of what a pointer stands for, of files that lie in the working tree.
+
+        Of a folder only where its list is in the cache, as it is when DVC has put the files there.
+        """
+        if not pointer.is_folder:
+            files = [(pointer.target, pointer.md5, pointer.size)]
+        elif (self._root / pointer.target).is_dir() and Path(
+            self._cache.oid_to_path(pointer.md5)
+        ).is_file():
+            listed = self.listing(pointer.md5, pointer=pointer.path)
+            files = [(f"{pointer.target}/{path}", md5, None) for path, md5 in listed]
+        else:
+            files = []
+        return [file for file in files if (self._root / file[0]).is_file()]
+
+    def listing(self, md5: str, *, pointer: str = "") -> list[tuple[str, str]]:
+        """(path in the folder, md5) of every drop of a folder pointer, sorted.
+
+        Raises:
+            DropError: the list is neither in cache nor remote.
+            RemoteError: the remote cannot be reached.
+        """
+        entries = json.loads(self.fetch(md5, pointer=pointer).read_bytes())
+        return sorted((entry["relpath"], entry["md5"]) for entry in entries)
+
+    @cached_property
+    def _repo(self) -> Any:  # noqa: ANN401 - dvc.repo.Repo
+        from dvc.exceptions import DvcException, NotDvcRepoError
+        from dvc.repo import Repo
+
+        try:
+            return Repo(str(self._root))
+        except NotDvcRepoError as error:
+            raise RepositoryError(
+                "DVC is not set up here", where=str(self._root), next_step="Run `dvc init`"
+            ) from error
+        except DvcException as error:
+            raise RepositoryError(
+                f"DVC cannot open the repository: {error}",
+                where=str(self._root),
+                next_step="Correct .dvc/config",
+            ) from error
+
+    @cached_property
+    def _cache(self) -> Any:  # noqa: ANN401 - dvc_data.hashfile.db.HashFileDB
+        return self._repo.cache.local
+
+    def _remote(self) -> Any:  # noqa: ANN401 - dvc_data.hashfile.db.HashFileDB, or None
+        from dvc.config import NoRemoteError
+        from dvc.exceptions import DvcException
+
+        try:
+            remote = self._repo.cloud.get_remote_odb()
+        except NoRemoteError:
+            return None
+        except (DvcException, OSError, ValueError) as error:
+            raise RemoteError(
+                f"the DVC remote cannot be opened: {error}", next_step="Run `dvc remote list`"
+            ) from error
+        # A folder that is not there (not mounted, not made) holds nothing for another reason than
+        # that nobody pushed.
+        if remote.fs.protocol == "local" and not Path(remote.path).parents[1].is_dir():
+            raise RemoteError(
+                "the DVC remote's folder does not exist",
+                where=str(Path(remote.path).parents[1]),
+                next_step="Mount it, or correct the remote's url with `dvc remote modify`",
+            )
+        return remote
+
+    def _download(self, md5: str, cached: Path, *, pointer: str, damaged: bool) -> None:
+        """Put the remote's object into the cache, whole and checked, or not at all."""
+        remote = self._remote()
+        if remote is None:
+            raise _missing(pointer, md5, "and no DVC remote is configured", damaged=damaged)
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=cached.parent, prefix=f".{cached.name}.")
+        os.close(descriptor)
+        part = Path(name)
+        try:
+            _get(remote, md5, part, pointer=pointer, damaged=damaged)
+            found = _md5(part)
+            if found != md5.removesuffix(".dir"):
+                raise DropError(
+                    f"the remote's content is not what the pointer says: md5 {found}, not {md5}",
+                    where=pointer,
+                    next_step="Ask whoever added it to run `dvc push` again",
+                )
+            part.chmod(0o444)
+            part.replace(cached)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _get(remote: Any, md5: str, part: Path, *, pointer: str, damaged: bool) -> None:  # noqa: ANN401
+    """Download one object; every backend's errors become ours here."""
+    source = remote.oid_to_path(md5)
+    try:
+        remote.fs.get_file(source, str(part))
+    except FileNotFoundError as error:
+        raise _missing(pointer, md5, "and not in the DVC remote", damaged=damaged) from error
+    except Exception as error:
+        raise RemoteError(
+            f"the DVC remote cannot be read: {type(error).__name__}: {error}",
+            where=str(source),
+            next_step="Check the address, your access and the network, then run again",
+        ) from error
+
+
+def _missing(pointer: str, md5: str, remote: str, *, damaged: bool) -> DropError:
+    cache = "damaged in" if damaged else "not in"
+    return DropError(
+        f"the content (md5 {md5}) is {cache} the DVC cache {remote}",
+        where=pointer,
+        next_step="Ask whoever added it to run `dvc push`",
+    )
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

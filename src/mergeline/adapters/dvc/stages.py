@@ -1,0 +1,179 @@
+"""DVC as the runner of stages: `dvc repro` in a checkout of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mergeline.errors import ExternalError, StageError
+from mergeline.system.environment import without_repository
+
+_RUNNING = re.compile(r"Running (?:stage|callback stage) '([^']+)'")
+_SKIPPED = re.compile(r"Stage '([^']+)' (?:is cached|didn't change)")
+_FAILED = re.compile(r"failed to reproduce '([^']+)'(?:: (.*))?")
+_TAIL = 30  # lines of a failed stage that are kept
+
+
+@dataclass(frozen=True)
+class StagesRun:
+    """Seconds by stage that ran; the stages whose result DVC had already."""
+
+    seconds: Mapping[str, float]
+    restored: tuple[str, ...]
+
+
+def dvc_cache(repository: Path) -> Path:
+    """The folder of a repository's DVC cache."""
+    said = _dvc(["cache", "dir"], repository)
+    return (repository / said.strip()).resolve()
+
+
+def share_cache(checkout: Path, cache: Path) -> None:
+    """Let a checkout use another's cache of results, and restore from it by links.
+
+    A `dvc.lock` that came along is put aside: what stands in it must not decide what runs.
+    """
+    (checkout / "dvc.lock").unlink(missing_ok=True)
+    (checkout / ".dvc").mkdir(exist_ok=True)
+    local = checkout / ".dvc" / "config.local"
+    local.write_text(f"[core]\n    analytics = false\n[cache]\n    dir = {cache}\n")
+
+
+def reproduce(
+    checkout: Path, stage: str, *, environment: Mapping[str, str], say: Callable[[str], None]
+) -> StagesRun:
+    """Run a stage and those before it, as `dvc repro STAGE` does.
+
+    Args:
+        checkout: a Git repository with `dvc.yaml` in its root.
+        stage: the last one to run.
+        environment: of the stages' commands, on top of this process's.
+        say: is told when a stage starts, and each line that a stage prints.
+
+    Raises:
+        StageError: a stage failed, or DVC refused.
+    """
+    watch = _Watch(say)
+    # The stages' `python` and `mergeline` are those that run here.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "mergeline.system.child_process",
+            sys.executable,
+            "-m",
+            "dvc",
+            "repro",
+            stage,
+        ],
+        cwd=checkout,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.PIPE,  # the leash: closed by our end, it ends the stages
+        start_new_session=True,
+        text=True,
+        errors="replace",
+        env={
+            **without_repository(os.environ),
+            **environment,
+            "PATH": path,
+            "PYTHONUNBUFFERED": "1",
+        },
+    )
+    with process:
+        try:
+            assert process.stdout is not None  # noqa: S101 - for the type checker
+            for line in process.stdout:
+                watch.line(line.rstrip("\n"))
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    watch.end()
+    if process.returncode != 0:
+        raise watch.error(stage, checkout)
+    return StagesRun(watch.seconds, tuple(watch.restored))
+
+
+class _Watch:
+    """Follows what `dvc repro` prints."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.seconds: dict[str, float] = {}
+        self.restored: list[str] = []
+        self._say = say
+        self._stage = ""
+        self._failed = ""
+        self._reason = ""
+        self._since = 0.0
+        self._tail: deque[str] = deque(maxlen=_TAIL)
+
+    def line(self, line: str) -> None:
+        if failed := _FAILED.search(line):
+            self._failed, self._reason = failed.group(1), failed.group(2) or ""
+        elif running := _RUNNING.search(line):
+            self.end()
+            self._stage, self._since = running.group(1), time.monotonic()
+            self._tail.clear()
+            self._say(f"stage {self._stage}")
+        elif skipped := _SKIPPED.search(line):
+            self.end()
+            self.restored.append(skipped.group(1))
+            self._say(f"stage {skipped.group(1)}: its result is there already")
+        elif line.strip() and not line.startswith(("> ", "To track", "\tgit add", "Use `dvc")):
+            self._tail.append(line)
+
+    def end(self) -> None:
+        if self._stage:
+            self.seconds[self._stage] = round(time.monotonic() - self._since, 2)
+            self._stage = ""
+
+    def error(self, wanted: str, checkout: Path) -> StageError:
+        stage = (self._failed or next(reversed(self.seconds), wanted)).split(":")[-1]
+        lines = [line.replace(f"{checkout}/", "") for line in self._tail]
+        if self._failed or self.seconds:
+            problem = f"stage {stage} failed: {self._last_words(lines)}"
+        else:  # what it says of a dvc.yaml begins with the reason and ends with an excerpt
+            said = " ".join(line.strip() for line in lines[:2])
+            problem = f"DVC refuses: {said.removeprefix('ERROR: ')}"
+        return StageError(
+            problem,
+            stage=stage,
+            tail="\n".join(lines),
+            where="dvc.yaml",
+            next_step=f"Run it by hand: dvc repro {stage}",
+        )
+
+    def _last_words(self, lines: Sequence[str]) -> str:
+        """DVC's reason, unless it is that the command failed: then the command's."""
+        if self._reason and not self._reason.startswith("failed to run"):
+            return self._reason
+        flush = [line for line in lines if not line[0].isspace()]
+        return flush[-1].removeprefix("ERROR: ") if flush else self._reason
+
+
+def _dvc(arguments: list[str], cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=cwd,
+        env=without_repository(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise ExternalError(
+            f"dvc {' '.join(arguments)}: {said[-1] if said else 'failed'}", where=str(cwd)
+        )
+    return done.stdout

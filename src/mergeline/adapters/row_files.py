@@ -1,0 +1,239 @@
+"""The files of rows that stages leave: the holdout, and the keys of the rows trained on."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mergeline.core.compare.holdout_changes import Rows
+from mergeline.core.compare.prepare import rows_digest
+from mergeline.core.compare.result import Holdout
+from mergeline.core.compare.slices import slice_labels
+from mergeline.core.declare.model import Model
+from mergeline.errors import BundleError, StageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True)
+class HoldoutFile:
+    """A holdout as its file has it.
+
+    Attributes:
+        frame: all of its columns, in the order of the file's rows.
+        rows: what a comparison needs of it.
+        cluster: the declared cluster column, if any.
+    """
+
+    frame: pd.DataFrame
+    rows: Holdout
+    cluster: str | None
+
+    @cached_property
+    def oldest(self) -> dt.date | None:
+        """Date of the oldest row, where the cluster column is one of dates."""
+        return self._date(lambda clusters: clusters.min())
+
+    @cached_property
+    def newest(self) -> dt.date | None:
+        """Date of the newest row, where the cluster column is one of dates."""
+        return self._date(lambda clusters: clusters.max())
+
+    def _date(self, end: Callable[[pd.Series[Any]], Any]) -> dt.date | None:
+        clusters = self.frame[self.cluster].dropna() if self.cluster else None
+        return None if clusters is None or clusters.empty else _date_of(end(clusters))
+
+    def content(self, model: Model) -> Rows:
+        """What of it can move: all columns but the key, which tells which row is which."""
+        known = {*model.key, model.label}
+        columns = {
+            name: self.frame[name].to_numpy() for name in self.frame.columns if name not in known
+        }
+        return Rows(self.rows.row_id, self.rows.labels, columns)
+
+    def without(self, row_id: npt.NDArray[np.uint64]) -> HoldoutFile:
+        """The same but for some rows, e.g. those that a model was fitted on."""
+        import numpy as np
+
+        kept = ~np.isin(self.rows.row_id, row_id)
+        ids, cluster = self.rows.row_id[kept], self.rows.cluster
+        rows = Holdout(
+            row_id=ids,
+            labels=self.rows.labels[kept],
+            digest=rows_digest(ids),
+            cluster=None if cluster is None else cluster[kept],
+            slices={name: labels[kept] for name, labels in self.rows.slices.items()},
+        )
+        return HoldoutFile(self.frame[kept], rows, self.cluster)
+
+
+def read_holdout(path: Path, model: Model) -> HoldoutFile:
+    """Read `holdout.parquet` as the declaration of `model` says.
+
+    Raises:
+        StageError: the file is missing or unreadable, or lacks a declared column.
+    """
+    import pandas as pd
+
+    needed = [*model.key, model.label, *([model.cluster] if model.cluster else [])]
+    needed += [choice.column for choice in model.slices]
+    _require(path, needed, model)
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise _unusable(path, f"cannot be read: {error}", model) from error
+    row_id = _row_ids(path, model)
+    cluster = frame[model.cluster] if model.cluster else None
+    rows = Holdout(
+        row_id=row_id,
+        labels=frame[model.label].to_numpy(),
+        digest=rows_digest(row_id),
+        cluster=None if cluster is None else cluster.astype(str).to_numpy(dtype=object),
+        slices={
+            choice.column: slice_labels(frame[choice.column].to_numpy(), choice)
+            for choice in model.slices
+        },
+    )
+    return HoldoutFile(frame, rows, model.cluster)
+
+
+def read_training_rows(path: Path, model: Model) -> npt.NDArray[np.uint64]:
+    """Row ids of the rows that a model was fitted on, out of `training_rows.parquet`.
+
+    Raises:
+        StageError: the file is missing, unreadable or empty, or lacks a key column.
+    """
+    _require(path, model.key, model)
+    rows = _row_ids(path, model)
+    if not len(rows):
+        raise _unusable(path, "names no row, and a model is fitted on some", model)
+    return rows
+
+
+def check_keys(holdout: Path, training_rows: Path, model: Model) -> None:
+    """Hold the types of the key in both files against each other.
+
+    Rows are told to be the same by the text of their keys, and 1 as a float is another than 1.
+
+    Raises:
+        StageError: they differ, so that a row of both would pass for two.
+    """
+    import pyarrow.parquet as pq
+
+    one, other = pq.read_schema(holdout), pq.read_schema(training_rows)
+    for name in model.key:
+        kinds = one.field(name).type, other.field(name).type
+        if _plain(kinds[0]) != _plain(kinds[1]):
+            problem = f"has the key {name!r} as {kinds[1]}, and {holdout.name} has it as {kinds[0]}"
+            raise _unusable(training_rows, problem, model)
+
+
+def _plain(kind: Any) -> str:  # noqa: ANN401 - pyarrow.DataType
+    """A type without what changes no value's text."""
+    return str(kind).removeprefix("large_").replace("string_view", "string")
+
+
+def _row_ids(path: Path, model: Model) -> npt.NDArray[np.uint64]:
+    """Shape (n,): the first 8 bytes of BLAKE2b over the key columns as text, row by row."""
+    import numpy as np
+    import polars as pl
+
+    columns = [pl.col(name).cast(pl.String).fill_null("\x00") for name in model.key]
+    key = pl.concat_str(columns, separator=_SEPARATOR).alias("key")
+    try:
+        texts = pl.scan_parquet(path).select(key).collect()["key"]
+    except (OSError, pl.exceptions.PolarsError) as error:
+        said = str(error).strip().partition("\n")[0]
+        raise _unusable(path, f"has no keys that can be read: {said}", model) from error
+    digests = b"".join(
+        hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts.to_list()
+    )
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def write_predictions(
+    path: Path, holdout: HoldoutFile, model: Model, predictions: Mapping[str, Any]
+) -> None:
+    """Write key, label and each model's predictions on the holdout's rows as Parquet.
+
+    `read_predictions` reads them.
+    """
+    import numpy as np
+
+    frame = holdout.frame[[*model.key, model.label]].copy()
+    for role, values in predictions.items():
+        if values is None:
+            continue
+        table = np.asarray(values)
+        if table.ndim == 1:
+            frame[role] = table
+            continue
+        for number, name in enumerate(model.classes[: table.shape[1]]):
+            frame[f"{role}: {name}"] = table[:, number]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(path, index=False)
+
+
+def read_predictions(path: Path, role: str) -> npt.NDArray[Any]:
+    """What a model said, as `write_predictions` left it: shape (n,), or (n, classes).
+
+    Raises:
+        BundleError: the file is missing or unreadable, or has nothing of that role.
+    """
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path.name} cannot be read: {error}", where=str(path.parent)) from error
+    if role in frame:
+        return frame[role].to_numpy()
+    columns = [name for name in frame.columns if name.startswith(f"{role}: ")]
+    if not columns:
+        raise BundleError(f"{path.name} has no predictions of the {role}", where=str(path.parent))
+    return frame[columns].to_numpy()
+
+
+def _require(path: Path, columns: Sequence[str], model: Model) -> None:
+    import pyarrow.parquet as pq
+    from pyarrow.lib import ArrowInvalid
+
+    try:
+        found = pq.read_schema(path).names
+    except FileNotFoundError as error:
+        raise _unusable(path, "was not left by the stages", model) from error
+    except (OSError, ArrowInvalid) as error:
+        raise _unusable(path, f"cannot be read: {error}", model) from error
+    missing = [name for name in columns if name not in found]
+    if missing:
+        raise _unusable(path, f"lacks the declared column {missing[0]!r}", model)
+
+
+def _unusable(path: Path, problem: str, model: Model) -> StageError:
+    return StageError(
+        f"{path.name} {problem}",
+        stage=model.stage,
+        where=f"{model.outputs}/{path.name}",
+        next_step=f"Correct stage {model.stage}, or models/{model.name}.yaml",
+    )
+
+
+def _date_of(cluster: object) -> dt.date | None:
+    if isinstance(cluster, dt.datetime):
+        return cluster.date()
+    if isinstance(cluster, dt.date):
+        return cluster
+    try:
+        return dt.date.fromisoformat(str(cluster)[:10])
+    except ValueError:
+        return None

@@ -1,0 +1,307 @@
+"""The scoring server from outside: asking it over HTTP, and running one for a while."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from mergeline.errors import DeployError, InputError, MergelineError, NotFoundError
+
+_ADDRESS = re.compile(r"serving on (http://\S+)")
+_TIMEOUT = 30.0  # seconds
+_STOP = 5.0  # seconds that a server has to end by itself
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said.
+
+    Attributes:
+        predictions: for each row probabilities in the order of `classes`, or a number.
+    """
+
+    model: str
+    version: int
+    stage: str
+    fingerprint: str
+    model_digest: str
+    classes: tuple[Any, ...]
+    predictions: list[Any]
+
+
+class Client:
+    """Asks the models that a scoring server holds.
+
+    Args:
+        url: address of the server, e.g. `http://127.0.0.1:8000`.
+        timeout: seconds that an answer may take.
+
+    Example:
+        >>> Client("http://127.0.0.1:8000").predict("delay", [{"origin": "JFK", ...}])
+    """
+
+    def __init__(self, url: str, *, timeout: float = _TIMEOUT) -> None:
+        import httpx
+
+        self.url = url.rstrip("/")
+        # One connection, kept: a new one for each question costs more than the answer.
+        plain = self.url.lower().startswith("http:")  # then no certificates need to be read
+        self._http = httpx.Client(timeout=timeout, trust_env=False, verify=not plain)
+        weakref.finalize(self, self._http.close)
+
+    def predict(
+        self,
+        model: str,
+        rows: Any,  # noqa: ANN401 - records, or a pandas or polars frame
+        *,
+        stage: str = "production",
+        version: int | None = None,
+    ) -> Answer:
+        """Predictions of the model in a stage, or of one version of it.
+
+        Args:
+            model: its name.
+            rows: records by column, or a pandas or polars DataFrame.
+            stage: `production` or `staging`.
+            version: instead of a stage.
+
+        Raises:
+            NotFoundError: the server holds no such model, version or stage.
+            InputError: the rows are not what the model takes.
+            DeployError: the server cannot be reached, or fails.
+        """
+        which = f"stages/{quote(stage, safe='')}" if version is None else f"versions/{version}"
+        path = f"/models/{quote(model, safe='')}/{which}/predict"
+        said = self._ask("POST", path, _body(rows))
+        return Answer(
+            model=self._take(said, "model", str),
+            version=self._take(said, "version", int),
+            stage=self._take(said, "stage", str),
+            fingerprint=self._take(said, "fingerprint", str),
+            model_digest=self._take(said, "model_digest", str),
+            classes=tuple(self._take(said, "classes", list)),
+            predictions=self._take(said, "predictions", list),
+        )
+
+    def models(self) -> list[dict[str, Any]]:
+        """Each model with its versions, their stages, and whether they are loaded."""
+        found: list[dict[str, Any]] = self._take(self._ask("GET", "/models"), "models", list)
+        for one in found:
+            self._take(one, "name", str)
+            for version in self._take(one, "versions", list):
+                self._take(version, "version", int)
+                self._take(version, "stage", str)
+                self._take(version, "model_digest", str)
+                self._take(version, "loaded", bool)
+        return found
+
+    def versions(self, model: str) -> list[dict[str, Any]]:
+        """The versions of a model; none where the server holds no such model."""
+        return next((one["versions"] for one in self.models() if one["name"] == model), [])
+
+    def ready(self) -> bool:
+        """Whether every version that should be served is loaded."""
+        return self._take(self._ask("GET", "/readyz", accept=(200, 503)), "ready", bool)
+
+    def _ask(
+        self, method: str, path: str, body: str | None = None, *, accept: Sequence[int] = (200,)
+    ) -> dict[str, Any]:
+        import httpx
+
+        try:
+            answer = self._send(method, path, body)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise DeployError(
+                f"the scoring server does not answer: {error}",
+                where=self.url,
+                next_step="Start it (mergeline serve), or correct the address",
+            ) from error
+        try:
+            said = answer.json()
+        except ValueError:
+            said = None
+        if answer.status_code in accept and isinstance(said, dict):
+            return said
+        raise _refused(answer.status_code, said, self.url)
+
+    def _take(self, said: Any, name: str, kind: type[T]) -> T:  # noqa: ANN401 - any JSON
+        """What an answer has under a name; that it lacks it says who answered."""
+        value = said.get(name) if isinstance(said, dict) else None
+        if type(value) is not kind:  # not isinstance: a bool is no number here
+            raise _not_ours(self.url)
+        return value
+
+    def _send(self, method: str, path: str, body: str | None) -> Any:  # noqa: ANN401 - a Response
+        import httpx
+
+        def send() -> httpx.Response:
+            return self._http.request(
+                method,
+                self.url + path,
+                content=body,
+                headers={"content-type": "application/json"} if body else None,
+            )
+
+        try:
+            return send()
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            # The kept connection was closed while nobody asked; asking again changes nothing.
+            return send()
+
+
+@contextlib.contextmanager
+def running_server(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], patience: float = 60.0
+) -> Iterator[str]:
+    """A scoring server in a process of its own, ended with the block however it ends.
+
+    Args:
+        command: that starts it, and prints `serving on ADDRESS` on standard error.
+        cwd: where it runs.
+        env: its whole environment.
+        patience: seconds until it must be up.
+
+    Yields:
+        Its address.
+
+    Raises:
+        DeployError: it ended, or was not up in time; with the last lines that it printed.
+    """
+    process = subprocess.Popen(
+        # -P: the leash finds no modules of its own where it runs.
+        [sys.executable, "-P", "-m", "mergeline.system.child_process", *command],
+        cwd=cwd,
+        env={**env, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.PIPE,  # the leash: closed by our end, even a violent one, it ends it
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    watch = _Watch(process)
+    try:
+        yield watch.address(patience)
+    finally:
+        _end(process)
+        watch.join()
+
+
+class _Watch:
+    """Reads what a server prints until it ends, so that it never blocks on a full pipe."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._found = threading.Event()
+        self._address = ""
+        self._tail: deque[str] = deque(maxlen=10)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def address(self, patience: float) -> str:
+        self._found.wait(patience)
+        if self._address:
+            return self._address
+        said = "; ".join(line for line in self._tail if line.strip())[-500:]
+        raise DeployError(f"the scoring server did not start: {said or 'it said nothing'}")
+
+    def join(self) -> None:
+        self._thread.join(_STOP)
+        for stream in (self._process.stdin, self._process.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None  # noqa: S101 - for the type checker
+        for line in self._process.stderr:
+            self._tail.append(line.rstrip())
+            if not self._address and (found := _ADDRESS.search(line)):
+                self._address = found.group(1)
+                self._found.set()
+        self._found.set()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(_STOP)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _body(rows: Any) -> str:  # noqa: ANN401
+    try:
+        return json.dumps({"rows": records(rows)}, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the rows cannot be sent as JSON: {error}", where="rows") from error
+
+
+def records(rows: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    """Records, or a pandas or polars frame, as JSON has them; each number to its last digit.
+
+    Raises:
+        TypeError: it is not one row after another.
+    """
+    if hasattr(rows, "to_dicts"):
+        rows = rows.to_dicts()
+    elif hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+        rows = rows.to_dict("records")
+    if isinstance(rows, Mapping | str):
+        raise TypeError("a list of records is expected, one for each row")
+    return [{name: _plain(value) for name, value in row.items()} for row in map(dict, rows)]
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """A value of a frame as JSON has it: to the last digit, times by ISO 8601, gaps as null."""
+    if isinstance(value, str | bool | int) or value is None:
+        return value
+    if type(value).__name__ == "NAType" or value != value:  # noqa: PLR0124 - NaN and NaT
+        return None
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if type(value).__name__ == "datetime64":
+        return str(value)
+    return value.item() if hasattr(value, "item") else value
+
+
+def _refused(status: int, said: object, url: str) -> MergelineError:
+    problem = said.get("error") if isinstance(said, dict) else None
+    if not isinstance(problem, dict):
+        # A proxy in between answers for a server that is away.
+        away = DeployError(f"the server answered {status}", where=url, next_step="Run again later")
+        return away if status >= 500 else _not_ours(url)
+    message = str(problem.get("message") or f"the server answered {status}")
+    where = str(problem.get("where") or url)
+    kind: type[MergelineError] = DeployError
+    if status == 404:
+        kind = NotFoundError
+    elif status in {400, 413, 415, 422}:
+        kind = InputError
+    return kind(message, where=where, next_step=str(problem.get("next_step") or ""))
+
+
+def _not_ours(url: str) -> DeployError:
+    return DeployError(
+        "is not a mergeline server: it answers in another form",
+        where=url,
+        next_step="Correct the address (MERGELINE_SERVER)",
+    )

@@ -1,0 +1,116 @@
+"""The digits of a difference: no more than its uncertainty allows, never fewer.
+
+The last digit shown is that of the interval's half width, rounded as the Particle Data Group does
+(two digits of it where it starts with 100 to 354, else one), and more where rounding would hide on
+which side of zero or of a margin an end lies. A number without interval shows what tells it from
+its neighbour.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from mergeline.core.compare.result import Difference, Measured
+from mergeline.core.numbers import (
+    EXACT_DIGITS,
+    NOISE,
+    exponent,
+    fixed,
+    number,
+    places_beside,
+    side,
+)
+
+
+def decimals_of(half_width: float) -> int:
+    """The decimal that a number with this uncertainty is worth showing to."""
+    power = exponent(half_width)
+    return -power + 1 if half_width / 10.0**power < 3.55 else -power
+
+
+def _decimals_told(difference: Difference, half: float, margin: float | None) -> int:
+    """As `decimals_of`, and more where rounding would move something across zero or the margin."""
+    least = decimals_of(half)
+    for places in range(least, least + EXACT_DIGITS):
+        if _agrees(difference, half, places, margin or 0.0):
+            return places
+    return least + 2
+
+
+def _agrees(difference: Difference, half: float, places: int, margin: float) -> bool:
+    """Whether the numbers as printed lie where the true ones do."""
+    ends = (difference.low or 0.0, difference.high or 0.0)
+    estimate, grain = difference.estimate or 0.0, 1e-9 * half
+    middle, around = round(estimate, places), round(half, places)
+    shown = (middle - around, middle + around)
+    if _uneven(difference, half):
+        shown = (round(ends[0], places), round(ends[1], places))
+    pairs = [(end, true, 0.0) for end, true in zip(shown, ends, strict=True) if true]
+    for bar in (-margin, margin) if margin else ():
+        pairs += [(end, true, bar) for end, true in zip(shown, ends, strict=True)]
+        pairs.append((middle, estimate, bar))
+    return all(side(end, bar, grain) == side(true, bar, grain) for end, true, bar in pairs)
+
+
+def _uneven(difference: Difference, half: float) -> bool:
+    """Whether the estimate is not in the middle of its interval."""
+    low, high = difference.low or 0.0, difference.high or 0.0
+    return abs((high + low) / 2 - (difference.estimate or 0.0)) > 0.15 * half
+
+
+def decimals(*values: float | None, difference: Difference | None) -> int | None:
+    """The decimal for numbers that stand side by side; None: each as it is."""
+    known = sorted({value for value in values if value is not None and math.isfinite(value)})
+    noise = NOISE * max(map(abs, known), default=0.0)
+    if difference is not None and (half := half_width(difference) or 0.0) > noise:
+        return _decimals_told(difference, half, difference.margin)
+    apart = [high - low for low, high in itertools.pairwise(known) if high - low > noise]
+    return 1 - exponent(min(apart)) if apart else None
+
+
+def half_width(difference: Difference) -> float | None:
+    """Half of the interval; None where there is none."""
+    low, high = difference.low, difference.high
+    if low is None or high is None or not math.isfinite(high - low):
+        return None
+    return (high - low) / 2
+
+
+def measured(value: Measured | None, places: int | None) -> str:
+    """A cell: the number, or what stands in its place."""
+    if value is None:
+        return "—"
+    if value.value is not None:
+        return number(value.value) if places is None else fixed(value.value, places)
+    return {"nan": "NaN", "infinite": "∞", "unscored": "not scored", "": "absent"}.get(
+        value.absent, value.absent
+    )
+
+
+def change(difference: Difference | None, margin: float | None = None) -> str:
+    """`+0.009 ± 0.003`; with both ends where the interval is not even about the estimate.
+
+    Args:
+        difference: what to show.
+        margin: what it is held against; the difference's own where there is none.
+    """
+    if difference is None or difference.estimate is None:
+        return "—"
+    estimate, half = difference.estimate, half_width(difference)
+    margin = difference.margin if margin is None else margin
+    if half is None or half <= NOISE * abs(estimate):
+        exact = half is not None and not estimate
+        return "0" if exact else fixed(estimate, _places_alone(estimate, margin), signed=True)
+    places = _decimals_told(difference, half, margin)
+    shown = fixed(estimate, places, signed=True)
+    low, high = difference.low or 0.0, difference.high or 0.0
+    if _uneven(difference, half):
+        ends = f"{fixed(low, places, signed=True)} to {fixed(high, places, signed=True)}"
+        return f"{shown} ({ends})"
+    return f"{shown} ± {fixed(half, places)}"
+
+
+def _places_alone(value: float, margin: float | None) -> int:
+    bars = (-margin, margin) if margin else ()
+    return places_beside(value, bars, 2) if value and math.isfinite(value) else 0

@@ -1,0 +1,99 @@
+"""How a change moves the rows on which models are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mergeline.core.compare.prepare import is_missing
+
+Values = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A holdout as its file has it.
+
+    Attributes:
+        row_id: uint64, shape (n,).
+        labels: shape (n,).
+        columns: its other columns by name, each of shape (n,).
+    """
+
+    row_id: npt.NDArray[np.uint64]
+    labels: Values
+    columns: Mapping[str, Values]
+
+
+@dataclass(frozen=True)
+class MovedRows:
+    """How a holdout differs from an earlier one.
+
+    Attributes:
+        of: number of rows of the earlier one.
+        gone: that the later one does not have.
+        relabelled: that have another label there.
+        altered: that have another value there in some column, by the name of the column.
+        added: rows of the later one that the earlier one does not have.
+    """
+
+    of: int
+    gone: int = 0
+    relabelled: int = 0
+    altered: Mapping[str, int] | None = None
+    added: int = 0
+
+    @property
+    def kept(self) -> bool:
+        """Whether all rows of the earlier one are in the later one, as they were."""
+        return not (self.gone or self.relabelled or self.altered)
+
+    def __str__(self) -> str:
+        said = [f"{self.gone:,} gone"] if self.gone else []
+        said += [f"{self.relabelled:,} with another label"] if self.relabelled else []
+        said += [f"{rows:,} with another {name}" for name, rows in (self.altered or {}).items()]
+        return f"of the {self.of:,} rows before: {', '.join(said) or 'none moved'}"
+
+
+def moved_rows(before: Rows, after: Rows) -> MovedRows:
+    """Hold two holdouts against each other, row by row and in each column that both have."""
+    _, then, now = np.intersect1d(before.row_id, after.row_id, return_indices=True)
+    altered = {
+        name: differing(values[then], after.columns[name][now])
+        for name, values in before.columns.items()
+        if name in after.columns
+    }
+    return MovedRows(
+        of=len(before.row_id),
+        gone=len(np.unique(before.row_id)) - len(then),
+        relabelled=differing(before.labels[then], after.labels[now]),
+        altered={name: rows for name, rows in altered.items() if rows},
+        added=len(np.unique(after.row_id)) - len(now),
+    )
+
+
+def differing(before: Values, after: Values) -> int:
+    """How many values differ; a missing one is no other than a missing one.
+
+    Args:
+        before: shape (n,), of any type.
+        after: shape (n,), of any type.
+    """
+    kinds = {before.dtype.kind, after.dtype.kind}
+    if kinds <= set("biuf") or kinds in ({"M"}, {"m"}):
+        missing = (before != before) & (after != after)  # noqa: PLR0124 - NaN and NaT
+        return int(np.count_nonzero((before != after) & ~missing))
+    pairs = zip(before.tolist(), after.tolist(), strict=True)
+    return sum(not _equal(one, other) for one, other in pairs)
+
+
+def _equal(one: object, other: object) -> bool:
+    if is_missing(one) or is_missing(other):
+        return is_missing(one) and is_missing(other)
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(np.asarray(one), np.asarray(other))
+    return one == other

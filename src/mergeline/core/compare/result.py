@@ -1,0 +1,348 @@
+"""What a comparison is made of and what it says: models against each other on the same rows.
+
+`Holdout` and `Scored` go in and hold arrays; `Comparison` comes out and is plain data: it can be
+written with `core.declaration.write_json` and read back. A number that could not be measured is
+None with a reason beside it, never NaN. `core.compare` makes the one of the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from mergeline.core.declare.model import Role, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Other = Literal["champion", "base"]
+Outcome = Literal["better", "worse", "same", "unclear"]
+UNJUDGED = 50
+Absent = Literal["", "nan", "infinite", "undefined", "unscored", "failed"]
+ProblemKind = Literal[
+    "empty_holdout", "one_class_holdout", "missing_labels", "unknown_labels", "missing_slice",
+    "duplicate_rows", "tampered_holdout", "unscored", "other_rows", "wrong_shape", "wrong_classes",
+    "nan_predictions", "infinite_predictions", "not_probabilities", "constant_predictions",
+    "worse_than_chance", "unknown_training_rows", "trained_on_holdout",
+]  # fmt: skip
+
+# Relative: another processor may round the last bits of a prediction differently.
+CLOSE = 1e-9
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The rows that every model scores, in one order.
+
+    Attributes:
+        row_id: uint64, shape (n,): hash of the key columns.
+        labels: shape (n,): values of `Model.classes`, or numbers of a regression.
+        digest: `rows_digest(row_id)` as it was recorded with the rows.
+        cluster: shape (n,): value or code of the cluster column; None where rows are independent.
+        slices: slice column → label of each row, shape (n,); see `compare.slice_labels`.
+    """
+
+    row_id: npt.NDArray[np.uint64]
+    labels: npt.NDArray[Any]
+    digest: str
+    cluster: npt.NDArray[Any] | None = None
+    slices: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Column:
+    """An input column as the model's signature declares it.
+
+    Attributes:
+        required: whether a row must have it; else it may be left out, or null.
+    """
+
+    name: str
+    type: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One model and what it says about the holdout's rows.
+
+    Attributes:
+        rows_digest: `rows_digest` of the rows it scored, in its order.
+        predictions: shape (n, classes) probabilities in the order of `classes`, (n,) numbers of a
+            regression; None when it could not score the rows, and `problem` says why.
+        classes: as the model itself names them; empty for a regression.
+        trained_on: row ids of the rows it was fitted on; None when nobody knows.
+        latency_ms: median of one row; size_bytes: of the model's files. None when not measured.
+        inputs: raw columns it takes.
+        decision: probability from which it says the positive class; None: the declaration's.
+    """
+
+    role: Role
+    rows_digest: str
+    predictions: npt.NDArray[Any] | None
+    classes: tuple[bool | int | str, ...] = ()
+    problem: str = ""
+    trained_on: npt.NDArray[np.uint64] | None = None
+    latency_ms: float | None = None
+    size_bytes: int | None = None
+    inputs: tuple[Column, ...] = ()
+    decision: float | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number, or why there is none."""
+
+    value: float | None
+    absent: Absent = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The candidate minus another model, paired on the same rows.
+
+    Attributes:
+        estimate: candidate − other, in the metric's own unit and sign.
+        low, high: ends of the interval at `level`; None with `reason` when there is none.
+        method: how the interval was made, in words.
+        margin: what the gate allows the candidate to be worse against this model.
+        margin_holds: whether the interval's worse end is within the margin; None: no margin or
+            no interval.
+        needed: about how many `unit`s would tell, when the outcome is unclear and any would.
+    """
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+    level: float
+    method: str
+    outcome: Outcome
+    margin: float | None = None
+    margin_holds: bool | None = None
+    needed: int | None = None
+    unit: Literal["rows", "clusters"] = "rows"
+    reason: str = ""
+
+    def turned(self) -> Difference:
+        """The same of the metric with its sign turned."""
+        return dataclasses.replace(
+            self,
+            estimate=_minus(self.estimate),
+            low=_minus(self.high),
+            high=_minus(self.low),
+        )
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """One metric over a set of rows.
+
+    Attributes:
+        name: as declared; `label` is what a person calls it once `readable()`.
+        greater_is_better: of the values as they stand here.
+        negated: whether the values are a loss with its sign turned (scikit-learn's `neg_`).
+        values: by role; only roles that take part.
+        differences: candidate against champion, base; only where both have a value.
+    """
+
+    name: str
+    label: str
+    greater_is_better: bool
+    negated: bool
+    values: Mapping[Role, Measured]
+    differences: Mapping[Other, Difference]
+
+    def readable(self) -> MetricResult:
+        """The same with a `neg_` loss turned back into the loss that its label names."""
+        if not self.negated:
+            return self
+        values = {
+            role: dataclasses.replace(measured, value=_minus(measured.value))
+            for role, measured in self.values.items()
+        }
+        differences = {other: difference.turned() for other, difference in self.differences.items()}
+        return dataclasses.replace(
+            self,
+            greater_is_better=not self.greater_is_better,
+            negated=False,
+            values=values,
+            differences=differences,
+        )
+
+
+def _minus(number: float | None) -> float | None:
+    return None if number is None else 0.0 - number
+
+
+@dataclass(frozen=True)
+class SliceResult:
+    """The metrics on the rows of one slice, `column` = `value`.
+
+    Its intervals are at `Comparison.slice_level`. A slice below the declared minimum is listed
+    with `judged` False, without metrics or clusters (the largest `UNJUDGED` of a column).
+    """
+
+    column: str
+    value: str
+    rows: int
+    clusters: int | None
+    judged: bool
+    metrics: tuple[MetricResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class SliceFlips:
+    """Decisions that differ in the slice `column` = `value`."""
+
+    column: str
+    value: str
+    rows: int
+    changed: int
+    right_to_wrong: int
+    wrong_to_right: int
+
+
+@dataclass(frozen=True)
+class Flips:
+    """Decisions of the candidate that differ from another model's."""
+
+    rows: int
+    changed: int
+    right_to_wrong: int
+    wrong_to_right: int
+    slices: tuple[SliceFlips, ...] = ()
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Rows whose prediction lies in [low, high], as many in each bin as ties allow.
+
+    Attributes:
+        predicted: mean prediction: probability of the positive class; of several classes, of
+            the one decided for; of a regression, the number.
+        observed: share of rows where it came true; of a regression, the mean label.
+    """
+
+    low: float
+    high: float
+    rows: int
+    predicted: float
+    observed: float
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """`counts[i][j]`: rows of class `classes[i]` for which the model says `classes[j]`."""
+
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class LabelCount:
+    """Rows of one class in the rows used."""
+
+    label: str
+    rows: int
+    share: float
+
+
+@dataclass(frozen=True)
+class LabelQuantiles:
+    """Distribution of a regression's label in the rows used."""
+
+    minimum: float
+    quarter: float
+    median: float
+    three_quarters: float
+    maximum: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class HoldoutFacts:
+    """Which rows were compared.
+
+    Attributes:
+        digest: of all rows of the holdout.
+        rows: all; `used`: those that no model was trained on.
+        clusters: distinct clusters among the rows used; None: rows are taken as independent.
+    """
+
+    digest: str
+    rows: int
+    used: int
+    cluster_column: str | None
+    clusters: int | None
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of one model beside its metrics.
+
+    Attributes:
+        scored: whether its predictions could be used.
+        trained_on: how many rows it was fitted on; `seen`: how many of them are in the holdout
+            (left out for every model). None: nobody knows.
+    """
+
+    scored: bool
+    trained_on: int | None
+    seen: int | None
+    latency_ms: float | None
+    size_bytes: int | None
+    inputs: tuple[Column, ...]
+    classes: tuple[str, ...]
+    decision: float | None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that makes the holdout (`role` None) or a model's predictions unfit."""
+
+    kind: ProblemKind
+    role: Role | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the models do on the same rows.
+
+    Attributes:
+        level: of the intervals of `metrics`; `slice_level` of those of `slices`, which
+            `slice_adjustment` explains.
+        flips: by the model that the candidate is held against; none for a regression.
+        roc: false-positive rate and true-positive rate; pr: recall and precision. Binary only,
+            at most 100 points.
+        labels: of a classification; `label_quantiles` of a regression.
+    """
+
+    model: str
+    task: Task
+    label: str
+    primary: str
+    classes: tuple[str, ...]
+    level: float
+    holdout: HoldoutFacts
+    models: Mapping[Role, ModelFacts]
+    metrics: tuple[MetricResult, ...]
+    slices: tuple[SliceResult, ...] = ()
+    slice_level: float | None = None
+    slice_adjustment: str = ""
+    flips: Mapping[Other, Flips] = field(default_factory=dict)
+    calibration: Mapping[Role, tuple[CalibrationBin, ...]] = field(default_factory=dict)
+    roc: Mapping[Role, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    pr: Mapping[Role, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    confusion: Mapping[Role, Confusion] = field(default_factory=dict)
+    labels: tuple[LabelCount, ...] = ()
+    label_quantiles: LabelQuantiles | None = None
+    problems: tuple[Problem, ...] = ()
+
+    def metric(self, name: str) -> MetricResult | None:
+        """The result of the metric declared as `name`, if it was computed."""
+        return next((metric for metric in self.metrics if metric.name == name), None)

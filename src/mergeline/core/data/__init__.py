@@ -1,0 +1,1 @@
+"""Snapshots of tables: what they hold, how they differ, and what is wrong with a drop."""

@@ -1,0 +1,324 @@
+"""What differs between two snapshots of a table."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Literal
+
+from mergeline.core.data.drift import Drift, drift
+from mergeline.core.data.profile import DropProfile, Merged, Scalar, merge_profiles, shown_text
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+WORTH_A_LOOK = 0.1
+CLASSES = 20
+_TOP = 5
+_MOMENTS = frozenset({"date", "datetime"})
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two snapshots.
+
+    Attributes:
+        digest: None where the version was not committed by mergeline.
+        drops: number of them.
+        size: bytes of the table's files.
+        contract: its digest; None as `digest`.
+    """
+
+    version: int
+    digest: str | None
+    rows: int
+    drops: int
+    size: int
+    contract: str | None = None
+
+
+@dataclass(frozen=True)
+class HeldDrop:
+    """A drop of a snapshot.
+
+    Attributes:
+        path: in the repository, where the table's history knows it, else the md5.
+    """
+
+    path: str
+    md5: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class DropChange:
+    """A drop that one snapshot has and the other has not, or has with other content.
+
+    Attributes:
+        path: as in `HeldDrop`; a drop that was renamed since may share it with another.
+        md5: of its content in the second snapshot; of one withdrawn, in the first.
+    """
+
+    path: str
+    change: Literal["added", "withdrawn", "replaced"]
+    rows_before: int
+    rows_after: int
+    md5: str = ""
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """A column that is new (no type before), gone (none after) or of another type."""
+
+    column: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        if self.before is None:
+            return f"column {self.column} is new ({self.after})"
+        if self.after is None:
+            return f"column {self.column} is gone (was {self.before})"
+        return f"column {self.column} is {self.after}, was {self.before}"
+
+
+@dataclass(frozen=True)
+class Frequent:
+    """A value, as in `ColumnFacts`, and the rows that have it."""
+
+    value: Scalar
+    rows: int
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """One column over some drops.
+
+    Values are as they are: numbers exactly, dates and datetimes as ISO text, a long text by its
+    first 100 characters. What a person reads is rounded in `core.datawords`.
+
+    Attributes:
+        exact: whether `distinct`, `quantiles` and `top` are exact; else they are within 2.3 %
+            (standard error), 1/250 in rank, and at least.
+        least: of numbers, dates and datetimes.
+        quantiles: at 5, 25, 50, 75 and 95 %.
+        top: the 5 most frequent values; of a label 20.
+    """
+
+    rows: int
+    nulls: int
+    distinct: int
+    exact: bool
+    least: Scalar | None = None
+    quantiles: tuple[Scalar, ...] = ()
+    most: Scalar | None = None
+    top: tuple[Frequent, ...] = ()
+
+
+@dataclass(frozen=True)
+class ColumnDiff:
+    """One column in both snapshots.
+
+    Attributes:
+        added: over the drops that the second snapshot has beyond the first.
+        drift: of those from the first snapshot; without added drops, of the second from the first.
+            None of dates and datetimes: that later drops are of later days is no news.
+    """
+
+    name: str
+    type: str
+    before: ColumnFacts | None
+    after: ColumnFacts | None
+    added: ColumnFacts | None = None
+    drift: Drift | None = None
+
+
+@dataclass(frozen=True)
+class SharedKeys:
+    """Keys that name rows in more than one drop, at least one of them new.
+
+    Attributes:
+        count: of such keys.
+        examples: the first ones, as text.
+    """
+
+    key: tuple[str, ...]
+    count: int
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataDiff:
+    """What differs between two snapshots of a table.
+
+    Attributes:
+        before: None where the table is new.
+        shared_keys: None where the contract names no key.
+        labels: columns that a model declares as its label; their balance is in `columns`.
+    """
+
+    table: str
+    before: Side | None
+    after: Side
+    drops: tuple[DropChange, ...] = ()
+    schema: tuple[SchemaChange, ...] = ()
+    columns: tuple[ColumnDiff, ...] = ()
+    shared_keys: SharedKeys | None = None
+    labels: tuple[str, ...] = ()
+
+    @property
+    def rows_added(self) -> int:
+        """Rows of drops that are new or replace others."""
+        return sum(drop.rows_after for drop in self.drops)
+
+    @property
+    def rows_removed(self) -> int:
+        """Rows of drops that are withdrawn or replaced."""
+        return sum(drop.rows_before for drop in self.drops)
+
+    @property
+    def contract_changed(self) -> bool:
+        """Whether the rows of the same drops were made under other rules."""
+        return self.before is not None and self.before.contract != self.after.contract
+
+    def __bool__(self) -> bool:
+        if self.before is None or self.before.digest != self.after.digest:
+            return True
+        return bool(self.drops or self.schema or self.contract_changed)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A snapshot with the summary of its rows.
+
+    Attributes:
+        types: of the columns, in the table's order.
+    """
+
+    side: Side
+    types: Mapping[str, str]
+    profile: DropProfile
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two snapshots of a table, as the table knows them.
+
+    Attributes:
+        before: None where the table is new.
+        gone: drops that only the first snapshot has.
+        come: drops that only the second has.
+        added: summary of the rows of those that have come.
+        shared_keys: None where the contract names no key.
+    """
+
+    before: Held | None
+    after: Held
+    gone: tuple[HeldDrop, ...]
+    come: tuple[HeldDrop, ...]
+    added: DropProfile
+    shared_keys: SharedKeys | None = None
+
+
+def diff_snapshots(table: str, compared: Compared, labels: Collection[str] = ()) -> DataDiff:
+    """What differs; rows are not read, only the summaries of drops."""
+    before, after = compared.before, compared.after
+    return DataDiff(
+        table=table,
+        before=before.side if before else None,
+        after=after.side,
+        drops=_drop_changes(compared),
+        schema=_schema_changes(before.types if before else after.types, after.types),
+        columns=_column_diffs(compared, labels),
+        shared_keys=compared.shared_keys,
+        labels=tuple(name for name in after.types if name in labels),
+    )
+
+
+def _drop_changes(compared: Compared) -> tuple[DropChange, ...]:
+    gone, come = _by_path(compared.gone), _by_path(compared.come)
+    changes: list[DropChange] = []
+    for path in sorted({*gone, *come}):
+        pairs = zip_longest(gone.get(path, ()), come.get(path, ()))
+        changes += [_drop_change(path, was, now) for was, now in pairs]
+    return tuple(changes)
+
+
+def _drop_change(path: str, was: HeldDrop | None, now: HeldDrop | None) -> DropChange:
+    kind: Literal["added", "withdrawn", "replaced"] = "replaced"
+    if now is None:
+        kind = "withdrawn"
+    elif was is None:
+        kind = "added"
+    rows = [drop.rows if drop else 0 for drop in (was, now)]
+    held = now or was
+    return DropChange(path, kind, rows[0], rows[1], held.md5 if held else "")
+
+
+def _by_path(drops: Iterable[HeldDrop]) -> dict[str, list[HeldDrop]]:
+    """Several have one path where a drop was renamed and another took its name."""
+    found: dict[str, list[HeldDrop]] = {}
+    for drop in sorted(drops, key=lambda drop: drop.md5):
+        found.setdefault(drop.path, []).append(drop)
+    return found
+
+
+def _schema_changes(
+    before: Mapping[str, str], after: Mapping[str, str]
+) -> tuple[SchemaChange, ...]:
+    return tuple(
+        SchemaChange(name, before.get(name), after.get(name))
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    )
+
+
+def _column_diffs(compared: Compared, labels: Collection[str]) -> tuple[ColumnDiff, ...]:
+    before, after, added = compared.before, compared.after, bool(compared.come)
+    old = merge_profiles([before.profile], before.types) if before else {}
+    new = merge_profiles([after.profile], after.types)
+    more = merge_profiles([compared.added], after.types)
+    found = []
+    for name in {**old, **new}:
+        was, now, came = old.get(name), new.get(name), more.get(name)
+        moved = came if added else now
+        comparable = was and moved and was.type == moved.type and was.type not in _MOMENTS
+        top = CLASSES if name in labels else _TOP
+        found.append(
+            ColumnDiff(
+                name=name,
+                type=(now or was or Merged("", ())).type,
+                before=_facts(was, top),
+                after=_facts(now, top),
+                added=_facts(came, top) if added else None,
+                drift=drift(was, moved) if was and moved and comparable else None,
+            )
+        )
+    return tuple(found)
+
+
+def _facts(one: Merged | None, top: int) -> ColumnFacts | None:
+    if one is None:
+        return None
+    numbers = one.distribution
+    return ColumnFacts(
+        rows=one.rows,
+        nulls=one.nulls,
+        distinct=one.distinct,
+        exact=one.complete,
+        least=None if one.least is None else _said(one.least, one.type),
+        quantiles=tuple(_said(numbers.quantile(q), one.type) for q in QUANTILES) if numbers else (),
+        most=None if one.most is None else _said(one.most, one.type),
+        top=tuple(Frequent(_said(value, one.type), rows) for value, rows in one.top(top)),
+    )
+
+
+def _said(value: Scalar, kind: str) -> Scalar:
+    """A value of a profile as `ColumnFacts` has it."""
+    if kind == "date":
+        return (_EPOCH + dt.timedelta(days=int(value))).date().isoformat()
+    if kind == "datetime":
+        moment = _EPOCH + dt.timedelta(microseconds=int(value))
+        return moment.replace(tzinfo=None).isoformat(sep=" ")
+    return shown_text(value) if isinstance(value, str) else value

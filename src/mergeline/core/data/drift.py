@@ -1,0 +1,168 @@
+"""How far the values of some rows are from those of others.
+
+scipy is imported where it is needed: building a snapshot, which is next to a diff in the tables'
+adapter, should not wait for it. `scipy.stats` has these tests whole, and takes longer to import
+than all else of a diff takes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mergeline.core.data.profile import Distribution, Merged
+
+_BINS = 10
+_CATEGORIES = 20
+_FEW_VALUES = 20
+_LEAST_EXPECTED = 5
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The distance between two samples of one column.
+
+    Attributes:
+        psi: population stability index; by custom above 0.1 is worth a look, above 0.25 a shift.
+        test: `Kolmogorov-Smirnov` of numbers, `chi-square` of categories, `chi-square over hash
+            buckets` of texts with more values than a summary counts.
+        statistic: of the test.
+        p_value: chance of a distance as large between samples of one population, were their rows
+            independent of each other; None where a sample has no value.
+        rows_before: rows of the first sample, absent values included.
+        rows_after: rows of the second.
+    """
+
+    psi: float
+    test: str
+    statistic: float | None
+    p_value: float | None
+    rows_before: int
+    rows_after: int
+
+
+def drift(before: Merged, after: Merged) -> Drift | None:
+    """The distance of `after` from `before`; None where one has no rows.
+
+    Numbers fall into the tenths of `before`, categories into the 20 most frequent values of both
+    together and the rest, or where not all are counted into 20 parts by their hash; a row without
+    a value is a category of its own. Each counts half a row more than it has: an empty one would
+    make the index infinite.
+    """
+    if not before.rows or not after.rows:
+        return None
+    outcome: tuple[float | None, float | None]
+    if not _is_categorical(before, after):
+        table, test = _bin_table(before, after), "Kolmogorov-Smirnov"
+        outcome = _kolmogorov_smirnov(before, after)
+    elif before.complete and after.complete:
+        categories, test = _category_table(before, after), "chi-square"
+        table = _frequent(categories)
+        outcome = _chi_square(categories)
+    else:
+        table, test = _bucket_table(before, after), "chi-square over hash buckets"
+        outcome = _chi_square(table)
+    return Drift(_psi(_occupied(table)), test, *outcome, before.rows, after.rows)
+
+
+def _is_categorical(before: Merged, after: Merged) -> bool:
+    if before.distribution is None and after.distribution is None:
+        return True
+    few = max(before.distinct, after.distinct) <= _FEW_VALUES
+    return few and before.complete and after.complete
+
+
+def _category_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
+    """Rows by category (columns) of both samples; the last are those without a value."""
+    names = sorted(before.counts | after.counts, key=str)
+    counts = [[*(one.counts[name] for name in names), one.nulls] for one in (before, after)]
+    return np.array(counts, dtype=np.float64)
+
+
+def _bucket_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
+    return np.array([[*one.buckets, one.nulls] for one in (before, after)], dtype=np.float64)
+
+
+def _frequent(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The most frequent categories, and the others but those without a value as one."""
+    order = np.argsort(-table[:, :-1].sum(axis=0), kind="stable")
+    return _merged(table, order[_CATEGORIES:])
+
+
+def _merged(
+    table: npt.NDArray[np.float64], places: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
+    """The table with these categories as one."""
+    if not len(places):
+        return table
+    rest = table[:, places].sum(axis=1, keepdims=True)
+    return np.hstack([np.delete(table, places, axis=1), rest])
+
+
+def _bin_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
+    known = before.distribution or after.distribution
+    if known is None:
+        return _category_table(before, after)
+    edges = np.unique([known.quantile(n / _BINS) for n in range(1, _BINS)])
+    counts = []
+    for one in (before, after):
+        parts = np.zeros(len(edges) + 1)
+        if one.distribution is not None:
+            shares = one.distribution.share_up_to(edges)
+            parts = np.diff(np.concatenate([[0.0], shares, [1.0]])) * one.present
+        counts.append([*parts, float(one.nulls)])
+    return np.array(counts)
+
+
+def _occupied(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(table[:, table.sum(axis=0) > 0])
+
+
+def _psi(table: npt.NDArray[np.float64]) -> float:
+    raised = table + 0.5
+    before, after = raised / raised.sum(axis=1, keepdims=True)
+    return float(np.sum((after - before) * np.log(after / before)))
+
+
+def _chi_square(table: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Pearson's test; categories too rare for its approximation are one.
+
+    What is rare, as which categories are merged at all, is said by both samples together: chosen
+    by one of them, they would be those in which it happens to be high.
+    """
+    table = _occupied(table)
+    expected = table.sum(axis=0) * table.sum(axis=1).min() / table.sum()
+    table = _merged(table, np.flatnonzero(expected < _LEAST_EXPECTED))
+    if table.shape[1] < 2:
+        return 0.0, 1.0
+    from scipy import special
+
+    rows, columns = table.sum(axis=1, keepdims=True), table.sum(axis=0, keepdims=True)
+    expected = rows * columns / table.sum()
+    statistic = float(np.sum((table - expected) ** 2 / expected))
+    return statistic, float(special.chdtrc(table.shape[1] - 1, statistic))
+
+
+def _kolmogorov_smirnov(before: Merged, after: Merged) -> tuple[float | None, float | None]:
+    """Largest distance of the two distribution functions, and its asymptotic p-value.
+
+    What the summaries may be wrong by is taken off, so that it never makes a difference.
+    """
+    from scipy import special
+
+    if before.distribution is None or after.distribution is None:
+        return None, None
+    error = before.error + after.error
+    largest = _largest_distance(before.distribution, after.distribution)
+    distance = max(0.0, largest - error)
+    sizes = before.present, after.present
+    effective = math.sqrt(sizes[0] * sizes[1] / sum(sizes))
+    return distance, float(special.kolmogorov(distance * effective))
+
+
+def _largest_distance(before: Distribution, after: Distribution) -> float:
+    edges = np.union1d(before.positions, after.positions)
+    return float(np.max(np.abs(before.share_up_to(edges) - after.share_up_to(edges))))

@@ -1,0 +1,117 @@
+"""A first contract, as a drop suggests it, for a person to finish."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import yaml
+
+from mergeline.core.declare.contract import ColumnType, Format, Value
+from mergeline.core.numbers import counted
+
+_UNLIKELY_WIDTH = 4096
+_ID = re.compile(r"(?i:(?:^|[^a-z])(?:id|uuid|key|number|no|nr))$|[a-z]I[dD]$")
+_ENOUGH_FOR_A_KEY = 20  # of fewer rows many a column is unique by chance
+
+
+@dataclass(frozen=True)
+class InferredColumn:
+    """What one column of a drop looks like.
+
+    Attributes:
+        nullable: whether a value is absent somewhere.
+        least: the least value seen, of numbers, dates and datetimes.
+        most: the greatest.
+        values: all values, where they are few; else empty.
+        unique: whether no value stands twice.
+        note: what else a person should know.
+    """
+
+    name: str
+    type: ColumnType
+    nullable: bool
+    least: Value | None = None
+    most: Value | None = None
+    values: tuple[str, ...] = ()
+    unique: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What a drop looks like.
+
+    Attributes:
+        path: of the file.
+        null: texts that stand for an absent value.
+    """
+
+    path: str
+    format: Format
+    rows: int
+    null: tuple[str, ...]
+    columns: tuple[InferredColumn, ...]
+
+
+def to_yaml(inferred: Inferred) -> str:
+    """The contract's text; what was seen of each column stands in a comment beside it."""
+    name = PurePosixPath(inferred.path).name
+    rows = counted(inferred.rows, "row")
+    lines = [
+        f"# From {name}, {rows}. What each column means, and what it may hold",
+        "# (min, max, allowed), is for a person to say.",
+        "description: ''",
+        f"source: {_source(inferred.path)}",
+        f"format: {inferred.format}",
+        f"null: [{', '.join(_scalar(text) for text in inferred.null)}]",
+        f"key: {_key(inferred)}",
+        "unknown_columns: refuse",
+        "columns:",
+        *(_column(column) for column in inferred.columns),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _source(path: str) -> str:
+    """The folder of a file in the repository; a place to fill in for any other."""
+    folder = PurePosixPath(path).parent
+    if folder.is_absolute() or ".." in folder.parts or not folder.parts:
+        return "data/raw/TABLE  # the folder where the pointers will stand"
+    return _scalar(str(folder))
+
+
+def _key(inferred: Inferred) -> str:
+    unique = [one.name for one in inferred.columns if one.unique and not one.nullable]
+    if unique and inferred.rows < _ENOUGH_FOR_A_KEY:
+        return "[]  # columns that together name a row; too few rows here to guess them"
+    if unique:
+        best = next(filter(_ID.search, unique), unique[0])
+        return f"[{_scalar(best)}]  # unique in this file"
+    return "[]  # columns that together name a row"
+
+
+def _column(column: InferredColumn) -> str:
+    nullable = ", nullable: true" if column.nullable else ""
+    text = f"  {_scalar(column.name)}: {{type: {column.type}{nullable}}}"
+    seen = ", ".join(column.values)
+    if column.least is not None and column.most is not None:
+        seen = f"{_text(column.least)} … {_text(column.most)}"
+    seen = "; ".join(filter(None, (seen, column.note)))
+    return f"{text}  # {' '.join(seen.split())}" if seen else text
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    return value.isoformat() if isinstance(value, dt.date) else str(value)
+
+
+def _scalar(text: str) -> str:
+    """A text as YAML writes it within a line."""
+    dumped: str = yaml.safe_dump(
+        [text], default_flow_style=True, allow_unicode=True, width=_UNLIKELY_WIDTH
+    )
+    return dumped.strip()[1:-1]

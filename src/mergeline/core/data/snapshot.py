@@ -1,0 +1,158 @@
+"""Snapshots: which drops under which contract, and the files of a table that hold them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from mergeline.core.declare.contract import FOLDER, Contract
+
+_FILE = re.compile(r"([0-9a-f]{32})-[0-9a-f]{16}\.parquet")
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One raw file as it arrived.
+
+    Attributes:
+        path: of the drop in the repository, e.g. `data/raw/flights/2013-01.csv`.
+        md5: of its content.
+        size: in bytes, where the pointer says so.
+    """
+
+    path: str
+    md5: str
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One exact content of a table: a set of drops under a contract."""
+
+    table: str
+    contract: Contract
+    drops: tuple[Drop, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 by which the snapshot is known, whatever the table's history."""
+        return pointers_digest(self.contract, (drop.md5 for drop in self.drops))
+
+    @cached_property
+    def files(self) -> dict[str, Drop]:
+        """The table's files that hold the rows, by name in canonical order, with their drops.
+
+        The same content under two paths is one file.
+        """
+        by_name = {file_name(self.contract, drop): drop for drop in reversed(self.drops)}
+        return dict(sorted(by_name.items()))
+
+
+@dataclass(frozen=True)
+class DropRecord:
+    """A drop as a pinned snapshot names it."""
+
+    path: str
+    md5: str
+
+
+@dataclass(frozen=True)
+class PinnedSnapshot:
+    """`data/<table>.snapshot.json`: a snapshot by name, without its version in any one table."""
+
+    table: str
+    digest: str
+    contract: str
+    drops: tuple[DropRecord, ...] = field(default=())
+
+
+def pin(snapshot: Snapshot) -> PinnedSnapshot:
+    """What is written for the stages to depend on."""
+    records = sorted((drop.path, drop.md5) for drop in snapshot.drops)
+    return PinnedSnapshot(
+        table=snapshot.table,
+        digest=snapshot.digest,
+        contract=snapshot.contract.digest,
+        drops=tuple(DropRecord(path, md5) for path, md5 in records),
+    )
+
+
+def pin_path(table: str) -> str:
+    """Where a table's pinned snapshot stands in a working tree."""
+    return f"{FOLDER}/{table}.snapshot.json"
+
+
+def pointers_digest(contract: Contract, md5s: Iterable[str]) -> str:
+    """The digest of a contract over the md5s of pointers, as they stand in Git.
+
+    Where each pointer stands for one drop it is the snapshot's own digest; a folder's counts as
+    its `.dir` md5, so that no drop need be at hand.
+    """
+    named = {"contract": contract.digest, "drops": sorted(set(md5s))}
+    text = json.dumps(named, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_name(contract: Contract, drop: Drop) -> str:
+    """Name of the Parquet file that holds a drop, by content: the same rows, the same name."""
+    return f"{drop.md5}-{contract.digest[:16]}.parquet"
+
+
+def drop_md5(name: str) -> str:
+    """The md5 of the drop that a table's file holds; of somebody else's file its name."""
+    found = _FILE.fullmatch(name)
+    return found[1] if found else name
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Whose change a snapshot is built for; it stands in the table's history."""
+
+    commit: str = ""
+    ref: str = ""
+    pull_request: str = ""
+    author: str = ""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A snapshot in its table.
+
+    Attributes:
+        version: of the table; it depends on the table's history, the digest does not.
+        rows: of the snapshot.
+        converted: drops whose rows were written, those not seen before.
+        repaired: drops whose file had gone from the table and was made again.
+        bytes_written: size of the files written.
+        found: whether the table had the snapshot already.
+    """
+
+    table: str
+    version: int
+    digest: str
+    rows: int
+    converted: tuple[Drop, ...] = ()
+    repaired: tuple[Drop, ...] = ()
+    bytes_written: int = 0
+    found: bool = False
+
+
+@dataclass(frozen=True)
+class CommitPlan:
+    """The files that one commit adds to a table and removes from it, in canonical order."""
+
+    adds: tuple[str, ...]
+    removes: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.adds or self.removes)
+
+
+def plan_commit(current: Iterable[str], wanted: Iterable[str]) -> CommitPlan:
+    """What turns a table of the `current` files into one of the `wanted` files."""
+    now, then = set(current), set(wanted)
+    return CommitPlan(adds=tuple(sorted(then - now)), removes=tuple(sorted(now - then)))

@@ -1,0 +1,175 @@
+"""A data diff in sentences, for a report and for a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from mergeline.core import numbers
+from mergeline.core.data.diff import (
+    CLASSES,
+    WORTH_A_LOOK,
+    ColumnDiff,
+    ColumnFacts,
+    DataDiff,
+    Frequent,
+    Side,
+)
+from mergeline.core.data.drift import Drift
+from mergeline.core.data.profile import Scalar
+
+_FEW = 3
+_MEDIAN = 2  # among the quantiles
+_SMALL_P = 1e-3
+_DIGITS = 6
+_UNIT, _HUGE = 1e6, 1e15
+
+
+def side_line(side: Side) -> str:
+    """`version 4 (ab12cd34, 164,158 rows, 6 drops, 3.2 MB)`."""
+    digest = f"{side.digest[:8]}, " if side.digest else ""
+    counts = f"{numbers.counted(side.rows, 'row')}, {numbers.counted(side.drops, 'drop')}"
+    return f"version {side.version} ({digest}{counts}, {numbers.size(side.size)})"
+
+
+def drop_names(diff: DataDiff) -> tuple[str, ...]:
+    """Paths of the drops; where two share one, with the beginning of the md5."""
+    often = Counter(drop.path for drop in diff.drops)
+    return tuple(
+        f"{drop.path} ({drop.md5[:8]})" if often[drop.path] > 1 else drop.path
+        for drop in diff.drops
+    )
+
+
+def moved_columns(diff: DataDiff) -> tuple[ColumnDiff, ...]:
+    """Columns whose values drifted enough to be worth a look, the worst first."""
+    moved = [c for c in diff.columns if c.drift is not None and c.drift.psi >= WORTH_A_LOOK]
+    return tuple(sorted(moved, key=_psi, reverse=True))
+
+
+def drift_lines(diff: DataDiff) -> tuple[str, ...]:
+    """One line for each column whose values moved, the worst first."""
+    return tuple(drift_line(column) for column in moved_columns(diff))
+
+
+def drift_line(column: ColumnDiff) -> str:
+    """`dep_delay: PSI 0.31, Kolmogorov-Smirnov p < 0.001; median −2 → 9; absent 2 % → 4 %`."""
+    said = [f"{column.name}: {drift_words(column.drift)}" if column.drift else column.name]
+    before, after = column.before, column.added or column.after
+    if before and after:
+        pairs = (("median", *(_median(f) for f in (before, after))),
+                 ("most frequent", *(_most_frequent(f) for f in (before, after))),
+                 ("absent", *(absent(f) for f in (before, after))))  # fmt: skip
+        said += [f"{what} {old} → {new}" for what, old, new in pairs if old != new and old and new]
+    return "; ".join(said)
+
+
+def drift_words(drift: Drift) -> str:
+    """`PSI 0.31, Kolmogorov-Smirnov p < 0.001`."""
+    if drift.p_value is None:
+        return f"PSI {numbers.number(drift.psi, 2)}"
+    return f"PSI {numbers.number(drift.psi, 2)}, {drift.test} {p_words(drift.p_value)}"
+
+
+def p_words(p_value: float) -> str:
+    """`p = 0.04`, or `p < 0.001`."""
+    return "p < 0.001" if p_value < _SMALL_P else f"p = {numbers.number(p_value, 2)}"
+
+
+def note_lines(diff: DataDiff) -> tuple[str, ...]:
+    """What else to know: another contract, labels' balance, keys in more than one drop."""
+    balance = (balance_line(column) for column in diff.columns if column.name in diff.labels)
+    return (*_contract_lines(diff), *filter(None, balance), *_shared_key_lines(diff))
+
+
+def _contract_lines(diff: DataDiff) -> tuple[str, ...]:
+    if not diff.contract_changed:
+        return ()
+    return ("the contract changed: every row was made anew, also of drops that did not change",)
+
+
+def balance_line(column: ColumnDiff) -> str:
+    """`label late: false 77 % → 73 %, true 23 % → 27 %`; quartiles of a label with many values."""
+    sides = [one for one in (column.before, column.after) if one is not None and one.rows]
+    if not sides:
+        return ""
+    if not all(one.exact and one.distinct <= CLASSES for one in sides):
+        said = " → ".join(values(one) for one in sides)
+        return f"label {column.name}: {said}"
+    counted = [{one.value: one.rows for one in side.top} for side in sides]
+    classes = {value for counts in counted for value in counts}
+    shares = [
+        f"{value_words(value)} "
+        + " → ".join(
+            numbers.share(counts.get(value, 0), side.rows)
+            for counts, side in zip(counted, sides, strict=True)
+        )
+        for value in sorted(classes, key=lambda value: (isinstance(value, str), value))
+    ]
+    return f"label {column.name}: {', '.join(shares)}"
+
+
+def _shared_key_lines(diff: DataDiff) -> tuple[str, ...]:
+    shared = diff.shared_keys
+    if shared is None or not shared.count:
+        return ()
+    key = ", ".join(shared.key)
+    first = "; ".join(shared.examples)
+    keys = numbers.counted(shared.count, "key")
+    verb = "stands" if shared.count == 1 else "stand"
+    return (f"{keys} ({key}) {verb} in more than one drop, for example {first}",)
+
+
+def absent(facts: ColumnFacts | None) -> str:
+    """Share of rows without a value."""
+    return numbers.share(facts.nulls, facts.rows) if facts else "—"
+
+
+def distinct(facts: ColumnFacts | None) -> str:
+    """Number of distinct values, with ≈ where estimated."""
+    if facts is None:
+        return "—"
+    return f"{'' if facts.exact else '≈ '}{numbers.count(facts.distinct)}"
+
+
+def values(facts: ColumnFacts | None) -> str:
+    """`−43 … −5 · −2 · 11 … 1,301` (least, quartiles, most), or the most frequent values."""
+    if facts is None or not (facts.quantiles or facts.top):
+        return "—"
+    if facts.quantiles and not (facts.exact and facts.distinct <= _FEW):
+        quartiles = " · ".join(map(value_words, facts.quantiles[1:4]))
+        return f"{value_words(facts.least)} … {quartiles} … {value_words(facts.most)}"
+    shown = [
+        f"{value_words(one.value)} {numbers.share(one.rows, facts.rows)}"
+        for one in facts.top[:_FEW]
+    ]
+    more = facts.distinct - len(shown)
+    return " · ".join(shown) + (f" · {numbers.count(more)} more" if more > 0 else "")
+
+
+def value_words(value: Scalar | None) -> str:
+    """A value, a number of many digits rounded to 6 of them or to the unit."""
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.{_DIGITS}g}" if not _UNIT <= abs(value) < _HUGE else f"{value:.0f}"
+    return str(value)
+
+
+def _median(facts: ColumnFacts) -> str:
+    return value_words(facts.quantiles[_MEDIAN]) if facts.quantiles else ""
+
+
+def _most_frequent(facts: ColumnFacts) -> str:
+    if facts.quantiles or not facts.top:
+        return ""
+    return _frequent(facts.top[0], facts)
+
+
+def _frequent(one: Frequent, facts: ColumnFacts) -> str:
+    return f"{value_words(one.value)} {numbers.share(one.rows, facts.rows)}"
+
+
+def _psi(column: ColumnDiff) -> float:
+    return column.drift.psi if column.drift else 0.0

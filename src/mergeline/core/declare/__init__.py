@@ -1,0 +1,1 @@
+"""What a repository declares: models, contracts, pointers and stages, read strictly."""

@@ -1,0 +1,249 @@
+"""The declaration of a model, `models/<name>.yaml`: what it predicts, and its gate."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import PurePosixPath
+from typing import Literal
+
+from mergeline.core.declare.strict import parse_yaml, read
+from mergeline.errors import DeclarationError
+
+Task = Literal["binary", "multiclass", "regression"]
+Role = Literal["candidate", "champion", "base"]
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True)
+class MetricChoice:
+    """A metric by scikit-learn scorer name, or a custom one by import path.
+
+    A custom `name` is `package.module.function`, called as `function(labels, predictions)`.
+    """
+
+    name: str
+    greater_is_better: bool | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether it is the project's own, by import path."""
+        return "." in self.name
+
+
+@dataclass(frozen=True)
+class SliceChoice:
+    """A column whose values, or `bins` of whose values, make slices."""
+
+    column: str
+    bins: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What one metric must reach, in its own unit and direction.
+
+    Attributes:
+        at_least: for a metric where more is better (scikit-learn's `neg_` losses are such).
+        at_most: for a metric where less is better.
+        margin: the most that the candidate may be worse than `against`.
+        against: the model that the margin is measured from.
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+    margin: float | None = None
+    against: Literal["champion", "base"] = "champion"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The policy; see `core.gate` for what each line means on a comparison.
+
+    Attributes:
+        unavailable: columns that are not known yet when a prediction is asked for; a model that
+            takes one is refused.
+    """
+
+    primary: str
+    metrics: Mapping[str, Bar] = field(default_factory=dict)
+    slices: Mapping[str, Bar] = field(default_factory=dict)
+    first: Mapping[str, Bar] = field(default_factory=dict)
+    improve: bool = False
+    inconclusive: Literal["pass", "fail", "ask"] = "fail"
+    latency_ms: float | None = None
+    size_mb: float | None = None
+    schema: Literal["compatible", "any"] = "compatible"
+    freshness_days: float | None = None
+    unavailable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """One declared model.
+
+    Attributes:
+        name: the file's name without `.yaml`.
+        stage: the last stage of `dvc.yaml` that makes the model.
+        outputs: folder of what its stages leave: `model/`, `holdout.parquet`,
+            `training_rows.parquet`.
+        classes: order of the probability columns; of a binary task the last is the positive one.
+        key: columns that name a row.
+        cluster: column of rows that are not independent of each other.
+        decision: probability from which a binary model says the positive class.
+        slice_minimum: rows below which a slice is not judged.
+    """
+
+    name: str
+    task: Task
+    stage: str
+    outputs: str
+    label: str
+    key: tuple[str, ...]
+    metrics: tuple[MetricChoice, ...]
+    gate: Gate
+    description: str = ""
+    classes: tuple[bool | int | str, ...] = ()
+    cluster: str | None = None
+    decision: float = 0.5
+    slices: tuple[SliceChoice, ...] = ()
+    slice_minimum: int = 200
+    attribution: bool = False
+
+
+def is_name(text: str) -> bool:
+    """Whether a model may be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
+def parse_model(name: str, text: bytes | str) -> Model:
+    """Read `models/<name>.yaml`.
+
+    Raises:
+        DeclarationError: unknown or missing keys, wrong types, or parts that contradict each other.
+    """
+    where = f"models/{name}.yaml"
+    if not is_name(name):
+        raise DeclarationError(
+            "a model's name is lower-case letters, digits, - and _, at most 63",
+            where=where,
+            next_step="Rename the file",
+        )
+    document = parse_yaml(text, where=where)
+    for key, cls in (("metrics", "name"), ("slices", "column")):
+        if isinstance(document.get(key), list):
+            document[key] = [
+                {cls: item} if isinstance(item, str) else item for item in document[key]
+            ]
+    if "name" in document:
+        raise DeclarationError(
+            "unknown key 'name' (the file's name is the model's name)", where=where
+        )
+    model = read(Model, {"name": name, **document}, where=where)
+    _check(model, where)
+    return model
+
+
+def _check(model: Model, where: str) -> None:
+    names = [metric.name for metric in model.metrics]
+    unknown = sorted(_barred(model.gate) - set(names))
+    classes = len(model.classes)
+    rules = {
+        "key: name at least one column": not model.key,
+        "metrics: a metric is named twice": len(set(names)) != len(names),
+        f"gate.primary: {model.gate.primary!r} is not one of the metrics": (
+            model.gate.primary not in names
+        ),
+        f"gate: no metric {unknown[:1]} is declared under metrics": bool(unknown),
+        "classes: a regression has none": model.task == "regression" and classes > 0,
+        "classes: a binary task names two, the positive one last": (
+            model.task == "binary" and classes != 2
+        ),
+        "classes: a multiclass task names three or more": (
+            model.task == "multiclass" and classes < 3
+        ),
+        "classes: one is named twice": len(set(model.classes)) != classes,
+        "key: a column is named twice": len(set(model.key)) != len(model.key),
+        "outputs: a folder of the repository": _leaves_repository(model.outputs),
+        "decision: between 0 and 1": not 0 < model.decision < 1,
+    }
+    problems = [problem for problem, broken in rules.items() if broken]
+    problems += [*_slice_problems(model), *_metric_problems(model), *_gate_problems(model.gate)]
+    if problems:
+        raise DeclarationError(problems[0], where=where, next_step="Correct it and run again")
+
+
+def _leaves_repository(folder: str) -> bool:
+    """Whether a folder is not one below the root: the root itself is none of its folders."""
+    path = PurePosixPath(folder)
+    return path.is_absolute() or ".." in path.parts or not path.parts
+
+
+def _slice_problems(model: Model) -> Iterator[str]:
+    columns = [choice.column for choice in model.slices]
+    if len(set(columns)) != len(columns):
+        yield "slices: a column is named twice"
+    for choice in model.slices:
+        edges = choice.bins
+        rising = all(a < b for a, b in itertools.pairwise(edges)) and all(map(isfinite, edges))
+        if edges and not (len(edges) > 1 and rising):
+            yield (
+                f"slices: the bins of {choice.column} are two edges or more, finite, "
+                "each above the last"
+            )
+    if model.slice_minimum < 1:
+        yield "slice_minimum: 1 or more"
+    if model.gate.slices and not model.slices:
+        yield "gate.slices: no slices are declared"
+
+
+def _metric_problems(model: Model) -> Iterator[str]:
+    """A bar that looks the wrong way would let every model pass, or none."""
+    more = {}
+    for metric in model.metrics:
+        if metric.own and metric.greater_is_better is None:
+            yield f"metrics: say greater_is_better of {metric.name}"
+        if not metric.own and metric.greater_is_better is False:
+            yield f"metrics: more is better of {metric.name}, as of every scikit-learn scorer"
+        more[metric.name] = metric.greater_is_better is not False
+    for key, bars in _bar_tables(model.gate).items():
+        for name, bar in bars.items():
+            if bar.margin is not None and key == "first":
+                yield f"gate.first.{name}: there is no other model yet to count a margin from"
+            yield from (f"gate.{key}.{name}: {said}" for said in _turned(bar, more.get(name)))
+
+
+def _turned(bar: Bar, greater_is_better: bool | None) -> Iterator[str]:  # noqa: FBT001
+    if bar.at_most is not None and greater_is_better is True:
+        yield "more is better of this metric, so say at_least, in its own sign"
+    if bar.at_least is not None and greater_is_better is False:
+        yield "less is better of this metric, so say at_most"
+
+
+def _gate_problems(gate: Gate) -> Iterator[str]:
+    limits = {
+        "latency_ms": gate.latency_ms,
+        "size_mb": gate.size_mb,
+        "freshness_days": gate.freshness_days,
+    }
+    for key, bars in _bar_tables(gate).items():
+        for name, bar in bars.items():
+            limits[f"{key}.{name}.margin"] = bar.margin
+            if any(
+                bound is not None and not isfinite(bound) for bound in (bar.at_least, bar.at_most)
+            ):
+                yield f"gate.{key}.{name}: a bar is a finite number"
+    for key, limit in limits.items():
+        if limit is not None and not (isfinite(limit) and limit >= 0):
+            yield f"gate.{key}: 0 or more, and finite"
+
+
+def _barred(gate: Gate) -> set[str]:
+    return {name for bars in _bar_tables(gate).values() for name in bars}
+
+
+def _bar_tables(gate: Gate) -> dict[str, Mapping[str, Bar]]:
+    return {"metrics": gate.metrics, "slices": gate.slices, "first": gate.first}

@@ -1,0 +1,1 @@
+"""What determines a model, and what a change to it will cause."""

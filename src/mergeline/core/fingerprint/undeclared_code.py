@@ -1,0 +1,120 @@
+"""The code of a stage: files of the tree that its command runs, and that those import."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection, Sequence
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from mergeline.core.declare.stages import DeclaredStage, place
+from mergeline.errors import DeclarationError
+
+_MODULE = re.compile(r"(?:^|\s)-[A-Za-z]*?m[\s\\]*[\"']?([\w.${}]+)")
+_SCRIPT = re.compile(r"[^\s'\"=:;|&<>()`]+\.(?:py|sh)\b(?![.\w])")
+_CD = re.compile(r"(?:^|[\s;&|(])cd\s+([^\s;&|()]+)")
+
+
+class Sources(Protocol):
+    """The files of a tree, by path."""
+
+    def read(self, path: str) -> bytes | None:
+        """A file's content, or None."""
+
+    def blob(self, path: str) -> str | None:
+        """A name of a file's content that differs when the content does, or None."""
+
+
+def refuse_undeclared_code(files: Sources, stage: DeclaredStage, code: Collection[str]) -> None:
+    """Hold a stage to listing its code: DVC does not run it again for what it does not list.
+
+    Args:
+        files: the tree.
+        stage: as `dvc.yaml` declares it.
+        code: paths of the files that its deps name.
+
+    Raises:
+        DeclarationError: it runs or imports a file of the tree that is not among them, or one
+            whose name only a template tells, or a file cannot be read as Python.
+    """
+    scripts = [_outright(stage, path) for path in _SCRIPT.findall(stage.command)]
+    folders = ["", *_CD.findall(stage.command)]
+    placed = [
+        place(f"{folder}/{path}" if folder else path) for folder in folders for path in scripts
+    ]
+    run = [path for path in placed if files.blob(path) is not None]
+    # Where Python looks: the folder that it starts in, a script's own, and `src` once installed.
+    roots = [*folders, "src", *(str(PurePosixPath(path).parent) for path in run)]
+    for name in _MODULE.findall(stage.command):
+        module = _outright(stage, name)
+        run += _module_files(files, [module, f"{module}.__main__"], roots)
+    for path in run:
+        if path not in code:
+            raise _undeclared(f"stage {stage.name} runs {path}, which it does", path, stage)
+    for path in sorted(code):
+        for imported in _imports(files, path, roots) if path.endswith(".py") else ():
+            if imported not in code:
+                said = f"{path} imports {imported}, which stage {stage.name} does"
+                raise _undeclared(said, imported, stage)
+
+
+def _undeclared(said: str, path: str, stage: DeclaredStage) -> DeclarationError:
+    return DeclarationError(
+        f"{said} not list under deps",
+        where="dvc.yaml",
+        next_step=f"Add {path} to the deps of {stage.name}",
+    )
+
+
+def _outright(stage: DeclaredStage, name: str) -> str:
+    if "${" in name:
+        raise DeclarationError(
+            f"stage {stage.name} runs {name}: which file that is, its deps cannot tell",
+            where="dvc.yaml",
+            next_step="Write its name out",
+        )
+    return name
+
+
+def _imports(files: Sources, path: str, roots: Sequence[str]) -> list[str]:
+    """Files of the tree that a Python file imports."""
+    try:
+        module = ast.parse(files.read(path) or b"")
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        line, said = getattr(error, "lineno", None), getattr(error, "msg", None) or str(error)
+        where = f"{path}:{line}" if line else path
+        raise DeclarationError(
+            f"not readable as Python: {said or 'nested too deep'}",
+            where=where,
+            next_step="Correct the file",
+        ) from error
+    package = PurePosixPath(path).parent.parts
+    names: list[str] = []
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            names.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.extend(_imported_from(node, package))
+    return _module_files(files, names, roots)
+
+
+def _imported_from(node: ast.ImportFrom, package: Sequence[str]) -> list[str]:
+    base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+    module = ".".join(part for part in (base, node.module or "") if part)
+    return [module, *(f"{module}.{alias.name}" for alias in node.names)]
+
+
+def _module_files(files: Sources, names: Sequence[str], roots: Sequence[str]) -> list[str]:
+    """Files of modules and of the packages that they lie in, wherever one may be found."""
+    with_packages = {
+        "/".join(parts[:end]) for name in names for parts in [name.split(".")]
+        for end in range(1, len(parts) + 1) if all(parts[:end])
+    }  # fmt: skip
+    # mergeline runs the stages; only in its own repository is it a file of the tree.
+    with_packages = {stem for stem in with_packages if stem.split("/")[0] != "mergeline"}
+    found = {
+        place(f"{root}/{stem}{end}" if root else f"{stem}{end}")
+        for root in roots for stem in with_packages for end in (".py", "/__init__.py")
+    }  # fmt: skip
+    return sorted(path for path in found if files.blob(path) is not None)

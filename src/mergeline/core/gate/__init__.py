@@ -1,0 +1,1 @@
+"""The gate: from a comparison to a verdict, with reasons."""

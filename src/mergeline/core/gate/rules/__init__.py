@@ -1,0 +1,1 @@
+"""The gate's rules, each a function from the comparison to reasons."""

@@ -1,0 +1,73 @@
+"""Rules on slices: a bar that holds over all rows may hide that some of them are hurt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mergeline.core.compare.result import Difference, MetricResult, Other
+from mergeline.core.declare.model import Bar
+from mergeline.core.gate.rules.relative import threshold
+from mergeline.core.gate.subject import Judged, ends, in_words, oriented, turned
+from mergeline.core.gate.verdict import Decision, Reason
+from mergeline.core.numbers import given
+
+
+def slices(judged: Judged) -> Iterator[Reason]:
+    """Bars that hold in every slice; those that hold are said together."""
+    if not judged.gate.slices or not judged.scored:
+        return
+    large = [one for one in judged.comparison.slices if one.judged]
+    if not large:
+        yield Reason("slices", "inconclusive", "no slice has rows enough to be judged")
+        return
+    for name, bar in judged.gate.slices.items():
+        held, label = 0, name
+        for one in large:
+            metric = next((metric for metric in one.metrics if metric.name == name), None)
+            if metric is None:
+                continue
+            where, label = f"{one.column} = {one.value}", metric.label
+            broken = [r for r in _slice(judged, metric, bar, where) if r.outcome != "pass"]
+            held += not broken
+            yield from broken
+        text = f"{label} holds its bar in {held} of {len(large)} slices"
+        yield Reason("slices", "pass", text, name)
+
+
+def _slice(judged: Judged, metric: MetricResult, bar: Bar, where: str) -> Iterator[Reason]:
+    value = metric.values.get("candidate")
+    if value is None or value.value is None:
+        why = value.reason if value else "not measured"
+        text = f"{metric.label} at {where} has no value: {why}"
+        yield Reason("slice_undefined", "inconclusive", text, metric.name, where)
+        return
+    yield from threshold("slice_threshold", metric, value.value, bar, where)
+    if bar.margin is None or not judged.change or judged.gone(metric, bar.against):
+        return
+    difference = metric.differences.get(bar.against)
+    if difference is None or difference.estimate is None:
+        text = f"{metric.label} at {where} of the {bar.against} has no value to compare with"
+        yield Reason("slice_undefined", "inconclusive", text, metric.name, where, bar.against)
+        return
+    if turned(metric, difference.estimate) < -bar.margin:
+        yield _slice_margin(metric, difference, bar.against, bar.margin, where)
+
+
+def _slice_margin(
+    metric: MetricResult, difference: Difference, against: Other, margin: float, where: str
+) -> Reason:
+    """A slice whose difference is past the margin: refused unless that may well be chance.
+
+    To ask each of many slices for proof that it is no worse would refuse every change, so a slice
+    speaks when it is hurt: its measured difference is past the margin, and its interval, wide
+    enough for all slices together, leaves zero out. If the interval holds zero, it cannot tell.
+    """
+    _, best = oriented(metric, difference)
+    outcome: Decision = "fail" if best is not None and best < 0 else "inconclusive"
+    word = "is worse" if outcome == "fail" else "may be worse"
+    text = (
+        f"{metric.label} at {where} {word} than the {against}'s by more than "
+        f"{given(margin)}: {in_words(metric, difference, margin)}"
+    )
+    numbers = ends(difference) | {"margin": margin}
+    return Reason("slice_margin", outcome, text, metric.name, where, against, numbers)

@@ -1,0 +1,76 @@
+"""What the gate's rules look at, and how they say it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mergeline.core.compare import digits
+from mergeline.core.compare.result import Comparison, Difference, MetricResult, Other
+from mergeline.core.declare.model import Bar, Gate
+from mergeline.core.gate.verdict import Context
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a rule looks at."""
+
+    gate: Gate
+    comparison: Comparison
+    context: Context
+
+    @property
+    def change(self) -> bool:
+        """Whether a champion stands to be replaced, which the candidate is held against."""
+        return self.context.kind == "change"
+
+    @property
+    def scored(self) -> bool:
+        """Whether the candidate has predictions to measure."""
+        facts = self.comparison.models.get("candidate")
+        return facts is not None and facts.scored and self.comparison.holdout.used > 0
+
+    def absolute_bars(self) -> Mapping[str, Bar]:
+        """Bars on values: the first model's own ones go before the usual."""
+        first = self.gate.first if self.context.kind == "first" else {}
+        return {**self.gate.metrics, **first}
+
+    def gone(self, metric: MetricResult, other: Other) -> bool:
+        """Whether another rule has already said why there is nothing to compare."""
+        facts = self.comparison.models.get(other)
+        return facts is None or not facts.scored or candidate_value(metric) is None
+
+
+def candidate_value(metric: MetricResult) -> float | None:
+    """The candidate's value."""
+    measured = metric.values.get("candidate")
+    return None if measured is None else measured.value
+
+
+def oriented(metric: MetricResult, difference: Difference) -> tuple[float | None, float | None]:
+    """The worse and the better end of the interval, positive where the candidate is better."""
+    if difference.low is None or difference.high is None:
+        return None, None
+    low, high = turned(metric, difference.low), turned(metric, difference.high)
+    return min(low, high), max(low, high)
+
+
+def turned(metric: MetricResult, value: float) -> float:
+    """The number, positive where more of it is better."""
+    return value if metric.greater_is_better else -value
+
+
+def ends(difference: Difference) -> dict[str, float]:
+    """What is known of a difference, by name."""
+    parts = {"estimate": difference.estimate, "low": difference.low, "high": difference.high}
+    return {name: number for name, number in parts.items() if number is not None}
+
+
+def in_words(metric: MetricResult, difference: Difference, margin: float | None = None) -> str:
+    """The difference as the report's table has it, e.g. `−0.013 ± 0.005`, or why there is none.
+
+    Beside a margin it has the digits that tell whether it is within.
+    """
+    if difference.estimate is None or difference.low is None or difference.high is None:
+        return difference.reason
+    return digits.change(difference.turned() if metric.negated else difference, margin)

@@ -1,0 +1,217 @@
+"""What an evaluation leaves: a folder complete by itself, held together by digests.
+
+manifest.json        who and what the candidate is, and the digest of every other file
+candidate/           the model and the rows it is judged on
+    model/               the MLflow model
+    holdout.parquet      key, label, cluster, slices and the columns the model takes
+    training_rows.parquet  the keys of the rows it was fitted on
+    artifacts/           anything else that the stages left
+evaluation.json      the comparison's circumstances and its verdict
+evaluation/          predictions.parquet, report.json, report.md, report.html, curves
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mergeline.core.declare.model import Model, is_name
+from mergeline.core.fingerprint.ingredients import Ingredients
+from mergeline.errors import BundleError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+CANDIDATE_FILES = "candidate"
+EVALUATION = "evaluation.json"
+EVALUATION_FILES = "evaluation"
+# Among the candidate's files:
+MODEL = "model"
+HOLDOUT = "holdout.parquet"
+TRAINING_ROWS = "training_rows.parquet"
+# Among the evaluation's:
+PREDICTIONS = "predictions.parquet"
+REPORT = "report.json"
+REPORT_MARKDOWN = "report.md"
+REPORT_PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where in Git an evaluated tree comes from.
+
+    Attributes:
+        tree: name of the Git tree; the same for a dirty working tree as for its later commit.
+        commit: None for an uncommitted tree.
+    """
+
+    tree: str
+    commit: str | None = None
+    ref: str | None = None
+    author: str | None = None
+    pull_request: int | None = None
+
+
+@dataclass(frozen=True)
+class SnapshotUse:
+    """A snapshot that went into the model: its digest, and the version that holds it in a table."""
+
+    table: str
+    digest: str
+    version: int
+    uri: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The manifest's account of a trained model; the same for each evaluation of it.
+
+    Attributes:
+        model_digest: SHA-256 of the estimator's own bytes, not of the folder.
+        holdout_digest: SHA-256 of `holdout.parquet`.
+        metrics: on its own holdout, by scikit-learn's names.
+        seconds: that each stage took, for the stages that ran.
+        environment: Python, platform and the versions that were in use.
+        declaration: of the model, in the candidate's own tree.
+    """
+
+    model: str
+    fingerprint: str
+    declaration: Model
+    ingredients: Ingredients
+    origin: Origin
+    model_digest: str
+    holdout_digest: str
+    snapshots: tuple[SnapshotUse, ...]
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    seconds: Mapping[str, float]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The first file of a bundle.
+
+    Attributes:
+        files: SHA-256 of each file of the candidate by its path in the bundle.
+    """
+
+    format: int
+    candidate: Candidate
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One comparison of the candidate and what came of it.
+
+    Attributes:
+        kind: `first` where there was no champion.
+        verdict: the gate's outcome.
+        reasons: one line each.
+        gate_digest: of the gate that judged, as `gate_digest` computes it.
+        champion: fingerprint of the model in production then; None where there was none.
+        champion_version: its registered version.
+        base: commit that it would merge onto.
+        evaluated_at: ISO 8601, UTC.
+        manifest: SHA-256 of the candidate's manifest.
+        files: SHA-256 of each file of the evaluation by its path in the bundle.
+    """
+
+    kind: Literal["first", "change"]
+    verdict: Literal["pass", "fail", "inconclusive"]
+    reasons: tuple[str, ...]
+    gate_digest: str
+    champion: str | None
+    champion_version: int | None
+    base: str | None
+    origin: Origin
+    evaluated_at: str
+    manifest: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def gate_digest(gate: object) -> str:
+    """SHA-256 of a gate's parsed values."""
+    from mergeline.core.declare.strict import write_json
+
+    document = json.dumps(json.loads(write_json(gate)), sort_keys=True)
+    return hashlib.sha256(document.encode()).hexdigest()
+
+
+def check_format(manifest: Manifest) -> None:
+    """Refuse a manifest of another form.
+
+    Raises:
+        BundleError: it is of a format that this version does not read.
+    """
+    if manifest.format != FORMAT:
+        raise BundleError(
+            f"format {manifest.format} is not format {FORMAT}",
+            where=MANIFEST,
+            next_step="Evaluate again with this version of mergeline",
+        )
+
+
+def check_candidate(candidate: Candidate) -> None:
+    """Refuse a manifest whose parts contradict each other.
+
+    Raises:
+        BundleError: the fingerprint or the params are not those of the ingredients, or the name is
+            no model's or not the declaration's.
+    """
+    ingredients = candidate.ingredients
+    problems = {
+        f"{candidate.model[:80]!r} is no model's name": not is_name(candidate.model),
+        "the declaration is another model's": candidate.declaration.name != candidate.model,
+        "the fingerprint is not that of the ingredients beside it": (
+            ingredients.fingerprint != candidate.fingerprint
+        ),
+        "the params are not those of the ingredients beside them": (
+            ingredients.params() != dict(candidate.params)
+        ),
+    }
+    for problem, found in problems.items():
+        if found:
+            raise BundleError(problem, where=MANIFEST, next_step="Evaluate again")
+
+
+def check_evaluation(evaluation: Evaluation) -> None:
+    """Refuse an evaluation that names no moment.
+
+    Raises:
+        BundleError: its time is none with a time zone.
+    """
+    try:
+        known = dt.datetime.fromisoformat(evaluation.evaluated_at).tzinfo is not None
+    except ValueError:
+        known = False
+    if not known:
+        raise BundleError(
+            "the time of the evaluation is none with a time zone",
+            where=EVALUATION,
+            next_step="Evaluate again",
+        )
+
+
+def check_files(said: Mapping[str, str], found: Mapping[str, str], *, where: str) -> None:
+    """Hold the digests of the files that are there against those that were written down.
+
+    Raises:
+        BundleError: a file is missing, altered, or was never written down.
+    """
+    for path in sorted({*said, *found}):
+        if path not in found:
+            problem = "is missing"
+        elif path not in said:
+            problem = "is named nowhere in the bundle"
+        elif found[path] != said[path]:
+            problem = "is not what the bundle's digests say"
+        else:
+            continue
+        raise BundleError(f"{path} {problem}", where=where, next_step="Evaluate again")

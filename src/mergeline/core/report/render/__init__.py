@@ -1,0 +1,1 @@
+"""Renderers of a report: Markdown, HTML, terminal, plots."""

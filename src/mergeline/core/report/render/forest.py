@@ -1,0 +1,125 @@
+"""Differences with their intervals on one scale, as lines of text: a forest plot.
+
+To the right is always better, whichever way the metric counts.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mergeline.core.compare.result import Other
+from mergeline.core.report import tables
+from mergeline.core.report.content import Report
+from mergeline.core.report.render import safe
+from mergeline.core.report.tables import Row, Tone
+
+_WIDTH = 41  # cells of the scale; odd, so that one of them is the middle
+_LABEL = 28
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One interval, turned so that more is better; `margin` is how much worse it may be."""
+
+    label: str
+    estimate: float
+    low: float
+    high: float
+    said: str
+    tone: Tone
+    margin: float | None
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Marks on the scale from `low` to `high`, which holds 0.
+
+    Attributes:
+        better_up: False where the numbers were turned: the scale's are then the metric's, negated.
+    """
+
+    metric: str
+    marks: tuple[Mark, ...]
+    low: float
+    high: float
+    better_up: bool
+
+
+def forest(report: Report, name: str, most: int = 40) -> Forest | None:
+    """A metric's difference on all rows, then slice by slice; None without intervals."""
+    other = tables.against(report)
+    if other is None:
+        return None
+    rows = [row for row in tables.metric_rows(report) if row.name == name]
+    rows += tables.slice_rows(report, name)
+    marks = tuple(mark for row in rows[:most] if (mark := _mark(row, other)) is not None)
+    if not marks:
+        return None
+    low = min(0.0, *(mark.low for mark in marks))
+    high = max(0.0, *(mark.high for mark in marks))
+    if not low < high:
+        return None
+    return Forest(rows[0].label, marks, low, high, rows[0].better_up)
+
+
+def _mark(row: Row, other: Other) -> Mark | None:
+    found = row.difference
+    if found is None or found.estimate is None or found.low is None or found.high is None:
+        return None
+    ends = (found.estimate, found.low, found.high)
+    if not all(map(math.isfinite, ends)):
+        return None
+    estimate, low, high = ends if row.better_up else (-ends[0], -ends[2], -ends[1])
+    label = "all rows" if row.place is None else " = ".join(row.place)
+    said = row.changes.get(other, "")
+    label = safe.one_line(label, 60)
+    return Mark(label, estimate, low, high, said, row.tone, found.margin)
+
+
+def text(report: Report, name: str, most: int = 40) -> str:
+    """The plot as lines; empty where there are fewer than two intervals."""
+    plot = forest(report, name, most)
+    if plot is None or len(plot.marks) < 2:
+        return ""
+    zero = _cell(plot, 0.0)
+    labels = [_fitted(mark.label) for mark in plot.marks]
+    wide = max(map(_columns, labels))
+    head = f"{'':{wide}}  {'worse ◂'.rjust(zero)}│{' ▸ better'}"
+    title = f"{safe.one_line(plot.metric)}, change and interval"
+    return "\n".join([title, head, *_lines(plot, labels, wide, zero)]).replace("`", "ˋ")
+
+
+def _lines(plot: Forest, labels: Sequence[str], wide: int, zero: int) -> list[str]:
+    said = []
+    for mark, label in zip(plot.marks, labels, strict=True):
+        cells = [" "] * _WIDTH
+        cells[zero] = "│"
+        low, at, high = (_cell(plot, value) for value in (mark.low, mark.estimate, mark.high))
+        for place in range(low, high + 1):
+            cells[place] = "┼" if place == zero else "─"
+        cells[low], cells[high] = "├", "┤"
+        cells[at] = "●"
+        padded = label + " " * (wide - _columns(label))
+        said.append(f"{padded}  {''.join(cells)}  {mark.said}".rstrip())
+    return said
+
+
+def _cell(plot: Forest, value: float) -> int:
+    return round((value - plot.low) / (plot.high - plot.low) * (_WIDTH - 1))
+
+
+def _fitted(label: str) -> str:
+    """So short that the scale keeps its place."""
+    return safe.one_line(label, _LABEL).replace("--", "-\u2060-")
+
+
+def _columns(label: str) -> int:
+    """Columns that a label takes in a fixed-width face."""
+    return sum(
+        0 if unicodedata.category(c) in {"Mn", "Me", "Cf"} else
+        2 if unicodedata.east_asian_width(c) in {"W", "F"} else 1
+        for c in label
+    )  # fmt: skip

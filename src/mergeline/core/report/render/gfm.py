@@ -1,0 +1,80 @@
+"""Pieces of GitHub's Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from mergeline.core.report.render import safe
+from mergeline.core.report.sentences import Sentence, Span
+
+T = TypeVar("T")
+
+
+def grid(head: Sequence[str], align: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are Markdown already."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, align, *body))
+
+
+def folded(title: Sentence, body: str) -> tuple[str, ...]:
+    """Folded, then the title alone; the title alone where there is nothing to fold."""
+    if not body:
+        return (sentence(title) if title and title[0].style == "strong" else "",)
+    summary = "".join(map(_html, title))
+    return (f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>", sentence(title))
+
+
+def alert(kind: str, body: str) -> str:
+    """A coloured box; nothing around nothing."""
+    if not body:
+        return ""
+    return "\n".join([f"> [!{kind}]", *(f"> {line}".rstrip() for line in body.split("\n"))])
+
+
+def listed(items: Sequence[T], show: Callable[[T], str], steps: Sequence[int]) -> tuple[str, ...]:
+    """As a list of so many items, then shorter and shorter."""
+    if not items:
+        return ("",)
+    shown = [f"- {show(item)}" for item in items[: max(steps)]]
+    forms = []
+    for most in steps:
+        more = [f"- … and {len(items) - most} more"] if len(items) > most else []
+        forms.append("\n".join([*shown[:most], *more]))
+    return tuple(dict.fromkeys(forms))
+
+
+def text(said: str, longest: int = safe.LONGEST_TEXT) -> str:
+    """Anyone's text, harmless."""
+    return safe.markdown(said, longest)
+
+
+def cell(said: str, *, loud: bool = False) -> str:
+    """A number in a table, which stays on one line on a phone."""
+    shown = safe.markdown(said, safe.LONGEST_NAME).replace(" ", "&nbsp;")
+    return f"**{shown}**" if loud and shown.isascii() and shown[-1:].isalnum() else shown
+
+
+def sentence(spans: Sentence) -> str:
+    """A sentence, each span in its style."""
+    return "".join(map(_span, spans))
+
+
+def _span(span: Span) -> str:
+    if span.style == "code":
+        return safe.markdown_code(span.text)
+    if span.style == "reference":
+        return f"#{int(span.text)}"
+    said = safe.markdown(span.text)
+    if span.style == "strong":
+        # two stars are no emphasis where punctuation stands against them
+        return f"**{said}**" if said[:1].isalnum() and said[-1:].isalnum() else f"<b>{said}</b>"
+    target = safe.url(span.target) if span.style == "link" else None
+    return f"[{said}]({target})" if target else said
+
+
+def _html(span: Span) -> str:
+    """Within `<summary>`, where GitHub reads HTML and no Markdown."""
+    if span.style == "code":
+        return safe.html_code(span.text)
+    said = safe.markdown(span.text)
+    return f"<b>{said}</b>" if span.style == "strong" else said

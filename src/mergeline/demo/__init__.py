@@ -1,0 +1,1 @@
+"""The whole story, played on this machine."""

@@ -1,0 +1,296 @@
+"""Trained models by fingerprint: found where one is known, trained where none is."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from mergeline.adapters.bundles import file_digest, read_candidate, write_candidate, written_whole
+from mergeline.adapters.dvc.stages import dvc_cache, reproduce, share_cache
+from mergeline.adapters.mlflow import Run
+from mergeline.adapters.model_folder import LoadedModel, load, model_digest
+from mergeline.adapters.row_files import HoldoutFile, check_keys, read_holdout, read_training_rows
+from mergeline.core.compare.comparison import compare
+from mergeline.core.compare.result import Column, Scored
+from mergeline.core.declare.model import MetricChoice, Model, Role
+from mergeline.core.release.bundle import (
+    CANDIDATE_FILES,
+    HOLDOUT,
+    MANIFEST,
+    MODEL,
+    TRAINING_ROWS,
+    Candidate,
+    SnapshotUse,
+)
+from mergeline.errors import BundleError, DeclarationError, MergelineError, StageError
+from mergeline.lifecycle.steps.case import Case
+from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.snapshots import build_for
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A candidate with its files.
+
+    Attributes:
+        folder: a bundle's folder, complete but for an evaluation.
+        run: where it is tracked, if it is.
+        fresh: whether it was trained just now.
+    """
+
+    candidate: Candidate
+    folder: Path
+    run: Run | None
+    fresh: bool
+
+    @property
+    def model(self) -> Path:
+        """The MLflow model's folder."""
+        return self.folder / CANDIDATE_FILES / MODEL
+
+    @property
+    def holdout(self) -> Path:
+        """The rows it is judged on."""
+        return self.folder / CANDIDATE_FILES / HOLDOUT
+
+
+def find(project: Project, model: str, fingerprint: str) -> Trained | None:
+    """The trained model of a fingerprint, from the tracking store or this machine's last runs.
+
+    What the tracking store has wins: that is what was reviewed.
+    """
+    run = project.tracking.find(model, fingerprint)
+    return fetch(project, run) if run else _local(project.candidate_folder(model, fingerprint))
+
+
+def fetch(project: Project, run: Run) -> Trained:
+    """Bring a tracked candidate's files here, unless they are here already.
+
+    Raises:
+        BundleError: what the store has is not what its manifest says.
+    """
+    from filelock import FileLock
+
+    folder = project.candidate_folder(run.model, run.fingerprint)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        local = _local(folder)
+        if local and local.candidate.model_digest == run.model_digest:
+            return replace(local, run=run)
+        with written_whole(folder) as scratch:
+            project.tracking.fetch(run, MANIFEST, scratch)
+            project.tracking.fetch(run, CANDIDATE_FILES, scratch)
+            candidate = read_candidate(scratch)
+            found = (candidate.model, candidate.fingerprint, candidate.model_digest)
+            if found != (run.model, run.fingerprint, run.model_digest):
+                raise BundleError(
+                    f"the files of run {run.run_id} are those of another candidate", where=run.model
+                )
+    return Trained(candidate, folder, run, fresh=False)
+
+
+def train(project: Project, case: Case, say: Say) -> Trained:
+    """Run the model's stages on a tree, in a checkout of its own.
+
+    Raises:
+        StageError: a stage failed, or left something other than the declaration says.
+        MergelineError: the snapshots could not be built.
+    """
+    from filelock import FileLock
+
+    folder = project.candidate_folder(case.model.name, case.ingredients.fingerprint)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        done = _local(folder)
+        if done is not None:
+            return done
+        uses = _build_snapshots(project, case, say)
+        checkout = project.state / "builds" / folder.name
+        try:
+            seconds = _run_stages(project, case, checkout, say)
+            with written_whole(folder) as scratch, importable(checkout, case.model.metrics):
+                shutil.copytree(checkout / case.model.outputs, scratch / CANDIDATE_FILES)
+                write_candidate(scratch, _describe(scratch, case, uses, seconds))
+        finally:
+            shutil.rmtree(checkout, ignore_errors=True)
+    return Trained(read_candidate(folder), folder, None, fresh=True)
+
+
+def score(trained: Trained, role: Role, holdout: HoldoutFile, judged_by: Model) -> Scored:
+    """What a model says about the rows of a holdout, its own or another's.
+
+    A model that cannot score the rows is a finding: then the predictions are None.
+    """
+    loaded = None
+    problem = ""
+    predictions = None
+    latency = None
+    try:
+        loaded = load(trained.model, trained.candidate.model_digest)
+        frame = holdout.frame
+        missing = [name for name in loaded.inputs if name not in frame.columns]
+        if missing:
+            problem = f"takes a column {missing[0]!r} that the holdout does not have"
+        else:
+            frame = frame[list(loaded.inputs)]
+            predictions = loaded.predict(frame)
+            latency = loaded.latency_ms(frame.head(50)) if len(frame) else None
+    except MergelineError as error:
+        problem = str(error)
+    return Scored(
+        role=role,
+        rows_digest=holdout.rows.digest,
+        predictions=predictions,
+        classes=loaded.classes if loaded and loaded.classes else judged_by.classes,
+        problem=problem,
+        trained_on=rows_trained_on(trained, judged_by),
+        latency_ms=latency,
+        size_bytes=loaded.size_bytes if loaded else None,
+        inputs=_columns(loaded) if loaded else (),
+        decision=trained.candidate.declaration.decision,
+    )
+
+
+def _columns(loaded: LoadedModel) -> tuple[Column, ...]:
+    return tuple(
+        Column(name, kind.type, required=not kind.nullable) for name, kind in loaded.inputs.items()
+    )
+
+
+def rows_trained_on(trained: Trained, judged_by: Model) -> npt.NDArray[np.uint64] | None:
+    """Row ids of the rows that a model was fitted on.
+
+    None where its key is another than that of who judges: then rows cannot be told to be the same.
+    """
+    declared = trained.candidate.declaration
+    if declared.key != judged_by.key:
+        return None
+    return read_training_rows(trained.folder / CANDIDATE_FILES / TRAINING_ROWS, declared)
+
+
+@contextlib.contextmanager
+def importable(root: Path, metrics: Iterable[MetricChoice]) -> Iterator[None]:
+    """The project's own metrics can be imported from a checkout, and are forgotten afterwards.
+
+    Two checkouts have modules of the same names: the second would run with the first one's.
+    """
+    named = {_top(metric.name) for metric in metrics if metric.own}
+    tops = {name for name in named if (root / name).is_dir() or (root / f"{name}.py").is_file()}
+    others = {name: sys.modules.pop(name) for name in [*sys.modules] if _top(name) in tops}
+    before = set(sys.modules)
+    sys.path.insert(0, str(root))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(root))
+        for name in [name for name in sys.modules if name not in before]:
+            if _is_below(sys.modules[name], root):
+                del sys.modules[name]
+        sys.modules.update(others)
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _is_below(module: ModuleType, root: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    places = [file] if file else [*getattr(module, "__path__", [])]  # a folder without __init__
+    return any(Path(place).is_relative_to(root) for place in places)
+
+
+def _local(folder: Path) -> Trained | None:
+    """A candidate that an earlier run on this machine left whole."""
+    try:
+        return Trained(read_candidate(folder), folder, None, fresh=False)
+    except (BundleError, DeclarationError):
+        return None
+
+
+def _build_snapshots(project: Project, case: Case, say: Say) -> tuple[SnapshotUse, ...]:
+    """The snapshots that it is trained on, read to their end first: law 6 holds for rows too."""
+    used = case.ingredients.snapshots
+    return tuple(
+        SnapshotUse(
+            table=built.table,
+            digest=built.digest,
+            version=built.version,
+            uri=f"{project.tables}/{built.table}",
+            rows=built.rows,
+        )
+        for built in build_for(project, case.tree, case.origin, verify=used, say=say)
+        if built.table in used
+    )
+
+
+def _run_stages(project: Project, case: Case, checkout: Path, say: Say) -> dict[str, float]:
+    model = case.model
+    shutil.rmtree(checkout, ignore_errors=True)
+    checkout.parent.mkdir(parents=True, exist_ok=True)
+    project.repository.export(case.tree, checkout)
+    share_cache(checkout, project.results or dvc_cache(project.repository.root))
+    environment = {
+        "MERGELINE_STATE": str(project.state),
+        "MERGELINE_TABLES": project.tables,
+    }
+    ran = reproduce(checkout, model.stage, environment=environment, say=say)
+    if not (checkout / model.outputs).is_dir():
+        raise StageError(
+            f"the stages left no folder {model.outputs}",
+            stage=model.stage,
+            where=f"models/{model.name}.yaml",
+            next_step="Correct `outputs`, or the outs in dvc.yaml",
+        )
+    return dict(ran.seconds)
+
+
+def _describe(
+    folder: Path, case: Case, uses: tuple[SnapshotUse, ...], seconds: dict[str, float]
+) -> Candidate:
+    files = folder / CANDIDATE_FILES
+    model = case.model
+    holdout = read_holdout(files / HOLDOUT, model)
+    read_training_rows(files / TRAINING_ROWS, model)
+    check_keys(files / HOLDOUT, files / TRAINING_ROWS, model)
+    candidate = Candidate(
+        model=model.name,
+        fingerprint=case.ingredients.fingerprint,
+        declaration=model,
+        ingredients=case.ingredients,
+        origin=case.origin,
+        model_digest=model_digest(files / MODEL),
+        holdout_digest=file_digest(files / HOLDOUT),
+        snapshots=uses,
+        params=case.ingredients.params(),
+        metrics={},
+        seconds=seconds,
+        environment=_environment(),
+    )
+    own = Trained(candidate, folder, None, fresh=True)
+    comparison = compare(holdout.rows, [score(own, "candidate", holdout, model)], model)
+    metrics = {
+        metric.name: measured.value
+        for metric in comparison.metrics
+        if (measured := metric.values.get("candidate")) and measured.value is not None
+    }
+    return replace(candidate, metrics={**metrics, "holdout_rows": float(comparison.holdout.rows)})
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "version": version("mergeline"),
+    }

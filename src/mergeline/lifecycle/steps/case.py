@@ -1,0 +1,130 @@
+"""The cases of an evaluation: one model of one tree, and what it would be merged onto."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from mergeline.adapters.git import Commit, Tree
+from mergeline.core.compare.comparison import with_metrics_of
+from mergeline.core.declare.model import Gate, Model
+from mergeline.core.fingerprint.ingredients import Ingredients
+from mergeline.core.release.bundle import Origin
+from mergeline.core.release.plan import Entry
+from mergeline.core.report.content import Moved
+from mergeline.lifecycle.steps.changed_drops import refuse_differing
+from mergeline.lifecycle.steps.moved_bar import base_ingredients, moved_bar, moved_metrics
+from mergeline.lifecycle.steps.project import Project, chosen_models, read_model_ingredients
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model of one tree, and what it is held against.
+
+    Attributes:
+        base: the commit it would be merged onto, with that commit's declaration and ingredients.
+        before: the files of that commit.
+        behind: commits that the branch has beyond the base.
+        overtaken: whether those make another model of it, so that the merge is to be trained.
+        restored: the latest release with this fingerprint, where the tree goes back to one.
+    """
+
+    tree: Tree
+    origin: Origin
+    model: Model
+    ingredients: Ingredients
+    base: Commit | None
+    at_base: tuple[Model, Ingredients] | None
+    branch: str | None
+    behind: int
+    started_at: dt.datetime
+    before: Tree | None = None
+    overtaken: bool = False
+    restored: Entry | None = None
+
+    @property
+    def judge(self) -> Model:
+        """The base's declaration, which judges; the tree's own where the base has none."""
+        return with_metrics_of(self.at_base[0], self.model) if self.at_base else self.model
+
+    @property
+    def gate(self) -> Gate:
+        """The base's gate (law 5); the tree's own where the base has none."""
+        return self.at_base[0].gate if self.at_base else self.model.gate
+
+    @property
+    def moved(self) -> tuple[Moved, ...]:
+        """What the tree edits of how it is judged, beside the lines of the gate."""
+        return (
+            *moved_bar(self.at_base, self.model, self.ingredients),
+            *moved_metrics(self.before, self.tree, self.judge),
+        )
+
+
+def read_cases(
+    project: Project, name: str | None, onto: str | None, merged_onto: Commit | None = None
+) -> list[Case]:
+    """The cases of the models that the working tree changes; of all, if it changes none.
+
+    Args:
+        project: the working copy.
+        name: of the one model to take.
+        onto: branch that the tree would be merged onto; None: the main branch.
+        merged_onto: what the branch was before the tree was merged, where that is known; then it
+            is a commit that counts, not the files around it.
+
+    Raises:
+        DropError: drops in the working tree are not what their pointers say.
+    """
+    started_at = dt.datetime.now(dt.UTC)
+    tree, origin = project.target_tree()
+    base = merged_onto or project.base(onto)
+    before = project.repository.tree(base.sha) if base else None
+    branch = (onto or project.repository.main_branch()) if base else None
+    behind = project.repository.count_between("HEAD", branch) if branch else 0
+    tip = project.repository.tree(branch) if branch and behind else before
+    cases = []
+    for model in chosen_models(tree, name).values():
+        ingredients = read_model_ingredients(tree, model)
+        at_base = base_ingredients(before, model.name)
+        at_tip = base_ingredients(tip, model.name) if tip != before else at_base
+        restored = _earlier_release(project, model.name, ingredients.fingerprint)
+        cases.append(
+            Case(
+                tree=tree,
+                origin=origin,
+                model=model,
+                ingredients=ingredients,
+                base=base,
+                at_base=at_base,
+                branch=branch,
+                behind=behind,
+                started_at=started_at,
+                before=before,
+                overtaken=_fingerprint(at_tip) != _fingerprint(at_base),
+                restored=restored,
+            )
+        )
+    cases = [case for case in cases if _touched(case)] or cases
+    if merged_onto is None:
+        refuse_differing(project, tree, [case.ingredients for case in cases])
+    return cases
+
+
+def _fingerprint(known: tuple[Model, Ingredients] | None) -> str | None:
+    return known[1].fingerprint if known else None
+
+
+def _touched(case: Case) -> bool:
+    if case.at_base is None:
+        return True
+    model, ingredients = case.at_base
+    return model != case.model or ingredients.fingerprint != case.ingredients.fingerprint
+
+
+def _earlier_release(project: Project, model: str, fingerprint: str) -> Entry | None:
+    """The release that a tree would bring back; None if it is new, or in production already."""
+    ledger = project.ledger(model)
+    if not ledger or ledger[-1].fingerprint == fingerprint:
+        return None
+    return next((entry for entry in reversed(ledger) if entry.fingerprint == fingerprint), None)

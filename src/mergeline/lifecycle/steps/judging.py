@@ -1,0 +1,243 @@
+"""A candidate held against the others on the same rows, and judged.
+
+Where a change moves its holdout it is judged on the base's own rows as well (law 5).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mergeline.adapters.row_files import HoldoutFile, read_holdout
+from mergeline.core.compare.comparison import compare
+from mergeline.core.compare.holdout_changes import MovedRows, moved_rows
+from mergeline.core.compare.label_leaks import find_leaks
+from mergeline.core.compare.result import Comparison, Scored
+from mergeline.core.declare.model import Role
+from mergeline.core.gate.judge import judge_both, judge_on_base_rows, judge_without_base_rows
+from mergeline.core.gate.verdict import Context, Judgement, Kind
+from mergeline.core.release.bundle import HOLDOUT
+from mergeline.core.release.plan import Version
+from mergeline.core.report import (
+    Attribution,
+)
+from mergeline.core.report.content import Moved
+from mergeline.errors import StageError
+from mergeline.lifecycle.steps.attribution import split
+from mergeline.lifecycle.steps.candidates import (
+    Trained,
+    find,
+    importable,
+    rows_trained_on,
+    score,
+)
+from mergeline.lifecycle.steps.case import Case
+from mergeline.lifecycle.steps.moved_bar import may_move_rows, only_drops
+from mergeline.lifecycle.steps.project import (
+    Project,
+    Say,
+)
+
+_ENOUGH = 0.5  # share of the base's rows that must be left to compare on
+
+
+def hold_against(
+    project: Project,
+    case: Case,
+    trained: Trained,
+    champion: tuple[Version, Trained] | None,
+    say: Say,
+) -> Match:
+    """Score the candidate's rows with each model, compare and judge.
+
+    Args:
+        project: where the base's model is found.
+        case: the evaluated one.
+        trained: its candidate.
+        champion: the model in production, should there be one.
+        say: is told what goes on.
+    """
+    base = _base_model(project, case)
+    if champion is None and base and base.candidate.fingerprint == trained.candidate.fingerprint:
+        base = None  # the first model tells nothing by being held against itself
+    models: dict[Role, Trained] = {"candidate": trained}
+    models |= {"champion": champion[1]} if champion else {}
+    models |= {"base": base} if base else {}
+    on = _score_all(case, models, read_holdout(trained.holdout, case.judge))
+    # Where the base was never trained, production stands for it.
+    before = _read_before(case, base or (champion[1] if champion else None), on.holdout)
+    context = _context(case, on, before, has_champion=champion is not None)
+    judgement = judge_both(case.gate, case.model.gate, on.comparison, context)
+    if context.kind == "change":
+        judgement = _hold_on_base_rows(case, models, before, judgement, say)
+    return Match(
+        case=case,
+        trained=trained,
+        champion=champion,
+        holdout=on.holdout,
+        scored=on.scored,
+        comparison=on.comparison,
+        judgement=judgement,
+        moved=_moved_rows_said(case, before.moved) if context.kind == "change" else (),
+        rows_before=before.moved.of if before.moved else None,
+        attribution=split(project, case, trained, base, on.holdout, say=say),
+    )
+
+
+@contextlib.contextmanager
+def judging_code(project: Project, case: Case) -> Iterator[None]:
+    """The project's own metrics as the base has them (law 5); new ones as the tree has them."""
+    metrics = [metric for metric in case.judge.metrics if metric.own]
+    if not metrics:
+        yield
+        return
+    tree = case.tree
+    if case.base is not None and case.before is not None:
+        new = [path for path in tree.list() if case.before.blob(path) is None]
+        tree = project.repository.compose(case.base.sha, tree, new)
+    with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
+        project.repository.export(tree, Path(folder))
+        with importable(Path(folder), metrics):
+            yield
+
+
+@dataclass(frozen=True)
+class _Before:
+    """The base's own holdout and how the candidate's differs, or why it cannot be read."""
+
+    rows: HoldoutFile | None = None
+    moved: MovedRows | None = None
+    problem: str = ""
+
+
+def _read_before(case: Case, base: Trained | None, now: HoldoutFile) -> _Before:
+    if base is None:
+        return _Before()
+    try:
+        rows = read_holdout(base.holdout, case.judge)
+    except StageError as error:
+        return _Before(problem=str(error))
+    return _Before(rows, moved_rows(rows.content(case.judge), now.content(case.judge)))
+
+
+def _hold_on_base_rows(
+    case: Case,
+    models: Mapping[Role, Trained],
+    before: _Before,
+    judgement: Judgement,
+    say: Say,
+) -> Judgement:
+    """Judge on the base's rows too where the change moves its holdout.
+
+    Rows that are only added move it where they do not come from drops alone: as many as it takes
+    would outvote those that the base has.
+    """
+    moved = before.moved
+    if before.rows is None or moved is None:
+        return _without_base_rows(case, judgement, before.problem)
+    edited = any(one.what in {"holdout", "contract"} for one in case.moved)
+    grown = moved.added > 0 and not only_drops(case.at_base, case.ingredients)
+    if moved.kept and not edited and not grown:
+        return judgement
+    say("scoring the rows of the base's own holdout too, since the change moves it")
+    fitted_on = rows_trained_on(models["candidate"], case.judge)
+    left = before.rows if fitted_on is None else before.rows.without(fitted_on)
+    if len(left.frame) < _ENOUGH * moved.of:
+        problem = (
+            f"the candidate is fitted on {moved.of - len(left.frame):,} of its {moved.of:,} rows"
+        )
+        return _without_base_rows(case, judgement, problem)
+    standing = {**models, "base": models.get("base", models["champion"])}
+    there = _score_all(case, standing, left)
+    if there.scored[0].predictions is None:  # it takes a column that is new
+        return _without_base_rows(case, judgement, f"the candidate {there.scored[0].problem}")
+    context = _context(case, there, before, has_champion=True)
+    return judge_on_base_rows(judgement, case.gate, there.comparison, context)
+
+
+def _without_base_rows(case: Case, judgement: Judgement, problem: str) -> Judgement:
+    """Where only drops came and went, as in a window of days that moves on, it is said only."""
+    if may_move_rows(case.at_base, case.model, case.ingredients):
+        return judge_without_base_rows(judgement, case.gate, problem)
+    return replace(judgement, base_problem=problem)
+
+
+def _moved_rows_said(case: Case, moved: MovedRows | None) -> tuple[Moved, ...]:
+    if moved is None or moved.kept:
+        return ()
+    return (Moved("holdout", f"{case.model.outputs}/{HOLDOUT}", str(moved)),)
+
+
+@dataclass(frozen=True)
+class _OnRows:
+    """What the models say about the rows of one holdout."""
+
+    holdout: HoldoutFile
+    scored: tuple[Scored, ...]
+    comparison: Comparison
+
+
+def _score_all(case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile) -> _OnRows:
+    scored = tuple(score(model, role, holdout, case.judge) for role, model in models.items())
+    return _OnRows(holdout, scored, compare(holdout.rows, scored, case.judge))
+
+
+def _context(case: Case, on: _OnRows, before: _Before, *, has_champion: bool) -> Context:
+    kind: Kind = "first"
+    if has_champion:
+        kind = "restore" if case.restored else "change"
+    return Context(
+        kind=kind,
+        evaluated_on=case.started_at.date(),
+        newest_row=on.holdout.newest,
+        leaks=_leaks(case, on, before),
+    )
+
+
+def _leaks(case: Case, on: _OnRows, before: _Before) -> tuple[str, ...]:
+    """Columns that the candidate takes and that give the label away.
+
+    One that production takes too is excused only where it was as telling before the change: its
+    name is known, what a change puts into it is not.
+    """
+    inputs = {one.role: [column.name for column in one.inputs] for one in on.scored}
+    found = _telling(case, on.holdout, inputs.get("candidate", []))
+    known = [name for name in found if name in inputs.get("champion", [])]
+    excused = _telling(case, before.rows, known) if before.rows and known else {}
+    return tuple(said for name, said in found.items() if name not in excused)
+
+
+def _telling(case: Case, holdout: HoldoutFile, names: list[str]) -> dict[str, str]:
+    frame, judge = holdout.frame, case.judge
+    columns = {name: frame[name].to_numpy() for name in names if name in frame}
+    return find_leaks(columns, frame[judge.label].to_numpy(), judge.task)
+
+
+def _base_model(project: Project, case: Case) -> Trained | None:
+    """The model of the base, where it was ever trained; nothing trains for a comparison."""
+    if case.at_base is None:
+        return None
+    return find(project, case.model.name, case.at_base[1].fingerprint)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A candidate held against the others on the same rows, and judged.
+
+    Attributes:
+        rows_before: number of rows of the base's own holdout, where it is known.
+    """
+
+    case: Case
+    trained: Trained
+    champion: tuple[Version, Trained] | None
+    holdout: HoldoutFile
+    scored: tuple[Scored, ...]
+    comparison: Comparison
+    judgement: Judgement
+    moved: tuple[Moved, ...]
+    rows_before: int | None
+    attribution: Attribution | None

@@ -1,0 +1,101 @@
+"""The snapshots that must stay readable: of releases, the champion, and open candidates."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from functools import cache, partial
+from pathlib import Path
+
+from mergeline.adapters.dvc.drops import DropStore
+from mergeline.adapters.git import Repository, Tree
+from mergeline.adapters.mlflow import Run
+from mergeline.core.data.garbage import Pin
+from mergeline.core.data.snapshot import Snapshot
+from mergeline.core.declare.strict import read_json
+from mergeline.core.release.bundle import MANIFEST, Manifest, SnapshotUse
+from mergeline.errors import DeclarationError, DropError, NotFoundError
+from mergeline.lifecycle.steps.champion import refuse_another_registry
+from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.snapshots import gather_snapshots
+
+
+def pinned_snapshots(project: Project) -> dict[str, frozenset[Pin]]:
+    """What must stay readable, by table; a table that nothing pins has an empty set.
+
+    That is what every registered version was trained on, and every candidate that was evaluated
+    for a pull request that is open; and what the working tree and the tip of each branch, here and
+    at origin, ask for: a candidate found by its fingerprint says nothing of the branch that found
+    it, and one that is merged and not yet released is of the main branch.
+
+    Raises:
+        RepositoryError: there is no main branch.
+        MergelineError: the tracking store, the forge or origin does not answer, or the store is not
+            that of the releases: nothing is garbage then.
+    """
+    refuse_another_registry(project)
+    pins: dict[str, set[Pin]] = {}
+    # The forge is asked before origin: what is merged in between is found on the main branch.
+    for run in _runs_that_count(project):
+        for use in _snapshots_of(project, run):
+            # The number of a version in another table, such as a runner's own, says nothing here.
+            here = use.uri == f"{project.tables}/{use.table}"
+            pin = Pin(use.digest, use.version if here else None)
+            pins.setdefault(use.table, set()).add(pin)
+    for snapshot, expected in _asked_for(project.repository):
+        pins.setdefault(snapshot.table, set()).add(Pin(snapshot.digest, expected=expected))
+    return {table: frozenset(found) for table, found in pins.items()}
+
+
+def _asked_for(repository: Repository) -> Iterator[tuple[Snapshot, bool]]:
+    """The snapshots of trees, and whether a table should hold them."""
+    store = DropStore(repository.root)
+    main = repository.main_branch()
+    branches = repository.branches()
+    at_origin = branches.get(f"refs/remotes/origin/{main.removeprefix('origin/')}")
+    of_main = {repository.tree(sha) for sha in (repository.commit(main).sha, at_origin) if sha}
+    needed = {repository.working_tree(), *of_main}
+    for tree in needed:
+        yield from ((one, True) for one in gather_snapshots(tree, store))
+    others = {repository.tree(sha): name for name, sha in branches.items()}
+    for tree, name in others.items():
+        if tree not in needed:
+            yield from ((one, False) for one in _of_branch(name, tree, store))
+
+
+def _of_branch(name: str, tree: Tree, store: DropStore) -> tuple[Snapshot, ...]:
+    try:
+        return gather_snapshots(tree, store)
+    except DeclarationError:  # as it stands, nothing was ever built of it
+        return ()
+    except DropError as error:
+        raise DropError(
+            f"what {name} needs cannot be told: {error.message}",
+            where=error.where,
+            next_step="Push its drops with `dvc push`, or delete the branch",
+        ) from error
+
+
+def _runs_that_count(project: Project) -> Iterator[Run]:
+    is_open = cache(partial(_is_open, project))
+    for model in project.tracking.tracked():
+        released = {version.run_id for version in project.tracking.versions(model)}
+        for run in project.tracking.candidates(model):
+            if run.run_id in released or any(map(is_open, sorted(run.pull_requests))):
+                yield run
+
+
+def _is_open(project: Project, number: int) -> bool:
+    if project.forge is None:
+        return True
+    try:
+        return project.forge.pull_request(number).open
+    except NotFoundError:
+        return False
+
+
+def _snapshots_of(project: Project, run: Run) -> tuple[SnapshotUse, ...]:
+    with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
+        path = project.tracking.fetch(run, MANIFEST, Path(folder))
+        manifest = read_json(Manifest, path.read_bytes(), where=f"run {run.run_id}/{MANIFEST}")
+    return manifest.candidate.snapshots

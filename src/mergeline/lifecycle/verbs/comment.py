@@ -1,0 +1,183 @@
+"""`comment`: show a bundle's reports on its pull request.
+
+This runs where a token may write, on what an untrusted job left. So it reads `report.json` only,
+strictly, and takes neither text nor code nor a model from the bundle; and a bundle's word about
+whose report it is counts only if that pull request proposes the commit that was evaluated.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+
+from mergeline.adapters.forge import Forge, PullRequest, State
+from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
+from mergeline.core.report import Report, read_report, to_markdown
+from mergeline.core.report.one_comment import ROOM, Stamp, read_stamp
+from mergeline.errors import BundleError, NotFoundError, TrackingError
+from mergeline.lifecycle.steps.project import Project, Say
+
+MARKER = "report"
+_MOST_BYTES = 16_000_000
+_MOST_MODELS = 10
+
+
+def comment(project: Project, bundle: Path, *, plan_only: bool = False, say: Say) -> str:
+    """Post the reports of a bundle, or of a folder of bundles, as the pull request's one report.
+
+    The state of each verdict is set beside the evaluated commit too.
+
+    Args:
+        project: where the forge, and the run of a candidate, are known.
+        bundle: what `evaluate` left.
+        plan_only: say what would be posted, post nothing.
+        say: is told what goes on.
+
+    Returns:
+        The comment's address, or why nothing was posted.
+
+    Raises:
+        NotFoundError: there is no forge, or no pull request that the bundle is of.
+        BundleError: there is no report, or it cannot be one.
+        ForgeError: the forge refuses.
+    """
+    reports = read_reports(bundle)
+    forge = project.forge
+    if forge is None:
+        raise NotFoundError(
+            "there is no forge to comment on",
+            next_step="Set GITHUB_TOKEN and GITHUB_REPOSITORY, or MERGELINE_FORGE to a folder",
+        )
+    head = _head(project, reports)
+    pull = _pull_request(project, forge, reports, head)
+    if project.pull_request is None and pull.head_sha != head:
+        return (
+            f"pull request {pull.number} proposes {pull.head_sha[:8]}, "
+            f"and the report is of {head[:8]}: nothing is posted"
+        )
+    reports = [_completed(project, report, head, pull.number, say) for report in reports]
+    if plan_only:
+        worst, text = state(reports)
+        return f"pull request {pull.number} at {head[:8]} would be told: {text} ({worst})"
+    say(f"reporting on pull request {pull.number}")
+    ours = Stamp(MARKER, head, _evaluated_at(reports))
+    shown = forge.upsert_report(pull.number, _markdown(reports), MARKER, head, ours.evaluated_at)
+    if not _later(read_stamp(shown.body, MARKER), ours):
+        forge.set_status(head, *state(reports), shown.url if shown.url.startswith("http") else None)
+    return shown.url
+
+
+def _completed(project: Project, report: Report, head: str, number: int, say: Say) -> Report:
+    """The report with what only the trusted side knows: the head, and where the run is.
+
+    A candidate that is not tracked, as none of a fork is, trains again when it is merged.
+    """
+    subject = replace(report.subject, commit=head, pull_request=number)
+    report = replace(report, subject=subject)
+    if report.run is None or report.fingerprint is None or report.on_merge is None:
+        return report
+    try:
+        found = project.tracking.find(report.model, report.fingerprint)
+    except TrackingError as error:
+        say(f"where the run is, is not known: {error}")
+        return report
+    if found is None:
+        return replace(report, on_merge=replace(report.on_merge, trains=True))
+    return replace(report, run=replace(report.run, id=found.run_id, url=found.url))
+
+
+def _later(stands: Stamp | None, ours: Stamp) -> bool:
+    """Whether what stands on the pull request is a later evaluation of the same commit."""
+    return (
+        stands is not None
+        and stands.head_sha == ours.head_sha
+        and stands.evaluated_at > ours.evaluated_at
+    )
+
+
+def read_reports(bundle: Path) -> list[Report]:
+    """The reports of a bundle, or of the bundles in a folder; a failed run's too.
+
+    Raises:
+        BundleError: there is none, or one that cannot be a report.
+        DeclarationError: one is not of a report's form.
+    """
+    name = f"{EVALUATION_FILES}/{REPORT}"
+    paths = [bundle / name] if (bundle / name).exists() else sorted(bundle.glob(f"[!.]*/{name}"))
+    if not paths or len(paths) > _MOST_MODELS:
+        raise BundleError(
+            f"{len(paths)} reports there" if paths else "no report there",
+            where=str(bundle),
+            next_step="Name what evaluate --bundle left",
+        )
+    return [_read(path, path.relative_to(bundle).as_posix()) for path in paths]
+
+
+def state(reports: list[Report]) -> tuple[State, str]:
+    """What stands beside the commit: the worst of the reports, and each in a word."""
+    words = [(_state(report), f"{report.model}: {_word(report)}") for report in reports]
+    order: list[State] = ["error", "failure", "success"]
+    worst = min((one for one, _ in words), key=order.index)
+    return worst, ", ".join(text for _, text in words)
+
+
+def _state(report: Report) -> State:
+    if report.verdict is None:
+        return "error"
+    return "success" if report.verdict.outcome == "pass" else "failure"
+
+
+def _word(report: Report) -> str:
+    return report.verdict.outcome if report.verdict else "could not be evaluated"
+
+
+def _read(path: Path, where: str) -> Report:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
+        raise BundleError("cannot be a report", where=where, next_step="Evaluate again")
+    return read_report(path.read_bytes(), where=where)
+
+
+def _head(project: Project, reports: list[Report]) -> str:
+    """The commit that was evaluated, by the forge's word (MERGELINE_HEAD) before the bundle's.
+
+    On GitHub a pull request's job evaluates a trial merge, which is no commit of the branch.
+    """
+    head = project.environment.get("MERGELINE_HEAD") or reports[0].subject.commit
+    if not head:
+        raise NotFoundError(
+            "the report is of files that are not committed",
+            next_step="Commit, push, and evaluate again",
+        )
+    return head
+
+
+def _pull_request(project: Project, forge: Forge, reports: list[Report], head: str) -> PullRequest:
+    number = project.pull_request or reports[0].subject.pull_request
+    found = forge.pull_request(number) if number else forge.pull_request_of(head)
+    if found is None:
+        raise NotFoundError(
+            f"no pull request proposes {head[:8]}",
+            next_step="Open one, or set MERGELINE_PULL_REQUEST",
+        )
+    return found
+
+
+def _markdown(reports: list[Report]) -> str:
+    between = "\n---\n\n"
+    room = (ROOM - len(between) * (len(reports) - 1)) // len(reports)
+    return between.join(to_markdown(report, limit=room) for report in reports)
+
+
+def _evaluated_at(reports: list[Report]) -> dt.datetime:
+    """When the evaluation began; a bundle cannot place itself in the future."""
+    now = dt.datetime.now(dt.UTC)
+    try:
+        said = min(dt.datetime.fromisoformat(report.evaluated_at) for report in reports)
+        return min(said, now)
+    except (ValueError, TypeError) as error:
+        raise BundleError(
+            "the time of the evaluation is none with a time zone",
+            where=f"{EVALUATION_FILES}/{REPORT}",
+            next_step="Evaluate again",
+        ) from error

@@ -1,0 +1,338 @@
+"""`release`: put the reviewed model of HEAD into production.
+
+Gather target and live, let `core.release` plan the steps, apply them. Each step leaves a state from
+which the plan goes on, so a release that was killed is finished by running it again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from mergeline.adapters.forge import Forge
+from mergeline.adapters.git import Commit, Repository
+from mergeline.adapters.mlflow import Run
+from mergeline.core.declare.model import Model
+from mergeline.core.release.bundle import gate_digest
+from mergeline.core.release.plan import (
+    Entry,
+    ReleasePlan,
+    Step,
+    StepKind,
+    Version,
+    next_entry,
+    page_name,
+    page_text,
+    plan_release,
+)
+from mergeline.core.report import Report, to_markdown
+from mergeline.core.report.one_comment import ROOM
+from mergeline.errors import ForgeError, InputError, NotFoundError, RepositoryError, TrackingError
+from mergeline.lifecycle.steps.candidates import fetch
+from mergeline.lifecycle.steps.evaluation import evaluate_models
+from mergeline.lifecycle.steps.live import read_live, read_target
+from mergeline.lifecycle.steps.moved_bar import base_ingredients
+from mergeline.lifecycle.steps.project import Project, Say, chosen_models
+from mergeline.lifecycle.steps.smoke_test import await_served, smoke_test
+
+_PAGE_TRIES = 5
+_JUDGING_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Released:
+    """What a release of one model planned, and did.
+
+    Attributes:
+        moved_past: the commit of main that made the release of this one pointless.
+        entry: the ledger's page, where one was written.
+        applied: whether the steps were taken (not with `--plan`).
+    """
+
+    model: str
+    plan: ReleasePlan
+    entry: Entry | None = None
+    moved_past: str | None = None
+    applied: bool = True
+
+    def lines(self) -> list[str]:
+        """For a person, one a line."""
+        if self.moved_past:
+            tip = self.moved_past[:8]
+            return [f"{self.model}: main has moved on to {tip}, HEAD is behind it: nothing to do"]
+        if self.plan.refusal:
+            return [f"{self.model}: refused: {self.plan.refusal[0]}", *self.plan.refusal[1:]]
+        if not self.plan.steps:
+            return [f"{self.model}: live is target; nothing to do"]
+        if not self.applied:
+            return [f"{self.model}: {step.kind}: {step.text}" for step in self.plan.steps]
+        if self.entry is None:
+            return [f"{self.model}: deployed again"]
+        what = "is back in production" if self.entry.kind == "restore" else "is in production"
+        return [f"{self.model} v{self.entry.version} {what}"]
+
+
+def release(
+    project: Project,
+    *,
+    model: str | None = None,
+    plan_only: bool = False,
+    override: str | None = None,
+    say: Say,
+) -> list[Released]:
+    """Release each model of HEAD's tree (or the one named).
+
+    Args:
+        project: a clean working copy whose HEAD is the commit to release.
+        model: a declared model; None: all.
+        plan_only: say what would be done, do nothing.
+        override: a person's reason to release in spite of the verdict.
+        say: is told what goes on.
+
+    Raises:
+        InputError: an override without a reason.
+        RepositoryError: the working tree is not HEAD's, or HEAD is not on main.
+        MergelineError: a step failed; run again to go on.
+    """
+    if override is not None and not override.strip():
+        raise InputError("an override needs a reason", next_step="Say why: --override REASON")
+    if not project.repository.is_clean():
+        raise RepositoryError(
+            "the working tree differs from HEAD, and a commit is released",
+            where=str(project.repository.root),
+            next_step="Commit or stash the changes",
+        )
+    head = project.repository.commit()
+    models = chosen_models(project.repository.tree(head.sha), model).values()
+    jobs = [_Job(project, head, declared, override, say) for declared in models]
+    if plan_only or _moved_past(project, head):
+        return [job.planned() for job in jobs]
+    from filelock import FileLock
+
+    project.state.mkdir(parents=True, exist_ok=True)
+    # MLflow's aliases have no compare-and-swap: promotion is serialised here.
+    with FileLock(project.state / "release.lock"):
+        return [job.apply() for job in jobs]
+
+
+def _moved_past(project: Project, head: Commit) -> str | None:
+    """The tip of the main branch, if `head` is behind it (law 8)."""
+    repository = project.repository
+    branch = repository.main_branch().removeprefix("origin/")
+    tip = _tip(repository, branch)
+    if tip == head.sha:
+        return None
+    if tip is not None and repository.is_ancestor(head.sha, tip):
+        return tip
+    raise RepositoryError(
+        f"HEAD {head.sha[:8]} is not on {branch}, and only merged commits are released",
+        where=str(repository.root),
+        next_step=f"Check out {branch}, or open a pull request",
+    )
+
+
+def _tip(repository: Repository, branch: str) -> str | None:
+    """The main branch's commit: origin's, where there is one."""
+    if repository.remote_url() is None:
+        return repository.commit(branch).sha
+    tip = repository.remote_tip(branch)
+    if tip is not None:
+        repository.fetch_branch(branch)
+    return tip
+
+
+@dataclass
+class _Job:
+    """The release of one model of one commit."""
+
+    project: Project
+    head: Commit
+    model: Model
+    override: str | None
+    say: Say
+    version: Version | None = None
+
+    def plan(self) -> ReleasePlan:
+        target = read_target(self.project, self.head, self.model)
+        live = read_live(self.project, target)
+        self.version = live.registered
+        plan = plan_release(target, live, override=self.override)
+        judged = plan.refusal or any(step.kind == "promote" for step in plan.steps)
+        if plan.kind == "restore" or not judged:
+            return plan
+        return plan_release(replace(target, gate=self._gate()), live, override=self.override)
+
+    def planned(self) -> Released:
+        """What would be done."""
+        return self._overtaken() or Released(self.model.name, self.plan(), applied=False)
+
+    def apply(self) -> Released:
+        """Take the steps; none that main has moved past (law 8)."""
+        if overtaken := self._overtaken():
+            return overtaken
+        plan, evaluated = self._evaluated()
+        if any(step.kind == "record" for step in plan.steps):  # else it would be promoted for ever
+            self.project.repository.rehearse_page(page_name(self.model.name, 0), self.head.sha)
+        entry = None
+        for step in plan.steps:
+            if step.kind == "promote" and (overtaken := self._overtaken()):
+                return overtaken  # main moved on while it was evaluated or tested
+            entry = self._take(step, plan) or entry
+        outcome = Released(self.model.name, plan, entry)
+        if evaluated is not None:
+            self._tell(outcome, evaluated)
+        return outcome
+
+    def _overtaken(self) -> Released | None:
+        tip = _moved_past(self.project, self.head)
+        nothing = ReleasePlan("release", ())
+        return Released(self.model.name, nothing, moved_past=tip, applied=False) if tip else None
+
+    def _evaluated(self) -> tuple[ReleasePlan, Report | None]:
+        """The plan once the candidate is judged against what is in production, and the report."""
+        plan, report = self.plan(), None
+        for _ in range(_JUDGING_TRIES):
+            if not plan.steps or plan.steps[0].kind != "evaluate":
+                return plan, report
+            report = self._evaluate(plan.steps[0])
+            plan = self.plan()  # which begins with it again where another release came between
+        raise TrackingError(
+            "production changes as often as it is evaluated against",
+            where=self.model.name,
+            next_step="Run the release again when no other one runs",
+        )
+
+    def _take(self, step: Step, plan: ReleasePlan) -> Entry | None:
+        self.say(f"{step.kind}: {step.text}")
+        if step.kind == "record":
+            return self._record(plan)
+        actions: Mapping[StepKind, Callable[[], None]] = {
+            "register": self._register,
+            "smoke test": self._smoke_test,
+            "promote": self._promote,
+            "deploy": self._deploy,
+        }
+        actions[step.kind]()
+        return None
+
+    def _evaluate(self, step: Step) -> Report:
+        self.say(f"{step.kind}: {step.text}")
+        return evaluate_models(
+            self.project, model=self.model.name, merged_onto=self.merged_onto, say=self.say
+        )[0].report
+
+    @cached_property
+    def merged_onto(self) -> Commit | None:
+        """What main was before the merge; one that rebases puts several commits on it (law 5)."""
+        repository, forge = self.project.repository, self.project.forge
+        commit = repository.parent(self.head)
+        number = _number(forge, self.head) if forge else None
+        while forge and number and commit and _number(forge, commit) == number:
+            commit = repository.parent(commit)
+        return commit
+
+    def _gate(self) -> str:
+        """Digest of the gate that judges the commit."""
+        commit = self.merged_onto
+        before = self.project.repository.tree(commit.sha) if commit else None
+        at_base = base_ingredients(before, self.model.name)
+        return gate_digest((at_base[0] if at_base else self.model).gate)
+
+    def _tell(self, outcome: Released, report: Report) -> None:
+        """Say on the pull request that something else was judged than it showed."""
+        number = self._pull_request()
+        if number is None or self.project.forge is None:
+            return
+        head = (
+            f"Merged as {self.head.sha[:8]}, this tree had not been judged against what is in "
+            f"production, so it was before the release: {outcome.lines()[0]}.\n\n"
+        )
+        text = head + to_markdown(report, limit=ROOM - len(head))
+        try:
+            self.project.forge.comment(number, text)
+        except ForgeError as error:
+            self.say(f"pull request {number} could not be told: {error}")
+
+    def _register(self) -> None:
+        run = self._run()
+        if run.commit is None:  # evaluated before it was committed, and never since
+            run = replace(run, commit=self.head.sha, pull_request=self._pull_request())
+        self.version = self.project.tracking.register(run)
+
+    def _smoke_test(self) -> None:
+        run = self._run()
+        smoke_test(self.project, fetch(self.project, run), run, self._version())
+
+    def _promote(self) -> None:
+        if self.override:
+            self.version = self.project.tracking.remember_override(self._version(), self.override)
+        self.project.tracking.move(self.model.name, self._version().number, "Production")
+
+    def _deploy(self) -> None:
+        if self.project.server:
+            await_served(self.project.server, self._version())
+
+    def _record(self, plan: ReleasePlan) -> Entry:
+        repository = self.project.repository
+        version = self._version()
+        evaluation = self.project.tracking.evaluation(self._run())
+        restored = plan.kind == "restore"
+        for _ in range(_PAGE_TRIES):
+            entry = next_entry(
+                self.project.ledger(self.model.name),
+                version,
+                plan.kind,
+                commit=self.head.sha,
+                subject=self.head.subject,
+                author=self.head.author,
+                pull_request=self._pull_request(),
+                verdict=None if restored or evaluation is None else evaluation.verdict,
+                override=self.override or (None if restored else version.override),
+                released_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            )
+            stamp = f"{int(dt.datetime.now(dt.UTC).timestamp())} +0000"
+            name = page_name(entry.model, entry.sequence)
+            if repository.add_page(name, page_text(entry), self.head.sha, time=stamp):
+                return entry
+        raise TrackingError(
+            "the ledger's next page was taken again and again",
+            where=self.model.name,
+            next_step="Run the release again",
+        )
+
+    def _pull_request(self) -> int | None:
+        if self.project.forge is None:
+            return None
+        try:
+            return _number(self.project.forge, self.head)
+        except ForgeError as error:
+            self.say(f"the pull request of {self.head.sha[:8]} is not known: {error}")
+            return None
+
+    def _run(self) -> Run:
+        tracking = self.project.tracking
+        if self.version is not None:
+            return tracking.run_of(self.version)
+        target = read_target(self.project, self.head, self.model)
+        run = tracking.find(target.model, target.fingerprint)
+        if run is None:
+            raise TrackingError(
+                f"the run of fingerprint {target.fingerprint[:8]} is gone", where=tracking.uri
+            )
+        return run
+
+    def _version(self) -> Version:
+        if self.version is None:
+            self.version = self.project.tracking.register(self._run())
+        return self.version
+
+
+def _number(forge: Forge, commit: Commit) -> int | None:
+    """Of the pull request that brought a commit."""
+    try:
+        found = forge.pull_request_of(commit.sha)
+    except NotFoundError:
+        return None
+    return found.number if found else None

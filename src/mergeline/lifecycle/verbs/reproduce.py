@@ -1,0 +1,147 @@
+"""`reproduce`: train a tracked run's fingerprint again and hold the result against it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mergeline.adapters.git import Tree
+from mergeline.adapters.row_files import read_holdout
+from mergeline.core.compare.result import CLOSE
+from mergeline.core.declare.model import Model
+from mergeline.errors import BundleError, NotFoundError, RepositoryError
+from mergeline.lifecycle.steps.candidates import Trained, fetch, score, train
+from mergeline.lifecycle.steps.case import Case
+from mergeline.lifecycle.steps.project import (
+    Project,
+    Say,
+    chosen_models,
+    read_model_ingredients,
+)
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """A run and the same fingerprint trained again.
+
+    Attributes:
+        same_bytes: whether the estimators are the same bytes.
+        same_predictions: whether both say the same on each holdout row, within 1e-9.
+        metrics: tracked and again, by name.
+    """
+
+    run_id: str
+    fingerprint: str
+    same_bytes: bool
+    same_predictions: bool
+    metrics: Mapping[str, tuple[float, float | None]]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the metrics and the model agree."""
+        return self.same_predictions and all(
+            again is not None and math.isclose(tracked, again, rel_tol=CLOSE)
+            for tracked, again in self.metrics.values()
+        )
+
+    def lines(self) -> list[str]:
+        """For a person, one a line."""
+        said = [f"run {self.run_id} fingerprint {self.fingerprint[:8]}"]
+        for name, (tracked, again) in self.metrics.items():
+            said.append(f"  {name}: tracked {tracked!r}, again {again!r}")
+        said.append(f"  model: {'the same bytes' if self.same_bytes else 'other bytes'}")
+        same = "the same on every row" if self.same_predictions else "differ"
+        said.append(f"  predictions: {same}")
+        said.append("reproduced" if self.agrees else "NOT reproduced")
+        return said
+
+
+def reproduce(project: Project, run_id: str, *, say: Say) -> Reproduced:
+    """Train the fingerprint of a run from its Git tree, with empty caches.
+
+    Raises:
+        NotFoundError: no such run, or its tree is not in this repository.
+        BundleError: what the run holds is not what was logged.
+        MergelineError: a stage failed.
+    """
+    tracked = fetch(project, project.tracking.run(run_id))
+    case = _case(project, tracked)
+    with TemporaryDirectory(prefix="mergeline-reproduce-") as folder:
+        elsewhere = project.elsewhere(Path(folder))
+        say(f"training {case.ingredients.fingerprint[:8]} again")
+        again = train(elsewhere, case, say)
+        return _hold_against(tracked, again, case.model, run_id)
+
+
+def _case(project: Project, tracked: Trained) -> Case:
+    tree = _tree(project, tracked)
+    model = chosen_models(tree, tracked.candidate.model)[tracked.candidate.model]
+    ingredients = read_model_ingredients(tree, model)
+    if ingredients.fingerprint != tracked.candidate.fingerprint:
+        raise BundleError(
+            f"the tree {tree.sha[:8]} that the run names has fingerprint "
+            f"{ingredients.fingerprint[:8]}, not {tracked.candidate.fingerprint[:8]}",
+            where=f"run {tracked.run.run_id}" if tracked.run else "",
+            next_step="Evaluate the tree again",
+        )
+    return Case(
+        tree=tree,
+        origin=tracked.candidate.origin,
+        model=model,
+        ingredients=ingredients,
+        base=None,
+        at_base=None,
+        branch=None,
+        behind=0,
+        started_at=dt.datetime.now(dt.UTC),
+    )
+
+
+def _tree(project: Project, tracked: Trained) -> Tree:
+    """The tree that a run was trained from, by its content's own name first.
+
+    The commit may be a forge's trial merge, which no clone has; a release of the same fingerprint
+    may have another tree, with other files that determine nothing.
+    """
+    candidate = tracked.candidate
+    for name in (candidate.origin.tree, candidate.origin.commit):
+        with contextlib.suppress(RepositoryError):
+            return project.repository.tree(name or "")
+    for entry in project.ledger(candidate.model):
+        if entry.fingerprint == candidate.fingerprint:
+            with contextlib.suppress(RepositoryError):
+                return project.repository.tree(entry.commit)
+    raise NotFoundError(
+        f"the tree {candidate.origin.tree[:8]} of the run is not in this repository",
+        where=str(project.repository.root),
+        next_step="Fetch the pull request's commits",
+    )
+
+
+def _hold_against(tracked: Trained, again: Trained, model: Model, run_id: str) -> Reproduced:
+    import numpy as np
+
+    holdout = read_holdout(tracked.holdout, model)
+    one = score(tracked, "champion", holdout, model)
+    other = score(again, "candidate", holdout, model)
+    same = (
+        one.predictions is not None
+        and other.predictions is not None
+        and one.predictions.shape == other.predictions.shape
+        and bool(np.allclose(one.predictions, other.predictions, rtol=CLOSE, atol=0))
+    )
+    return Reproduced(
+        run_id=run_id,
+        fingerprint=tracked.candidate.fingerprint,
+        same_bytes=tracked.candidate.model_digest == again.candidate.model_digest,
+        same_predictions=same,
+        metrics={
+            name: (value, again.candidate.metrics.get(name))
+            for name, value in tracked.candidate.metrics.items()
+        },
+    )

@@ -1,0 +1,97 @@
+"""`status`: what Git says should serve, what does, and their difference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mergeline.adapters.git import Commit, Repository
+from mergeline.core.release.plan import Live, plan_release
+from mergeline.errors import MergelineError
+from mergeline.lifecycle.steps.live import read_live, read_target
+from mergeline.lifecycle.steps.project import Project, chosen_models
+
+
+@dataclass(frozen=True)
+class Status:
+    """Target and live of one model.
+
+    Attributes:
+        commit: the commit of the main branch that says what should serve.
+        target: its fingerprint.
+        champion: version in production by the registry; `fingerprint` its own.
+        served: digest that the server answers with; None where no server is configured or it does
+            not answer, and then `server_problem` says so.
+        drift: one sentence for each difference.
+    """
+
+    model: str
+    commit: str
+    target: str
+    champion: int | None
+    fingerprint: str | None
+    served: str | None
+    server_problem: str
+    releases: int
+    drift: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """For a person, one a line."""
+        version = f"v{self.champion}" if self.champion else "nothing"
+        said = [
+            f"{self.model}",
+            f"  target  {self.target[:8]}  main at {self.commit[:8]}",
+            f"  live    {(self.fingerprint or 'none')[:8]}  {version} in production",
+        ]
+        if self.served:
+            said.append(f"  server  answers with model {self.served[:8]}")
+        if self.server_problem:
+            said.append(f"  server  {self.server_problem}")
+        said += [f"  drift   {line}" for line in self.drift] or ["  drift   none"]
+        return said
+
+
+def status(project: Project, *, model: str | None = None) -> list[Status]:
+    """Target and live of each model of the main branch (or the one named)."""
+    repository = project.repository
+    head = repository.commit(repository.main_branch())
+    found = []
+    for declared in chosen_models(repository.tree(head.sha), model).values():
+        target = read_target(project, head, declared)
+        problem = ""
+        try:
+            live = read_live(project, target)
+        except MergelineError as error:
+            if project.server is None:
+                raise
+            problem = str(error)
+            live = read_live(project.without_server(), target)
+        plan = plan_release(target, live)
+        drift = plan.refusal or tuple(f"{step.kind}: {step.text}" for step in plan.steps)
+        drift = _unlikely(repository, head, live) or drift
+        found.append(
+            Status(
+                model=declared.name,
+                commit=head.sha,
+                target=target.fingerprint,
+                champion=live.champion.number if live.champion else None,
+                fingerprint=live.champion.fingerprint if live.champion else None,
+                served=live.served,
+                server_problem=problem,
+                releases=len(live.ledger),
+                drift=drift,
+            )
+        )
+    return found
+
+
+def _unlikely(repository: Repository, head: Commit, live: Live) -> tuple[str, ...]:
+    """What looks like drift and is rather this clone, or where it looks."""
+    if not live.ledger:
+        return ()
+    last = live.ledger[-1]
+    if live.champion is None:
+        asked = "are MLFLOW_TRACKING_URI and MERGELINE_STATE those of the releases?"
+        return (f"the ledger has v{last.version} in production, this registry nothing: {asked}",)
+    if last.commit != head.sha and not repository.is_ancestor(last.commit, head.sha):
+        return (f"production is of {last.commit[:8]}, which main here does not have: git fetch",)
+    return ()

@@ -1,0 +1,106 @@
+"""`track`: take a bundle of an untrusted job into the tracking store.
+
+Its files are checked against its digests and its fingerprint against its own ingredients; the model
+is never loaded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mergeline.adapters.bundles import read_candidate, read_evaluation
+from mergeline.adapters.mlflow import Run
+from mergeline.adapters.model_folder import model_digest
+from mergeline.core.release.bundle import CANDIDATE_FILES, EVALUATION_FILES, MANIFEST, MODEL, REPORT
+from mergeline.errors import BundleError
+from mergeline.lifecycle.steps.project import Project, Say
+
+
+def track(project: Project, bundle: Path, *, say: Say) -> list[Run]:
+    """Log the candidates of a bundle, or of a folder of bundles, and their evaluations.
+
+    A run that failed leaves a report and no candidate; then there is nothing to log.
+
+    Raises:
+        BundleError: a file is missing, altered or extra, or what the manifest says of fingerprint
+            or model is not so. Nothing was logged of that bundle.
+    """
+    folders = bundle_folders(bundle)
+    if not folders:
+        say("the evaluation failed: there is no candidate to track")
+    return [_track_one(project, folder, say) for folder in folders]
+
+
+def plan_tracking(project: Project, bundle: Path) -> list[str]:
+    """What `track` would log, a line for each candidate.
+
+    Raises:
+        BundleError: as `track`.
+    """
+    lines = []
+    for folder in bundle_folders(bundle):
+        candidate, evaluation = read_candidate(folder), read_evaluation(folder)
+        known = project.tracking.find(candidate.model, candidate.fingerprint)
+        name = f"{candidate.model} {candidate.fingerprint[:8]}"
+        verdict = f"its evaluation ({evaluation.verdict})"
+        if known and project.tracking.has_evaluation(known, evaluation):
+            lines.append(_nothing_to_do(known))
+        elif known:
+            lines.append(f"{name} is tracked as run {known.run_id}; {verdict} would be logged")
+        else:
+            lines.append(f"{name} and {verdict} would be logged")
+    return lines or ["the evaluation failed: there is no candidate to track"]
+
+
+def bundle_folders(bundle: Path) -> list[Path]:
+    """The bundles with a candidate in a folder: itself, or the folders in it.
+
+    Raises:
+        BundleError: there is neither one, nor the report of a failed run.
+    """
+    if (bundle / MANIFEST).is_file():
+        return [bundle]
+    inside = sorted(path.parent for path in bundle.glob(f"[!.]*/{MANIFEST}"))
+    failed = [*bundle.glob(f"{EVALUATION_FILES}/{REPORT}")]
+    failed += bundle.glob(f"[!.]*/{EVALUATION_FILES}/{REPORT}")
+    if not inside and not failed:
+        raise BundleError(
+            "no bundle here", where=str(bundle), next_step="Name what evaluate --bundle left"
+        )
+    return inside
+
+
+def _track_one(project: Project, folder: Path, say: Say) -> Run:
+    candidate = read_candidate(folder)
+    evaluation = read_evaluation(folder)
+    if model_digest(folder / CANDIDATE_FILES / MODEL) != candidate.model_digest:
+        raise BundleError(
+            "the model is not the one that the manifest names",
+            where=f"{folder.name}/{MANIFEST}",
+            next_step="Evaluate again",
+        )
+    name = f"{candidate.model} {candidate.fingerprint[:8]}"
+    known = project.tracking.find(candidate.model, candidate.fingerprint)
+    if known is None:
+        say(f"logging {name}")
+    run = known or project.tracking.log(candidate, folder)
+    if run.model_digest != candidate.model_digest:
+        raise BundleError(
+            f"fingerprint {candidate.fingerprint[:8]} is tracked with another model already",
+            where=f"run {run.run_id}",
+            next_step="Evaluate again: the tracked candidate will be compared",
+        )
+    if project.tracking.has_evaluation(run, evaluation):
+        say(_nothing_to_do(run))
+        return run
+    if known is not None:
+        say(f"logging the evaluation of {name}")
+    project.tracking.log_evaluation(run, evaluation, folder / EVALUATION_FILES)
+    return run
+
+
+def _nothing_to_do(run: Run) -> str:
+    return (
+        f"{run.model} {run.fingerprint[:8]} and this evaluation of it are tracked as run "
+        f"{run.run_id}; nothing to do"
+    )

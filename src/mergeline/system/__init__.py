@@ -1,0 +1,1 @@
+"""The ground floor: files, digests, locks and child processes; it knows nothing of models."""

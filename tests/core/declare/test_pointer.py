@@ -1,0 +1,65 @@
+import pytest
+
+from mergeline.core.declare.pointer import Pointer, parse_pointer
+from mergeline.errors import DeclarationError
+
+MD5 = "f69f5b72bc79a92dc70c63c9aa142e36"
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "md5", "size"),
+    [
+        ("outs:\n- md5: {}\n  size: 4\n  hash: md5\n  path: x.csv\n", "d/x.csv", MD5, 4),
+        ("outs:\n- md5: {}\n  path: 2013-01.csv.gz\n", "d/2013-01.csv.gz", MD5, None),
+        ("outs:\n- hash: md5\n  md5: '{}'\n  path: 'a b.csv'\n", "d/a b.csv", MD5, None),
+        ("# n\nouts:\n- md5: {}.dir\n  size: 4\n  path: x\n", "d/x", f"{MD5}.dir", 4),
+        ("desc: months\nouts:\n- md5: {}\n  path: x.csv\n", "d/x.csv", MD5, None),
+    ],
+)
+def test_what_dvc_add_writes_is_read(text: str, target: str, md5: str, size: int | None) -> None:
+    expected = Pointer("d/x.csv.dvc", target, md5, size)
+    assert parse_pointer("d/x.csv.dvc", text.format(MD5)) == expected
+    assert parse_pointer("d/x.csv.dvc", text.format(MD5).encode()) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "outs: []\n",
+        f"outs:\n- md5: {MD5}\n  path: x.csv\n- md5: {MD5}\n  path: y.csv\n",
+        "outs:\n- path: x.csv\n",
+        f"outs:\n- md5: {MD5[:-1]}\n  path: x.csv\n",
+        f"outs:\n- md5: {MD5}\n  path: ../../x.csv\n",
+        f"outs:\n- md5: {MD5}\n  path: /x.csv\n",
+        f"outs:\n- md5: {MD5}\n  path: 2013\n",
+        f"outs:\n- md5: {MD5}\n  md5: {MD5}\n  path: x.csv\n",
+        f"<<<<<<< HEAD\nouts:\n- md5: {MD5}\n  path: x.csv\n",
+    ],
+)
+def test_what_is_no_pointer_is_refused(text: str) -> None:
+    with pytest.raises(DeclarationError, match=r"d/x\.csv\.dvc"):
+        parse_pointer("d/x.csv.dvc", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("outs:\n- md5: {}\n  sizee: 4\n  path: x.csv\n", "'sizee' (did you mean 'size'?)"),
+        ("outs:\n- md55: {}\n  path: x.csv\n", "'md55' (did you mean 'md5'?)"),
+        ("outss:\n- md5: {}\n  path: x.csv\n", "'outss' (did you mean 'outs'?)"),
+        ("outs:\n- md5: {}\n  path: x.csv\n  3: 4\n", "3 (known: cache, "),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(text: str, said: str) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        parse_pointer("d/x.csv.dvc", text.format(MD5))
+    assert str(caught.value).startswith(f"d/x.csv.dvc: unknown key {said}")
+
+
+def test_what_dvc_import_writes_is_read() -> None:
+    text = (
+        f"md5: {MD5}\nfrozen: true\ndeps:\n- path: x\n  repo: {{url: u, rev_lock: r}}\nouts:\n"
+        f"- md5: {MD5}\n  size: 4\n  hash: md5\n  path: x.csv\n  push: false\nmeta: {{a: 1}}\n"
+    )
+    assert parse_pointer("d/x.csv.dvc", text).target == "d/x.csv"

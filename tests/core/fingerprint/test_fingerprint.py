@@ -1,0 +1,433 @@
+"""The fingerprint moves with each ingredient of a model and stays for everything else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from mergeline.adapters.git import Repository, run_git
+from mergeline.core.declare.strict import read_json, write_json
+from mergeline.core.fingerprint.change_plan import plan_change
+from mergeline.core.fingerprint.ingredients import Ingredients, changes
+from mergeline.errors import DeclarationError
+from mergeline.lifecycle.steps.project import declared_models, read_model_ingredients
+
+FILES = {
+    "README.md": "# flowers\n",
+    "params.yaml": "# how it is trained\ntrain:\n  rate: 0.1\n  deep: {depth: 3}\nnobody: 1\n",
+    "dvc.yaml": """\
+stages:
+  snapshot:
+    cmd: mergeline snapshot
+    always_changed: true
+    outs:
+      - data/flowers.snapshot.json: {cache: false}
+  train:
+    cmd: python -m pipelines.train
+    deps: [pipelines/train.py, pipelines/features.py, data/flowers.snapshot.json]
+    params: [train]
+    outs: [build/iris/model]
+  evaluate:
+    cmd: python -m pipelines.evaluate
+    deps: [pipelines/evaluate.py, build/iris/model, data/flowers.snapshot.json]
+    outs: [build/iris/holdout.parquet]
+""",
+    "pipelines/features.py": "WIDTH = 1\n",
+    "pipelines/train.py": "from pipelines.features import WIDTH\n",
+    "pipelines/evaluate.py": "import json\n",
+    "data/flowers.yaml": """\
+description: flowers
+source: data/raw/flowers
+format: csv
+key: [id]
+columns:
+  id: {type: int64}
+  width: {type: float64, min: 0}
+""",
+    "data/raw/flowers/one.csv.dvc": "outs:\n- md5: {0}\n  size: 3\n  hash: md5\n  path: one.csv\n",
+    "models/iris.yaml": """\
+task: binary
+stage: evaluate
+outputs: build/iris
+label: big
+classes: [false, true]
+key: [id]
+metrics: [roc_auc]
+gate: {primary: roc_auc}
+""",
+    "uv.lock": 'version = 1\n[[package]]\nname = "numpy"\nversion = "2.0"\n',
+}
+
+
+class Flowers:
+    """A small project in real Git."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir()
+        run_git(["init", "-q", "-b", "main"], cwd=root)
+        self.root = root
+        self.repository = Repository.at(root)
+        for path, text in FILES.items():
+            self.write(path, text.replace("{0}", "a1" * 16))
+
+    def write(self, path: str, text: str) -> None:
+        place = self.root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        text = (self.root / path).read_text()
+        assert old in text
+        self.write(path, text.replace(old, new))
+
+    def ingredients(self) -> Ingredients:
+        tree = self.repository.working_tree()
+        return read_model_ingredients(tree, declared_models(tree)["iris"])
+
+
+@pytest.fixture
+def flowers(tmp_path: Path) -> Flowers:
+    return Flowers(tmp_path / "flowers")
+
+
+MOVES = {
+    "a parameter": ("params.yaml", "rate: 0.1", "rate: 0.05"),
+    "a nested parameter": ("params.yaml", "depth: 3", "depth: 4"),
+    "a stage's command": ("dvc.yaml", "pipelines.train", "pipelines.train --fast"),
+    "code of the stage": ("pipelines/train.py", "import WIDTH", "import WIDTH as W"),
+    "code that the stage imports": ("pipelines/features.py", "1", "2"),
+    "code of the evaluation": ("pipelines/evaluate.py", "json", "math"),
+    "a pointer": ("data/raw/flowers/one.csv.dvc", "a1" * 16, "b2" * 16),
+    "a bound of the contract": ("data/flowers.yaml", "min: 0", "min: 1"),
+    "the dependency lock": ("uv.lock", "2.0", "2.1"),
+}
+STAYS = {
+    "the README": ("README.md", "flowers", "blossoms"),
+    "a comment in params": ("params.yaml", "# how it is trained", "# how it is fitted"),
+    "the form of params": ("params.yaml", "deep: {depth: 3}", "deep:\n    depth: 3"),
+    "a number's spelling": ("params.yaml", "rate: 0.1", "rate: 1.0e-1"),
+    "a key that no stage reads": ("params.yaml", "nobody: 1", "nobody: 2"),
+    "the order of keys": ("params.yaml", "  rate: 0.1\n  deep: {depth: 3}\n",
+                          "  deep: {depth: 3}\n  rate: 0.1\n"),
+    "a comment in dvc.yaml": ("dvc.yaml", "stages:", "# the map\nstages:"),
+    "the contract's description": ("data/flowers.yaml", "description: flowers", "description: f"),
+    "the gate": ("models/iris.yaml", "gate: {primary: roc_auc}",
+                 "gate: {primary: roc_auc, improve: true}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "old", "new"), MOVES.values(), ids=MOVES.keys())
+def test_the_fingerprint_moves_with_each_ingredient(
+    flowers: Flowers, path: str, old: str, new: str
+) -> None:
+    before = flowers.ingredients()
+    flowers.edit(path, old, new)
+    after = flowers.ingredients()
+    assert after.fingerprint != before.fingerprint
+    found = changes(before, after)
+    assert [change.where for change in found] == [path]
+    assert found[0].stages
+
+
+@pytest.mark.parametrize(("path", "old", "new"), STAYS.values(), ids=STAYS.keys())
+def test_the_fingerprint_stays_for_everything_else(
+    flowers: Flowers, path: str, old: str, new: str
+) -> None:
+    before = flowers.ingredients()
+    flowers.edit(path, old, new)
+    after = flowers.ingredients()
+    assert after.fingerprint == before.fingerprint
+    assert changes(before, after) == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2024-01-01", "'2024-01-01'"),
+        ("2024-01-01", "'!!date 2024-01-01'"),
+        ("{a: {b: 1}}", "{a.b: 1}"),
+        ("{a.b: {c: 1}}", "{a: {b.c: 1}}"),
+        (r"{'a\.b': 1}", "{a.b: 1}"),
+        ("{1: x}", "{'1': x}"),
+        ("{true: x}", "{'True': x}"),
+        ("[{1: x}]", "[{'1': x}]"),
+        (".inf", "'inf'"),
+        ("!!set {a}", "[a]"),
+        ("!!set {a}", "['!!set', a]"),
+        ("!!pairs [a: 1]", "[[a, 1]]"),
+        ("!!binary aGk=", "\"b'hi'\""),
+        ("1", "1.0"),
+        ("1", "true"),
+    ],
+)
+def test_two_values_are_never_one_parameter(flowers: Flowers, one: str, other: str) -> None:
+    flowers.edit("params.yaml", "rate: 0.1", f"rate: {one}")
+    before = flowers.ingredients()
+    flowers.edit("params.yaml", f"rate: {one}", f"rate: {other}")
+    after = flowers.ingredients()
+    assert before.fingerprint != after.fingerprint
+    assert changes(before, after)
+
+
+def test_a_whole_file_of_params_may_have_dots_in_its_keys(flowers: Flowers) -> None:
+    flowers.write("other.yaml", "a.b: 1\n")
+    flowers.edit("dvc.yaml", "params: [train]", "params: [train, {other.yaml: }]")
+    assert flowers.ingredients().params()[r"other.yaml: a\.b"] == 1
+
+
+def test_another_folder_of_outputs_is_another_model(flowers: Flowers) -> None:
+    before = flowers.ingredients()
+    flowers.edit("models/iris.yaml", "outputs: build/iris", "outputs: ./build/iris/")
+    assert flowers.ingredients() == before
+    flowers.edit("models/iris.yaml", "outputs: ./build/iris/", "outputs: build/alt")
+    plan = plan_change("iris", before, flowers.ingredients())
+    assert plan.fingerprint != before.fingerprint
+    assert plan.lines() == [
+        "models/: outputs build/iris → build/alt: evaluate runs; snapshots stay"
+    ]
+    assert plan.run == ("evaluate",)
+
+
+def test_a_declaration_in_a_folder_of_models_is_refused(flowers: Flowers) -> None:
+    flowers.write("models/z/iris.yaml", FILES["models/iris.yaml"])
+    with pytest.raises(DeclarationError, match=r"models/z/iris\.yaml: .* in models/ itself"):
+        flowers.ingredients()
+
+
+def test_two_clones_agree_on_the_fingerprint(flowers: Flowers, tmp_path: Path) -> None:
+    again = Flowers(tmp_path / "again")
+    assert again.ingredients() == flowers.ingredients()
+
+
+def test_the_working_tree_and_its_later_commit_are_the_same_tree(flowers: Flowers) -> None:
+    dirty = flowers.repository.working_tree()
+    git = flowers.repository.git
+    git("-c", "user.name=a", "-c", "user.email=a@b", "add", "-A")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all")
+    assert flowers.repository.tree("HEAD") == dirty
+
+
+def test_a_hand_made_dvc_lock_changes_no_fingerprint(flowers: Flowers) -> None:
+    before = flowers.ingredients()
+    flowers.write("dvc.lock", "schema: '2.0'\n")
+    assert flowers.ingredients() == before
+
+
+def test_a_changed_parameter_is_told_with_what_runs(flowers: Flowers) -> None:
+    before = flowers.ingredients()
+    flowers.edit("params.yaml", "rate: 0.1", "rate: 0.05")
+    plan = plan_change("iris", before, flowers.ingredients())
+    assert plan.lines() == [
+        "params.yaml: train.rate 0.1 → 0.05: train and evaluate run; snapshots stay"
+    ]
+    assert plan.stay == ("snapshot",)
+
+
+def test_a_new_drop_is_told_by_its_pointer(flowers: Flowers) -> None:
+    before = flowers.ingredients()
+    md5 = hashlib.md5(b"two", usedforsecurity=False).hexdigest()
+    flowers.write("data/raw/flowers/two.csv.dvc", f"outs:\n- md5: {md5}\n  path: two.csv\n")
+    plan = plan_change("iris", before, flowers.ingredients())
+    assert plan.lines() == [
+        "data/raw/flowers/two.csv.dvc: drop two.csv added: snapshot, train and evaluate run"
+    ]
+    assert plan.snapshots == ("flowers",)
+
+
+def test_the_order_of_a_list_of_commands_moves_the_fingerprint(flowers: Flowers) -> None:
+    written = "cmd: python -m pipelines.train"
+    flowers.edit("dvc.yaml", written, "cmd: [python -m pipelines.train, echo done]")
+    before = flowers.ingredients()
+    flowers.edit("dvc.yaml", "[python -m pipelines.train, echo done]",
+                 "[echo done, python -m pipelines.train]")  # fmt: skip
+    after = flowers.ingredients()
+    assert after.fingerprint != before.fingerprint
+    [change] = changes(before, after)
+    assert (change.what, change.stages) == ("train.cmd", ("train", "evaluate"))
+
+
+def test_the_order_in_which_stages_run_moves_the_fingerprint(flowers: Flowers) -> None:
+    """Each of two stages may be the one that reads what the other leaves."""
+    stage = "  weigh:\n    cmd: make weights\n    outs: [build/weights]\n"
+    flowers.edit("dvc.yaml", "  train:\n", stage + "  train:\n")
+    flowers.edit("dvc.yaml", "[pipelines/evaluate.py, ", "[pipelines/evaluate.py, build/weights, ")
+    tied = flowers.ingredients()
+    flowers.edit("dvc.yaml", "[pipelines/train.py, ", "[pipelines/train.py, build/weights, ")
+    weigh_first = flowers.ingredients()
+    flowers.edit("dvc.yaml", "[pipelines/train.py, build/weights, ", "[pipelines/train.py, ")
+    flowers.edit("dvc.yaml", "cmd: make weights\n",
+                 "cmd: make weights\n    deps: [build/iris/model]\n")  # fmt: skip
+    train_first = flowers.ingredients()
+    ran = [[stage.name for stage in one.stages] for one in (weigh_first, train_first)]
+    assert [[name for name in one if name in {"weigh", "train"}] for one in ran] == [
+        ["weigh", "train"], ["train", "weigh"],
+    ]  # fmt: skip
+    assert len({one.fingerprint for one in (tied, weigh_first, train_first)}) == 3
+    assert "order of stages" in [one.what for one in changes(weigh_first, train_first)]
+
+
+def test_the_order_in_which_stages_are_written_down_is_none(flowers: Flowers) -> None:
+    before = flowers.ingredients()
+    head, _, rest = FILES["dvc.yaml"].partition("  train:\n")
+    train, _, evaluate = rest.partition("  evaluate:\n")
+    snapshot = head.removeprefix("stages:\n")
+    flowers.write("dvc.yaml", f"stages:\n  evaluate:\n{evaluate}  train:\n{train}{snapshot}")
+    assert flowers.ingredients() == before
+
+
+def test_a_changed_lock_is_told_without_a_contradiction(flowers: Flowers) -> None:
+    before = flowers.ingredients()
+    flowers.edit("uv.lock", "2.0", "2.1")
+    plan = plan_change("iris", before, flowers.ingredients())
+    assert plan.lines() == [
+        "uv.lock: uv.lock changed: snapshot, train and evaluate run, on the same snapshots"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["poetry.lock", "pdm.lock", "requirements.txt", "pylock.toml", "pylock.gpu.toml",
+     "Pipfile.lock", "pixi.lock", "conda-lock.yml"],
+)  # fmt: skip
+def test_a_dependency_lock_of_any_known_name_moves_the_fingerprint(
+    flowers: Flowers, name: str
+) -> None:
+    before = flowers.ingredients()
+    flowers.write(name, "numpy==2.0\n")
+    after = flowers.ingredients()
+    assert [change.where for change in changes(before, after)] == [name]
+    assert after.fingerprint != before.fingerprint
+    flowers.write(f"elsewhere/{name}", "numpy==2.1\n")
+    assert flowers.ingredients() == after
+
+
+def test_a_tree_without_a_dependency_lock_is_told(flowers: Flowers) -> None:
+    assert not any("lock" in text for text in told(flowers))
+    (flowers.root / "uv.lock").rename(flowers.root / "own.lock")
+    assert told(flowers)[-1] == (
+        "iris: no dependency lock (such as uv.lock) is in the tree, so no fingerprint sees which "
+        "versions train it"
+    )
+
+
+def told(flowers: Flowers) -> list[str]:
+    return plan_change("iris", None, flowers.ingredients()).lines()
+
+
+def test_an_import_that_no_stage_declares_is_refused(flowers: Flowers) -> None:
+    flowers.edit("dvc.yaml", "pipelines/features.py, ", "")
+    with pytest.raises(DeclarationError, match=r"imports pipelines/features\.py.*train"):
+        flowers.ingredients()
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        ("python -m pipelines.train", "pipelines/train.py"),
+        ("python -um pipelines.train --fast", "pipelines/train.py"),
+        ("python pipelines/train.py", "pipelines/train.py"),
+        ("cd pipelines && python ./train.py", "pipelines/train.py"),
+        ("python -m tool", "tool/__main__.py"),
+        ("sh run.sh", "run.sh"),
+        ("python -m lib.late", "src/lib/late.py"),
+    ],
+)
+def test_a_file_that_a_stage_runs_and_does_not_declare_is_refused(
+    flowers: Flowers, command: str, missing: str
+) -> None:
+    for path in ("tool/__main__.py", "run.sh", "src/lib/late.py"):
+        flowers.write(path, "")
+    flowers.edit("dvc.yaml", "[pipelines/train.py, pipelines/features.py, ", "[")
+    flowers.edit("dvc.yaml", "python -m pipelines.train", command)
+    with pytest.raises(DeclarationError, match=rf"stage train runs {missing}, .* Add {missing}"):
+        flowers.ingredients()
+
+
+@pytest.mark.parametrize("command", ["python -m ${kind}.train", "python pipelines/${kind}.py"])
+def test_a_file_that_only_a_template_names_is_refused(flowers: Flowers, command: str) -> None:
+    flowers.edit("dvc.yaml", "python -m pipelines.train", command)
+    with pytest.raises(DeclarationError, match="Write its name out"):
+        flowers.ingredients()
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [("import helper", "pipelines/helper.py"), ("from lib import late", "src/lib/late.py")],
+)
+def test_imports_are_looked_for_beside_a_script_and_in_src(
+    flowers: Flowers, line: str, missing: str
+) -> None:
+    flowers.write("pipelines/helper.py", "")
+    flowers.write("src/lib/late.py", "")
+    flowers.edit("dvc.yaml", "python -m pipelines.train", "python pipelines/train.py")
+    flowers.edit("pipelines/train.py", "from pipelines.features import WIDTH", line)
+    with pytest.raises(DeclarationError, match=rf"pipelines/train\.py imports {missing}"):
+        flowers.ingredients()
+    flowers.edit("dvc.yaml", "pipelines/features.py, ", f"{missing}, ")
+    assert missing in flowers.ingredients().stages[1].code
+
+
+def test_modules_of_a_package_in_src_are_found_by_their_relative_imports(flowers: Flowers) -> None:
+    flowers.write("src/lib/train.py", "from . import late\n")
+    flowers.write("src/lib/late.py", "")
+    flowers.edit("dvc.yaml", "python -m pipelines.train", "python -m lib.train")
+    flowers.edit("dvc.yaml", "[pipelines/train.py, ", "[src/lib/train.py, ")
+    with pytest.raises(DeclarationError, match=r"imports src/lib/late\.py"):
+        flowers.ingredients()
+
+
+def test_a_dependency_that_is_a_link_is_refused_as_one(flowers: Flowers) -> None:
+    (flowers.root / "pipelines/features.py").unlink()
+    (flowers.root / "pipelines/features.py").symlink_to("../README.md")
+    with pytest.raises(DeclarationError, match=r"pipelines/features\.py, which is a link"):
+        flowers.ingredients()
+
+
+def test_a_file_whose_name_is_not_utf8_is_refused_by_its_folder(flowers: Flowers) -> None:
+    flowers.edit("dvc.yaml", "pipelines/train.py, pipelines/features.py", "pipelines")
+    (flowers.root / os.fsdecode(b"pipelines/b\xff.txt")).write_text("")
+    with pytest.raises(DeclarationError, match=r"pipelines/b\\udcff\.txt, whose name is not UTF-8"):
+        flowers.ingredients()
+
+
+@pytest.mark.parametrize("text", ["x = " + "-" * 20_000 + "1", "x = " + "(" * 300 + ")" * 300])
+def test_code_that_no_python_can_read_is_refused(flowers: Flowers, text: str) -> None:
+    flowers.write("pipelines/features.py", text)
+    with pytest.raises(DeclarationError, match=r"pipelines/features\.py.* not readable as Python"):
+        flowers.ingredients()
+
+
+def test_a_parameter_that_is_not_there_is_said_with_the_nearest(flowers: Flowers) -> None:
+    flowers.edit("dvc.yaml", "params: [train]", "params: [train.rte]")
+    with pytest.raises(DeclarationError, match=r"no 'train\.rte'.*did you mean 'rate'"):
+        flowers.ingredients()
+
+
+def test_an_unknown_stage_key_is_said_with_the_nearest(flowers: Flowers) -> None:
+    flowers.edit("dvc.yaml", "always_changed", "always_change")
+    with pytest.raises(DeclarationError, match="did you mean 'always_changed'"):
+        flowers.ingredients()
+
+
+def test_a_dependency_from_nowhere_is_refused(flowers: Flowers) -> None:
+    flowers.edit("dvc.yaml", "pipelines/evaluate.py,", "pipelines/gone.py,")
+    with pytest.raises(DeclarationError, match=r"pipelines/gone\.py, which is neither"):
+        flowers.ingredients()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2024-01-31", "2024-01-31 10:00:00", ".inf", ".nan", "[1, .inf, 2024-01-31]", "[{1: a}]",
+     "{}", "~", "!!set {a}", "!!binary aGk="],
+)  # fmt: skip
+def test_any_value_that_yaml_knows_keeps_its_fingerprint_through_a_bundle(
+    flowers: Flowers, value: str
+) -> None:
+    flowers.edit("params.yaml", "rate: 0.1", f"rate: {value}")
+    before = flowers.ingredients()
+    after = read_json(Ingredients, write_json(before), where="bundle")
+    assert after == before
+    assert after.fingerprint == before.fingerprint

@@ -1,0 +1,107 @@
+"""What a change cannot hide by moving the rows that it is judged on."""
+
+from __future__ import annotations
+
+from mergeline.lifecycle.steps.evaluation import Evaluated
+from tests.line.small import WORSE, Line, drop
+
+ROWS = ("pipelines/rows.py", 'rows.sort("id").collect()')
+ZONE = 'rows.sort("id").with_columns(zone=(pl.col("id") % 5 == 0).cast(pl.String)).collect()'
+
+
+def refused(found: Evaluated) -> set[str]:
+    assert found.evaluation.verdict == "fail"
+    judgement = found.report.judgement
+    assert judgement is not None
+    return {reason.rule for reason in judgement.verdict.reasons if reason.outcome == "fail"}
+
+
+def moved(found: Evaluated) -> list[str]:
+    return [one.text for one in found.report.moved]
+
+
+def test_a_column_that_gives_the_label_away_by_now_is_found_though_production_takes_it(
+    line: Line,
+) -> None:
+    told = 'pl.when("late").then(pl.col("distance") + 2000).otherwise("distance")'
+    leaky = f'rows.sort("id").with_columns(distance={told}).collect()'
+    found = line.review(line.propose("leak", (*ROWS, leaky)))
+    assert "leak" in refused(found)
+    [said] = moved(found)
+    assert said.startswith("of the 300 rows before: ")
+    assert said.endswith(" with another distance")
+
+
+def test_a_column_that_gives_it_away_by_replaced_drops_is_found_too(line: Line) -> None:
+    def leaky(month: int) -> str:
+        head, *rows = drop(month).splitlines()
+        cells = [row.split(",") for row in rows]
+        for row in cells:
+            row[3] = f"{float(row[3]) + 2000 * (row[4] == 'true'):.3f}"
+        return "\n".join([head, *(",".join(row) for row in cells)]) + "\n"
+
+    line.branch("leaky")
+    line.add_drops(1, 2, 3, made=leaky)
+    line.commit("Corrected distances")
+    assert "leak" in refused(line.review(line.push("leaky")))
+
+
+def test_slices_that_a_change_renames_are_judged_as_they_were(line: Line) -> None:
+    line.branch("slices")
+    line.edit(
+        "models/late.yaml",
+        "metrics: [roc_auc, neg_log_loss]",
+        "metrics: [roc_auc, neg_log_loss]\nslices: [zone]\nslice_minimum: 50",
+    )
+    bar = "    roc_auc: {at_least: 0.6, margin: 0.05}"
+    line.edit(
+        "models/late.yaml",
+        bar,
+        "    roc_auc: {at_least: 0.6, margin: 0.1}\n  slices:\n    roc_auc: {at_least: 0.8}",
+    )
+    line.edit(*ROWS, ZONE)
+    line.commit("Slices")
+    number = line.push("slices")
+    line.review(number)
+    line.merge(number)
+    line.check_out("origin/main")
+    line.evaluate()
+    line.release(override="the first with slices")
+    old = ".cast(pl.String)).collect()"
+    renamed = ".cast(pl.String)).with_columns(zone=pl.lit('all')).collect()"
+    found = line.review(line.propose("hidden", ("pipelines/rows.py", old, renamed)))
+    assert moved(found) == ["of the 300 rows before: 300 with another zone"]
+    judgement = found.report.judgement
+    judged = {reason.text for reason in judgement.on_base_rows.reasons if reason.rule == "slices"}
+    assert judged == {"ROC AUC holds its bar in 2 of 2 slices"}
+    assert judgement.base_rows == 300
+
+
+def test_new_rows_do_not_outvote_those_before_where_more_than_drops_came(line: Line) -> None:
+    """The label of the new parcels follows their weight, which is all that the model looks at."""
+
+    def by_weight(month: int) -> str:
+        head, *rows = drop(month, 4_000).splitlines()
+        cells = [row.split(",") for row in rows]
+        for row in cells:
+            row[4] = "true" if float(row[2]) > 15 else "false"
+        return "\n".join([head, *(",".join(row) for row in cells)]) + "\n"
+
+    line.branch("diluted")
+    line.edit(*WORSE)
+    line.add_drops(4, made=by_weight)
+    line.commit("April")
+    found = line.review(line.push("diluted"))
+    assert "base_holdout" in refused(found)
+    assert moved(found) == []
+    assert "the holdout goes from 300 to 1,300 rows" in line.markdown(found)
+
+
+def test_a_drop_that_only_adds_rows_is_judged_on_all_of_them_at_once(line: Line) -> None:
+    line.branch("april")
+    line.add_drops(4)
+    line.commit("April")
+    found = line.review(line.push("april"))
+    assert found.passed
+    assert found.report.judgement.base_rows is None
+    assert "the holdout goes from 300 to 400 rows" in line.markdown(found)

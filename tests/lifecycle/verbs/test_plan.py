@@ -1,0 +1,162 @@
+"""`plan`: what a change will cause and why, in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mergeline.lifecycle.verbs.plan import plan
+from tests.line.small import MODEL, Line, content_of
+
+NOTHING = f"{MODEL}: nothing that determines the model changes; nothing runs"
+
+
+def lines(line: Line) -> list[str]:
+    [one] = plan(line.project())
+    return one.lines()
+
+
+def test_a_tree_like_main_causes_nothing(line: Line) -> None:
+    line.merge(line.propose("words", ("README.md", "late?", "late?!")))
+    assert lines(line) == [NOTHING]
+
+
+def test_a_changed_parameter_is_told_with_both_values(clone: Line) -> None:
+    clone.edit("params.yaml", "C: 1.0", "C: 0.25", at="runner")
+    assert lines(clone) == [
+        "params.yaml: train.C 1.0 → 0.25: train and evaluate run; snapshots stay"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("C: 1.0", "C: 1.0  # strength"),
+        ("  C: 1.0\n", "  C: 1.0\n  unused: 3\n"),
+        ("train:", "unread: {a: 1}\ntrain:"),
+    ],
+    ids=["a comment", "a key of a section that is read", "a section that nobody reads"],
+)
+def test_what_no_stage_reads_causes_nothing(clone: Line, old: str, new: str) -> None:
+    clone.edit("params.yaml", old, new, at="runner")
+    expected = [NOTHING]
+    if "unused" in new:  # a stage that names a section reads all of it
+        expected = ["params.yaml: train.unused absent → 3: train and evaluate run; snapshots stay"]
+    assert lines(clone) == expected
+
+
+def test_a_parameter_of_the_holdout_moves_the_bar(clone: Line) -> None:
+    clone.edit("params.yaml", "holdout_every: 4", "holdout_every: 5", at="runner")
+    assert lines(clone) == [
+        "params.yaml: evaluate.holdout_every 4 → 5: train and evaluate run; snapshots stay",
+        "the bar moves: params.yaml: evaluate.holdout_every 4 → 5: it makes the holdout",
+    ]
+
+
+def test_other_outputs_move_the_bar(clone: Line) -> None:
+    clone.edit("models/late.yaml", "outputs: build/late", "outputs: build/alt", at="runner")
+    assert lines(clone) == [
+        "models/: outputs build/late → build/alt: evaluate runs; snapshots stay",
+        "the bar moves: models/: outputs build/late → build/alt: it makes the holdout",
+    ]
+
+
+def test_a_new_drop_is_told_by_its_pointer(line: Line) -> None:
+    line.add_drops(4, at="runner")
+    assert lines(line) == [
+        "data/raw/parcels/2024-04.csv.dvc: drop 2024-04.csv added: snapshot, train and evaluate run"
+    ]
+
+
+def test_a_withdrawn_drop_is_told(clone: Line) -> None:
+    pointer = "data/raw/parcels/2024-03.csv.dvc"
+    (clone.runner.root / pointer).unlink()
+    said = "drop 2024-03.csv removed: snapshot, train and evaluate run"
+    assert lines(clone) == [f"{pointer}: {said}"]
+
+
+def test_changed_code_is_told_with_the_stages_that_read_it(clone: Line) -> None:
+    clone.edit("pipelines/evaluate.py", "def main", "# The rows.\ndef main", at="runner")
+    assert lines(clone) == [
+        "pipelines/evaluate.py: evaluate.py changed: evaluate runs; snapshots stay",
+        "the bar moves: pipelines/evaluate.py: evaluate.py changed: it makes the holdout",
+    ]
+
+
+def test_a_changed_contract_moves_the_bar(clone: Line) -> None:
+    clone.edit("data/parcels.yaml", "weight: {type: float64, min: 0}",
+              "weight: {type: float64}", at="runner")  # fmt: skip
+    assert lines(clone) == [
+        "data/parcels.yaml: contract of parcels changed: snapshot, train and evaluate run",
+        "the bar moves: data/parcels.yaml: contract of parcels changed",
+    ]
+
+
+def test_a_changed_gate_runs_nothing_and_moves_the_bar(clone: Line) -> None:
+    clone.edit("models/late.yaml", "margin: 0.05", "margin: 0.5", at="runner")
+    assert lines(clone) == [
+        NOTHING,
+        "the bar moves: models/late.yaml: the gate changed; the base's still judges",
+    ]
+
+
+def test_a_changed_metric_and_key_move_the_bar(clone: Line) -> None:
+    clone.edit("models/late.yaml", "metrics: [roc_auc, neg_log_loss]",
+              "metrics: [roc_auc]\ndecision: 0.3", at="runner")  # fmt: skip
+    assert lines(clone)[1:] == [
+        "the bar moves: models/late.yaml: metrics changed",
+        "the bar moves: models/late.yaml: decision changed",
+    ]
+
+
+def test_a_tree_that_was_evaluated_is_told_with_its_run(line: Line) -> None:
+    line.check_out_pull(1)
+    run = line.evaluate().report.run.id
+    assert lines(line) == [
+        "params.yaml: train.C 1.0 → 0.5",
+        f"{MODEL}: this tree was trained already (run {run}); nothing trains",
+    ]
+
+
+def test_a_tree_that_was_trained_here_and_is_not_tracked_is_told(line: Line) -> None:
+    line.check_out_pull(line.propose("mine", ("params.yaml", "C: 1.0", "C: 4.0")))
+    line.evaluate(bundle=line.root / "found")
+    assert "(on this machine, not tracked yet); nothing trains" in lines(line)[-1]
+
+
+def test_an_unchanged_tree_that_was_never_trained_is_trained(line: Line, tmp_path: Path) -> None:
+    [one] = plan(line.project(MERGELINE_STATE=str(tmp_path / "empty")))
+    assert one.lines() == [f"{MODEL}: no base to compare with; snapshot, train and evaluate run"]
+    line.merge(line.propose("words", ("README.md", "late?", "late?!")))
+    [one] = plan(line.project(MERGELINE_STATE=str(tmp_path / "empty")))
+    said = "it was never trained: snapshot, train and evaluate run"
+    assert one.lines() == [f"{MODEL}: nothing that determines the model changes; {said}"]
+
+
+def test_a_drop_without_a_pointer_is_told(clone: Line) -> None:
+    folder = clone.runner.root / "data/raw/parcels"
+    (folder / "2024-04.csv").write_text("id\n1\n")
+    [said] = [text for text in lines(clone) if "pointer" in text]
+    assert said.endswith("1 file has no pointer, so no model sees it: dvc add "
+                         "data/raw/parcels/2024-04.csv …")  # fmt: skip
+
+
+def test_the_first_commit_has_no_base(clone: Line, tmp_path: Path) -> None:
+    clone.check_out("origin/main")
+    [said] = lines(clone)
+    assert said.startswith(f"{MODEL}: no base to compare with; this tree was trained already (run")
+
+
+def test_planning_writes_nothing(clone: Line) -> None:
+    clone.edit("params.yaml", "C: 1.0", "C: 0.25", at="runner")
+    before = content_of(clone.state)
+    plan(clone.project())
+    assert content_of(clone.state) == before
+
+
+def test_planning_needs_no_state_at_all(clone: Line, tmp_path: Path) -> None:
+    clone.edit("params.yaml", "C: 1.0", "C: 0.25", at="runner")
+    [one] = plan(clone.project(MERGELINE_STATE=str(tmp_path / "none")))
+    assert len(one.lines()) == 1
+    assert not (tmp_path / "none").exists()

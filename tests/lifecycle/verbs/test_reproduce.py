@@ -1,0 +1,129 @@
+"""`reproduce`: a tracked run's fingerprint trained again, and held against it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mergeline.errors import BundleError, NotFoundError
+from mergeline.lifecycle.verbs.reproduce import Reproduced, reproduce
+from tests.line.small import MODEL, Line, content_of
+
+
+def run_id(line: Line, pull_request: int | None = 1) -> str:
+    candidates = line.project().tracking.candidates(MODEL)
+    return next(run.run_id for run in candidates if run.pull_request == pull_request)
+
+
+def again(line: Line, run: str) -> Reproduced:
+    return reproduce(line.project(), run, say=line.say)
+
+
+def test_a_run_trained_again_agrees_in_bytes_and_metrics(line: Line) -> None:
+    before = content_of(line.state)
+    done = again(line, run_id(line))
+    assert done.agrees
+    assert done.same_bytes
+    assert done.same_predictions
+    assert done.metrics["roc_auc"][0] == done.metrics["roc_auc"][1]
+    assert done.lines()[-1] == "reproduced"
+    assert len(line.quick.runs) == 1
+    assert content_of(line.state) == before
+
+
+def test_a_run_can_be_reproduced_whatever_is_checked_out_or_changed(line: Line) -> None:
+    line.check_out_pull(2)
+    line.write("params.yaml", "nonsense: {", at="runner")
+    assert again(line, run_id(line)).agrees
+
+
+def test_a_run_of_a_dirty_tree_is_reproduced_from_its_tree(line: Line) -> None:
+    line.edit("params.yaml", "C: 1.0", "C: 3.0", at="runner")
+    run = line.evaluate().report.run.id
+    line.git("checkout", "--quiet", "--force", "HEAD", at="runner")
+    assert again(line, run).agrees
+
+
+def trial_merge(line: Line, number: int) -> str:
+    """As GitHub's `refs/pull/<n>/merge`: a commit that the runner alone ever has."""
+    head = line.forge.pull_request(number).head_sha
+    line.check_out("origin/main")
+    line.git("merge", "--quiet", "--no-ff", "-m", "trial", head, at="runner")
+    run: str = line.evaluate(MERGELINE_PULL_REQUEST=str(number)).report.run.id
+    return run
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "a README"])
+def test_a_merged_run_is_reproduced_in_a_fresh_clone_that_never_had_its_commit(
+    line: Line, meanwhile: str
+) -> None:
+    number = line.propose("calm", ("params.yaml", "C: 1.0", "C: 0.7"))
+    run = trial_merge(line, number)
+    if meanwhile == "a README":
+        line.merge(line.propose("words", ("README.md", "parcel", "letter")))
+    line.merge(number)
+    line.release()
+    line.git("push", "--quiet", "origin", "--delete", "calm")
+    line.git("clone", "--quiet", "forge/repository.git", "fresh", at=".")
+    done = reproduce(line.project("fresh"), run, say=line.say)
+    assert done.agrees
+    assert done.same_bytes
+
+
+def test_training_that_depends_on_more_than_its_tree_is_not_reproduced(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.edit("pipelines/train.py", '=params["train"]["C"]', '=float(os.environ["LUCK"])')
+    line.edit("pipelines/train.py", "import logging", "import logging\nimport os")
+    monkeypatch.setenv("LUCK", "1")
+    line.git("checkout", "--quiet", "-b", "lucky")
+    line.commit("lucky")
+    found = line.review(line.push("lucky"))
+    monkeypatch.setenv("LUCK", "0.001")
+    done = again(line, found.report.run.id)
+    assert not done.agrees
+    assert not done.same_bytes
+    assert done.lines()[-1] == "NOT reproduced"
+
+
+def test_a_run_whose_manifest_was_altered_is_refused(line: Line) -> None:
+    run = run_id(line)
+    shutil.rmtree(line.state / "candidates")
+    [file] = (line.state / "artifacts").glob(f"*/{run}/artifacts/manifest.json")
+    file.write_text(file.read_text().replace('"train.C": 0.5', '"train.C": 0.6'))
+    with pytest.raises(BundleError, match="params are not those of the ingredients"):
+        again(line, run)
+    assert line.quick.runs == []
+
+
+def test_a_run_that_names_another_tree_is_refused(line: Line) -> None:
+    run = run_id(line)
+    shutil.rmtree(line.state / "candidates")
+    [file] = (line.state / "artifacts").glob(f"*/{run}/artifacts/manifest.json")
+    text = file.read_text()
+    for name in ("better", "better^{tree}"):
+        old, new = (
+            line.git("rev-parse", name),
+            line.git("rev-parse", name.replace("better", "worse")),
+        )
+        text = text.replace(old, new)
+    file.write_text(text)
+    with pytest.raises(BundleError, match="that the run names has fingerprint"):
+        again(line, run)
+    assert line.quick.runs == []
+
+
+def test_a_tree_that_is_not_here_is_said(line: Line, tmp_path: Path) -> None:
+    run = run_id(line)
+    other = tmp_path / "other"
+    source = (line.root / "forge" / "repository.git").as_uri()
+    line.git("clone", "--quiet", "--depth=1", "--single-branch", source, str(other), at=".")
+    with pytest.raises(NotFoundError, match="is not in this repository"):
+        reproduce(line.project(str(other)), run, say=line.say)
+
+
+def test_a_run_that_does_not_exist_is_said(line: Line) -> None:
+    with pytest.raises(NotFoundError, match="nope"):
+        again(line, "nope")

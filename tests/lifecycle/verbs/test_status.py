@@ -1,0 +1,40 @@
+"""`status`: what Git says should serve, what does, and their difference."""
+
+from __future__ import annotations
+
+from mergeline.lifecycle.verbs.status import status
+from tests.line.small import MODEL, Line
+
+
+def test_status_is_without_drift_after_a_release(line: Line) -> None:
+    [found] = status(line.project())
+    assert (found.champion, found.drift, found.releases) == (1, (), 1)
+    assert found.target == found.fingerprint
+
+
+def test_status_shows_what_a_merge_would_have_released(line: Line) -> None:
+    line.merge(1)
+    [found] = status(line.project())
+    assert found.champion == 1
+    assert [text.split(":")[0] for text in found.drift] == [
+        "register", "smoke test", "promote", "record",
+    ]  # fmt: skip
+
+
+def test_status_shows_an_alias_that_somebody_moved(line: Line) -> None:
+    line.merge(1)
+    line.release()
+    line.project().tracking.move(MODEL, 1, "Production")
+    [found] = status(line.project())
+    assert found.champion == 1
+    assert [text.split(":")[0] for text in found.drift] == ["smoke test", "promote"]
+    assert line.release().plan.kind == "restore"
+    champion = line.project().tracking.champion(MODEL)
+    assert champion is not None
+    assert champion.number == 2
+
+
+def test_status_says_that_the_server_does_not_answer(line: Line) -> None:
+    [found] = status(line.project(MERGELINE_SERVER="http://127.0.0.1:9"))
+    assert "does not answer" in found.server_problem
+    assert found.champion == 1
