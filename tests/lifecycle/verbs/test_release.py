@@ -550,7 +550,7 @@ def test_a_clone_whose_origin_was_removed_releases_for_itself(line: Line) -> Non
     line.git("remote", "remove", "origin", at="own")
     line.git("tag", "--delete", "release/late/0001", at="own")
     alone = line.project("own", MERGELINE_FORGE="", MERGELINE_STATE=str(line.root / "own-state"))
-    [evaluated] = evaluate(alone, say=line.say)
+    [evaluated] = evaluate_models(alone, say=line.say)
     assert evaluated.passed
     [done] = release(alone, say=line.say)
     assert done.lines() == ["late v1 is in production"]
