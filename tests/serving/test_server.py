@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mergeline.adapters.mlflow import Tracking
+from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.model_folder import model_digest
 from mergeline.adapters.scoring_server import Client, running_server
 from mergeline.errors import DeployError

@@ -14,8 +14,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from mergeline.adapters.delta import Tables
 from mergeline.adapters.delta.storage import open_storage
+from mergeline.adapters.delta.tables import Tables
 from mergeline.errors import NotFoundError, TableError
 from tests.s3_server import s3_environment, s3_server
 
@@ -25,7 +25,7 @@ WORKER = textwrap.dedent("""
     import hashlib, sys
     import polars as pl
     import pyarrow.parquet as pq
-    from mergeline.adapters.delta import Tables
+    from mergeline.adapters.delta.tables import Tables
     from mergeline.core.declare.contract import parse_contract
     from mergeline.core.data.snapshot import Drop, Provenance, Snapshot
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from mergeline.adapters.delta import Tables
+from mergeline.adapters.delta.tables import Tables
 from mergeline.cli import data as cli_data
 from mergeline.core.data.garbage import Pin
 from mergeline.core.data.wording import note_lines

@@ -17,7 +17,6 @@ import dataclasses
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +38,8 @@ from mergeline.adapters.forge.base import (
 )
 from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.report.one_comment import Stamp
-from mergeline.errors import ForgeError, NotFoundError
+from mergeline.errors import ForgeError, GitError, NotFoundError
+from mergeline.system.git_command import run_git
 
 Method = Literal["squash", "rebase", "merge"]
 
@@ -342,17 +342,12 @@ def _write(file: Path, text: str) -> None:
 
 
 def _git(cwd: Path, *arguments: str) -> str:
-    """Standard output of git, away from the caller's hooks, configuration and terminal."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        check=False,
-        text=True,
-        env={**inherited, "LC_ALL": "C", "GIT_CONFIG_GLOBAL": os.devnull},
-    )
-    if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip()).removeprefix("fatal: ")
-        raise ForgeError(f"git {arguments[0]}: {said or 'failed'}", where=str(cwd))
-    return done.stdout.strip()
+    """Standard output of git, away from the caller's hooks, configuration and terminal.
+
+    Raises:
+        ForgeError: git ended with an error.
+    """
+    try:
+        return run_git(arguments, cwd=cwd, isolated=True).decode().strip()
+    except GitError as error:
+        raise ForgeError(error.message, where=error.where, next_step=error.next_step) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from mergeline.adapters.forge import labels_of_event
+from mergeline.adapters.forge.event import labels_of_event
 from mergeline.adapters.row_files import HoldoutFile
 from mergeline.core.compare.attribution import Step, attribute
 from mergeline.core.fingerprint.ingredients import changes

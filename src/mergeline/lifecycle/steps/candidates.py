@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mergeline.adapters.bundles import file_digest, read_candidate, write_candidate, written_whole
 from mergeline.adapters.dvc.stages import dvc_cache, reproduce, share_cache
-from mergeline.adapters.mlflow import Run
+from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.model_folder import LoadedModel, load, model_digest
 from mergeline.adapters.row_files import HoldoutFile, check_keys, read_holdout, read_training_rows
 from mergeline.core.compare.comparison import compare

@@ -17,7 +17,7 @@ from mergeline.adapters.bundles import (
     write_evaluation,
     written_whole,
 )
-from mergeline.adapters.git import Commit
+from mergeline.adapters.git.repository import Commit
 from mergeline.adapters.row_files import write_predictions
 from mergeline.core.release.bundle import (
     EVALUATION_FILES,

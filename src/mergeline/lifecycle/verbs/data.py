@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mergeline.adapters.delta import Tables
+from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.core.data.diff import DataDiff, diff_snapshots
 from mergeline.core.data.garbage import GarbagePlan, Pin, plan_garbage

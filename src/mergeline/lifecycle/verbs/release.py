@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from mergeline.adapters.forge import Forge
-from mergeline.adapters.git import Commit, Repository
-from mergeline.adapters.mlflow import Run
+from mergeline.adapters.forge.base import Forge
+from mergeline.adapters.git.repository import Commit, Repository
+from mergeline.adapters.mlflow.runs import Run
 from mergeline.core.declare.model import Model
 from mergeline.core.release.bundle import gate_digest
 from mergeline.core.release.plan import (
