@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import re
 import stat
@@ -20,11 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector
 
-from mergeline.adapters.delta.leases import Leases
 from mergeline.core.data.garbage import TableFile
 from mergeline.errors import TableError
 
-_log = logging.getLogger(__name__)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r"\s*\d+: ")
 # Delta readers and vacuum pass over names that begin with an underscore.
@@ -46,7 +43,7 @@ class Storage(ABC):
 
     @abstractmethod
     def renew(self, names: Collection[str]) -> None:
-        """Have files count as young again, so that no clean-up takes them."""
+        """Make files young where their time can be set, so that no clean-up takes them."""
 
     @abstractmethod
     def path(self, name: str) -> str:
@@ -260,11 +257,7 @@ class ObjectStorage(Storage):
         return TableFile(name, int(info.size), info.mtime_ns / 1e9) if info.is_file else None
 
     def renew(self, names: Collection[str]) -> None:
-        """See `Storage`; S3 refuses to copy an object onto itself, so it is noted beside them."""
-        try:
-            Leases(self).write(names)
-        except TableError as error:  # who may only read finds and reads all the same
-            _log.warning("a clean-up is not told that these files are in use: %s", error)
+        """See `Storage`. An object's time cannot be set; the age of garbage protects builds."""
 
     def put(self, part: Path, name: str) -> None:
         """See `Storage`."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from mergeline.adapters.delta.building import Building, Write
 from mergeline.adapters.delta.comparing import Comparing
-from mergeline.adapters.delta.leases import Leases
 from mergeline.adapters.delta.log import read_entries
 from mergeline.adapters.delta.profiles import table_types
 from mergeline.adapters.delta.state import app_id, find_state, open_state, open_version, translated
@@ -179,37 +177,27 @@ class Tables:
         return [name for name in known if open_state(self._storage(name)) is not None]
 
     def files(self, table: str) -> list[TableFile]:
-        """The files of rows in the table's folder, whether a version names them or not.
-
-        One that a build found and needs counts as written then.
-        """
-        storage = self._storage(table)
-        files, noted = storage.listing(), Leases(storage).times()
-        return [_no_older(file, noted) for file in files]
+        """The files of rows in the table's folder, whether a version names them or not."""
+        return self._storage(table).listing()
 
     def files_of(self, table: str, version: int) -> frozenset[str]:
         """Names of the files of a version."""
         return frozenset(open_version(self._storage(table), version).files)
 
     def delete(self, table: str, files: Collection[TableFile]) -> None:
-        """Delete files of rows, but those a build has needed since listed, and their summaries.
+        """Delete files of rows, but those made young since they were listed, and their summaries.
 
         Of merged summaries those of the latest version stay.
         """
         storage = self._storage(table)
-        leases = Leases(storage)
         for file in files:
             now = storage.file(file.name)
             # Asked for each one, right before: a build makes young what it is about to rely on.
-            if now is not None and _no_older(now, leases.times()).written <= file.written:
+            if now is not None and now.written <= file.written:
                 storage.delete(file.name)
                 storage.delete(profile_name(file.name))
         latest = open_version(storage)
         Summaries(storage, table_types(latest.table)).forget_others(latest.files)
-
-    def sweep(self, table: str, before: float) -> None:
-        """Remove the notes on files' use that are older than a Unix time."""
-        Leases(self._storage(table)).sweep(before)
 
     def _entries(self, storage: Storage, versions: range) -> list[LogEntry]:
         with translated(storage):
@@ -217,7 +205,3 @@ class Tables:
 
     def _storage(self, table: str) -> Storage:
         return open_storage(f"{self._root}/{table}")
-
-
-def _no_older(file: TableFile, noted: Mapping[str, float]) -> TableFile:
-    return replace(file, written=max(file.written, noted.get(file.name, 0.0)))

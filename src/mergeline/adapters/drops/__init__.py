@@ -2,7 +2,7 @@
 
     archive.py   a drop's bytes, plain or decompressed
     read.py      rows in batches, out of CSV, JSON lines and Parquet
-    feed.py      CSV as pyarrow reads it
+    arrow_csv.py CSV as Arrow reads it
     check.py     rows cast to the contract's types, and what breaks the contract
     keys.py      rows that have the same key
     convert.py   all of these in order: `convert`

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import shutil
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -56,6 +58,23 @@ def open_drop(source: Path, drop: Drop) -> Iterator[IO[bytes]]:
             where=drop.path,
             next_step="Get the drop again from its source and `dvc add` it",
         ) from error
+
+
+@contextmanager
+def decompressed(source: Path, drop: Drop) -> Iterator[Path]:
+    """The drop as a plain file: itself, or a temporary one.
+
+    Raises:
+        DropError: it is not compressed as its name says, or damaged.
+    """
+    if compression(drop.path) is None:
+        yield source
+        return
+    with tempfile.NamedTemporaryFile(prefix="mergeline-") as plain:
+        with open_drop(source, drop) as stream:
+            shutil.copyfileobj(stream, plain)
+        plain.flush()
+        yield Path(plain.name)
 
 
 def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:

@@ -18,8 +18,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from polars.exceptions import PolarsError
 
-from mergeline.adapters.drops.archive import compression, open_drop
-from mergeline.adapters.drops.feed import BLOCK_BYTES, csv_batches
+from mergeline.adapters.drops.archive import compression, decompressed, open_drop
+from mergeline.adapters.drops.arrow_csv import BLOCK_BYTES, csv_batches
 from mergeline.core.data.snapshot import Drop
 from mergeline.core.data.violations import Violation, refuse
 from mergeline.core.declare.contract import ColumnType, Contract, Format
@@ -125,9 +125,9 @@ def _read_csv(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]:
         return "skip"
 
     row, last = 1, None
-    with open_drop(source, drop) as stream:
+    with decompressed(source, drop) as file:
         try:
-            for batch in csv_batches(stream, header, contract.null, count_ragged):
+            for batch in csv_batches(file, header, contract.null, count_ragged):
                 frame = cast("pl.DataFrame", pl.from_arrow(batch))
                 last = frame if frame.height else last
                 yield Batch(frame.select(list(contract.columns)), first_row=row)

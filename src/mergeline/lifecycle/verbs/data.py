@@ -23,6 +23,7 @@ from mergeline.lifecycle.steps.snapshots import gather_snapshots
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
 _MOST_HOURS = 24 * 36_525  # a century
+_SAFE_HOURS = 24
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl"}
 
 
@@ -186,17 +187,28 @@ def export(shelf: Shelf, table: str, reference: str | None, target: Path) -> int
     return rows
 
 
-def find_garbage(shelf: Shelf, *, hours: float) -> tuple[GarbagePlan, ...]:
+def find_garbage(shelf: Shelf, *, hours: float, force: bool = False) -> tuple[GarbagePlan, ...]:
     """The files older than so many hours that nothing pins, for `collect`.
 
+    Args:
+        shelf: the project's tables.
+        hours: files younger than this stay.
+        force: take an age below a day, which a build that is running may not survive.
+
     Raises:
-        InputError: that is no age.
+        InputError: the age is invalid, or below a day without `force`.
         MergelineError: see `pinned_snapshots`.
     """
     if not 0 <= hours <= _MOST_HOURS:  # nor is NaN
         raise InputError(
             f"files cannot be older than {hours:g} hours",
-            next_step=f"Give hours from 0 to {_MOST_HOURS:,}, such as --older-than 24",
+            next_step=f"Give hours from 0 to {_MOST_HOURS:,}, such as --older-than 168",
+        )
+    if hours < _SAFE_HOURS and not force:
+        raise InputError(
+            f"a build that is running may need files younger than {_SAFE_HOURS} hours",
+            where="--older-than",
+            next_step=f"Give {_SAFE_HOURS} hours or more, or --force while nothing is built",
         )
     before = dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours)
     return plan_collection(shelf.tables, pinned_snapshots(shelf.project), before=before)
@@ -242,4 +254,3 @@ def collect(tables: Tables, plans: Collection[GarbagePlan]) -> None:
         since = range(plan.latest + 1, tables.latest(plan.table) + 1)
         taken = {name for version in since for name in tables.files_of(plan.table, version)}
         tables.delete(plan.table, [file for file in plan.delete if file.name not in taken])
-        tables.sweep(plan.table, plan.before)
