@@ -6,21 +6,20 @@ its own code beside it, in another format than pickle, or of another flavour (`m
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from mergeline.errors import BundleError
+from mergeline.system.digests import file_sha256
+from mergeline.system.import_isolation import isolated_imports
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,7 +111,7 @@ def model_digest(folder: Path) -> str:
     description = _description(folder)
     pickled = _pickle_of(folder, description)
     if pickled is not None:
-        return _file_digest(pickled)
+        return file_sha256(pickled)
     return _digest_of_all(folder, description)
 
 
@@ -168,7 +167,8 @@ def _how_to_ask(estimator: Any) -> _Loaded:  # noqa: ANN401 - of scikit-learn
 
 
 def _load_by_mlflow(folder: Path, description: Mapping[str, Any]) -> _Loaded:
-    with _modules_apart(folder / "code"):
+    # MLflow leaves its code on sys.path for good. No digest covers bytecode beside it.
+    with isolated_imports(folder / "code", bytecode=False):
         if "sklearn" in description["flavors"]:
             import mlflow.sklearn
 
@@ -188,32 +188,6 @@ def _one_at_a_time(ask: Callable[[pd.DataFrame], Any]) -> Callable[[pd.DataFrame
             return ask(frame)
 
     return asked
-
-
-@contextlib.contextmanager
-def _modules_apart(code: Path) -> Iterator[None]:
-    """Within, the modules in `code` are imported anew; afterwards nobody else finds them.
-
-    MLflow puts them on sys.path for good: of two versions that are loaded in one process, the
-    second would run with the modules of the first. Bytecode beside them, which no digest covers,
-    is neither read nor written.
-    """
-    names = {path.stem for path in code.glob("*")}
-
-    def take() -> dict[str, ModuleType]:
-        found = [name for name in sys.modules if name.partition(".")[0] in names]
-        return {name: sys.modules.pop(name) for name in found}
-
-    others, path = take(), list(sys.path)
-    bytecode = sys.pycache_prefix, sys.dont_write_bytecode
-    sys.pycache_prefix, sys.dont_write_bytecode = str(code / "none"), True
-    try:
-        yield
-    finally:
-        sys.pycache_prefix, sys.dont_write_bytecode = bytecode
-        take()
-        sys.modules.update(others)
-        sys.path[:] = path
 
 
 def _loading(how: Callable[[], _Loaded], folder: Path) -> _Loaded:
@@ -271,7 +245,7 @@ def _digest_of_all(folder: Path, description: Mapping[str, Any]) -> str:
         raise BundleError("neither a scikit-learn estimator nor a pyfunc model", where=str(folder))
     # It names the files that are unpickled and the module that does it.
     loading = json.dumps(_without_place(flavours), sort_keys=True, default=str)
-    named = [f"{file.relative_to(folder).as_posix()} {_file_digest(file)}" for file in files]
+    named = [f"{file.relative_to(folder).as_posix()} {file_sha256(file)}" for file in files]
     return hashlib.sha256("\n".join([loading, *named]).encode()).hexdigest()
 
 
@@ -290,11 +264,6 @@ def _own_files(folder: Path) -> list[Path]:
         and "__pycache__" not in file.parts
         and file.relative_to(folder).parts[0] not in {*_AROUND, "metadata"}
     )
-
-
-def _file_digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _inputs(description: Mapping[str, Any], folder: Path) -> dict[str, Input]:

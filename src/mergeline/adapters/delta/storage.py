@@ -21,6 +21,7 @@ from pyarrow.fs import FileSelector
 
 from mergeline.core.data.garbage import TableFile
 from mergeline.errors import TableError
+from mergeline.system.atomic_writes import part_file
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r"\s*\d+: ")
@@ -117,16 +118,9 @@ def open_storage(uri: str) -> Storage:
     return ObjectStorage(uri)
 
 
-@contextmanager
-def new_part(storage: Storage) -> Iterator[Path]:
-    """A name for a file in the making; what stands there at the end is removed."""
-    descriptor, name = tempfile.mkstemp(dir=storage.open_workshop(), suffix=".part")
-    os.close(descriptor)
-    part = Path(name)
-    try:
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
+def new_part(storage: Storage) -> AbstractContextManager[Path]:
+    """A file in the making, in the workshop; removed at the end unless it was moved."""
+    return part_file(storage.open_workshop())
 
 
 class LocalStorage(Storage):

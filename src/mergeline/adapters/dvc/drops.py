@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +11,8 @@ from typing import Any
 
 from mergeline.core.declare.pointer import Pointer
 from mergeline.errors import DropError, RemoteError, RepositoryError
+from mergeline.system.atomic_writes import file_written_whole
+from mergeline.system.digests import file_md5
 
 _log = logging.getLogger(__name__)
 
@@ -39,12 +38,12 @@ class DropStore:
         cached = Path(self._cache.oid_to_path(md5))
         damaged = False
         if cached.is_file():
-            if _md5(cached) == md5.removesuffix(".dir"):
+            if file_md5(cached) == md5.removesuffix(".dir"):
                 return cached
             damaged = True
             _log.warning("the cache file %s is damaged; fetching it again", cached)
         here = self._root / pointer
-        if pointer and here.is_file() and _md5(here) == md5:
+        if pointer and here.is_file() and file_md5(here) == md5:
             return here  # as whoever made the drop left it, before any `dvc add` or `dvc pull`
         self._download(md5, cached, pointer=pointer or md5, damaged=damaged)
         return cached
@@ -155,13 +154,10 @@ class DropStore:
         remote = self._remote()
         if remote is None:
             raise _missing(pointer, md5, "and no DVC remote is configured", damaged=damaged)
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=cached.parent, prefix=f".{cached.name}.")
-        os.close(descriptor)
-        part = Path(name)
-        try:
+        with file_written_whole(cached) as part:
+            part.touch()  # else a remote that has a folder in its place makes one here
             _get(remote, md5, part, pointer=pointer, damaged=damaged)
-            found = _md5(part)
+            found = file_md5(part)
             if found != md5.removesuffix(".dir"):
                 raise DropError(
                     f"the remote's content is not what the pointer says: md5 {found}, not {md5}",
@@ -169,9 +165,6 @@ class DropStore:
                     next_step="Ask whoever added it to run `dvc push` again",
                 )
             part.chmod(0o444)
-            part.replace(cached)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _get(remote: Any, md5: str, part: Path, *, pointer: str, damaged: bool) -> None:  # noqa: ANN401
@@ -196,8 +189,3 @@ def _missing(pointer: str, md5: str, remote: str, *, damaged: bool) -> DropError
         where=pointer,
         next_step="Ask whoever added it to run `dvc push`",
     )
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from mergeline.errors import MergelineError, NotFoundError, TrackingError
+from mergeline.system.locks import file_lock
 
 _SQLITE = "sqlite:///"
 _PATIENCE = 10  # seconds for a server to answer that it is there
@@ -48,12 +49,10 @@ class Store:
 
         On a server, what is written must come right without.
         """
-        from filelock import FileLock
-
         if self._file is None:
             yield
             return
-        with FileLock(f"{self._file}.writing.lock"):
+        with file_lock(f"{self._file}.writing.lock"):
             yield
 
     def retrying(self, write: Callable[[], T]) -> T:
@@ -94,7 +93,6 @@ class Store:
         import logging
 
         import mlflow
-        from filelock import FileLock
 
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
@@ -105,9 +103,8 @@ class Store:
         if self._file is None:
             _look_for_database(self.uri)
             return mlflow.MlflowClient()
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         # Several processes that open a new database at once break each other's migrations.
-        with FileLock(f"{self._file}.lock"):
+        with file_lock(f"{self._file}.lock"):
             _look_for_database(self.uri)
             client = mlflow.MlflowClient()
             client.search_experiments(max_results=1)

@@ -15,7 +15,6 @@ from mergeline.adapters.bundles import (
     digests,
     manifest_digest,
     write_evaluation,
-    written_whole,
 )
 from mergeline.adapters.git.repository import Commit
 from mergeline.adapters.row_files import write_predictions
@@ -41,6 +40,8 @@ from mergeline.lifecycle.steps.champion import read_champion
 from mergeline.lifecycle.steps.judging import Match, hold_against, judging_code
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.reporting import describe, describe_failure, describe_unread
+from mergeline.system.atomic_writes import folder_written_whole
+from mergeline.system.locks import file_lock
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,10 @@ def _evaluate_one(project: Project, case: Case, bundle: Path | None, say: Say) -
 
 def _log(project: Project, match: Match, report: Report) -> Evaluated:
     """Leave the bundle in the state folder, and log its evaluation with the candidate's run."""
-    from filelock import FileLock
-
     against = match.champion[0].fingerprint[:12] if match.champion else "first"
     folder = project.state / "bundles" / f"{match.trained.folder.name}-{against}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with file_lock(f"{folder}.lock"):
         evaluation = _write_bundle(folder, match, report)
         if match.trained.run is not None:
             files = folder / EVALUATION_FILES
@@ -166,7 +165,7 @@ def _write_bundle(folder: Path, match: Match, report: Report) -> Evaluation:
     from mergeline.core.report.render.html import to_html
     from mergeline.core.report.render.plots import curves
 
-    with written_whole(folder) as scratch:
+    with folder_written_whole(folder) as scratch:
         shutil.copytree(match.trained.folder, scratch, dirs_exist_ok=True)
         files = scratch / EVALUATION_FILES
         files.mkdir()
@@ -225,7 +224,7 @@ def _leaving_failure(
 
 
 def _leave(bundle: Path, failed: Report) -> None:
-    with written_whole(bundle) as scratch:
+    with folder_written_whole(bundle) as scratch:
         files = scratch / EVALUATION_FILES
         files.mkdir()
         (files / REPORT).write_text(write_json(failed), encoding="utf-8")

@@ -19,6 +19,7 @@ from mergeline.lifecycle.steps.data_changes import diff_versions
 from mergeline.lifecycle.steps.pins import pinned_snapshots
 from mergeline.lifecycle.steps.project import Project, declared_models, declared_tables
 from mergeline.lifecycle.steps.snapshots import gather_snapshots
+from mergeline.system.atomic_writes import file_written_whole
 
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
@@ -176,15 +177,11 @@ def export(shelf: Shelf, table: str, reference: str | None, target: Path) -> int
             f"there is no folder {target.parent}", where=str(target), next_step="Make it first"
         )
     version = shelf.version(table, reference)
-    part = target.with_name(f".{target.name}.part")
     try:
-        rows = shelf.tables.export(table, version, part, kind)
-        part.replace(target)
+        with file_written_whole(target) as part:
+            return shelf.tables.export(table, version, part, kind)
     except OSError as error:
         raise TableError(f"cannot be written: {error.strerror}", where=str(target)) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return rows
 
 
 def find_garbage(shelf: Shelf, *, hours: float, force: bool = False) -> tuple[GarbagePlan, ...]:

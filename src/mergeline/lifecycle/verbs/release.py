@@ -36,6 +36,7 @@ from mergeline.lifecycle.steps.live import read_live, read_target
 from mergeline.lifecycle.steps.moved_bar import base_ingredients
 from mergeline.lifecycle.steps.project import Project, Say, chosen_models
 from mergeline.lifecycle.steps.smoke_test import await_served, smoke_test
+from mergeline.system.locks import file_lock
 
 _PAGE_TRIES = 5
 _JUDGING_TRIES = 3
@@ -109,11 +110,9 @@ def release(
     jobs = [_Job(project, head, declared, override, say) for declared in models]
     if plan_only or _moved_past(project, head):
         return [job.planned() for job in jobs]
-    from filelock import FileLock
-
     project.state.mkdir(parents=True, exist_ok=True)
     # MLflow's aliases have no compare-and-swap: promotion is serialised here.
-    with FileLock(project.state / "release.lock"):
+    with file_lock(project.state / "release.lock"):
         return [job.apply() for job in jobs]
 
 
