@@ -52,11 +52,11 @@ def write_candidate(folder: Path, candidate: Candidate) -> None:
 
 
 def read_candidate(folder: Path) -> Candidate:
-    """The candidate of a bundle, its files checked and that its parts agree.
+    """Read the candidate of a bundle; check its files, and that its parts agree.
 
     Raises:
-        BundleError: there is none, a file is missing, altered or extra, or the manifest contradicts
-            itself.
+        BundleError: the folder is no bundle, a file is missing, altered or extra, or the manifest
+            contradicts itself.
         DeclarationError: the manifest cannot be read.
     """
     put_back(folder)
@@ -78,10 +78,10 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """The evaluation of a bundle, its files checked, and that it is of this candidate.
+    """Read the evaluation of a bundle; check its files, and that it is of this candidate.
 
     Raises:
-        BundleError: there is none, a file is missing, altered or extra, or it is another's.
+        BundleError: the bundle has none, a file is missing, altered or extra, or it is another's.
         DeclarationError: it cannot be read.
     """
     put_back(folder)

@@ -75,7 +75,7 @@ class LoadedModel:
             with self._threads.limit(limits=1):
                 answer = np.asarray(self._ask(self._inputs_of(frame)), dtype=np.float64)
         except (Exception, SystemExit) as error:
-            raise BundleError(f"the model cannot score these rows: {_said(error)}") from error
+            raise BundleError(f"the model cannot score these rows: {_first_line(error)}") from error
         shape = (len(frame), len(self.classes)) if self.classes else (len(frame),)
         if answer.shape != shape:
             raise BundleError(f"the model answers in shape {answer.shape}, not {shape}")
@@ -129,13 +129,13 @@ def load(folder: Path, expected_digest: str) -> LoadedModel:
     if pickled is not None:
         # Read once, so that what was checked is what is loaded.
         content = pickled.read_bytes()
-        _hold(hashlib.sha256(content).hexdigest(), expected_digest, folder)
-        ask, classes = _loading(lambda: _unpickle(content), folder)
+        _check_digest(hashlib.sha256(content).hexdigest(), expected_digest, folder)
+        ask, classes = _translating_errors(lambda: _unpickle(content), folder)
         size = len(content)
     else:
-        _hold(_digest_of_all(folder, description), expected_digest, folder)
-        ask, classes = _loading(lambda: _load_by_mlflow(folder, description), folder)
-        size = sum(file.stat().st_size for file in _own_files(folder))
+        _check_digest(_digest_of_all(folder, description), expected_digest, folder)
+        ask, classes = _translating_errors(lambda: _load_by_mlflow(folder, description), folder)
+        size = sum(file.stat().st_size for file in _digested_files(folder))
     import threadpoolctl
 
     # Looks for the libraries that are loaded now; doing that at each call costs 5 ms.
@@ -180,7 +180,7 @@ def _load_by_mlflow(folder: Path, description: Mapping[str, Any]) -> _Loaded:
 
 
 def _one_at_a_time(ask: Callable[[pd.DataFrame], Any]) -> Callable[[pd.DataFrame], Any]:
-    """Nobody promises that a model of any kind can be asked by several threads at once."""
+    """Let one thread at a time ask: not every kind of model can be asked by several at once."""
     lock = threading.Lock()
 
     def asked(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - whatever the model gives
@@ -190,28 +190,28 @@ def _one_at_a_time(ask: Callable[[pd.DataFrame], Any]) -> Callable[[pd.DataFrame
     return asked
 
 
-def _loading(how: Callable[[], _Loaded], folder: Path) -> _Loaded:
+def _translating_errors(load_model: Callable[[], _Loaded], folder: Path) -> _Loaded:
     try:
-        return how()
+        return load_model()
     except ModuleNotFoundError as error:
         raise BundleError(
-            f"the model cannot be loaded: {_said(error)}",
+            f"the model cannot be loaded: {_first_line(error)}",
             where=str(folder),
             next_step="Install it; or, if it is the project's own, let the model carry it: "
             "cloudpickle.register_pickle_by_value(module) before it is saved",
         ) from error
     except (Exception, SystemExit) as error:
         raise BundleError(
-            f"the model cannot be loaded: {_said(error)}",
+            f"the model cannot be loaded: {_first_line(error)}",
             where=str(folder),
             next_step="Load it with the versions that its requirements.txt names",
         ) from error
 
 
-def _hold(found: str, expected: str, folder: Path) -> None:
-    if found != expected:
+def _check_digest(actual: str, expected: str, folder: Path) -> None:
+    if actual != expected:
         raise BundleError(
-            f"the model's bytes are {found[:12]}, not {expected[:12]}",
+            f"the model's bytes are {actual[:12]}, not {expected[:12]}",
             where=str(folder),
             next_step="Take the model from its run again",
         )
@@ -223,7 +223,7 @@ def _description(folder: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BundleError("not the folder of an MLflow model", where=str(folder)) from error
     if not isinstance(document, dict) or not isinstance(document.get("flavors"), dict):
-        raise BundleError("its MLmodel names no flavour", where=str(folder))
+        raise BundleError("invalid MLmodel: it names no flavour", where=str(folder))
     return document
 
 
@@ -235,15 +235,15 @@ def _pickle_of(folder: Path, description: Mapping[str, Any]) -> Path | None:
     name = flavour.get("pickled_model")
     file = (folder / str(name)).resolve()
     if not name or not file.is_relative_to(folder.resolve()) or not file.is_file():
-        raise BundleError("no scikit-learn estimator in it", where=str(folder))
+        raise BundleError("its scikit-learn estimator is missing", where=str(folder))
     return file
 
 
 def _digest_of_all(folder: Path, description: Mapping[str, Any]) -> str:
-    flavours, files = description["flavors"], _own_files(folder)
+    flavours, files = description["flavors"], _digested_files(folder)
     if not (flavours.get("python_function") or {}).get("loader_module") or not files:
         raise BundleError("neither a scikit-learn estimator nor a pyfunc model", where=str(folder))
-    # It names the files that are unpickled and the module that does it.
+    # The flavours name the files that are unpickled and the module that does it.
     loading = json.dumps(_without_place(flavours), sort_keys=True, default=str)
     named = [f"{file.relative_to(folder).as_posix()} {file_sha256(file)}" for file in files]
     return hashlib.sha256("\n".join([loading, *named]).encode()).hexdigest()
@@ -256,7 +256,7 @@ def _without_place(value: Any) -> Any:  # noqa: ANN401 - what YAML holds
     return {k: _without_place(v) for k, v in value.items() if k not in _PLACES}
 
 
-def _own_files(folder: Path) -> list[Path]:
+def _digested_files(folder: Path) -> list[Path]:
     return sorted(
         file
         for file in folder.rglob("*")
@@ -284,7 +284,7 @@ def _inputs(description: Mapping[str, Any], folder: Path) -> dict[str, Input]:
     return inputs
 
 
-def _said(error: Exception | SystemExit) -> str:
+def _first_line(error: Exception | SystemExit) -> str:
     if isinstance(error, SystemExit):  # let through, it would end a verb or a server, maybe with 0
         return f"it ends the process ({error!r:.200})"
     lines = str(error).strip().splitlines()

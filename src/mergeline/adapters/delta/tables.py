@@ -35,13 +35,13 @@ class Tables:
     # --- Building ------------------------------------------------------------------------------
 
     def find(self, snapshot: Snapshot) -> int | None:
-        """The version that holds the snapshot, or None where the table has it not."""
+        """The version that holds the snapshot, or None if no version does."""
         latest = open_state(self._storage(snapshot.table))
         state = find_state(latest, snapshot) if latest else None
         return state.version if state else None
 
     def lost(self, snapshot: Snapshot) -> list[Drop]:
-        """Drops whose file the version that holds the snapshot has not as it was committed."""
+        """Drops of a snapshot whose file is gone, or is not as the version committed it."""
         latest = open_state(self._storage(snapshot.table))
         state = find_state(latest, snapshot) if latest else None
         return [snapshot.files[name] for name in state.damaged()] if state else []
@@ -49,10 +49,10 @@ class Tables:
     def build(
         self, snapshot: Snapshot, write: Write, provenance: Provenance, *, verify: bool = False
     ) -> Built:
-        """Make the table hold the snapshot, as one version; one that it holds already is found.
+        """Make the table hold the snapshot as one version, unless it holds it already.
 
-        Only drops that the table never saw are written. Killed anywhere and run again, or run by
-        many at once, each snapshot stands in the table once, with exactly its files.
+        Only drops that the table never held are written. If it is killed and run again, or run by
+        many at once, the table holds each snapshot once, with exactly its files.
 
         Args:
             snapshot: what the version is to hold.
@@ -114,7 +114,7 @@ class Tables:
         """The version that holds the snapshot of this digest.
 
         Raises:
-            NotFoundError: the table holds it not.
+            NotFoundError: no version holds it.
         """
         storage = self._storage(table)
         latest = open_state(storage)
@@ -159,7 +159,7 @@ class Tables:
 
         Args:
             table: its name.
-            before: None where the table is new.
+            before: None if the table is new.
             after: the other version.
             key: columns that name a row; where the table has them, keys that a file which `after`
                 has beyond `before` shares with another file are looked for.
@@ -173,7 +173,7 @@ class Tables:
     # --- Garbage -------------------------------------------------------------------------------
 
     def names(self, known: Collection[str]) -> list[str]:
-        """Those of the known names of which there is a table."""
+        """Those of the known names that name a table."""
         return [name for name in known if open_state(self._storage(name)) is not None]
 
     def files(self, table: str) -> list[TableFile]:
@@ -187,7 +187,7 @@ class Tables:
     def delete(self, table: str, files: Collection[TableFile]) -> None:
         """Delete files of rows, but those made young since they were listed, and their summaries.
 
-        Of merged summaries those of the latest version stay.
+        Merged summaries stay if the latest version needs them.
         """
         storage = self._storage(table)
         for file in files:

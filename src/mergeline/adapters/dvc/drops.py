@@ -51,8 +51,8 @@ class DropStore:
     def differing(self, pointers: Iterable[Pointer]) -> list[str]:
         """Files of the working tree whose content is not what their pointer says, sorted.
 
-        One that does not lie there does not differ. Read are only those of the pointer's size, and
-        of them only what DVC has not read before: its state knows them by time, inode and size.
+        A file that is missing does not differ. Only files of the pointer's size are read, and only
+        if DVC has not read them before: its state knows them by time, inode and size.
 
         Raises:
             DropError: a file cannot be read.
@@ -139,8 +139,7 @@ class DropStore:
             raise RemoteError(
                 f"the DVC remote cannot be opened: {error}", next_step="Run `dvc remote list`"
             ) from error
-        # A folder that is not there (not mounted, not made) holds nothing for another reason than
-        # that nobody pushed.
+        # If the folder is missing (not mounted, not made), that is why it holds nothing.
         if remote.fs.protocol == "local" and not Path(remote.path).parents[1].is_dir():
             raise RemoteError(
                 "the DVC remote's folder does not exist",
@@ -150,7 +149,7 @@ class DropStore:
         return remote
 
     def _download(self, md5: str, cached: Path, *, pointer: str, damaged: bool) -> None:
-        """Put the remote's object into the cache, whole and checked, or not at all."""
+        """Put the remote's object into the cache, checked and whole, or not at all."""
         remote = self._remote()
         if remote is None:
             raise _missing(pointer, md5, "and no DVC remote is configured", damaged=damaged)
@@ -168,7 +167,7 @@ class DropStore:
 
 
 def _get(remote: Any, md5: str, part: Path, *, pointer: str, damaged: bool) -> None:  # noqa: ANN401
-    """Download one object; every backend's errors become ours here."""
+    """Download one object; the errors of every backend become a RemoteError here."""
     source = remote.oid_to_path(md5)
     try:
         remote.fs.get_file(source, str(part))

@@ -79,7 +79,7 @@ class FolderForge:
         self._user = user
         if not self.repository.is_dir():
             raise ForgeError(
-                "no forge's folder: it has no repository.git",
+                "not the folder of a forge: it has no repository.git",
                 where=str(path),
                 next_step="Name a folder that `FolderForge.create` made",
             )
@@ -119,7 +119,7 @@ class FolderForge:
 
         Raises:
             NotFoundError: there is no such pull request.
-            ForgeError: it is merged already, what stands beside its head is no success, or it
+            ForgeError: it is merged already, the status of its head is not success, or it
                 conflicts with its base.
         """
         with self._lock:
@@ -127,10 +127,10 @@ class FolderForge:
             if pull.commits:
                 raise ForgeError(f"pull request {number} is merged", where=str(self.path))
             head, base = self._tip(pull.head_ref), self._tip(pull.base_ref)
-            said = self.status(head)
-            if said is not None and said[0] != "success":
+            status = self.status(head)
+            if status is not None and status[0] != "success":
                 raise ForgeError(
-                    f"{STATUS_CONTEXT} says {said[0]} ({said[1]})",
+                    f"{STATUS_CONTEXT} says {status[0]} ({status[1]})",
                     where=f"pull request {number} at {head[:8]}",
                     next_step="Push what mends it",
                 )
@@ -160,17 +160,17 @@ class FolderForge:
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it."""
         self._commit(commit)
-        open_ones = []
+        open_numbers = []
         for number in self._numbers():
             pull = self._read(number)
             if commit in pull.commits:
                 return self.pull_request(number)
             if not pull.commits:
-                open_ones.append(number)
-        for number in open_ones:
-            found = self.pull_request(number)
-            if commit in self._between(found.base_sha, found.head_sha):
-                return found
+                open_numbers.append(number)
+        for number in open_numbers:
+            proposed = self.pull_request(number)
+            if commit in self._between(proposed.base_sha, proposed.head_sha):
+                return proposed
         return None
 
     def upsert_report(
@@ -202,7 +202,7 @@ class FolderForge:
             write_file_whole(self.path / "statuses" / f"{sha}.json", write_json(status).encode())
 
     def status(self, sha: str) -> tuple[State, str] | None:
-        """State and description that stand beside a commit; None where nothing was said."""
+        """State and description that stand beside a commit; None if none was set."""
         file = self.path / "statuses" / f"{sha}.json"
         if not file.exists():
             return None
@@ -215,7 +215,7 @@ class FolderForge:
 
     def own_comments(self, number: int) -> tuple[Comment, ...]:
         """All comments that we wrote, oldest first."""
-        return tuple(one for one in self.comments(number) if one.author == self._user)
+        return tuple(comment for comment in self.comments(number) if comment.author == self._user)
 
     def post(self, number: int, body: str) -> Comment:
         """Add a comment."""
@@ -230,14 +230,14 @@ class FolderForge:
         return _read_comment(file)
 
     def edit(self, number: int, comment_id: int, body: str) -> None:
-        """Change a comment's body; nothing when it is gone."""
+        """Change a comment's body, unless it is gone."""
         file = self._comment_folder(number) / f"{comment_id:07}.md"
         with self._lock:
             if file.exists():
                 write_file_whole(file, body.encode())
 
     def delete(self, number: int, comment_id: int) -> None:
-        """Remove a comment; nothing when it is gone."""
+        """Remove a comment, unless it is gone."""
         file = self._comment_folder(number) / f"{comment_id:07}.json"
         with self._lock:
             file.unlink(missing_ok=True)
