@@ -20,7 +20,7 @@ from typing import Any
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.git import Repository, Tree, run_git
 from mergeline.adapters.scoring_server import Client, running_server
-from mergeline.core.report import Report
+from mergeline.core.report.content import Report
 from mergeline.errors import ForgeError, InputError, NotFoundError
 from mergeline.lifecycle.steps.candidates import fetch
 from mergeline.lifecycle.steps.evaluation import Evaluated

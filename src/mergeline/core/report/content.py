@@ -24,7 +24,7 @@ about, and `Report.failure` says why."""
 
 
 @dataclass(frozen=True)
-class Champion:
+class ChampionVersion:
     """The model in production when the candidate was evaluated."""
 
     version: int
@@ -34,8 +34,8 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What the report is about.
+class EvaluatedTree:
+    """The Git tree that the report is about.
 
     Attributes:
         tree: name of the evaluated Git tree.
@@ -56,7 +56,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrackedRun:
     """The tracked run of the candidate.
 
     Attributes:
@@ -121,7 +121,7 @@ class OnMerge:
 
 
 @dataclass(frozen=True)
-class Share:
+class AttributionShare:
     """How much of one metric's difference to the base each part of the change makes.
 
     Attributes:
@@ -137,10 +137,10 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Attribution:
+class AttributionShares:
     """The difference to the base, split: the data alone, then params and code on top of them."""
 
-    shares: tuple[Share, ...]
+    shares: tuple[AttributionShare, ...]
     note: str = ""
 
 
@@ -175,14 +175,14 @@ class Report:
 
     model: str
     kind: Kind
-    subject: Subject
+    subject: EvaluatedTree
     evaluated_at: str
     format: Literal[1] = FORMAT
     fingerprint: str | None = None
-    champion: Champion | None = None
+    champion: ChampionVersion | None = None
     comparison: Comparison | None = None
     judgement: Judgement | None = None
-    run: Run | None = None
+    run: TrackedRun | None = None
     oldest_row: str | None = None
     newest_row: str | None = None
     changes: tuple[Change, ...] = ()
@@ -190,7 +190,7 @@ class Report:
     moved: tuple[Moved, ...] = ()
     rows_before: int | None = None
     on_merge: OnMerge | None = None
-    attribution: Attribution | None = None
+    attribution: AttributionShares | None = None
     failure: Failure | None = None
 
     @property
