@@ -18,13 +18,29 @@ _SHA = 7
 # --- what changed --------------------------------------------------------------------------------
 
 
+def params_changes(report: Report) -> list[Change]:
+    """Params that differ from the base's."""
+    return [change for change in report.changes if change.kind == "params"]
+
+
+def code_changes(report: Report) -> list[Change]:
+    """Code that differs from the base's; commands, stages and the lock count as code."""
+    kinds = {"code", "command", "stage", "lock"}
+    return [change for change in report.changes if change.kind in kinds]
+
+
+def data_changes(report: Report) -> list[Change]:
+    """Data and contracts that differ; drops only if no table says what they changed."""
+    kinds = {"data", "contract"} if report.data else {"data", "contract", "drop"}
+    return [change for change in report.changes if change.kind in kinds]
+
+
 def data_summary(report: Report) -> Sentence:
     """Drops and rows, table by table."""
     if report.data:
         return _first_items([table_summary(change) for change in report.data], 4, " · ")
-    return _first_items(
-        [change_sentence(c) for c in report.changes if c.kind in {"drop", "data"}], 3
-    )
+    changes = [change for change in report.changes if change.kind in {"drop", "data"}]
+    return _first_items([change_sentence(change) for change in changes], 3)
 
 
 def table_summary(change: DataChange) -> Sentence:
@@ -45,17 +61,14 @@ def table_summary(change: DataChange) -> Sentence:
     return say(code(change.table), first.text.removeprefix(","), *rest)
 
 
-def params_summary(changes: Sequence[Change]) -> Sentence:
+def params_summary(report: Report) -> Sentence:
     """`train.learning_rate` 0.1 → 0.05."""
-    return _first_items(
-        [change_sentence(change) for change in changes if change.kind == "params"], 3
-    )
+    return _first_items([change_sentence(change) for change in params_changes(report)], 3)
 
 
-def code_summary(changes: Sequence[Change]) -> Sentence:
-    """`train.py` changed; commands, stages and the lock count as code."""
-    kinds = {"code", "command", "stage", "lock"}
-    return _first_items([change_sentence(change) for change in changes if change.kind in kinds], 3)
+def code_summary(report: Report) -> Sentence:
+    """`train.py` changed."""
+    return _first_items([change_sentence(change) for change in code_changes(report)], 3)
 
 
 def change_sentence(change: Change) -> Sentence:

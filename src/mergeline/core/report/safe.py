@@ -1,4 +1,4 @@
-"""Text of strangers made harmless: names, values and messages that a pull request brings.
+"""Makes text harmless: names, values and messages that come with a pull request.
 
 On GitHub text is read twice: as Markdown, then once more as rendered text, where mentions,
 references, links and emoji are found. Entities and backslashes stop the first reading only; a
@@ -68,7 +68,7 @@ def lines(text: tuple[str, ...], *, most: int = 30, longest: int = 300) -> list[
 def markdown(text: str, longest: int = LONGEST_TEXT) -> str:
     """Text that GitHub shows as it is: no markup, mention, reference, link, emoji or formula.
 
-    At most `longest` characters of it, and less where escapes would make more than twice that.
+    At most `longest` characters of it, and fewer if escapes would make more than twice that.
     """
     return _escaped_within(_escaped, one_line(text, longest), 2 * longest)
 
@@ -90,7 +90,7 @@ def _escaped(text: str) -> str:
 
 
 def markdown_code(text: str, longest: int = LONGEST_NAME) -> str:
-    """A name in code type, in a table too; backticks where nothing in it could end them."""
+    """A name in code type, in a table too; in backticks if nothing in it could end them."""
     text = one_line(text, longest)
     if not text.strip():
         return "*(empty)*"

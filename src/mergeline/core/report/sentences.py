@@ -170,7 +170,8 @@ def _how_it_did(view: View) -> Sentence:
 
 def _primary_row(view: View) -> Row | None:
     """The metric of the headline."""
-    return next((row for row in tables.metric_rows(view) if row.primary), None)
+    primary = view.comparison.primary
+    return next((row for row in tables.metric_rows(view) if row.name == primary), None)
 
 
 def deciding(report: Report) -> list[Reason]:

@@ -41,7 +41,6 @@ class Row:
     tone: Tone = "plain"
     difference: Difference | None = None
     better_up: bool = True
-    primary: bool = False
     name: str = ""
 
 
@@ -158,7 +157,6 @@ def _row(view: View, metric: MetricResult, place: Place | None) -> Row:
         difference=difference,
         better_up=metric.greater_is_better,
         name=metric.name,
-        primary=place is None and metric.name == view.comparison.primary,
     )
 
 

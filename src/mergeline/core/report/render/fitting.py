@@ -23,7 +23,7 @@ class Part:
 
 
 def fit(parts: Sequence[Part], limit: int, *, note: str) -> str:
-    """The parts in their order, in at most `limit` characters where their last forms allow.
+    """The parts in their order, in at most `limit` characters if their last forms allow that.
 
     Args:
         parts: in reading order.

@@ -68,16 +68,18 @@ def forest(view: View, name: str, most: int = 40) -> Forest | None:
 
 
 def _mark(row: Row, other: Other) -> Mark | None:
-    told = row.difference
-    if told is None or told.estimate is None or told.low is None or told.high is None:
+    difference = row.difference
+    if difference is None:
         return None
-    ends = (told.estimate, told.low, told.high)
-    if not all(map(math.isfinite, ends)):
+    turned = difference if row.better_up else difference.turned()
+    estimate, low, high = turned.estimate, turned.low, turned.high
+    if estimate is None or low is None or high is None:
         return None
-    estimate, low, high = ends if row.better_up else (-ends[0], -ends[2], -ends[1])
+    if not all(map(math.isfinite, (estimate, low, high))):
+        return None
     label = "all rows" if row.place is None else safe.one_line(" = ".join(row.place), 60)
     change = row.changes.get(other, "")
-    return Mark(label, estimate, low, high, change, row.tone, told.margin)
+    return Mark(label, estimate, low, high, change, row.tone, difference.margin)
 
 
 def text(view: View, name: str, most: int = 40) -> str:

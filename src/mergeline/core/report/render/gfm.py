@@ -43,11 +43,6 @@ def listed(items: Sequence[T], show: Callable[[T], str], steps: Sequence[int]) -
     return tuple(dict.fromkeys(forms))
 
 
-def text(words: str, longest: int = safe.LONGEST_TEXT) -> str:
-    """Anyone's text, made harmless."""
-    return safe.markdown(words, longest)
-
-
 def cell(number: str, *, loud: bool = False) -> str:
     """A number in a table, which stays on one line on a phone."""
     shown = safe.markdown(number, safe.LONGEST_NAME).replace(" ", "&nbsp;")
@@ -66,7 +61,7 @@ def _span(span: Span) -> str:
         return f"#{int(span.text)}"
     text = safe.markdown(span.text)
     if span.style == "strong":
-        # two stars are no emphasis where punctuation stands against them
+        # two stars beside punctuation are not read as emphasis
         return f"**{text}**" if text[:1].isalnum() and text[-1:].isalnum() else f"<b>{text}</b>"
     target = safe.url(span.target) if span.style == "link" else None
     return f"[{text}]({target})" if target else text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -31,6 +30,11 @@ _PLOTS = {
 def to_html(report: Report) -> str:
     """The full page; the same bytes for the same report."""
     view = view_of(report)
+    changed = {
+        "Params": context.params_changes(report),
+        "Code, commands and lock": context.code_changes(report),
+        "Data": context.data_changes(report),
+    }
     return _template().render(
         report=report,
         view=view,
@@ -40,7 +44,7 @@ def to_html(report: Report) -> str:
         context=context,
         digits=digits,
         numbers=numbers,
-        changed=_changed(report),
+        changed=[(title, changes) for title, changes in changed.items() if changes],
         tail=safe.lines(report.failure.tail, most=60) if report.failure else [],
         most=_MOST,
         **(_compared(view) if view else {}),
@@ -90,20 +94,6 @@ def _span(span: Span) -> Markup:
     if span.style == "link" and (target := safe.url(span.target)):
         return Markup('<a href="{}">{}</a>').format(target, text)
     return Markup("{}").format(text)
-
-
-def _changed(report: Report) -> list[tuple[str, Sequence[Any]]]:
-    """Changes in groups that a reader thinks in."""
-    groups = {
-        "Params": ("params",),
-        "Code, commands and lock": ("code", "command", "stage", "lock"),
-        "Data": ("data", "contract") if report.data else ("drop", "data", "contract"),
-    }
-    grouped = [
-        (title, [change for change in report.changes if change.kind in kinds])
-        for title, kinds in groups.items()
-    ]
-    return [(title, changes) for title, changes in grouped if changes]
 
 
 def _slice_columns(view: View) -> list[tuple[str, dict[Place | None, Row]]]:

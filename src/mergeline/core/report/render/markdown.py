@@ -49,7 +49,7 @@ def _verdict(report: Report, lead: Sequence[Sentence] = ()) -> list[Part]:
     mark = sentences.MARKS[sentences.tone(report)]
     stale = gfm.alert("CAUTION", gfm.sentence(context.stale(report)))
     reasons = gfm.listed(
-        sentences.deciding(report), lambda reason: gfm.text(reason.text, 300), (40, 12, 4, 1)
+        sentences.deciding(report), lambda reason: safe.markdown(reason.text, 300), (40, 12, 4, 1)
     )
     return [
         Part("what of the bar moved", 98, (*_bar_banner(report), "")),
@@ -116,8 +116,8 @@ def _failure(report: Report) -> Part:
     failure = report.failure
     if failure is None:
         return Part("the error", 97, ("",))
-    message = gfm.text(failure.message)
-    step = f"\n\n**Next:** {gfm.text(failure.next_step)}" if failure.next_step else ""
+    message = safe.markdown(failure.message)
+    step = f"\n\n**Next:** {safe.markdown(failure.next_step)}" if failure.next_step else ""
     full, brief = (
         f"{message}\n\n{safe.markdown_block(failure.tail, most=most)}" if failure.tail else message
         for most in (30, 4)
@@ -129,9 +129,9 @@ def _table(view: View, rows: Sequence[Row]) -> str:
     """Rows side by side; empty if there is nothing to compare."""
     if not rows or not view.roles:
         return ""
-    names = [gfm.text(sentences.role_name(view.report, role)) for role in view.roles]
-    changes = [gfm.text(sentences.change_head(view, other)) for other in view.others]
-    head = ["", *names, *changes, gfm.text(sentences.outcome_head(view))]
+    names = [safe.markdown(sentences.role_name(view.report, role)) for role in view.roles]
+    changes = [safe.markdown(sentences.change_head(view, other)) for other in view.others]
+    head = ["", *names, *changes, safe.markdown(sentences.outcome_head(view))]
     align = ["---", *["--:"] * (len(names) + len(changes)), "---"]
     body = []
     for row in rows:
@@ -140,12 +140,12 @@ def _table(view: View, rows: Sequence[Row]) -> str:
         ]
         differences = [gfm.cell(row.changes.get(other, "")) for other in view.others]
         warn = "⚠ " if row.tone in {"bad", "warn"} else ""
-        body.append([_label(row), *cells, *differences, f"{warn}{gfm.text(row.outcome, 120)}"])
+        body.append([_label(row), *cells, *differences, f"{warn}{safe.markdown(row.outcome, 120)}"])
     return gfm.grid(head, align, body)
 
 
 def _label(row: Row) -> str:
-    label = gfm.text(row.label, safe.LONGEST_NAME)
+    label = safe.markdown(row.label, safe.LONGEST_NAME)
     return f"{label} at {_place(row.place)}" if row.place else label
 
 
@@ -176,10 +176,9 @@ def _flips(view: View, most: int) -> str:
     body = [
         [
             _place((part.column, part.value)),
-            numbers.count(part.rows),
-            numbers.count(part.changed),
-            numbers.count(part.wrong_to_right),
-            numbers.count(part.right_to_wrong),
+            *map(
+                numbers.count, (part.rows, part.changed, part.wrong_to_right, part.right_to_wrong)
+            ),
         ]
         for part in (sentences.most_flipped(flips, most) if flips else ())
     ]
@@ -201,7 +200,7 @@ def _slices(view: View, most: int) -> str:
         ]
         for part in shown
     ]
-    labels = [gfm.text(next(iter(rows.values())).label, 80) for rows in columns]
+    labels = [safe.markdown(next(iter(rows.values())).label, 80) for rows in columns]
     grid = gfm.grid(["slice", "rows", *labels], ["---", *["--:"] * (1 + len(names))], body)
     return "\n\n".join([grid, *_slice_notes(view, len(shown))])
 
@@ -214,7 +213,7 @@ def _slice_notes(view: View, shown: int) -> Iterator[str]:
     if shown:
         yield "▲ better, ⚠ ▼ worse, = same within the margin, ? can't tell."
     if view.comparison.slice_adjustment:
-        yield f"Intervals of slices: {gfm.text(view.comparison.slice_adjustment)}."
+        yield f"Intervals of slices: {safe.markdown(view.comparison.slice_adjustment)}."
     if few:
         listed = ", ".join(_place((part.column, part.value)) for part in few[:10])
         rest = f" and {numbers.count(len(few) - 10)} more" if len(few) > 10 else ""
@@ -242,9 +241,7 @@ def _data(report: Report) -> tuple[str, ...]:
 
 def _data_body(report: Report, most: int) -> str:
     blocks = [_data_change(change, most) for change in report.data]
-    kinds = {"data", "contract"} if report.data else {"data", "contract", "drop"}
-    changes = [change for change in report.changes if change.kind in kinds]
-    return "\n\n".join([*blocks, _bullets(changes, most)]).strip()
+    return "\n\n".join([*blocks, _bullets(context.data_changes(report), most)]).strip()
 
 
 def _data_change(change: DataChange, most: int) -> str:
@@ -258,14 +255,14 @@ def _data_change(change: DataChange, most: int) -> str:
             lines.append(f"drops {what}: {listed}{more}")
     notes = (("schema: ", change.schema), ("drift: ", change.drift), ("", change.notes))
     for what, texts in notes:
-        lines += [f"{what}{gfm.text(text)}" for text in texts[:most]]
+        lines += [f"{what}{safe.markdown(text)}" for text in texts[:most]]
         lines += [f"… and {len(texts) - most} more"] if len(texts) > most else []
     listed = "\n".join(f"- {line}" for line in lines)
     return f"{safe.markdown_code(change.table)}\n\n{listed}" if listed else ""
 
 
 def _changes(report: Report) -> tuple[str, ...]:
-    params, code = context.params_summary(report.changes), context.code_summary(report.changes)
+    params, code = context.params_summary(report), context.code_summary(report)
     if not params and not code:
         return (_unchanged("Params and code", report),)
     title = (
@@ -288,7 +285,9 @@ def _bullets(changes: Sequence[Change], most: int) -> str:
     lines = []
     for change in changes[:most]:
         runs = "runs" if len(change.stages) == 1 else "run"
-        again = f" — {gfm.text(', '.join(change.stages))} {runs} again" if change.stages else ""
+        again = (
+            f" — {safe.markdown(', '.join(change.stages))} {runs} again" if change.stages else ""
+        )
         text = gfm.sentence(context.change_sentence(change))
         lines.append(f"- {safe.markdown_code(change.where)}: {text}{again}")
     if len(changes) > most:
@@ -302,15 +301,15 @@ def _attribution(report: Report) -> tuple[str, ...]:
         return ("",)
     body = [
         [
-            gfm.text(share.label),
-            *(gfm.text(digits.change(part)) for part in (share.data, share.rest, share.total)),
+            safe.markdown(share.label),
+            *(safe.markdown(digits.change(part)) for part in (share.data, share.rest, share.total)),
         ]
         for share in split.shares
     ]
     head = ["", "data alone", "then params and code", "together"]
     grid = gfm.grid(head, ["---", *["--:"] * 3], body)
     title = (Span("Where it comes from: ", "strong"), *context.split(report))
-    note = f"\n\n{gfm.text(split.note)}" if split.note else ""
+    note = f"\n\n{safe.markdown(split.note)}" if split.note else ""
     return (*gfm.folded(title, grid + note), "")
 
 
@@ -325,4 +324,4 @@ def _rules(report: Report) -> Part:
 
 def _rule(reason: Reason) -> str:
     mark = sentences.REASON_MARKS[reason.outcome]
-    return f"{mark} {safe.markdown_code(reason.rule)} {gfm.text(reason.text)}"
+    return f"{mark} {safe.markdown_code(reason.rule)} {safe.markdown(reason.text)}"

@@ -41,25 +41,54 @@ def model_plots(view: View) -> dict[str, str]:
 
 def roc(view: View) -> str:
     """The ROC curves; empty if the candidate has none."""
-    points = view.comparison.roc
-    if not points.get("candidate"):
-        return ""
-    drawing, frame = _square("ROC curve", (0, 1), ("false-positive rate", "true-positive rate"))
-    drawing.line(frame.at(0, 0), frame.at(1, 1), "axis dash")
-    _curves(view, drawing, frame, points, "roc_auc")
-    return drawing.inline()
+    axes = ("false-positive rate", "true-positive rate")
+    return _curves(view, "ROC curve", axes, view.comparison.roc, "roc_auc", by_chance=(0, 1))
 
 
 def precision_recall(view: View) -> str:
     """The precision-recall curves; empty if the candidate has none."""
-    points, labels = view.comparison.pr, view.comparison.labels
+    labels = view.comparison.labels
+    yes_to_all = (labels[-1].share,) * 2 if labels else None  # precision of yes to every row
+    return _curves(
+        view, "Precision-recall curve", ("recall", "precision"), view.comparison.pr,
+        "average_precision", by_chance=yes_to_all,
+    )  # fmt: skip
+
+
+def _curves(
+    view: View,
+    title: str,
+    axes: tuple[str, str],
+    points: Mapping[Role, Sequence[Point]],
+    area: str,
+    *,
+    by_chance: Point | None,
+) -> str:
+    """The models' curves.
+
+    Args:
+        view: whose models.
+        title: what a screen reader says.
+        axes: what they are.
+        points: of each curve.
+        area: the metric that is the area under a curve; the legend shows its value.
+        by_chance: how high the dashed line of a guess begins and ends.
+    """
     if not points.get("candidate"):
         return ""
-    drawing, frame = _square("Precision-recall curve", (0, 1), ("recall", "precision"))
-    if labels:  # precision of saying yes to every row
-        share = labels[-1].share
-        drawing.line(frame.at(0, share), frame.at(1, share), "axis dash")
-    _curves(view, drawing, frame, points, "average_precision")
+    drawing, frame = _square(title, (0, 1), axes)
+    if by_chance is not None:
+        drawing.line(frame.at(0, by_chance[0]), frame.at(1, by_chance[1]), "axis dash")
+    shown = [role for role in view.roles if points.get(role)]
+    for role in shown:
+        path = (frame.at(x, y) for x, y in sorted(points[role], key=lambda point: point[0]))
+        drawing.path(path, f"curve {role}")
+    row = next((r for r in tables.metric_rows(view) if r.name == area), None)
+    entries = []
+    for role in reversed(shown):
+        value = f", {row.label} {row.cells.get(role, '—')}" if row else ""
+        entries.append((role, f"{short_role_name(view.report, role)}{value}"))
+    legend(drawing, (frame.left, 18), entries[:2])
     return drawing.inline()
 
 
@@ -91,26 +120,6 @@ def _square(title: str, scale: Point, axes: tuple[str, str]) -> tuple[Drawing, F
     frame = Frame(52, 52, 292, 282, scale, scale)
     frame.draw(drawing, axes)
     return drawing, frame
-
-
-def _curves(
-    view: View,
-    drawing: Drawing,
-    frame: Frame,
-    points: Mapping[Role, Sequence[Point]],
-    area: str,
-) -> None:
-    """The curves and their legend, with the value of the metric that is the area under them."""
-    shown = [role for role in view.roles if points.get(role)]
-    for role in shown:
-        path = (frame.at(x, y) for x, y in sorted(points[role], key=lambda point: point[0]))
-        drawing.path(path, f"curve {role}")
-    row = next((r for r in tables.metric_rows(view) if r.name == area), None)
-    entries = []
-    for role in reversed(shown):
-        value = f", {row.label} {row.cells.get(role, '—')}" if row else ""
-        entries.append((role, f"{short_role_name(view.report, role)}{value}"))
-    legend(drawing, (frame.left, 18), entries[:2])
 
 
 def _ends(bins: Sequence[CalibrationBin], *, from_zero: bool) -> Point:

@@ -127,8 +127,8 @@ def _circumstances(report: Report) -> list[Sentence]:
     """What changed, the bar, what merging does: a line each."""
     changes = {
         "data": context.data_summary(report),
-        "params": context.params_summary(report.changes),
-        "code": context.code_summary(report.changes),
+        "params": context.params_summary(report),
+        "code": context.code_summary(report),
         "split": context.split(report),
         "bar": () if report.kind == "failed" or report.bar_moved else context.bar(report),
     }
