@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -51,23 +52,27 @@ def metric_rows(view: View) -> list[Row]:
     return [_row(view, metric, None) for metric in ordered]
 
 
-def slice_rows(view: View, name: str) -> list[Row]:
+def slice_rows(view: View, name: str) -> dict[Place, Row]:
     """One metric on each judged slice."""
-    return [
-        _row(view, metric, (part.column, part.value))
+    return {
+        (part.column, part.value): _row(view, metric, (part.column, part.value))
         for part in view.comparison.slices
         if part.judged
         for metric in part.metrics
         if metric.name == name
-    ]
+    }
 
 
-def slice_metrics(view: View, most: int = 3) -> list[str]:
-    """Metrics worth a column by slice: the primary one, then those that the gate holds there."""
+def slice_columns(view: View, most: int = 3) -> list[tuple[str, dict[Place, Row]]]:
+    """Label and rows of the metrics worth a column by slice.
+
+    They are the primary metric, then those that the gate holds there, then any.
+    """
     by_gate = [r.metric for r in view.verdict.reasons if r.slice is not None and r.metric]
     measured = [metric.name for part in view.comparison.slices for metric in part.metrics]
-    wanted = [view.comparison.primary, *by_gate, *measured]
-    return [name for name in dict.fromkeys(wanted) if name in measured][:most]
+    wanted = dict.fromkeys([view.comparison.primary, *by_gate, *measured])
+    columns = (slice_rows(view, name) for name in wanted if name in measured)
+    return [(next(iter(rows.values())).label, rows) for rows in itertools.islice(columns, most)]
 
 
 def hurt_rows(view: View) -> list[Row]:

@@ -55,7 +55,7 @@ def of_another_tree(project: Project, report: Report) -> bool:
 
 
 def render(report: Report, form: str) -> str:
-    """The report in one of the forms of `RENDERERS`, ending in a newline."""
+    """The report in one of the forms of `RENDERERS`."""
     if form == "terminal":
         from rich.console import Console
 

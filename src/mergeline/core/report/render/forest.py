@@ -16,7 +16,7 @@ from mergeline.core.report.tables import Row, Tone
 from mergeline.core.report.view import View
 
 _WIDTH = 41  # cells of the scale; odd, so that one of them is the middle
-_LABEL = 28
+_LABEL = 28  # characters, so that the scale keeps its place
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def forest(view: View, name: str, most: int = 40) -> Forest | None:
     """A metric's difference on all rows, then slice by slice; None if it has no intervals."""
     other = view.against
     rows = [row for row in tables.metric_rows(view) if row.name == name]
-    rows += tables.slice_rows(view, name)
+    rows += tables.slice_rows(view, name).values()
     marks = tuple(mark for row in rows[:most] if other and (mark := _mark(row, other)))
     if not marks:
         return None
@@ -88,7 +88,7 @@ def text(view: View, name: str, most: int = 40) -> str:
     if plot is None or len(plot.marks) < 2:
         return ""
     zero = _cell(plot, 0.0)
-    labels = [_fitted(mark.label) for mark in plot.marks]
+    labels = [safe.one_line(mark.label, _LABEL) for mark in plot.marks]
     wide = max(map(_columns, labels))
     head = f"{'':{wide}}  {'worse ◂'.rjust(zero)}│{' ▸ better'}"
     title = f"{safe.one_line(plot.metric)}, change and interval"
@@ -112,11 +112,6 @@ def _lines(plot: Forest, labels: Sequence[str], wide: int, zero: int) -> list[st
 
 def _cell(plot: Forest, value: float) -> int:
     return round((value - plot.low) / (plot.high - plot.low) * (_WIDTH - 1))
-
-
-def _fitted(label: str) -> str:
-    """So short that the scale keeps its place."""
-    return safe.one_line(label, _LABEL).replace("--", "-\u2060-")
 
 
 def _columns(label: str) -> int:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mergeline.core.report.content import Report
 
 Renderer: TypeAlias = "Callable[[Report], str]"
-"""Shows a report as text that ends in a newline."""
+"""Shows a report as text."""
 
 
 def _terminal(report: Report) -> str:

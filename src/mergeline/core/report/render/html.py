@@ -15,7 +15,6 @@ from mergeline.core.report import context, safe, sentences, tables
 from mergeline.core.report.content import Report
 from mergeline.core.report.render import plots, svg
 from mergeline.core.report.sentences import Sentence, Span
-from mergeline.core.report.tables import Place, Row
 from mergeline.core.report.view import View, view_of
 
 _MOST = 400  # items of a list; a page must open on a phone
@@ -56,7 +55,7 @@ def _compared(view: View) -> dict[str, Any]:
     return {
         "plots": [(_PLOTS[name], _drawn(plot)) for name, plot in plots.model_plots(view).items()],
         "forests": _by_size(plots.forests(view)),
-        "slice_columns": _slice_columns(view),
+        "slice_columns": tables.slice_columns(view, most=8),
         "slices": tables.slices_by_need(view, _MOST),
     }
 
@@ -94,15 +93,6 @@ def _span(span: Span) -> Markup:
     if span.style == "link" and (target := safe.url(span.target)):
         return Markup('<a href="{}">{}</a>').format(target, text)
     return Markup("{}").format(text)
-
-
-def _slice_columns(view: View) -> list[tuple[str, dict[Place | None, Row]]]:
-    """Label of each metric that has slices, and its rows by slice."""
-    columns = []
-    for name in tables.slice_metrics(view, most=8):
-        rows = tables.slice_rows(view, name)
-        columns.append((rows[0].label, {row.place: row for row in rows}))
-    return columns
 
 
 def _by_size(drawn: dict[str, str]) -> list[tuple[str, Markup]]:

@@ -187,21 +187,20 @@ def _flips(view: View, most: int) -> str:
 
 
 def _slices(view: View, most: int) -> str:
-    names = tables.slice_metrics(view)
-    if not names:
+    columns = tables.slice_columns(view)
+    if not columns:
         return ""
-    columns = [{row.place: row for row in tables.slice_rows(view, name)} for name in names]
     shown = tables.slices_by_need(view, most)
     body = [
         [
             _place((part.column, part.value)),
             numbers.count(part.rows),
-            *(_slice_cell(view, rows.get((part.column, part.value))) for rows in columns),
+            *(_slice_cell(view, rows.get((part.column, part.value))) for _, rows in columns),
         ]
         for part in shown
     ]
-    labels = [safe.markdown(next(iter(rows.values())).label, 80) for rows in columns]
-    grid = gfm.grid(["slice", "rows", *labels], ["---", *["--:"] * (1 + len(names))], body)
+    labels = [safe.markdown(label, 80) for label, _ in columns]
+    grid = gfm.grid(["slice", "rows", *labels], ["---", *["--:"] * (1 + len(labels))], body)
     return "\n\n".join([grid, *_slice_notes(view, len(shown))])
 
 

@@ -116,13 +116,10 @@ def _point(value: float) -> str:
 
 
 def _at(points: Sequence[tuple[float, float]], x: float) -> float:
-    """The curve's height at x, on straight lines between points sorted by their first number."""
-    ordered = sorted(points)
-    below = [point for point in ordered if point[0] <= x]
-    above = [point for point in ordered if point[0] > x]
-    if not below:
-        return above[0][1]
-    if not above:
-        return below[-1][1]
-    (x0, y0), (x1, y1) = below[-1], above[0]
+    """The curve's height at x, on straight lines between its points."""
+    left = max((point for point in points if point[0] <= x), default=min(points))
+    right = min((point for point in points if point[0] > x), default=max(points))
+    if left == right:
+        return left[1]
+    (x0, y0), (x1, y1) = left, right
     return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
