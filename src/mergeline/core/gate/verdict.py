@@ -9,7 +9,7 @@ from typing import Literal
 
 from mergeline.core.compare.result import Other
 
-Decision = Literal["pass", "fail", "inconclusive"]
+VerdictWord = Literal["pass", "fail", "inconclusive"]
 Kind = Literal["change", "first", "restore"]
 
 
@@ -22,7 +22,7 @@ class Context:
             earlier release goes back; it need not beat the champion.
         evaluated_on: date of the evaluation, by the caller's clock.
         newest_row: date of the newest holdout row.
-        leaks: input columns that give the label away, one sentence each (`core.leakage`).
+        leaks: input columns that give the label away, one sentence each (`compare.label_leaks`).
     """
 
     kind: Kind
@@ -43,7 +43,7 @@ class Reason:
     """
 
     rule: str
-    outcome: Decision
+    outcome: VerdictWord
     text: str
     metric: str | None = None
     slice: str | None = None
@@ -55,7 +55,7 @@ class Reason:
 class Verdict:
     """The gate's outcome; the reasons that decide it come first, those that held last."""
 
-    outcome: Decision
+    outcome: VerdictWord
     reasons: tuple[Reason, ...]
 
 
