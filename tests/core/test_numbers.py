@@ -81,7 +81,7 @@ def test_two_numbers_whose_difference_is_told_are_not_shown_as_the_same(
     if abs(estimate) > NOISE * max(abs(one), abs(other)):
         places = digits.decimals(one, other, difference=told)
         assert places is not None
-        places = numbers.told_apart(one, other, places)
+        places = numbers.places_to_differ(one, other, places)
         assert numbers.fixed(one, places) != numbers.fixed(other, places)
         assert any(digit in digits.change(told) for digit in "123456789")
 

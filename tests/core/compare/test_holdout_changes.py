@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mergeline.core.compare.holdout_changes import MovedRows, Rows, differing, moved_rows
+from mergeline.core.compare.holdout_changes import HoldoutRows, MovedRows, differing, moved_rows
 
 
-def rows(ids: list[int], labels: list[Any], **columns: list[Any]) -> Rows:
+def rows(ids: list[int], labels: list[Any], **columns: list[Any]) -> HoldoutRows:
     named = {name: np.asarray(values) for name, values in columns.items()}
-    return Rows(np.array(ids, np.uint64), np.asarray(labels), named)
+    return HoldoutRows(np.array(ids, np.uint64), np.asarray(labels), named)
 
 
 BEFORE = rows([1, 2, 3], [True, False, True], miles=[1.0, np.nan, 3.0], town=["A", None, "B"])

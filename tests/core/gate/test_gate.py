@@ -9,10 +9,10 @@ import pytest
 from mergeline.core.compare import digits
 from mergeline.core.compare.result import (
     Absent,
-    Column,
     Comparison,
     Difference,
     HoldoutFacts,
+    InputColumn,
     Measured,
     MetricResult,
     ModelFacts,
@@ -27,7 +27,7 @@ from mergeline.core.gate.judge import judge, judge_both, judge_on_base_rows
 from mergeline.core.gate.verdict import Context, Judgement, Kind, MovedLine, Reason, Verdict
 
 CHANGE = Context("change")
-INPUTS = (Column("hour", "long"), Column("carrier", "string"))
+INPUTS = (InputColumn("hour", "long"), InputColumn("carrier", "string"))
 
 
 def difference(
@@ -384,14 +384,20 @@ def test_a_slice_that_is_refused_by_a_hair_does_not_read_as_if_it_held() -> None
         (Gate("roc_auc", size_mb=2.9), {}, "size", False),
         (Gate("roc_auc", size_mb=3), {"size_bytes": None}, "size", False),
         (Gate("roc_auc"), {"inputs": INPUTS[:1]}, "schema", True),
-        (Gate("roc_auc"), {"inputs": (*INPUTS, Column("dest", "string"))}, "schema", False),
-        (Gate("roc_auc"), {"inputs": (Column("hour", "string"),)}, "schema", False),
-        (Gate("roc_auc"), {"inputs": (Column("hour", "integer"),)}, "schema", False),
+        (Gate("roc_auc"), {"inputs": (*INPUTS, InputColumn("dest", "string"))}, "schema", False),
+        (Gate("roc_auc"), {"inputs": (InputColumn("hour", "string"),)}, "schema", False),
+        (Gate("roc_auc"), {"inputs": (InputColumn("hour", "integer"),)}, "schema", False),
         (Gate("roc_auc"), {"inputs": ()}, "schema", False),
-        (Gate("roc_auc"), {"inputs": (Column("hour", "long", required=False),)}, "schema", True),
+        (
+            Gate("roc_auc"), {"inputs": (InputColumn("hour", "long", required=False),)},
+            "schema", True,
+        ),
         (Gate("roc_auc", unavailable=("arr_time",)), {}, "leak", True),
         (Gate("roc_auc", unavailable=("hour",)), {}, "leak", False),
-        (Gate("roc_auc", schema="any"), {"inputs": (Column("late", "boolean"),)}, "leak", False),
+        (
+            Gate("roc_auc", schema="any"), {"inputs": (InputColumn("late", "boolean"),)},
+            "leak", False,
+        ),
     ],
 )  # fmt: skip
 def test_what_a_model_takes(gate: Gate, how: dict[str, Any], rule: str, passes: bool) -> None:
@@ -401,8 +407,8 @@ def test_what_a_model_takes(gate: Gate, how: dict[str, Any], rule: str, passes: 
 
 
 def test_whoever_sends_a_narrower_number_is_understood() -> None:
-    models = {"candidate": facts(inputs=(Column("hour", "double"),)),
-              "champion": facts(inputs=(Column("hour", "integer"),))}  # fmt: skip
+    models = {"candidate": facts(inputs=(InputColumn("hour", "double"),)),
+              "champion": facts(inputs=(InputColumn("hour", "integer"),))}  # fmt: skip
     assert judge(Gate("roc_auc"), comparison(models=models), CHANGE).outcome == "pass"
 
 
@@ -418,9 +424,9 @@ def test_whoever_sends_a_narrower_number_is_understood() -> None:
 def test_a_value_that_callers_may_leave_out_may_not_become_required(
     before: str, kind: str, said: str
 ) -> None:
-    free = facts(inputs=(Column("it", before, required=False),))
+    free = facts(inputs=(InputColumn("it", before, required=False),))
     strict, still_free = (
-        facts(inputs=(Column("it", kind, required=must),)) for must in (True, False)
+        facts(inputs=(InputColumn("it", kind, required=must),)) for must in (True, False)
     )
     text = f"the candidate requires it, which the champion lets be {said}"
     for candidate, broken in ((strict, [text]), (still_free, [])):
@@ -430,7 +436,7 @@ def test_a_value_that_callers_may_leave_out_may_not_become_required(
 
 
 def test_any_schema_is_fine_where_the_gate_says_so() -> None:
-    models = {"candidate": facts(inputs=(Column("dest", "string"),)), "champion": facts()}
+    models = {"candidate": facts(inputs=(InputColumn("dest", "string"),)), "champion": facts()}
     gate = Gate("roc_auc", schema="any")
     assert judge(gate, comparison(models=models), CHANGE).outcome == "pass"
 
@@ -569,7 +575,7 @@ def test_a_restored_model_need_not_beat_the_champion() -> None:
     found = comparison(
         metric(against={"champion": worse}), metric("recall", 0.4, {"champion": worse}),
         slices=(scores(0.4, -0.3, -0.1),),
-        models={"candidate": facts(inputs=(Column("dest", "string"),)), "champion": facts()},
+        models={"candidate": facts(inputs=(InputColumn("dest", "string"),)), "champion": facts()},
     )  # fmt: skip
     assert judge(gate, found, CHANGE).outcome == "fail"
     assert judge(gate, found, Context("restore")).outcome == "pass"

@@ -1,4 +1,4 @@
-"""What stands beside the metrics: curves, calibration, confusion, flips, labels."""
+"""What a comparison shows beside the metrics: curves, calibration, confusion, flips, labels."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ BINS = 10
 
 
 def curves(rows: Rows, predicted: Predicted) -> tuple[Points, Points]:
-    """The ROC curve and the precision-recall curve of a binary model, thinned evenly along it.
+    """The ROC curve and the precision-recall curve of a binary model, thinned evenly.
 
-    Points are (false-positive rate, true-positive rate) and (recall, precision). Rows that tie
-    come in together. Both classes must occur.
+    Points are (false-positive rate, true-positive rate) and (recall, precision). Rows with the same
+    score make one step. Both classes must occur.
     """
     order = np.argsort(predicted.numbers) if predicted.order is None else predicted.order
     scores = predicted.numbers[order[::-1]]
@@ -41,7 +41,7 @@ def curves(rows: Rows, predicted: Predicted) -> tuple[Points, Points]:
 
 
 def _thinned(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Points:
-    """At most `CURVE_POINTS` of the points, by length along the curve, first and last kept."""
+    """At most `CURVE_POINTS` points, evenly along the curve, with the first and the last."""
     length = np.concatenate(([0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))))
     marks = np.linspace(0, length[-1], CURVE_POINTS)
     chosen = np.unique(np.append(np.searchsorted(length, marks)[:-1], len(x) - 1))

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 Other = Literal["champion", "base"]
 Outcome = Literal["better", "worse", "same", "unclear"]
+LEVEL = 0.95
+"""Of intervals over all rows."""
 UNJUDGED = 50
+"""How many slices of a column without enough rows are listed."""
 Absent = Literal["", "nan", "infinite", "undefined", "unscored", "failed"]
 ProblemKind = Literal[
     "empty_holdout", "one_class_holdout", "missing_labels", "unknown_labels", "missing_slice",
@@ -53,7 +56,7 @@ class Holdout:
 
 
 @dataclass(frozen=True)
-class Column:
+class InputColumn:
     """An input column as the model's signature declares it.
 
     Attributes:
@@ -67,20 +70,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Scored:
-    """One model and what it says about the holdout's rows.
+    """What one model predicts for the holdout's rows, and what is known of it.
 
     Attributes:
         rows_digest: `rows_digest` of the rows it scored, in its order.
         predictions: shape (n, classes) probabilities in the order of `classes`, (n,) numbers of a
-            regression; None when it could not score the rows, and `problem` says why.
+            regression; None where it could not score the rows, and `problem` says why.
         classes: as the model itself names them; empty for a regression.
         trained_on: row ids of the rows it was fitted on; None when nobody knows.
         latency_ms: median of one row; size_bytes: of the model's files. None when not measured.
         inputs: raw columns it takes.
-        decision: probability from which it says the positive class; None: the declaration's.
+        threshold: probability from which it decides for the positive class; None: the
+            declaration's (`decision` in `models/*.yaml`).
     """
 
-    role: Role
     rows_digest: str
     predictions: npt.NDArray[Any] | None
     classes: tuple[bool | int | str, ...] = ()
@@ -88,8 +91,8 @@ class Scored:
     trained_on: npt.NDArray[np.uint64] | None = None
     latency_ms: float | None = None
     size_bytes: int | None = None
-    inputs: tuple[Column, ...] = ()
-    decision: float | None = None
+    inputs: tuple[InputColumn, ...] = ()
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -295,7 +298,7 @@ class ModelFacts:
     seen: int | None
     latency_ms: float | None
     size_bytes: int | None
-    inputs: tuple[Column, ...]
+    inputs: tuple[InputColumn, ...]
     classes: tuple[str, ...]
     decision: float | None
 

@@ -174,7 +174,7 @@ def _write_bundle(folder: Path, match: Match, report: Report) -> Evaluation:
             files / PREDICTIONS,
             match.holdout,
             match.case.judge,
-            {one.role: one.predictions for one in match.scored},
+            {role: one.predictions for role, one in match.scored.items()},
         )
         (files / REPORT).write_text(write_json(report), encoding="utf-8")
         (files / REPORT_MARKDOWN).write_text(to_markdown(report, limit=ROOM), encoding="utf-8")
