@@ -81,7 +81,7 @@ def test_two_numbers_whose_difference_is_told_are_not_shown_as_the_same(
     if abs(estimate) > NOISE * max(abs(one), abs(other)):
         places = digits.decimals(one, other, difference=told)
         assert places is not None
-        places = numbers.places_to_differ(one, other, places)
+        places = numbers.told_apart(one, other, places)
         assert numbers.fixed(one, places) != numbers.fixed(other, places)
         assert any(digit in digits.change(told) for digit in "123456789")
 
@@ -194,7 +194,7 @@ def test_a_number_that_a_person_wrote_stays_as_short(value: float, said: str) ->
         (None, "—"),
     ],
 )
-def test_a_number_that_is_not_there_is_said(measured: Measured | None, said: str) -> None:
+def test_an_absent_number_has_a_word_in_its_place(measured: Measured | None, said: str) -> None:
     assert digits.measured(measured, None) == said
 
 
@@ -215,5 +215,5 @@ def test_a_level_is_never_rounded_to_certainty() -> None:
     ("seconds", "said"),
     [(0.41, "0.4 s"), (48.2, "48 s"), (60, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min")],
 )
-def test_seconds_read_as_a_person_says_them(seconds: float, said: str) -> None:
+def test_durations_read_as_a_person_writes_them(seconds: float, said: str) -> None:
     assert numbers.duration(seconds) == said

@@ -81,7 +81,7 @@ def side(value: float, bar: float, grain: float = 0.0) -> int:
     return (value - bar > grain) - (value - bar < -grain)
 
 
-def places_to_differ(one: float, other: float, places: int) -> int:
+def told_apart(one: float, other: float, places: int) -> int:
     """The least decimals, from `places` on, with which the two numbers differ as printed."""
     if abs(one - other) > NOISE * max(abs(one), abs(other)):
         for more in range(places, places + EXACT_DIGITS):

@@ -63,14 +63,14 @@ def test_a_change_of_params_alone_has_no_part_by_data() -> None:
     assert step.by_data.outcome == "same"
 
 
-def test_all_three_are_held_to_the_rows_that_none_has_seen() -> None:
+def test_all_three_models_are_measured_on_rows_that_none_was_trained_on() -> None:
     found = split(data=scored(1, trained_on=IDS[:100]), base=scored(2, trained_on=IDS[50:150]))
     assert found.rows == ROWS - 150
     by_data, by_rest, total = estimates(found.metrics[0])
     assert by_data + by_rest == pytest.approx(total)
 
 
-def test_a_model_that_cannot_score_leaves_what_the_others_say() -> None:
+def test_without_a_score_of_the_data_only_model_there_is_still_a_total() -> None:
     found = split(data=scored(1, predictions=None, problem="a column is gone"))
     step = found.metrics[0]
     assert (step.by_data, step.by_rest) == (None, None)

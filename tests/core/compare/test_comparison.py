@@ -97,14 +97,14 @@ def test_a_better_model_is_better_on_the_same_rows(comparison: Comparison, day: 
     assert comparison.problems == ()
 
 
-def test_the_models_that_are_equal_have_equal_numbers(comparison: Comparison) -> None:
+def test_equal_models_have_equal_numbers(comparison: Comparison) -> None:
     for metric in comparison.metrics:
         one, other = metric.differences["champion"], metric.differences["base"]
         same = {"margin": None, "margin_holds": None, "outcome": "unclear", "needed": None}
         assert dataclasses.replace(one, **same) == dataclasses.replace(other, **same)  # type: ignore[arg-type]
 
 
-def test_the_margin_counts_from_the_model_that_the_bar_names(comparison: Comparison) -> None:
+def test_a_margin_applies_to_the_model_that_the_bar_names(comparison: Comparison) -> None:
     recall = comparison.metric("recall")
     assert recall is not None
     assert recall.differences["base"].margin == 0.1
@@ -188,7 +188,7 @@ def probabilities(value: Any) -> Any:
         ({"trained_on": None}, "unknown_training_rows"),
     ],
 )  # fmt: skip
-def test_predictions_that_are_unfit_are_said(day: Day, how: dict[str, Any], kind: str) -> None:
+def test_unfit_predictions_are_a_problem(day: Day, how: dict[str, Any], kind: str) -> None:
     assert kinds(altered(day, **how)) == {(kind, "candidate")}
 
 
@@ -225,15 +225,15 @@ def holdout_with(day: Day, **how: Any) -> Comparison:
     return compare(holdout, {"candidate": candidate}, BINARY)
 
 
-def test_a_holdout_whose_digest_disagrees_is_said(day: Day) -> None:
+def test_a_holdout_with_another_digest_is_a_problem(day: Day) -> None:
     assert kinds(holdout_with(day, digest="0" * 64)) == {("tampered_holdout", None)}
 
 
-def test_a_holdout_without_a_declared_slice_is_said(day: Day) -> None:
+def test_a_holdout_without_a_declared_slice_is_a_problem(day: Day) -> None:
     assert kinds(holdout_with(day, slices={})) == {("missing_slice", None)}
 
 
-def test_labels_that_are_missing_or_strange_are_said_and_left_out(day: Day) -> None:
+def test_missing_and_unknown_labels_are_reported_and_left_out(day: Day) -> None:
     labels = day.holdout.labels.astype(object)
     labels[:3] = [None, float("nan"), pd.NA]
     labels[3] = "perhaps"
@@ -248,7 +248,7 @@ def test_labels_may_be_numbers_that_stand_for_the_classes(day: Day) -> None:
     assert kinds(found) == set()
 
 
-def test_a_holdout_of_one_class_is_said(day: Day) -> None:
+def test_a_holdout_of_one_class_is_a_problem(day: Day) -> None:
     found = holdout_with(day, labels=np.zeros(ROWS, dtype=bool))
     assert kinds(found) == {("one_class_holdout", None)}
     auc, accuracy = found.metric("roc_auc"), found.metric("accuracy")
@@ -259,7 +259,7 @@ def test_a_holdout_of_one_class_is_said(day: Day) -> None:
     assert found.roc == {}
 
 
-def test_an_empty_holdout_is_said() -> None:
+def test_an_empty_holdout_is_a_problem() -> None:
     none = np.array([], dtype=np.uint64)
     holdout = Holdout(
         none, np.array([], dtype=bool), rows_digest(none), none, {"origin": np.array([], dtype=str)}
@@ -271,7 +271,7 @@ def test_an_empty_holdout_is_said() -> None:
     assert (found.slices, found.labels) == ((), ())
 
 
-def test_a_holdout_of_one_row_has_values_where_they_exist_and_no_interval(day: Day) -> None:
+def test_a_holdout_of_one_row_has_values_and_no_intervals(day: Day) -> None:
     one = np.array([5], dtype=np.uint64)
     holdout = Holdout(
         one, np.array([True]), rows_digest(one), np.array([0]), {"origin": np.array(["JFK"])}
@@ -327,7 +327,7 @@ def test_a_slice_has_the_numbers_that_its_rows_alone_would_have(
         )
 
 
-def test_slices_are_held_together_by_wider_intervals_and_that_is_said(
+def test_slices_have_wider_intervals_and_the_comparison_explains_them(
     comparison: Comparison,
 ) -> None:
     assert comparison.slice_level == pytest.approx(1 - 0.05 / 12)
@@ -340,7 +340,7 @@ def test_slices_are_held_together_by_wider_intervals_and_that_is_said(
     assert levels == {comparison.slice_level}
 
 
-def test_a_metric_that_no_slice_defines_makes_no_interval_wider(day: Day) -> None:
+def test_a_metric_undefined_in_every_slice_widens_no_interval(day: Day) -> None:
     models: dict[Role, Scored] = {
         "candidate": day.model(0.3, threshold=1.0),
         "champion": day.model(1.5),
@@ -358,7 +358,7 @@ def test_a_metric_that_no_slice_defines_makes_no_interval_wider(day: Day) -> Non
     assert levels == {found.slice_level}
 
 
-def test_of_equal_models_few_comparisons_have_an_interval_that_misses() -> None:
+def test_few_comparisons_of_equal_models_find_a_difference() -> None:
     """5 % at the most, over all slices and all metrics; over the slices alone it was 12 %."""
     rng = np.random.default_rng(20)
     rows, ids = 1_500, np.arange(1_500, dtype=np.uint64)
@@ -383,7 +383,7 @@ def test_of_equal_models_few_comparisons_have_an_interval_that_misses() -> None:
     assert missed <= 5
 
 
-def test_slices_that_are_held_against_nothing_have_no_level(day: Day) -> None:
+def test_slices_without_a_model_to_compare_with_have_no_level(day: Day) -> None:
     found = holdout_with(day)
     assert [one.judged for one in found.slices] == [True, True, True, False]
     assert (found.slice_level, found.slice_adjustment) == (None, "")
@@ -458,7 +458,7 @@ def test_confusion_balance_and_calibration_add_up(comparison: Comparison, day: D
     assert sum(one.rows * one.observed for one in bins) == pytest.approx(day.holdout.labels.sum())
 
 
-def test_curves_are_thin_and_keep_their_area(comparison: Comparison) -> None:
+def test_curves_have_few_points_and_keep_their_area(comparison: Comparison) -> None:
     roc = np.array(comparison.roc["candidate"])
     assert len(roc) <= 100
     assert roc[0].tolist() == [0, 0]
@@ -470,7 +470,7 @@ def test_curves_are_thin_and_keep_their_area(comparison: Comparison) -> None:
     assert pr[-1, 1] == pytest.approx(comparison.labels[1].share)
 
 
-def test_losses_are_read_without_their_turned_sign(comparison: Comparison) -> None:
+def test_a_negated_loss_is_readable_as_the_loss(comparison: Comparison) -> None:
     loss = comparison.metric("neg_log_loss")
     assert loss is not None
     before, after = loss.differences["champion"], loss.readable().differences["champion"]
@@ -545,7 +545,7 @@ def test_a_regression(day: Day) -> None:
     }
 
 
-def test_metrics_that_only_one_side_declares_are_measured_on_both() -> None:
+def test_metrics_that_only_the_change_declares_are_measured_too() -> None:
     changed = dataclasses.replace(BINARY, metrics=(MetricChoice("accuracy"), MetricChoice("f1")))
     both = with_metrics_of(BINARY, changed)
     assert [one.name for one in both.metrics[-2:]] == ["recall", "f1"]

@@ -223,7 +223,7 @@ def _told_apart(metric: MetricResult, places: int) -> int:
         theirs = metric.values.get(other)
         told = difference.outcome in {"better", "worse"}
         if told and mine and theirs and mine.value is not None and theirs.value is not None:
-            places = numbers.places_to_differ(mine.value, theirs.value, places)
+            places = numbers.told_apart(mine.value, theirs.value, places)
     return places
 
 
