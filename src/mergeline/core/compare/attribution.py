@@ -31,7 +31,6 @@ class MetricSplit:
 
     name: str
     label: str
-    greater_is_better: bool
     negated: bool
     base: Measured
     data: Measured
@@ -86,7 +85,6 @@ def _split(metric: Metric, models: Models[str]) -> MetricSplit:
     return MetricSplit(
         name=metric.name,
         label=metric.label,
-        greater_is_better=metric.greater_is_better,
         negated=metric.negated,
         base=measured.value(BASE),
         data=measured.value(DATA),

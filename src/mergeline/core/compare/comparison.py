@@ -108,7 +108,7 @@ def _described(models: Models[Role], model: Model, columns: Mapping[str, Parts])
         "slice_level": level,
         "slice_adjustment": adjustment,
         "calibration": usable.each(
-            lambda one: curves.calibration(rows, one, regression=regression)
+            lambda one: curves.calibration_bins(rows, one, regression=regression)
         ),
     }
     if regression:
@@ -123,7 +123,7 @@ def _described(models: Models[Role], model: Model, columns: Mapping[str, Parts])
             if (predicted := usable.of(other)) is not None
         }
     if model.task == "binary" and (np.bincount(rows.labels, minlength=2) > 0).all():
-        drawn = usable.each(lambda one: curves.curves(rows, one))
+        drawn = usable.each(lambda one: curves.roc_and_pr_curves(rows, one))
         described["roc"] = {role: roc for role, (roc, _) in drawn.items()}
         described["pr"] = {role: pr for role, (_, pr) in drawn.items()}
     return described

@@ -23,7 +23,7 @@ CURVE_POINTS = 100
 BINS = 10
 
 
-def curves(rows: Rows, predicted: Predicted) -> tuple[Points, Points]:
+def roc_and_pr_curves(rows: Rows, predicted: Predicted) -> tuple[Points, Points]:
     """The ROC curve and the precision-recall curve of a binary model, thinned evenly.
 
     Points are (false-positive rate, true-positive rate) and (recall, precision). Rows with the same
@@ -48,7 +48,7 @@ def _thinned(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Points:
     return tuple(zip(x[chosen].tolist(), y[chosen].tolist(), strict=True))
 
 
-def calibration(
+def calibration_bins(
     rows: Rows, predicted: Predicted, *, regression: bool
 ) -> tuple[CalibrationBin, ...]:
     """Predictions in bins of about as many rows each, beside what came true."""

@@ -27,7 +27,7 @@ MOST_VALUES = 256
 MOST_MERGED_VALUES = 1024
 POINTS = 200
 MERGED_POINTS = 1000
-LONGEST_TEXT = 100
+LONGEST_KEPT_TEXT = 100
 BUCKETS = 20
 _HASH_DIGITS = 16
 Numbers = npt.NDArray[Any]  # of int64 or float64
@@ -257,14 +257,15 @@ def kept_text(text: str) -> str:
 
     A shortened text is longer than any text that is kept whole, so the two cannot be confused.
     """
-    if len(text) <= LONGEST_TEXT:
+    if len(text) <= LONGEST_KEPT_TEXT:
         return text
-    return f"{text[: LONGEST_TEXT - 1]}…\0{int(hyperloglog.hash_texts([text])[0]):0{_HASH_DIGITS}x}"
+    whole = int(hyperloglog.hash_texts([text])[0])
+    return f"{text[: LONGEST_KEPT_TEXT - 1]}…\0{whole:0{_HASH_DIGITS}x}"
 
 
 def shown_text(kept: str) -> str:
     """The part of a kept text that a person reads."""
-    return kept[:LONGEST_TEXT]
+    return kept[:LONGEST_KEPT_TEXT]
 
 
 def _buckets(part: ColumnProfile) -> npt.NDArray[np.int64]:
@@ -292,6 +293,6 @@ def hashes_of(values: Sequence[Scalar], kind: str) -> npt.NDArray[np.uint64]:
     texts = [str(value) for value in values]
     hashes = hyperloglog.hash_texts(texts)
     for place, text in enumerate(texts):
-        if len(text) > LONGEST_TEXT:
+        if len(text) > LONGEST_KEPT_TEXT:
             hashes[place] = int(text[-_HASH_DIGITS:], 16)
     return hashes

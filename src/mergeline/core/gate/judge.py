@@ -34,8 +34,8 @@ RULES = (
     relative.primary,
     relative.improve,
     slices.slices,
-    absolute.latency,
-    absolute.size,
+    absolute.latency_ceiling,
+    absolute.size_ceiling,
     absolute.leaks,
     relative.schema,
     absolute.freshness,
@@ -64,7 +64,7 @@ def _verdict(word: VerdictWord, reasons: Iterable[Reason]) -> Verdict:
 def judge_both(base: Gate, candidate: Gate, comparison: Comparison, context: Context) -> Judgement:
     """The verdict by the base's gate; where the change edits the gate, the verdict by that too."""
     verdict = judge(base, comparison, context)
-    moved = moved_lines(base, candidate)
+    moved = _moved_lines(base, candidate)
     if not moved:
         return Judgement(verdict)
     return Judgement(verdict, moved, judge(candidate, comparison, context))
@@ -110,7 +110,7 @@ def _with(verdict: Verdict, reason: Reason, word: VerdictWord) -> Verdict:
     return _verdict(worse, [*verdict.reasons, reason])
 
 
-def moved_lines(base: Gate, candidate: Gate) -> tuple[MovedLine, ...]:
+def _moved_lines(base: Gate, candidate: Gate) -> tuple[MovedLine, ...]:
     """The gate's lines that differ."""
     before, after = (dict(_flat("", dataclasses.asdict(gate))) for gate in (base, candidate))
     absent = "not set"

@@ -97,7 +97,7 @@ def bounds(
         )  # fmt: skip
 
 
-def latency(judged: Judged) -> Iterator[Reason]:
+def latency_ceiling(judged: Judged) -> Iterator[Reason]:
     """One row's prediction takes no longer than the gate allows."""
     value = judged.candidate.latency_ms if judged.candidate else None
     yield from _ceiling(
@@ -105,7 +105,7 @@ def latency(judged: Judged) -> Iterator[Reason]:
     )
 
 
-def size(judged: Judged) -> Iterator[Reason]:
+def size_ceiling(judged: Judged) -> Iterator[Reason]:
     """The model's files are no larger than the gate allows."""
     value = judged.candidate.size_bytes if judged.candidate else None
     megabytes = None if value is None else value / 1e6
