@@ -30,8 +30,8 @@ def leaks(values: Any, labels: Any = LATE, task: Any = "binary") -> tuple[str, .
     ],
 )  # fmt: skip
 def test_a_column_that_gives_the_label_away_is_found(values: Any) -> None:
-    (said,) = leaks(values)
-    assert said.startswith("the column column alone gives the label away (ROC AUC 1")
+    (text,) = leaks(values)
+    assert text.startswith("the column column alone gives the label away (ROC AUC 1")
 
 
 @pytest.mark.parametrize(

@@ -259,20 +259,20 @@ def test_negative_baselines_do_not_turn_the_gate_around() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "low", "high", "said"),
+    ("value", "low", "high", "expected"),
     [
         (5.0, 4.5, 5.5, "+5.0 ± 0.5"),  # from 0, which `dvc metrics diff` leaves out
         (1.2e-6, 1e-7, 3e-7, "+2.0e-7 ± 1.0e-7"),  # which it prints as 0.0
     ],
 )
 def test_small_numbers_and_numbers_that_rose_from_zero_keep_their_meaning(
-    value: float, low: float, high: float, said: str
+    value: float, low: float, high: float, expected: str
 ) -> None:
     gate = Gate("own.cost", {"own.cost": Bar(margin=1e-8)})
     cost = metric("own.cost", value, {"champion": difference(low, high)}, greater_is_better=False)
     reason = only(judge(gate, comparison(cost), CHANGE), "margin")
     assert reason.outcome == "fail"
-    assert said in reason.text
+    assert expected in reason.text
 
 
 def scores(value: float | None, low: float, high: float, name: str = "recall") -> SliceResult:
@@ -326,7 +326,7 @@ def test_a_slice_without_a_value_of_the_champion_is_inconclusive() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gate", "how", "said"),
+    ("gate", "how", "expected"),
     [
         (
             Gate("roc_auc", {"roc_auc": Bar(at_least=0.7)}),
@@ -351,7 +351,7 @@ def test_a_slice_without_a_value_of_the_champion_is_inconclusive() -> None:
     ],
 )
 def test_a_narrow_refusal_does_not_read_as_a_pass(
-    gate: Gate, how: dict[str, Any], said: str
+    gate: Gate, how: dict[str, Any], expected: str
 ) -> None:
     measures: dict[str, Any] = {key: how[key] for key in ("value", "against") if key in how}
     weights = {key: how[key] for key in how if key not in measures}
@@ -362,16 +362,16 @@ def test_a_narrow_refusal_does_not_read_as_a_pass(
     )
     verdict = judge(gate, found, CHANGE)
     refused = [reason.text for reason in verdict.reasons if reason.outcome != "pass"]
-    assert any(text.endswith(said) for text in refused)
+    assert any(text.endswith(expected) for text in refused)
 
 
 def test_a_narrow_refusal_of_a_slice_does_not_read_as_a_pass() -> None:
     one = scores(0.49999, -0.013, -0.00708)
     gate = Gate("roc_auc", slices={"recall": Bar(at_least=0.5, margin=0.01)})
     verdict = judge(gate, comparison(*WHOLE, slices=(one,)), CHANGE)
-    said = "\n".join(reason.text for reason in verdict.reasons)
-    assert "is 0.49999, at least 0.5 is required" in said
-    assert "by more than 0.01: −0.01004 ± 0.00296" in said
+    text = "\n".join(reason.text for reason in verdict.reasons)
+    assert "is 0.49999, at least 0.5 is required" in text
+    assert "by more than 0.01: −0.01004 ± 0.00296" in text
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_a_candidate_may_take_a_wider_number_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "kind", "said"),
+    ("before", "kind", "expected"),
     [
         ("string", "string", "null or left out"),
         ("integer", "long", "null or left out"),
@@ -422,13 +422,13 @@ def test_a_candidate_may_take_a_wider_number_type() -> None:
     ],
 )  # fmt: skip
 def test_a_value_that_callers_may_leave_out_may_not_become_required(
-    before: str, kind: str, said: str
+    before: str, kind: str, expected: str
 ) -> None:
     free = facts(inputs=(InputColumn("it", before, required=False),))
     strict, still_free = (
         facts(inputs=(InputColumn("it", kind, required=must),)) for must in (True, False)
     )
-    text = f"the candidate requires it, which the champion lets be {said}"
+    text = f"the candidate requires it, which the champion lets be {expected}"
     for candidate, broken in ((strict, [text]), (still_free, [])):
         found = comparison(models={"candidate": candidate, "champion": free})
         verdict = judge(Gate("roc_auc"), found, CHANGE)
@@ -634,8 +634,8 @@ def test_a_moved_holdout_must_not_hide_that_the_model_is_worse_on_the_base_s_row
     judgement = on_base_rows(SAME, WORSE)
     assert judgement.verdict.outcome == "fail"
     assert rules(judgement.verdict) == ["base_holdout"]
-    said = judgement.verdict.reasons[0].text
-    assert said.startswith("on the base's own holdout (1,500 rows): ")
+    text = judgement.verdict.reasons[0].text
+    assert text.startswith("on the base's own holdout (1,500 rows): ")
     assert judgement.base_rows == 1500
     assert judgement.on_base_rows is not None
     assert rules(judgement.on_base_rows) == ["margin"]
