@@ -33,7 +33,7 @@ from mergeline.core.compare.comparison import compare
 from mergeline.core.compare.prepare import rows_digest
 from mergeline.core.compare.result import Comparison, Difference, Holdout, Scored
 from mergeline.core.compare.slices import slice_labels
-from mergeline.core.declare.model import Gate, MetricChoice, Model, SliceChoice
+from mergeline.core.declare.model import Gate, MetricChoice, Model, Role, SliceChoice
 
 NAMES = ("roc_auc", "neg_log_loss", "neg_brier_score", "accuracy")
 FOLDS = 10_000
@@ -85,9 +85,11 @@ def compared(sample: Sample, model: Model, slices: dict[str, Any] | None = None)
     ids = np.arange(len(sample.labels), dtype=np.uint64)
     digest = rows_digest(ids)
     holdout = Holdout(ids, sample.labels, digest, sample.clusters, slices or {})
-    candidate = Scored("candidate", digest, sample.first, (False, True), trained_on=NOBODY)
-    champion = Scored("champion", digest, sample.second, (False, True), trained_on=NOBODY)
-    scored = [candidate, champion] + ([replace(champion, role="base")] if slices else [])
+    candidate = Scored(digest, sample.first, (False, True), trained_on=NOBODY)
+    champion = Scored(digest, sample.second, (False, True), trained_on=NOBODY)
+    scored: dict[Role, Scored] = {"candidate": candidate, "champion": champion}
+    if slices:
+        scored["base"] = champion
     return compare(holdout, scored, model)
 
 

@@ -26,7 +26,7 @@ def difference(estimate: float | None, low: float | None, high: float | None) ->
 
 
 @pytest.mark.parametrize(
-    ("estimate", "low", "high", "said"),
+    ("estimate", "low", "high", "expected"),
     [
         (0.0088, 0.0047, 0.0129, "+0.009 ± 0.004"),
         (0.0088, 0.0057, 0.0119, "+0.0088 ± 0.0031"),
@@ -42,9 +42,9 @@ def difference(estimate: float | None, low: float | None, high: float | None) ->
     ],
 )
 def test_a_difference_has_the_digits_that_its_interval_allows(
-    estimate: float | None, low: float | None, high: float | None, said: str
+    estimate: float | None, low: float | None, high: float | None, expected: str
 ) -> None:
-    assert digits.change(difference(estimate, low, high)) == said
+    assert digits.change(difference(estimate, low, high)) == expected
 
 
 def test_rounding_does_not_hide_on_which_side_of_zero_an_interval_ends() -> None:
@@ -87,7 +87,7 @@ def test_two_numbers_whose_difference_is_told_are_not_shown_as_the_same(
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "half", "said"),
+    ("before", "after", "half", "expected"),
     [
         (0.5, 0.500000012, 2e-9, "0.5000000000 → 0.5000000120, +1.20e-8 ± 2.0e-9"),
         (0.0123456, 0.0123459, 1e-7, "0.01234560 → 0.01234590, +3.0e-7 ± 1.0e-7"),
@@ -97,14 +97,14 @@ def test_two_numbers_whose_difference_is_told_are_not_shown_as_the_same(
     ],
 )
 def test_a_small_change_of_a_large_number_is_seen(
-    before: float, after: float, half: float | None, said: str
+    before: float, after: float, half: float | None, expected: str
 ) -> None:
     estimate = after - before
     ends = (None, None) if half is None else (estimate - half, estimate + half)
     told = difference(estimate, *ends)
     places = digits.decimals(before, after, difference=told)
     cells = (digits.measured(Measured(value), places) for value in (before, after))
-    assert f"{' → '.join(cells)}, {digits.change(told)}" == said
+    assert f"{' → '.join(cells)}, {digits.change(told)}" == expected
 
 
 def read(text: str) -> float:
@@ -126,7 +126,7 @@ def test_a_number_beside_its_bar_reads_as_the_side_that_it_is_on(
 
 
 @pytest.mark.parametrize(
-    ("value", "bar", "said"),
+    ("value", "bar", "expected"),
     [
         (0.59999, 0.6, "0.59999"),
         (0.6, 0.6, "0.6000"),
@@ -138,13 +138,13 @@ def test_a_number_beside_its_bar_reads_as_the_side_that_it_is_on(
     ],
 )
 def test_digits_are_added_until_a_number_and_its_bar_differ(
-    value: float, bar: float, said: str
+    value: float, bar: float, expected: str
 ) -> None:
-    assert numbers.beside(value, bar) == said
+    assert numbers.beside(value, bar) == expected
 
 
 @pytest.mark.parametrize(
-    ("estimate", "low", "high", "margin", "said"),
+    ("estimate", "low", "high", "margin", "expected"),
     [
         (-0.002, -0.0050001, 0.0010001, 0.005, "−0.0020000 ± 0.0030001"),
         (-0.002, -0.0049, 0.0009, 0.005, "−0.0020 ± 0.0029"),
@@ -155,9 +155,9 @@ def test_digits_are_added_until_a_number_and_its_bar_differ(
     ],
 )
 def test_a_difference_beside_a_margin_reads_as_the_side_that_it_is_on(
-    estimate: float, low: float, high: float, margin: float | None, said: str
+    estimate: float, low: float, high: float, margin: float | None, expected: str
 ) -> None:
-    assert digits.change(difference(estimate, low, high), margin) == said
+    assert digits.change(difference(estimate, low, high), margin) == expected
 
 
 def test_an_interval_of_no_width_but_rounding_gives_no_digits() -> None:
@@ -165,27 +165,29 @@ def test_an_interval_of_no_width_but_rounding_gives_no_digits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         (0.7423, "0.742"), (1e-6, "1.00e-6"), (0.0, "0"), (-0.0, "0"), (5.0, "5"),
         (123456.789, "123,457"), (1e20, "1.00e20"), (math.nan, "NaN"), (math.inf, "∞"),
         (-math.inf, "−∞"), (None, "—"),
     ],
 )  # fmt: skip
-def test_a_number_on_its_own_has_three_digits_that_count(value: float | None, said: str) -> None:
-    assert numbers.number(value) == said
+def test_a_number_on_its_own_has_three_digits_that_count(
+    value: float | None, expected: str
+) -> None:
+    assert numbers.number(value) == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [(0.05, "0.05"), (1e-6, "1e-6"), (-0.0, "0"), (20.0, "20"), (1e6, "1,000,000")],
 )
-def test_a_number_that_a_person_wrote_stays_as_short(value: float, said: str) -> None:
-    assert numbers.given(value) == said
+def test_a_number_that_a_person_wrote_stays_as_short(value: float, expected: str) -> None:
+    assert numbers.given(value) == expected
 
 
 @pytest.mark.parametrize(
-    ("measured", "said"),
+    ("measured", "expected"),
     [
         (Measured(0.5), "0.500"),
         (Measured(None, "nan", "the scorer returned NaN"), "NaN"),
@@ -194,8 +196,8 @@ def test_a_number_that_a_person_wrote_stays_as_short(value: float, said: str) ->
         (None, "—"),
     ],
 )
-def test_a_number_that_is_not_there_is_said(measured: Measured | None, said: str) -> None:
-    assert digits.measured(measured, None) == said
+def test_an_absent_number_has_a_word_in_its_place(measured: Measured | None, expected: str) -> None:
+    assert digits.measured(measured, None) == expected
 
 
 def test_a_share_is_never_rounded_to_none_or_all() -> None:
@@ -212,8 +214,8 @@ def test_a_level_is_never_rounded_to_certainty() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "expected"),
     [(0.41, "0.4 s"), (48.2, "48 s"), (60, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min")],
 )
-def test_seconds_read_as_a_person_says_them(seconds: float, said: str) -> None:
-    assert numbers.duration(seconds) == said
+def test_durations_read_as_a_person_writes_them(seconds: float, expected: str) -> None:
+    assert numbers.duration(seconds) == expected

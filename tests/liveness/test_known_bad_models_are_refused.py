@@ -33,7 +33,7 @@ from mergeline.adapters.bundles import digests
 from mergeline.core.compare.comparison import compare
 from mergeline.core.compare.label_leaks import find_leaks
 from mergeline.core.compare.prepare import rows_digest
-from mergeline.core.compare.result import Column, Comparison, Holdout, Scored
+from mergeline.core.compare.result import Comparison, Holdout, InputColumn, Scored
 from mergeline.core.compare.slices import slice_labels
 from mergeline.core.declare.model import Bar, Gate, MetricChoice, Model, Role, parse_model
 from mergeline.core.gate.judge import judge
@@ -159,11 +159,11 @@ class Trial:
             slices={"carrier": carriers},
         )
         on = frame if self.scored_on is None else self.scored_on
-        scored = [
-            score("candidate", self.model, on, self.columns, self.fitted_on, may_lack=self.may_lack)
-        ]
+        scored: dict[Role, Scored] = {
+            "candidate": score(self.model, on, self.columns, self.fitted_on, may_lack=self.may_lack)
+        }
         if champion is not None:
-            scored.append(score("champion", champion, frame, KNOWN, TRAINING[:800]))
+            scored["champion"] = score(champion, frame, KNOWN, TRAINING[:800])
         taken = {name: frame[name].to_numpy() for name in self.columns}
         context = Context(
             kind="first" if champion is None else "change",
@@ -178,7 +178,6 @@ TYPES = {"hour": "long", "wind": "double", "carrier": "string", "arrived_late": 
 
 
 def score(
-    role: Role,
     model: Any,
     frame: pd.DataFrame,
     columns: tuple[str, ...],
@@ -193,7 +192,8 @@ def score(
     asked = frame[list(columns)]
     digest = rows_digest(ids(frame))
     inputs = tuple(
-        Column(name, TYPES.get(name, "string"), required=name not in may_lack) for name in columns
+        InputColumn(name, TYPES.get(name, "string"), required=name not in may_lack)
+        for name in columns
     )
     taken = []
     for _ in range(3 if len(frame) else 0):
@@ -201,7 +201,6 @@ def score(
         model.predict_proba(asked.head(1))
         taken.append(1e3 * (time.process_time() - start))
     return Scored(
-        role=role,
         rows_digest=digest,
         predictions=model.predict_proba(asked) if len(frame) else np.empty((0, 2)),
         classes=tuple(model.classes_.tolist()),
@@ -461,9 +460,11 @@ def test_two_of_three_classes_swapped_are_refused_also_where_the_third_does_not_
         taught = np.select([taught == "early", taught == "late"], ["late", "early"], taught)
     frame = HOLDOUT[how_late(HOLDOUT) != lacking]
     rows = Holdout(ids(frame), how_late(frame), rows_digest(ids(frame)), frame["day"].to_numpy())
-    candidate = score("candidate", fit(linear(), labels=taught), frame, KNOWN, TRAINING)
+    candidate = score(fit(linear(), labels=taught), frame, KNOWN, TRAINING)
     verdict = judge(
-        HOW_LATE.gate, compare(rows, [candidate], HOW_LATE), Context("first", TODAY, TODAY)
+        HOW_LATE.gate,
+        compare(rows, {"candidate": candidate}, HOW_LATE),
+        Context("first", TODAY, TODAY),
     )
     assert refusals(verdict) == ({"worse_than_chance"} if swapped else set())
 
@@ -496,9 +497,11 @@ def test_a_tampered_holdout_is_refused() -> None:
         swapped, HOLDOUT["late"].to_numpy(), recorded,
         slices={"carrier": HOLDOUT["carrier"].to_numpy()},
     )  # fmt: skip
-    candidate = score("candidate", good().model, HOLDOUT, KNOWN, TRAINING)
+    candidate = score(good().model, HOLDOUT, KNOWN, TRAINING)
     verdict = judge(
-        DECLARED.gate, compare(rows, [candidate], DECLARED), Context("first", TODAY, TODAY)
+        DECLARED.gate,
+        compare(rows, {"candidate": candidate}, DECLARED),
+        Context("first", TODAY, TODAY),
     )
     assert refusals(verdict) == {"tampered_holdout"}
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mergeline.adapters.model_folder import Input
-from mergeline.core.compare.result import Column
+from mergeline.core.compare.result import InputColumn
 from mergeline.core.declare.model import Gate
 from mergeline.core.gate.judge import judge
 from mergeline.core.gate.verdict import Context
@@ -23,14 +23,14 @@ PAIRS = list(itertools.product(itertools.product(sorted(KINDS), (False, True)), 
 
 
 def gate_passes(candidate: Input, champion: Input) -> bool:
-    before = (_column(champion), Column("other", "double"))
+    before = (_column(champion), InputColumn("other", "double"))
     taken = facts(inputs=(_column(candidate),)), facts(inputs=before)
     found = comparison(models={"candidate": taken[0], "champion": taken[1]})
     return judge(Gate("roc_auc"), found, Context("change")).outcome == "pass"
 
 
-def _column(it: Input) -> Column:
-    return Column("it", it.type, required=not it.nullable)
+def _column(it: Input) -> InputColumn:
+    return InputColumn("it", it.type, required=not it.nullable)
 
 
 def server_answers(row: dict[str, Any], one: Input, **more: Input) -> bool:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mergeline.core.compare.holdout_changes import Rows
+from mergeline.core.compare.holdout_changes import HoldoutRows
 from mergeline.core.compare.prepare import rows_digest
 from mergeline.core.compare.result import Holdout
 from mergeline.core.compare.slices import slice_labels
@@ -53,13 +53,13 @@ class HoldoutFile:
         clusters = self.frame[self.cluster].dropna() if self.cluster else None
         return None if clusters is None or clusters.empty else _date_of(end(clusters))
 
-    def content(self, model: Model) -> Rows:
+    def content(self, model: Model) -> HoldoutRows:
         """What of it can move: all columns but the key, which tells which row is which."""
         known = {*model.key, model.label}
         columns = {
             name: self.frame[name].to_numpy() for name in self.frame.columns if name not in known
         }
-        return Rows(self.rows.row_id, self.rows.labels, columns)
+        return HoldoutRows(self.rows.row_id, self.rows.labels, columns)
 
     def without(self, row_id: npt.NDArray[np.uint64]) -> HoldoutFile:
         """The same but for some rows, e.g. those that a model was fitted on."""

@@ -1,20 +1,21 @@
-"""Plain formatting: numbers, counts, shares, durations and sizes as a person reads them.
+"""Numbers, counts, shares, durations and sizes as a person reads them.
 
-A true minus sign, so that a column of changes reads well.
+The minus is a true minus sign, so that a column of changes reads well. How many digits a difference
+gets is decided in `compare.digits`.
 """
 
 from __future__ import annotations
 
 import math
 
-_FIXED = 6  # decimals beyond which a small number is written with an exponent
+_MOST_DECIMALS = 6  # with more, a small number is written with an exponent
 _HUGE = 1e15
 EXACT_DIGITS = 17  # significant digits that tell any two floats apart
-NOISE = 1e-15  # of a number's size: what its last bits may be off by
+NOISE = 1e-15  # relative error that the last bits of a number may have
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number on its own, to so many significant digits."""
+    """A number that stands alone, with so many significant digits; — if there is none."""
     if value is None:
         return "—"
     if not math.isfinite(value) or value == 0:
@@ -25,7 +26,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def beside(value: float, bar: float, digits: int = 4) -> str:
-    """A number held against a bar: as printed, too, it is on the side of it that it is on."""
+    """A number beside a bar, with enough digits to stay on its side of the bar as printed."""
     if not math.isfinite(value) or not value:
         return number(value, digits)
     places = places_beside(value, (bar,), digits)
@@ -33,7 +34,7 @@ def beside(value: float, bar: float, digits: int = 4) -> str:
 
 
 def places_beside(value: float, bars: tuple[float, ...], digits: int) -> int:
-    """Decimals with which a number is still on its side of each bar."""
+    """The decimals that a number needs to stay on its side of each bar."""
     least = _places(value, digits)
     for places in range(least, least + EXACT_DIGITS):
         shown = round(value, places)
@@ -43,7 +44,7 @@ def places_beside(value: float, bars: tuple[float, ...], digits: int) -> int:
 
 
 def given(value: float) -> str:
-    """A number that a person wrote, as short as they would write it."""
+    """A number that a person wrote, as briefly as they would write it."""
     if not math.isfinite(value):
         return fixed(value, 0)
     mantissa, _, power = f"{value + 0.0:,.15g}".partition("e")
@@ -51,17 +52,17 @@ def given(value: float) -> str:
 
 
 def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
-    """A number to its n-th decimal; with an exponent where the plain form would be zeros."""
+    """A number with so many decimals; with an exponent if the plain form would be all zeros."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
         return "−∞" if value < 0 else "+∞" if signed else "∞"
-    small = decimals > _FIXED and 0 < abs(value) < 1e-3
+    small = decimals > _MOST_DECIMALS and 0 < abs(value) < 1e-3
     if small or abs(value) >= _HUGE:
         digits = min(max(0, decimals + exponent(value)), EXACT_DIGITS - 1)
         text = _with_exponent(value, digits)
     else:
-        most = max(_FIXED, EXACT_DIGITS - 1 - exponent(value)) if value else _FIXED
+        most = max(_MOST_DECIMALS, EXACT_DIGITS - 1 - exponent(value)) if value else _MOST_DECIMALS
         text = f"{round(value, decimals):,.{min(max(decimals, 0), most)}f}"
     minus = text.startswith("-")
     text = text.lstrip("-")
@@ -71,17 +72,17 @@ def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
 
 
 def exponent(value: float) -> int:
-    """Power of ten of the first significant digit; of a number that is not 0."""
+    """Power of ten of the first significant digit; ValueError for 0."""
     return math.floor(math.log10(abs(value)))
 
 
 def side(value: float, bar: float, grain: float = 0.0) -> int:
-    """−1, 0 or 1: below the bar, on it, above."""
+    """−1, 0 or 1: below the bar, on it (within `grain`), above."""
     return (value - bar > grain) - (value - bar < -grain)
 
 
 def told_apart(one: float, other: float, places: int) -> int:
-    """So many decimals, and more until the two numbers differ as printed."""
+    """The least decimals, from `places` on, with which the two numbers differ as printed."""
     if abs(one - other) > NOISE * max(abs(one), abs(other)):
         for more in range(places, places + EXACT_DIGITS):
             if fixed(one, more) != fixed(other, more):
@@ -90,7 +91,7 @@ def told_apart(one: float, other: float, places: int) -> int:
 
 
 def _places(value: float, digits: int) -> int:
-    """Decimals for so many significant digits; what comes before the point is cut only if huge."""
+    """Decimals for so many significant digits; at least 0, unless the number is huge."""
     places = digits - 1 - exponent(value)
     return places if abs(value) >= _HUGE else max(0, places)
 
@@ -111,7 +112,7 @@ def signed_count(value: int) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """`0.67 %`; two significant digits, and never 0 % or 100 % of what is neither."""
+    """`0.67 %`, with two significant digits; 0 % and 100 % only if it is exactly that."""
     if not whole:
         return "—"
     percent = 100 * part / whole
@@ -123,7 +124,7 @@ def share(part: float, whole: float) -> str:
 
 
 def percent(level: float) -> str:
-    """An interval's level: `95 %`, `99.8 %`; of many intervals `99.9975 %`, never 100."""
+    """The level of an interval: `95 %`, `99.8 %`, `99.9975 %`; never 100 %."""
     digits = max(2, 1 - exponent(100 * (1 - level)))
     text = f"{100 * level:.{digits}f}".rstrip("0").rstrip(".")
     return f"{text} %"
@@ -144,7 +145,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count_of_bytes: int) -> str:
-    """`1.4 MB`; decimal units, as the gate's `size_mb`."""
+    """`1.4 MB`, in decimal units like the gate's `size_mb`."""
     value = float(count_of_bytes)
     for unit in ("B", "kB", "MB"):
         if abs(value) < 1000:

@@ -10,7 +10,7 @@ import pytest
 
 from mergeline.adapters.delta.profiles import make_profile
 from mergeline.adapters.delta.storage import LocalStorage
-from mergeline.core.data import hyperloglog as cardinality
+from mergeline.core.data import hyperloglog
 from mergeline.core.data.diff import ColumnFacts, DataDiff, diff_snapshots
 from mergeline.core.data.profile import merge_profiles
 from mergeline.core.data.snapshot import Drop
@@ -72,7 +72,7 @@ def test_long_texts_are_told_apart_by_what_is_not_shown(world: Any) -> None:
     assert (few.distinct, few.exact, few.top[0].rows) == (50, True, 18)
     assert {one.value for one in few.top} == {start[:99] + "…"}
     assert not many.exact
-    assert many.distinct == pytest.approx(300, rel=4 * cardinality.STANDARD_ERROR)
+    assert many.distinct == pytest.approx(300, rel=4 * hyperloglog.STANDARD_ERROR)
 
 
 def test_a_few_long_texts_are_counted_with_many_as_the_same_values() -> None:
@@ -180,7 +180,7 @@ def test_a_summary_of_many_drops_is_the_same_whatever_the_way_to_it(
         rank = np.searchsorted(everything, ids.distribution.quantile(share)) / len(everything)
         assert abs(rank - share) <= ids.error + 1 / len(everything)
     assert (ids.least, ids.most) == (0, 39_299)
-    assert ids.distinct == pytest.approx(12_000, rel=4 * cardinality.STANDARD_ERROR)
+    assert ids.distinct == pytest.approx(12_000, rel=4 * hyperloglog.STANDARD_ERROR)
 
 
 def test_merged_summaries_that_are_broken_are_made_again_and_go_with_the_garbage(

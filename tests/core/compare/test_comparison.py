@@ -8,7 +8,7 @@ import sklearn.metrics
 
 from mergeline.core.compare.comparison import compare, with_metrics_of
 from mergeline.core.compare.prepare import rows_digest
-from mergeline.core.compare.result import Column, Comparison, Holdout, Problem, Scored
+from mergeline.core.compare.result import Comparison, Holdout, InputColumn, Problem, Scored
 from mergeline.core.compare.slices import slice_labels
 from mergeline.core.declare.model import Bar, Gate, MetricChoice, Model, Role, SliceChoice
 from mergeline.core.declare.strict import json_schema, read_json, write_json
@@ -39,7 +39,7 @@ class Day:
     holdout: Holdout
     logit: Any
 
-    def model(self, role: Role, noise: float, seed: int = 1, **more: Any) -> Scored:
+    def model(self, noise: float, seed: int = 1, **more: Any) -> Scored:
         logit = self.logit + noise * np.random.default_rng(seed).normal(size=len(self.logit))
         p = 1 / (1 + np.exp(-logit))
         fields: dict[str, Any] = {
@@ -48,12 +48,12 @@ class Day:
             "trained_on": np.array([], dtype=np.uint64),
             "latency_ms": 1.5,
             "size_bytes": 2_000,
-            "inputs": (Column("hour", "long"),),
+            "inputs": (InputColumn("hour", "long"),),
         }
-        return Scored(role=role, rows_digest=self.holdout.digest, **(fields | more))
+        return Scored(rows_digest=self.holdout.digest, **(fields | more))
 
 
-def said(scored: Scored) -> Any:
+def predictions_of(scored: Scored) -> Any:
     assert scored.predictions is not None
     return scored.predictions
 
@@ -71,7 +71,11 @@ def day() -> Day:
 
 @pytest.fixture(scope="module")
 def comparison(day: Day) -> Comparison:
-    models = [day.model("candidate", 0.3), day.model("champion", 1.5), day.model("base", 1.5)]
+    models: dict[Role, Scored] = {
+        "candidate": day.model(0.3),
+        "champion": day.model(1.5),
+        "base": day.model(1.5),
+    }
     return compare(day.holdout, models, BINARY)
 
 
@@ -87,20 +91,20 @@ def test_a_better_model_is_better_on_the_same_rows(comparison: Comparison, day: 
     assert difference.margin == 0.02
     assert difference.margin_holds
     assert difference.unit == "clusters"
-    champion = said(day.model("champion", 1.5))
+    champion = predictions_of(day.model(1.5))
     expected = sklearn.metrics.roc_auc_score(day.holdout.labels, champion[:, 1])
     assert metric.values["champion"].value == pytest.approx(expected)
     assert comparison.problems == ()
 
 
-def test_the_models_that_are_equal_have_equal_numbers(comparison: Comparison) -> None:
+def test_equal_models_have_equal_numbers(comparison: Comparison) -> None:
     for metric in comparison.metrics:
         one, other = metric.differences["champion"], metric.differences["base"]
         same = {"margin": None, "margin_holds": None, "outcome": "unclear", "needed": None}
         assert dataclasses.replace(one, **same) == dataclasses.replace(other, **same)  # type: ignore[arg-type]
 
 
-def test_the_margin_counts_from_the_model_that_the_bar_names(comparison: Comparison) -> None:
+def test_a_margin_applies_to_the_model_that_the_bar_names(comparison: Comparison) -> None:
     recall = comparison.metric("recall")
     assert recall is not None
     assert recall.differences["base"].margin == 0.1
@@ -115,21 +119,25 @@ def test_a_comparison_is_plain_data_that_reads_back(comparison: Comparison) -> N
 
 
 def test_the_same_arrays_give_the_same_comparison(comparison: Comparison, day: Day) -> None:
-    models = [day.model("candidate", 0.3), day.model("champion", 1.5), day.model("base", 1.5)]
+    models: dict[Role, Scored] = {
+        "candidate": day.model(0.3),
+        "champion": day.model(1.5),
+        "base": day.model(1.5),
+    }
     assert compare(day.holdout, models, BINARY) == comparison
 
 
 def test_rows_that_any_model_was_trained_on_are_left_out_and_counted(day: Day) -> None:
     ids = day.holdout.row_id
-    models = [
-        day.model("candidate", 0.3, trained_on=ids[:10]),
-        day.model("champion", 0.5, trained_on=np.append(ids[5:105], np.uint64(1))),
-    ]
+    models: dict[Role, Scored] = {
+        "candidate": day.model(0.3, trained_on=ids[:10]),
+        "champion": day.model(0.5, trained_on=np.append(ids[5:105], np.uint64(1))),
+    }
     found = compare(day.holdout, models, BINARY)
     assert (found.holdout.rows, found.holdout.used) == (ROWS, ROWS - 105)
     assert (found.models["candidate"].seen, found.models["champion"].seen) == (10, 100)
     assert found.models["champion"].trained_on == 101
-    predictions = said(models[0])
+    predictions = predictions_of(models["candidate"])
     expected = sklearn.metrics.roc_auc_score(day.holdout.labels[105:], predictions[105:, 1])
     metric = found.metric("roc_auc")
     assert metric is not None
@@ -138,8 +146,8 @@ def test_rows_that_any_model_was_trained_on_are_left_out_and_counted(day: Day) -
 
 
 def test_a_model_that_cannot_score_the_rows_is_a_finding(day: Day) -> None:
-    champion = day.model("champion", 1, predictions=None, problem="column 'dest' is gone")
-    found = compare(day.holdout, [day.model("candidate", 0.3), champion], BINARY)
+    champion = day.model(1, predictions=None, problem="column 'dest' is gone")
+    found = compare(day.holdout, {"candidate": day.model(0.3), "champion": champion}, BINARY)
     assert found.problems == (
         Problem(
             "unscored", "champion", "the champion could not score the rows: column 'dest' is gone"
@@ -152,8 +160,8 @@ def test_a_model_that_cannot_score_the_rows_is_a_finding(day: Day) -> None:
 
 
 def altered(day: Day, **how: Any) -> Comparison:
-    candidate = dataclasses.replace(day.model("candidate", 0.3), **how)
-    return compare(day.holdout, [candidate, day.model("champion", 1.0)], BINARY)
+    candidate = dataclasses.replace(day.model(0.3), **how)
+    return compare(day.holdout, {"candidate": candidate, "champion": day.model(1.0)}, BINARY)
 
 
 def probabilities(value: Any) -> Any:
@@ -180,12 +188,12 @@ def probabilities(value: Any) -> Any:
         ({"trained_on": None}, "unknown_training_rows"),
     ],
 )  # fmt: skip
-def test_predictions_that_are_unfit_are_said(day: Day, how: dict[str, Any], kind: str) -> None:
+def test_unfit_predictions_are_a_problem(day: Day, how: dict[str, Any], kind: str) -> None:
     assert kinds(altered(day, **how)) == {(kind, "candidate")}
 
 
 def test_one_nan_among_all_predictions_is_enough(day: Day) -> None:
-    predictions = said(day.model("candidate", 0.3))
+    predictions = predictions_of(day.model(0.3))
     predictions[7, 1] = np.nan
     found = altered(day, predictions=predictions)
     assert found.problems[0].text == "the candidate predicts NaN for 1 rows"
@@ -198,14 +206,14 @@ def test_classes_as_numbers_are_the_same_classes(day: Day) -> None:
 
 
 def test_predictions_may_be_the_positive_class_alone(day: Day, comparison: Comparison) -> None:
-    predictions = said(day.model("candidate", 0.3))
+    predictions = predictions_of(day.model(0.3))
     found = altered(day, predictions=predictions[:, 1])
     for one, other in zip(found.metrics, comparison.metrics, strict=True):
         assert one.values["candidate"] == other.values["candidate"]
 
 
 def test_predictions_against_the_label_are_worse_than_chance(day: Day) -> None:
-    predictions = said(day.model("candidate", 0.3))
+    predictions = predictions_of(day.model(0.3))
     assert kinds(altered(day, predictions=predictions[:, ::-1])) == {
         ("worse_than_chance", "candidate")
     }
@@ -213,19 +221,19 @@ def test_predictions_against_the_label_are_worse_than_chance(day: Day) -> None:
 
 def holdout_with(day: Day, **how: Any) -> Comparison:
     holdout = dataclasses.replace(day.holdout, **how)
-    candidate = dataclasses.replace(day.model("candidate", 0.3), rows_digest=holdout.digest)
-    return compare(holdout, [candidate], BINARY)
+    candidate = dataclasses.replace(day.model(0.3), rows_digest=holdout.digest)
+    return compare(holdout, {"candidate": candidate}, BINARY)
 
 
-def test_a_holdout_whose_digest_disagrees_is_said(day: Day) -> None:
+def test_a_holdout_with_another_digest_is_a_problem(day: Day) -> None:
     assert kinds(holdout_with(day, digest="0" * 64)) == {("tampered_holdout", None)}
 
 
-def test_a_holdout_without_a_declared_slice_is_said(day: Day) -> None:
+def test_a_holdout_without_a_declared_slice_is_a_problem(day: Day) -> None:
     assert kinds(holdout_with(day, slices={})) == {("missing_slice", None)}
 
 
-def test_labels_that_are_missing_or_strange_are_said_and_left_out(day: Day) -> None:
+def test_missing_and_unknown_labels_are_reported_and_left_out(day: Day) -> None:
     labels = day.holdout.labels.astype(object)
     labels[:3] = [None, float("nan"), pd.NA]
     labels[3] = "perhaps"
@@ -240,7 +248,7 @@ def test_labels_may_be_numbers_that_stand_for_the_classes(day: Day) -> None:
     assert kinds(found) == set()
 
 
-def test_a_holdout_of_one_class_is_said(day: Day) -> None:
+def test_a_holdout_of_one_class_is_a_problem(day: Day) -> None:
     found = holdout_with(day, labels=np.zeros(ROWS, dtype=bool))
     assert kinds(found) == {("one_class_holdout", None)}
     auc, accuracy = found.metric("roc_auc"), found.metric("accuracy")
@@ -251,29 +259,27 @@ def test_a_holdout_of_one_class_is_said(day: Day) -> None:
     assert found.roc == {}
 
 
-def test_an_empty_holdout_is_said() -> None:
+def test_an_empty_holdout_is_a_problem() -> None:
     none = np.array([], dtype=np.uint64)
     holdout = Holdout(
         none, np.array([], dtype=bool), rows_digest(none), none, {"origin": np.array([], dtype=str)}
     )
-    candidate = Scored(
-        "candidate", holdout.digest, np.empty((0, 2)), (False, True), trained_on=none
-    )
-    found = compare(holdout, [candidate], BINARY)
+    candidate = Scored(holdout.digest, np.empty((0, 2)), (False, True), trained_on=none)
+    found = compare(holdout, {"candidate": candidate}, BINARY)
     assert kinds(found) == {("empty_holdout", None)}
     assert found.metrics[0].values["candidate"].absent == "undefined"
     assert (found.slices, found.labels) == ((), ())
 
 
-def test_a_holdout_of_one_row_has_values_where_they_exist_and_no_interval(day: Day) -> None:
+def test_a_holdout_of_one_row_has_values_and_no_intervals(day: Day) -> None:
     one = np.array([5], dtype=np.uint64)
     holdout = Holdout(
         one, np.array([True]), rows_digest(one), np.array([0]), {"origin": np.array(["JFK"])}
     )
-    models = [
-        Scored(role, holdout.digest, np.array([[p, 1 - p]]), (False, True), trained_on=one[:0])
+    models = {
+        role: Scored(holdout.digest, np.array([[p, 1 - p]]), (False, True), trained_on=one[:0])
         for role, p in PAIR
-    ]
+    }
     found = compare(holdout, models, BINARY)
     loss = found.metric("neg_log_loss")
     assert loss is not None
@@ -290,7 +296,7 @@ def test_every_slice_is_measured_and_those_too_small_are_listed(
     assert [one.judged for one in comparison.slices] == [True, True, True, False]
     assert by_name["HPN"].metrics == ()
     chosen = day.holdout.slices["origin"] == "LGA"
-    predictions = said(day.model("candidate", 0.3))
+    predictions = predictions_of(day.model(0.3))
     expected = sklearn.metrics.roc_auc_score(day.holdout.labels[chosen], predictions[chosen, 1])
     assert by_name["LGA"].metrics[0].values["candidate"].value == pytest.approx(expected)
     assert by_name["LGA"].rows == chosen.sum()
@@ -305,10 +311,13 @@ def test_a_slice_has_the_numbers_that_its_rows_alone_would_have(
     assert day.holdout.cluster is not None
     clusters = day.holdout.cluster[chosen]
     holdout = Holdout(ids, day.holdout.labels[chosen], rows_digest(ids), clusters)
-    models = []
-    for one in (day.model("candidate", 0.3), day.model("champion", 1.5)):
-        part = said(one)[chosen]
-        models.append(dataclasses.replace(one, predictions=part, rows_digest=holdout.digest))
+    both: dict[Role, Scored] = {"candidate": day.model(0.3), "champion": day.model(1.5)}
+    models = {
+        role: dataclasses.replace(
+            one, predictions=predictions_of(one)[chosen], rows_digest=holdout.digest
+        )
+        for role, one in both.items()
+    }
     alone = compare(holdout, models, dataclasses.replace(BINARY, slices=()))
     within = next(one for one in comparison.slices if one.value == "JFK")
     for part, whole in zip(within.metrics, alone.metrics, strict=True):
@@ -318,7 +327,7 @@ def test_a_slice_has_the_numbers_that_its_rows_alone_would_have(
         )
 
 
-def test_slices_are_held_together_by_wider_intervals_and_that_is_said(
+def test_slices_have_wider_intervals_and_the_comparison_explains_them(
     comparison: Comparison,
 ) -> None:
     assert comparison.slice_level == pytest.approx(1 - 0.05 / 12)
@@ -331,8 +340,11 @@ def test_slices_are_held_together_by_wider_intervals_and_that_is_said(
     assert levels == {comparison.slice_level}
 
 
-def test_a_metric_that_no_slice_defines_makes_no_interval_wider(day: Day) -> None:
-    models = [day.model("candidate", 0.3, decision=1.0), day.model("champion", 1.5)]
+def test_a_metric_undefined_in_every_slice_widens_no_interval(day: Day) -> None:
+    models: dict[Role, Scored] = {
+        "candidate": day.model(0.3, threshold=1.0),
+        "champion": day.model(1.5),
+    }
     metrics = (MetricChoice("accuracy"), MetricChoice("precision"))
     found = compare(day.holdout, models, dataclasses.replace(BINARY, metrics=metrics))
     alone = dataclasses.replace(BINARY, metrics=metrics[:1])
@@ -346,7 +358,7 @@ def test_a_metric_that_no_slice_defines_makes_no_interval_wider(day: Day) -> Non
     assert levels == {found.slice_level}
 
 
-def test_of_equal_models_few_comparisons_have_an_interval_that_misses() -> None:
+def test_few_comparisons_of_equal_models_find_a_difference() -> None:
     """5 % at the most, over all slices and all metrics; over the slices alone it was 12 %."""
     rng = np.random.default_rng(20)
     rows, ids = 1_500, np.arange(1_500, dtype=np.uint64)
@@ -361,7 +373,7 @@ def test_of_equal_models_few_comparisons_have_an_interval_that_misses() -> None:
         slices = {"origin": rng.integers(0, 10, rows)}
         one = Day(Holdout(ids, labels, rows_digest(ids), slices=slices), logit)
         seeds = rng.integers(0, 2**31, 2).tolist()
-        pair = [one.model(role, 1, seed) for (role, _), seed in zip(PAIR, seeds, strict=True)]
+        pair = {role: one.model(1, seed) for (role, _), seed in zip(PAIR, seeds, strict=True)}
         found = compare(one.holdout, pair, model)
         assert [slice_.judged for slice_ in found.slices] == [True] * 10
         missed += any(
@@ -371,7 +383,7 @@ def test_of_equal_models_few_comparisons_have_an_interval_that_misses() -> None:
     assert missed <= 5
 
 
-def test_slices_that_are_held_against_nothing_have_no_level(day: Day) -> None:
+def test_slices_without_a_model_to_compare_with_have_no_level(day: Day) -> None:
     found = holdout_with(day)
     assert [one.judged for one in found.slices] == [True, True, True, False]
     assert (found.slice_level, found.slice_adjustment) == (None, "")
@@ -407,7 +419,7 @@ def test_slices_stand_in_the_order_that_a_person_expects(day: Day) -> None:
 
 
 def test_flips_are_counted_both_ways_and_by_slice(comparison: Comparison, day: Day) -> None:
-    one, other = said(day.model("candidate", 0.3)), said(day.model("champion", 1.5))
+    one, other = predictions_of(day.model(0.3)), predictions_of(day.model(1.5))
     labels = day.holdout.labels
     first, second = one[:, 1] >= 0.5, other[:, 1] >= 0.5
     flips = comparison.flips["champion"]
@@ -420,7 +432,10 @@ def test_flips_are_counted_both_ways_and_by_slice(comparison: Comparison, day: D
 
 
 def test_each_model_decides_by_its_own_threshold(day: Day) -> None:
-    models = [day.model("candidate", 1.0, decision=0.3), day.model("champion", 1.0)]
+    models: dict[Role, Scored] = {
+        "candidate": day.model(1.0, threshold=0.3),
+        "champion": day.model(1.0),
+    }
     found = compare(day.holdout, models, BINARY)
     recall, auc = found.metric("recall"), found.metric("roc_auc")
     assert recall is not None
@@ -431,7 +446,7 @@ def test_each_model_decides_by_its_own_threshold(day: Day) -> None:
 
 
 def test_confusion_balance_and_calibration_add_up(comparison: Comparison, day: Day) -> None:
-    predictions = said(day.model("candidate", 0.3))
+    predictions = predictions_of(day.model(0.3))
     expected = sklearn.metrics.confusion_matrix(day.holdout.labels, predictions[:, 1] >= 0.5)
     assert comparison.confusion["candidate"].counts == tuple(tuple(r) for r in expected.tolist())
     assert comparison.confusion["candidate"].classes == ("false", "true")
@@ -443,7 +458,7 @@ def test_confusion_balance_and_calibration_add_up(comparison: Comparison, day: D
     assert sum(one.rows * one.observed for one in bins) == pytest.approx(day.holdout.labels.sum())
 
 
-def test_curves_are_thin_and_keep_their_area(comparison: Comparison) -> None:
+def test_curves_have_few_points_and_keep_their_area(comparison: Comparison) -> None:
     roc = np.array(comparison.roc["candidate"])
     assert len(roc) <= 100
     assert roc[0].tolist() == [0, 0]
@@ -455,7 +470,7 @@ def test_curves_are_thin_and_keep_their_area(comparison: Comparison) -> None:
     assert pr[-1, 1] == pytest.approx(comparison.labels[1].share)
 
 
-def test_losses_are_read_without_their_turned_sign(comparison: Comparison) -> None:
+def test_a_negated_loss_is_readable_as_the_loss(comparison: Comparison) -> None:
     loss = comparison.metric("neg_log_loss")
     assert loss is not None
     before, after = loss.differences["champion"], loss.readable().differences["champion"]
@@ -478,13 +493,13 @@ def test_several_classes(day: Day) -> None:
     rng = np.random.default_rng(3)
     codes = rng.integers(0, 3, ROWS)
     holdout = Holdout(day.holdout.row_id, np.array(["a", "b", "c"])[codes], day.holdout.digest)
-    models = []
+    models: dict[Role, Scored] = {}
     for role, doubt in PAIR:
         p = doubt * rng.dirichlet(np.ones(3), ROWS)
         p[np.arange(ROWS), codes] += 0.2
         p /= p.sum(axis=1, keepdims=True)
-        models.append(
-            Scored(role, holdout.digest, p, ("a", "b", "c"), trained_on=codes[:0].astype(np.uint64))
+        models[role] = Scored(
+            holdout.digest, p, ("a", "b", "c"), trained_on=codes[:0].astype(np.uint64)
         )
     found = compare(holdout, models, MULTICLASS)
     assert found.problems == ()
@@ -493,10 +508,13 @@ def test_several_classes(day: Day) -> None:
     assert len(found.confusion["candidate"].counts) == 3
     assert (found.roc, found.pr) == ({}, {})
     assert found.flips["champion"].changed >= found.flips["champion"].wrong_to_right
-    turned = dataclasses.replace(models[0], predictions=np.roll(said(models[0]), 1, axis=1))
-    assert kinds(compare(holdout, [turned], MULTICLASS)) == {("worse_than_chance", "candidate")}
-    swapped = dataclasses.replace(models[0], predictions=said(models[0])[:, [1, 0, 2]])
-    problem = compare(holdout, [swapped], MULTICLASS).problems[0]
+    right = predictions_of(models["candidate"])
+    turned = dataclasses.replace(models["candidate"], predictions=np.roll(right, 1, axis=1))
+    assert kinds(compare(holdout, {"candidate": turned}, MULTICLASS)) == {
+        ("worse_than_chance", "candidate")
+    }
+    swapped = dataclasses.replace(models["candidate"], predictions=right[:, [1, 0, 2]])
+    problem = compare(holdout, {"candidate": swapped}, MULTICLASS).problems[0]
     assert problem.text.endswith("worse than chance would (a, b against the rest)")
 
 
@@ -504,15 +522,14 @@ def test_a_regression(day: Day) -> None:
     rng = np.random.default_rng(4)
     labels = 10 + day.logit
     holdout = dataclasses.replace(day.holdout, labels=labels)
-    models = [
-        Scored(
-            role,
+    models = {
+        role: Scored(
             holdout.digest,
             labels + noise * rng.normal(size=ROWS),
             trained_on=np.array([], dtype=np.uint64),
         )
         for role, noise in PAIR
-    ]
+    }
     found = compare(holdout, models, REGRESSION)
     assert found.problems == ()
     assert [m.differences["champion"].outcome for m in found.metrics] == ["better", "better"]
@@ -521,11 +538,14 @@ def test_a_regression(day: Day) -> None:
     assert found.label_quantiles.median == pytest.approx(np.median(labels))
     first = found.calibration["candidate"][0]
     assert first.low <= first.predicted <= first.high
-    turned = dataclasses.replace(models[0], predictions=20 - said(models[0]))
-    assert kinds(compare(holdout, [turned], REGRESSION)) == {("worse_than_chance", "candidate")}
+    right = predictions_of(models["candidate"])
+    turned = dataclasses.replace(models["candidate"], predictions=20 - right)
+    assert kinds(compare(holdout, {"candidate": turned}, REGRESSION)) == {
+        ("worse_than_chance", "candidate")
+    }
 
 
-def test_metrics_that_only_one_side_declares_are_measured_on_both() -> None:
+def test_metrics_that_only_the_change_declares_are_measured_too() -> None:
     changed = dataclasses.replace(BINARY, metrics=(MetricChoice("accuracy"), MetricChoice("f1")))
     both = with_metrics_of(BINARY, changed)
     assert [one.name for one in both.metrics[-2:]] == ["recall", "f1"]

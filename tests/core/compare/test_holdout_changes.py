@@ -8,30 +8,30 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mergeline.core.compare.holdout_changes import MovedRows, Rows, differing, moved_rows
+from mergeline.core.compare.holdout_changes import HoldoutRows, MovedRows, differing, moved_rows
 
 
-def rows(ids: list[int], labels: list[Any], **columns: list[Any]) -> Rows:
+def rows(ids: list[int], labels: list[Any], **columns: list[Any]) -> HoldoutRows:
     named = {name: np.asarray(values) for name, values in columns.items()}
-    return Rows(np.array(ids, np.uint64), np.asarray(labels), named)
+    return HoldoutRows(np.array(ids, np.uint64), np.asarray(labels), named)
 
 
 BEFORE = rows([1, 2, 3], [True, False, True], miles=[1.0, np.nan, 3.0], town=["A", None, "B"])
 
 
-def test_the_same_rows_in_another_order_have_not_moved() -> None:
+def test_reordered_rows_have_not_changed() -> None:
     again = rows([3, 1, 2], [True, True, False], miles=[3.0, 1.0, np.nan], town=["B", "A", None])
     found = moved_rows(BEFORE, again)
     assert found.kept
     assert str(found) == "of the 3 rows before: none moved"
 
 
-def test_rows_that_are_only_added_keep_those_before() -> None:
+def test_added_rows_do_not_change_earlier_rows() -> None:
     found = moved_rows(rows([1], [True], miles=[1.0]), BEFORE)
     assert (found.kept, found.added, found.of) == (True, 2, 1)
 
 
-def test_what_moved_is_counted_by_kind_and_column() -> None:
+def test_changed_rows_are_counted_by_kind_and_column() -> None:
     now = rows([2, 3, 4], [True, True, True], miles=[2.0, 3.0, 4.0], town=["C", "C", "C"])
     found = moved_rows(BEFORE, now)
     assert found == MovedRows(3, 1, 1, {"miles": 1, "town": 2}, 1)
@@ -42,7 +42,7 @@ def test_what_moved_is_counted_by_kind_and_column() -> None:
     )
 
 
-def test_a_column_that_comes_or_goes_moves_no_row() -> None:
+def test_a_new_or_removed_column_changes_no_row() -> None:
     assert moved_rows(BEFORE, rows([1, 2, 3], [True, False, True], fog=[0, 0, 1])).kept
 
 

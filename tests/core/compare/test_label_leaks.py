@@ -29,9 +29,9 @@ def leaks(values: Any, labels: Any = LATE, task: Any = "binary") -> tuple[str, .
         np.datetime64("2013-07-01T12:00") + MINUTES.astype(int).astype("timedelta64[m]"),
     ],
 )  # fmt: skip
-def test_a_column_that_tells_the_label_is_found(values: Any) -> None:
-    (said,) = leaks(values)
-    assert said.startswith("the column column alone gives the label away (ROC AUC 1")
+def test_a_column_that_gives_the_label_away_is_found(values: Any) -> None:
+    (text,) = leaks(values)
+    assert text.startswith("the column column alone gives the label away (ROC AUC 1")
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_a_column_that_tells_the_label_is_found(values: Any) -> None:
         np.arange(ROWS).astype(str).astype(object),
     ],
 )  # fmt: skip
-def test_a_column_that_does_not_is_left_alone(values: Any) -> None:
+def test_a_column_that_does_not_give_the_label_away_is_not_reported(values: Any) -> None:
     assert leaks(values) == ()
 
 
-def test_one_class_of_several_is_enough() -> None:
+def test_giving_one_class_of_several_away_is_enough() -> None:
     codes = RNG.integers(0, 3, ROWS)
     labels = np.array(["a", "b", "c"])[codes]
     assert leaks(codes == 2, labels, "multiclass") != ()

@@ -3,7 +3,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from mergeline.core.data import hyperloglog as cardinality
+from mergeline.core.data import hyperloglog
 from mergeline.core.data.drift import drift
 from mergeline.core.data.profile import (
     MOST_VALUES,
@@ -27,8 +27,8 @@ def numbers(values: npt.ArrayLike, nulls: int = 0) -> ColumnProfile:
         nulls=nulls,
         values=tuple(zip(distinct[order].tolist(), counts[order].tolist(), strict=True)),
         complete=complete,
-        sketch="" if complete else cardinality.to_text(
-            cardinality.sketch(cardinality.hash_numbers(distinct))
+        sketch="" if complete else hyperloglog.to_text(
+            hyperloglog.sketch(hyperloglog.hash_numbers(distinct))
         ),
         points=() if complete else points_of(array),
         error=0 if complete else 0.5 / POINTS,
@@ -65,7 +65,7 @@ def test_quantiles_of_many_drops_are_within_their_error_in_rank() -> None:
 def test_distinct_values_are_estimated_over_drops_that_share_some() -> None:
     merged = Merged("float64", [numbers(np.arange(5_000)), numbers(np.arange(3_000, 9_000)),
                                 numbers([1, 2, 3])])  # fmt: skip
-    assert merged.distinct == pytest.approx(9_000, rel=4 * cardinality.STANDARD_ERROR)
+    assert merged.distinct == pytest.approx(9_000, rel=4 * hyperloglog.STANDARD_ERROR)
     assert not merged.complete
 
 
@@ -97,8 +97,8 @@ def categories(values: npt.ArrayLike) -> Merged:
     total = int(counts.sum())
     if len(names) <= MOST_VALUES:
         return Merged("string", [ColumnProfile("string", total, 0, tuple(kept))])
-    hashes = cardinality.hash_texts(names.tolist())
-    sketch = cardinality.to_text(cardinality.sketch(hashes))
+    hashes = hyperloglog.hash_texts(names.tolist())
+    sketch = hyperloglog.to_text(hyperloglog.sketch(hashes))
     buckets = tuple(bucket_rows(hashes, counts).tolist())
     part = ColumnProfile("string", total, 0, tuple(kept), False, sketch, buckets)
     return Merged("string", [part])

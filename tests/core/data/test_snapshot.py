@@ -19,7 +19,7 @@ OTHER = parse_contract("t", "source: d\nformat: csv\ncolumns: {a: {type: int32}}
 A, B = Drop("d/a.csv", "a" * 32, 1), Drop("d/b.csv", "b" * 32)
 
 
-def test_a_digest_knows_content_not_order_paths_or_repetition() -> None:
+def test_a_digest_depends_on_content_and_not_on_order_paths_or_repetition() -> None:
     digest = Snapshot("t", CONTRACT, (A, B)).digest
     assert Snapshot("t", CONTRACT, (B, A)).digest == digest
     assert Snapshot("t", CONTRACT, (B, A, Drop("d/c.csv", A.md5))).digest == digest

@@ -11,9 +11,9 @@ def test_a_violation_reads_as_a_sentence() -> None:
 
 
 def test_a_long_value_is_cut() -> None:
-    said = str(Violation("f.csv", "is not a date", line=2, column="day", value="x" * 5000))
-    assert len(said) < 150
-    assert "…" in said
+    text = str(Violation("f.csv", "is not a date", line=2, column="day", value="x" * 5000))
+    assert len(text) < 150
+    assert "…" in text
 
 
 def test_a_refusal_says_how_many_more() -> None:

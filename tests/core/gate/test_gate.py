@@ -9,10 +9,10 @@ import pytest
 from mergeline.core.compare import digits
 from mergeline.core.compare.result import (
     Absent,
-    Column,
     Comparison,
     Difference,
     HoldoutFacts,
+    InputColumn,
     Measured,
     MetricResult,
     ModelFacts,
@@ -27,7 +27,7 @@ from mergeline.core.gate.judge import judge, judge_both, judge_on_base_rows
 from mergeline.core.gate.verdict import Context, Judgement, Kind, MovedLine, Reason, Verdict
 
 CHANGE = Context("change")
-INPUTS = (Column("hour", "long"), Column("carrier", "string"))
+INPUTS = (InputColumn("hour", "long"), InputColumn("carrier", "string"))
 
 
 def difference(
@@ -128,7 +128,7 @@ def test_less_is_better_of_a_loss_of_ones_own() -> None:
     assert judge(gate, comparison(cheaper), CHANGE).outcome == "pass"
 
 
-def test_a_turned_loss_is_said_as_the_loss_it_is() -> None:
+def test_a_reason_shows_a_negated_loss_as_the_loss() -> None:
     loss = metric("neg_log_loss", -0.6, {"champion": difference(-0.2, -0.1)})
     gate = Gate("neg_log_loss", {"neg_log_loss": Bar(at_least=-0.5, margin=0.01)})
     verdict = judge(gate, comparison(loss), CHANGE)
@@ -148,7 +148,7 @@ def test_a_difference_reads_the_same_in_a_reason_and_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("policy", "outcome"), [("pass", "pass"), ("fail", "fail"), ("ask", "inconclusive")]
 )
-def test_what_inconclusive_means_is_the_gates_to_say(policy: Any, outcome: str) -> None:
+def test_the_gate_decides_what_inconclusive_means(policy: Any, outcome: str) -> None:
     gate = Gate("roc_auc", {"roc_auc": Bar(margin=0.005)}, inconclusive=policy)
     unclear = comparison(metric(against={"champion": difference(-0.01, 0.01)}))
     verdict = judge(gate, unclear, CHANGE)
@@ -220,7 +220,7 @@ def test_a_metric_that_the_gate_names_and_nobody_measured_refuses(where: str) ->
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_a_comparison_from_a_file_cannot_slip_a_number_that_is_none(bad: float) -> None:
+def test_a_comparison_from_a_file_with_a_nan_is_refused(bad: float) -> None:
     gate = Gate("roc_auc", {"roc_auc": Bar(at_least=0.6, margin=0.1)}, inconclusive="pass")
     assert (
         judge(gate, comparison(metric(value=bad, against={"champion": SAME})), CHANGE).outcome
@@ -259,20 +259,20 @@ def test_negative_baselines_do_not_turn_the_gate_around() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "low", "high", "said"),
+    ("value", "low", "high", "expected"),
     [
         (5.0, 4.5, 5.5, "+5.0 ± 0.5"),  # from 0, which `dvc metrics diff` leaves out
         (1.2e-6, 1e-7, 3e-7, "+2.0e-7 ± 1.0e-7"),  # which it prints as 0.0
     ],
 )
-def test_small_numbers_and_those_from_zero_keep_their_meaning(
-    value: float, low: float, high: float, said: str
+def test_small_numbers_and_numbers_that_rose_from_zero_keep_their_meaning(
+    value: float, low: float, high: float, expected: str
 ) -> None:
     gate = Gate("own.cost", {"own.cost": Bar(margin=1e-8)})
     cost = metric("own.cost", value, {"champion": difference(low, high)}, greater_is_better=False)
     reason = only(judge(gate, comparison(cost), CHANGE), "margin")
     assert reason.outcome == "fail"
-    assert said in reason.text
+    assert expected in reason.text
 
 
 def scores(value: float | None, low: float, high: float, name: str = "recall") -> SliceResult:
@@ -297,7 +297,7 @@ SLICED = Gate("roc_auc", slices={"recall": Bar(at_least=0.2, margin=0.1)}, incon
         (scores(None, 0, 0), "inconclusive", "slice_undefined"),
     ],
 )
-def test_an_average_hides_no_slice(one: SliceResult, outcome: str, rule: str) -> None:
+def test_an_average_hides_no_hurt_slice(one: SliceResult, outcome: str, rule: str) -> None:
     fine = dataclasses.replace(scores(0.6, -0.02, 0.02), value="JFK")
     verdict = judge(SLICED, comparison(*WHOLE, slices=(fine, one)), CHANGE)
     assert verdict.outcome == outcome
@@ -310,13 +310,13 @@ def test_an_average_hides_no_slice(one: SliceResult, outcome: str, rule: str) ->
     assert held == f"recall holds its bar in {2 if outcome == 'pass' else 1} of 2 slices"
 
 
-def test_slices_all_too_small_cannot_tell() -> None:
+def test_slices_that_are_all_too_small_are_inconclusive() -> None:
     small = SliceResult("origin", "HPN", 20, None, judged=False)
     verdict = judge(SLICED, comparison(*WHOLE, slices=(small,)), CHANGE)
     assert verdict.outcome == "inconclusive"
 
 
-def test_a_slice_that_the_champion_cannot_measure_cannot_tell() -> None:
+def test_a_slice_without_a_value_of_the_champion_is_inconclusive() -> None:
     lonely = metric(
         "recall", 0.6, {}, values={"candidate": Measured(0.6), "champion": Measured(None)}
     )
@@ -326,7 +326,7 @@ def test_a_slice_that_the_champion_cannot_measure_cannot_tell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gate", "how", "said"),
+    ("gate", "how", "expected"),
     [
         (
             Gate("roc_auc", {"roc_auc": Bar(at_least=0.7)}),
@@ -350,8 +350,8 @@ def test_a_slice_that_the_champion_cannot_measure_cannot_tell() -> None:
         ),
     ],
 )
-def test_what_is_refused_by_a_hair_does_not_read_as_if_it_held(
-    gate: Gate, how: dict[str, Any], said: str
+def test_a_narrow_refusal_does_not_read_as_a_pass(
+    gate: Gate, how: dict[str, Any], expected: str
 ) -> None:
     measures: dict[str, Any] = {key: how[key] for key in ("value", "against") if key in how}
     weights = {key: how[key] for key in how if key not in measures}
@@ -362,16 +362,16 @@ def test_what_is_refused_by_a_hair_does_not_read_as_if_it_held(
     )
     verdict = judge(gate, found, CHANGE)
     refused = [reason.text for reason in verdict.reasons if reason.outcome != "pass"]
-    assert any(text.endswith(said) for text in refused)
+    assert any(text.endswith(expected) for text in refused)
 
 
-def test_a_slice_that_is_refused_by_a_hair_does_not_read_as_if_it_held() -> None:
+def test_a_narrow_refusal_of_a_slice_does_not_read_as_a_pass() -> None:
     one = scores(0.49999, -0.013, -0.00708)
     gate = Gate("roc_auc", slices={"recall": Bar(at_least=0.5, margin=0.01)})
     verdict = judge(gate, comparison(*WHOLE, slices=(one,)), CHANGE)
-    said = "\n".join(reason.text for reason in verdict.reasons)
-    assert "is 0.49999, at least 0.5 is required" in said
-    assert "by more than 0.01: −0.01004 ± 0.00296" in said
+    text = "\n".join(reason.text for reason in verdict.reasons)
+    assert "is 0.49999, at least 0.5 is required" in text
+    assert "by more than 0.01: −0.01004 ± 0.00296" in text
 
 
 @pytest.mark.parametrize(
@@ -384,30 +384,36 @@ def test_a_slice_that_is_refused_by_a_hair_does_not_read_as_if_it_held() -> None
         (Gate("roc_auc", size_mb=2.9), {}, "size", False),
         (Gate("roc_auc", size_mb=3), {"size_bytes": None}, "size", False),
         (Gate("roc_auc"), {"inputs": INPUTS[:1]}, "schema", True),
-        (Gate("roc_auc"), {"inputs": (*INPUTS, Column("dest", "string"))}, "schema", False),
-        (Gate("roc_auc"), {"inputs": (Column("hour", "string"),)}, "schema", False),
-        (Gate("roc_auc"), {"inputs": (Column("hour", "integer"),)}, "schema", False),
+        (Gate("roc_auc"), {"inputs": (*INPUTS, InputColumn("dest", "string"))}, "schema", False),
+        (Gate("roc_auc"), {"inputs": (InputColumn("hour", "string"),)}, "schema", False),
+        (Gate("roc_auc"), {"inputs": (InputColumn("hour", "integer"),)}, "schema", False),
         (Gate("roc_auc"), {"inputs": ()}, "schema", False),
-        (Gate("roc_auc"), {"inputs": (Column("hour", "long", required=False),)}, "schema", True),
+        (
+            Gate("roc_auc"), {"inputs": (InputColumn("hour", "long", required=False),)},
+            "schema", True,
+        ),
         (Gate("roc_auc", unavailable=("arr_time",)), {}, "leak", True),
         (Gate("roc_auc", unavailable=("hour",)), {}, "leak", False),
-        (Gate("roc_auc", schema="any"), {"inputs": (Column("late", "boolean"),)}, "leak", False),
+        (
+            Gate("roc_auc", schema="any"), {"inputs": (InputColumn("late", "boolean"),)},
+            "leak", False,
+        ),
     ],
 )  # fmt: skip
-def test_what_a_model_takes(gate: Gate, how: dict[str, Any], rule: str, passes: bool) -> None:
+def test_columns_are_judged(gate: Gate, how: dict[str, Any], rule: str, passes: bool) -> None:
     found = comparison(models={"candidate": facts(**how), "champion": facts()})
     verdict = judge(gate, found, CHANGE)
     assert rules(verdict) == ([] if passes else [rule])
 
 
-def test_whoever_sends_a_narrower_number_is_understood() -> None:
-    models = {"candidate": facts(inputs=(Column("hour", "double"),)),
-              "champion": facts(inputs=(Column("hour", "integer"),))}  # fmt: skip
+def test_a_candidate_may_take_a_wider_number_type() -> None:
+    models = {"candidate": facts(inputs=(InputColumn("hour", "double"),)),
+              "champion": facts(inputs=(InputColumn("hour", "integer"),))}  # fmt: skip
     assert judge(Gate("roc_auc"), comparison(models=models), CHANGE).outcome == "pass"
 
 
 @pytest.mark.parametrize(
-    ("before", "kind", "said"),
+    ("before", "kind", "expected"),
     [
         ("string", "string", "null or left out"),
         ("integer", "long", "null or left out"),
@@ -416,13 +422,13 @@ def test_whoever_sends_a_narrower_number_is_understood() -> None:
     ],
 )  # fmt: skip
 def test_a_value_that_callers_may_leave_out_may_not_become_required(
-    before: str, kind: str, said: str
+    before: str, kind: str, expected: str
 ) -> None:
-    free = facts(inputs=(Column("it", before, required=False),))
+    free = facts(inputs=(InputColumn("it", before, required=False),))
     strict, still_free = (
-        facts(inputs=(Column("it", kind, required=must),)) for must in (True, False)
+        facts(inputs=(InputColumn("it", kind, required=must),)) for must in (True, False)
     )
-    text = f"the candidate requires it, which the champion lets be {said}"
+    text = f"the candidate requires it, which the champion lets be {expected}"
     for candidate, broken in ((strict, [text]), (still_free, [])):
         found = comparison(models={"candidate": candidate, "champion": free})
         verdict = judge(Gate("roc_auc"), found, CHANGE)
@@ -430,7 +436,7 @@ def test_a_value_that_callers_may_leave_out_may_not_become_required(
 
 
 def test_any_schema_is_fine_where_the_gate_says_so() -> None:
-    models = {"candidate": facts(inputs=(Column("dest", "string"),)), "champion": facts()}
+    models = {"candidate": facts(inputs=(InputColumn("dest", "string"),)), "champion": facts()}
     gate = Gate("roc_auc", schema="any")
     assert judge(gate, comparison(models=models), CHANGE).outcome == "pass"
 
@@ -446,7 +452,7 @@ def test_any_schema_is_fine_where_the_gate_says_so() -> None:
         (date(2099, 8, 1), date(2013, 8, 1), ["freshness"]),  # no row is of a day to come
     ],
 )
-def test_data_may_be_too_old(
+def test_freshness_by_the_age_of_the_newest_row(
     newest: date | None, today: date | None, rules_broken: list[str]
 ) -> None:
     context = Context("change", evaluated_on=today, newest_row=newest)
@@ -516,7 +522,7 @@ def test_one_holdout_row_seen_in_training_refuses_the_candidate() -> None:
     assert (verdict.outcome, rules(verdict)) == ("fail", ["trained_on_holdout"])
 
 
-def test_rows_that_the_champion_has_seen_are_said_and_do_not_refuse() -> None:
+def test_rows_that_the_champion_was_trained_on_are_told_and_do_not_refuse() -> None:
     problems = tuple(
         Problem(kind, "champion", "so many")
         for kind in ("trained_on_holdout", "unknown_training_rows")
@@ -526,7 +532,7 @@ def test_rows_that_the_champion_has_seen_are_said_and_do_not_refuse() -> None:
     assert only(verdict, "trained_on_holdout").against == "champion"
 
 
-def test_what_the_caller_found_refuses() -> None:
+def test_leaks_that_the_caller_found_refuse() -> None:
     context = Context("change", leaks=("the column x",))
     verdict = judge(Gate("roc_auc", inconclusive="pass"), comparison(), context)
     assert rules(verdict) == ["leak"]
@@ -535,7 +541,7 @@ def test_what_the_caller_found_refuses() -> None:
 ALONE = comparison(metric(value=0.55), models={"candidate": facts()})
 
 
-def test_the_first_model_has_its_own_rule() -> None:
+def test_the_first_model_has_its_own_bars() -> None:
     gate = Gate(
         "roc_auc",
         {"roc_auc": Bar(at_least=0.7, margin=0.01)},
@@ -569,13 +575,13 @@ def test_a_restored_model_need_not_beat_the_champion() -> None:
     found = comparison(
         metric(against={"champion": worse}), metric("recall", 0.4, {"champion": worse}),
         slices=(scores(0.4, -0.3, -0.1),),
-        models={"candidate": facts(inputs=(Column("dest", "string"),)), "champion": facts()},
+        models={"candidate": facts(inputs=(InputColumn("dest", "string"),)), "champion": facts()},
     )  # fmt: skip
     assert judge(gate, found, CHANGE).outcome == "fail"
     assert judge(gate, found, Context("restore")).outcome == "pass"
 
 
-def test_reasons_that_decide_stand_first() -> None:
+def test_the_worst_reasons_come_first() -> None:
     gate = Gate("roc_auc", {"roc_auc": Bar(at_least=0.6, margin=0.001)}, latency_ms=1)
     found = comparison(metric(against={"champion": difference(-0.1, 0.1)}))
     outcomes = [reason.outcome for reason in judge(gate, found, CHANGE).reasons]
@@ -585,12 +591,12 @@ def test_reasons_that_decide_stand_first() -> None:
 BASE = Gate("roc_auc", {"roc_auc": Bar(at_least=0.6, margin=0.005)}, latency_ms=50)
 
 
-def test_a_bar_that_did_not_move_gives_one_verdict() -> None:
+def test_an_unedited_gate_gives_one_verdict() -> None:
     judgement = judge_both(BASE, dataclasses.replace(BASE), comparison(), CHANGE)
     assert judgement == Judgement(judge(BASE, comparison(), CHANGE))
 
 
-def test_a_bar_that_moved_is_said_and_judged_both_ways() -> None:
+def test_an_edited_gate_is_listed_and_judged_both_ways() -> None:
     lower = dataclasses.replace(
         BASE,
         metrics={"roc_auc": Bar(margin=0.5)},
@@ -628,8 +634,8 @@ def test_a_moved_holdout_must_not_hide_that_the_model_is_worse_on_the_base_s_row
     judgement = on_base_rows(SAME, WORSE)
     assert judgement.verdict.outcome == "fail"
     assert rules(judgement.verdict) == ["base_holdout"]
-    said = judgement.verdict.reasons[0].text
-    assert said.startswith("on the base's own holdout (1,500 rows): ")
+    text = judgement.verdict.reasons[0].text
+    assert text.startswith("on the base's own holdout (1,500 rows): ")
     assert judgement.base_rows == 1500
     assert judgement.on_base_rows is not None
     assert rules(judgement.on_base_rows) == ["margin"]
@@ -646,7 +652,7 @@ def test_a_model_that_is_no_worse_on_either_holdout_passes() -> None:
     [(SAME, UNCLEAR, "inconclusive"), (UNCLEAR, SAME, "inconclusive"), (WORSE, SAME, "fail"),
      (WORSE, UNCLEAR, "fail"), (UNCLEAR, WORSE, "fail")],
 )  # fmt: skip
-def test_the_worse_of_both_holdouts_counts(
+def test_the_worse_verdict_of_both_holdouts_counts(
     here: Difference, there: Difference, outcome: str
 ) -> None:
     assert on_base_rows(here, there, inconclusive="ask").verdict.outcome == outcome

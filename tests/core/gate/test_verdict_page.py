@@ -11,10 +11,8 @@ from mergeline.core.compare.metrics import means as losses
 from mergeline.core.compare.metrics import ratios as totals
 from mergeline.core.compare.result import Absent, Other, ProblemKind
 from mergeline.core.declare.model import parse_model
-from mergeline.core.gate import judge as gate
-from mergeline.core.gate.rules import absolute as rules
-from mergeline.core.gate.rules import relative
-from mergeline.core.gate.rules import slices as slicerules
+from mergeline.core.gate import judge
+from mergeline.core.gate.rules import absolute, relative, slices
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "verdict.md").read_text()
@@ -23,9 +21,9 @@ PAGE = (ROOT / "docs" / "verdict.md").read_text()
 def rule_names() -> set[str]:
     """Every name that a rule gives a reason, read from the rules themselves."""
     source = "".join(
-        Path(str(module.__file__)).read_text() for module in (gate, rules, relative, slicerules)
+        Path(str(module.__file__)).read_text() for module in (judge, absolute, relative, slices)
     )
-    plain = set(re.findall(r'(?:Reason|threshold|_ceiling)\(\s*"(\w+)"', source))
+    plain = set(re.findall(r'(?:Reason|bounds|_against_champion|_ceiling)\(\s*"(\w+)"', source))
     absent = {f"metric_{kind}" for kind in get_args(Absent) if kind not in {"", "unscored"}}
     others = {f"{other}_{what}" for other in get_args(Other) for what in ("missing", "unscored")}
     return plain | absent | others | set(get_args(ProblemKind))

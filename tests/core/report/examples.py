@@ -9,12 +9,12 @@ from statistics import NormalDist
 
 from mergeline.core.compare.result import (
     CalibrationBin,
-    Column,
     Comparison,
     Confusion,
     Difference,
     Flips,
     HoldoutFacts,
+    InputColumn,
     LabelCount,
     LabelQuantiles,
     Measured,
@@ -167,7 +167,11 @@ def calibration(stretch: float) -> tuple[CalibrationBin, ...]:
 
 
 def comparison(*, worse: bool = False) -> Comparison:
-    inputs = (Column("carrier", "string"), Column("hour", "long"), Column("temp", "double"))
+    inputs = (
+        InputColumn("carrier", "string"),
+        InputColumn("hour", "long"),
+        InputColumn("temp", "double"),
+    )
     facts = ModelFacts(True, 169_480, 96, 2.14, 1_412_000, inputs, ("false", "true"), 0.3)
     return Comparison(
         model="delay",

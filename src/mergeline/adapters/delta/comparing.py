@@ -11,7 +11,7 @@ from mergeline.adapters.delta.profiles import table_types
 from mergeline.adapters.delta.state import State, open_state, open_version, translated
 from mergeline.adapters.delta.storage import Storage
 from mergeline.adapters.delta.summaries import MERGED, PATHS, Summaries, kept
-from mergeline.core.data.diff import Compared, Held, HeldDrop, SharedKeys, Side
+from mergeline.core.data.diff import HeldDrop, SharedKeys, Side, SnapshotPair, SnapshotSummary
 from mergeline.core.data.history import LogEntry
 from mergeline.core.data.profile import DropProfile
 from mergeline.core.data.snapshot import drop_md5
@@ -28,7 +28,7 @@ class Comparing:
         self._entries: dict[int, LogEntry | None] = {}
         self._summaries: dict[tuple[tuple[str, str], ...], Summaries] = {}
 
-    def compare(self, before: int | None, after: int, key: Sequence[str]) -> Compared:
+    def compare(self, before: int | None, after: int, key: Sequence[str]) -> SnapshotPair:
         """See `Tables.compare`."""
         old = _by_md5(self._state(before).files) if before is not None else {}
         new = _by_md5(self._state(after).files)
@@ -37,7 +37,7 @@ class Comparing:
         shared = None
         if key and set(key) <= set(held.types):
             shared = self.shared_keys(after, key, [new[md5] for md5 in come])
-        return Compared(
+        return SnapshotPair(
             before=self._held(before) if before is not None else None,
             after=held,
             gone=self._drops(before, old, old.keys() - new.keys()) if before is not None else (),
@@ -51,10 +51,10 @@ class Comparing:
         with translated(self._storage):
             return shared_keys(self._state(version), key, added)
 
-    def _held(self, version: int) -> Held:
+    def _held(self, version: int) -> SnapshotSummary:
         state = self._state(version)
         entry = self._entry(version)
-        said = entry.said if entry else {}
+        said = entry.metadata if entry else {}
         side = Side(
             version=version,
             digest=said.get("snapshot"),
@@ -63,7 +63,7 @@ class Comparing:
             size=sum(state.files.values()),
             contract=said.get("contract"),
         )
-        return Held(side, self._types(version), self._summary(version, state.files))
+        return SnapshotSummary(side, self._types(version), self._summary(version, state.files))
 
     def _summary(self, version: int, files: Collection[str]) -> DropProfile:
         types = self._types(version)

@@ -31,7 +31,7 @@ def _read_entry(version: int, content: bytes) -> LogEntry:
         version=version,
         time=dt.datetime.fromtimestamp(info.get("timestamp", 0) / 1000, tz=dt.UTC),
         operation=str(info.get("operation", "unknown")),
-        said=said if "snapshot" in said else {},
+        metadata=said if "snapshot" in said else {},
         drops_added=drops if isinstance(drops, dict) else {},
         added={unquote(a["add"]["path"]): _rows(a["add"]) for a in actions if "add" in a},
         removed=tuple(unquote(a["remove"]["path"]) for a in actions if "remove" in a),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 from deltalake import DeltaTable
 
-from mergeline.core.data import hyperloglog as cardinality
+from mergeline.core.data import hyperloglog
 from mergeline.core.data.profile import (
     MOST_VALUES,
     NUMERIC,
@@ -91,7 +91,7 @@ def _column(series: pl.Series, kind: str) -> ColumnProfile:
         nulls=series.null_count(),
         values=tuple(kept),
         complete=complete,
-        sketch="" if hashes is None else cardinality.to_text(cardinality.sketch(hashes)),
+        sketch="" if hashes is None else hyperloglog.to_text(hyperloglog.sketch(hashes)),
         buckets=buckets,
         points=() if ordered is None else points_of(ordered),
         error=0.0 if ordered is None else 0.5 / POINTS,
@@ -111,8 +111,8 @@ def _physical(values: pl.Series, kind: str) -> pl.Series:
 
 def _hashes(distinct: pl.Series, kind: str) -> npt.NDArray[np.uint64]:
     if kind in NUMERIC:
-        return cardinality.hash_numbers(distinct.to_numpy())
-    return cardinality.hash_texts(distinct.to_list())
+        return hyperloglog.hash_numbers(distinct.to_numpy())
+    return hyperloglog.hash_texts(distinct.to_list())
 
 
 def _number(value: object) -> int | float | None:

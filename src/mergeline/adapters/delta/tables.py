@@ -14,7 +14,7 @@ from mergeline.adapters.delta.profiles import table_types
 from mergeline.adapters.delta.state import app_id, find_state, open_state, open_version, translated
 from mergeline.adapters.delta.storage import Storage, open_storage
 from mergeline.adapters.delta.summaries import Summaries, profile_name
-from mergeline.core.data.diff import Compared
+from mergeline.core.data.diff import SnapshotPair
 from mergeline.core.data.garbage import TableFile
 from mergeline.core.data.history import HistoryEntry, LogEntry, read_history
 from mergeline.core.data.snapshot import Built, Drop, Provenance, Snapshot
@@ -154,7 +154,7 @@ class Tables:
 
     def compare(
         self, table: str, before: int | None, after: int, *, key: Sequence[str] = ()
-    ) -> Compared:
+    ) -> SnapshotPair:
         """Two versions, with the summaries of their rows; those not made yet are made and kept.
 
         Args:

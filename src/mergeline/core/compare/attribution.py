@@ -7,26 +7,20 @@ may split it otherwise where the two work together; the total is the same.
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mergeline.core.compare.comparison import LEVEL
-from mergeline.core.compare.differences import Models, metric_results
-from mergeline.core.compare.metrics.catalogue import metric_of
-from mergeline.core.compare.prepare import Predicted, prepare
-from mergeline.core.compare.result import (
-    Difference,
-    Holdout,
-    Measured,
-    MetricResult,
-    Problem,
-    Scored,
-)
-from mergeline.core.declare.model import Model, Role
+from mergeline.core.compare.differences import MetricOfModels, Models
+from mergeline.core.compare.metrics.catalogue import Metric, metric_of
+from mergeline.core.compare.prepare import prepare
+from mergeline.core.compare.result import LEVEL, Difference, Holdout, Measured, Scored
+from mergeline.core.declare.model import Model
+
+BASE, DATA, CANDIDATE = "base", "model of the data alone", "candidate"
 
 
 @dataclass(frozen=True)
-class Step:
+class MetricSplit:
     """One metric's way from the base to the candidate; values in the metric's own sign.
 
     Attributes:
@@ -37,7 +31,6 @@ class Step:
 
     name: str
     label: str
-    greater_is_better: bool
     negated: bool
     base: Measured
     data: Measured
@@ -48,17 +41,22 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Attribution:
-    """The split of every metric's difference, over the rows that none of the three has seen."""
+class Split:
+    """The split of every metric's difference, over the rows that none of the three has seen.
+
+    Attributes:
+        rows: how many those are.
+        problems: why the predictions of a model could not be used, or what is wrong with labels.
+    """
 
     rows: int
-    steps: tuple[Step, ...]
-    problems: tuple[Problem, ...] = ()
+    metrics: tuple[MetricSplit, ...]
+    problems: tuple[str, ...] = ()
 
 
 def attribute(
     holdout: Holdout, *, base: Scored, data: Scored, candidate: Scored, model: Model
-) -> Attribution:
+) -> Split:
     """Split the difference from base to candidate into what the data do and what the rest does.
 
     Args:
@@ -68,39 +66,30 @@ def attribute(
         candidate: the change's model.
         model: the declaration by which is measured.
     """
-    scored = [
-        dataclasses.replace(candidate, role="candidate"),
-        dataclasses.replace(data, role="champion"),
-        dataclasses.replace(base, role="base"),
-    ]
-    prepared = prepare(holdout, scored, model)
+    models: Mapping[str, Scored] = {CANDIDATE: candidate, DATA: data, BASE: base}
+    prepared = prepare(holdout, models, model)
     metrics = [metric_of(choice, model) for choice in model.metrics]
-    roles = tuple(one.role for one in scored)
-    whole = metric_results(Models(prepared.rows, metrics, prepared.usable, roles), {}, LEVEL)
-    first: dict[Role, Predicted] = {}
-    if "champion" in prepared.usable and "base" in prepared.usable:
-        first = {"candidate": prepared.usable["champion"], "base": prepared.usable["base"]}
-    part = metric_results(Models(prepared.rows, metrics, first, ("candidate", "base")), {}, LEVEL)
-    steps = tuple(_step(*pair) for pair in zip(whole, part, strict=True))
-    problems = tuple(
-        dataclasses.replace(
-            problem, text=problem.text.replace("the champion", "the model of the data alone")
-        )
-        for problem in prepared.problems
+    measured = Models(prepared.rows, metrics, prepared.usable, tuple(models))
+    return Split(
+        rows=len(prepared.rows),
+        metrics=tuple(_split(metric, measured) for metric in metrics),
+        problems=(
+            *(problem.text for problem in prepared.label_problems),
+            *(why.text for why in prepared.unusable.values()),
+        ),
     )
-    return Attribution(len(prepared.rows), steps, problems)
 
 
-def _step(whole: MetricResult, part: MetricResult) -> Step:
-    return Step(
-        name=whole.name,
-        label=whole.label,
-        greater_is_better=whole.greater_is_better,
-        negated=whole.negated,
-        base=whole.values["base"],
-        data=whole.values["champion"],
-        candidate=whole.values["candidate"],
-        by_data=part.differences.get("base"),
-        by_rest=whole.differences.get("champion"),
-        total=whole.differences.get("base"),
+def _split(metric: Metric, models: Models[str]) -> MetricSplit:
+    measured = MetricOfModels(metric, models)
+    return MetricSplit(
+        name=metric.name,
+        label=metric.label,
+        negated=metric.negated,
+        base=measured.value(BASE),
+        data=measured.value(DATA),
+        candidate=measured.value(CANDIDATE),
+        by_data=measured.difference(DATA, BASE, LEVEL),
+        by_rest=measured.difference(CANDIDATE, DATA, LEVEL),
+        total=measured.difference(CANDIDATE, BASE, LEVEL),
     )

@@ -1,7 +1,7 @@
 """The comparison: candidate, champion and base on the same rows, with paired intervals.
 
-Pure: the same arrays give the same comparison, to the last digit; what is random (resampling)
-starts from a fixed seed.
+Pure: the same arrays give the same comparison, to the last digit; resampling starts from a fixed
+seed.
 """
 
 from __future__ import annotations
@@ -13,67 +13,45 @@ from typing import Any, get_args
 
 import numpy as np
 
-from mergeline.core.compare import curves as description
-from mergeline.core.compare.checks import holdout_problems, prediction_problems
+from mergeline.core.compare import curves
 from mergeline.core.compare.differences import Models, metric_results
 from mergeline.core.compare.metrics.catalogue import metric_of
-from mergeline.core.compare.prepare import (
-    Parts,
-    Prepared,
-    parts_of,
-    prepare,
-    rows_digest,
-)
+from mergeline.core.compare.prepare import Parts, Prepared, parts_of, prepare
 from mergeline.core.compare.result import (
+    LEVEL,
     UNJUDGED,
     Comparison,
     Holdout,
     HoldoutFacts,
     ModelFacts,
     Other,
+    Problem,
     Scored,
 )
-from mergeline.core.compare.slices import slice_labels, slice_results
-from mergeline.core.declare.model import Model
-
-__all__ = [
-    "compare", "rows_digest", "slice_labels", "with_metrics_of",
-]  # fmt: skip
-
-LEVEL = 0.95
+from mergeline.core.compare.slices import slice_results
+from mergeline.core.compare.unfit import holdout_problems, prediction_problems
+from mergeline.core.declare.model import Model, Role
 
 
-def compare(holdout: Holdout, scored: Sequence[Scored], model: Model) -> Comparison:
+def compare(holdout: Holdout, scored: Mapping[Role, Scored], model: Model) -> Comparison:
     """Hold the candidate against the others on the rows that none of them was trained on.
 
     Args:
         holdout: all its rows.
-        scored: the candidate, and the champion and the base where there are such; each in the
-            order of the holdout's rows.
+        scored: the candidate, and the champion and the base where they exist; each in the order
+            of the holdout's rows.
         model: the declaration by which is measured: the base side's, see `with_metrics_of`.
 
     Raises:
-        DeclarationError: a metric's name leads nowhere.
+        DeclarationError: neither scikit-learn nor the project has a metric of that name.
     """
     metrics = [metric_of(choice, model) for choice in model.metrics]
     prepared = prepare(holdout, scored, model)
-    rows, usable = prepared.rows, prepared.usable
-    problems = [*prepared.problems, *holdout_problems(holdout, prepared, scored, model)]
-    if "candidate" in usable:
-        problems += prediction_problems(rows, usable["candidate"], model)
-    models = Models(rows, metrics, usable, tuple(one.role for one in scored))
+    rows = prepared.rows
+    models = Models(rows, metrics, prepared.usable, tuple(scored))
     described = {}
     if len(rows):
-        columns = {
-            choice.column: parts_of(
-                np.asarray(holdout.slices[choice.column])[prepared.used],
-                model.slice_minimum,
-                UNJUDGED,
-            )
-            for choice in model.slices
-            if choice.column in holdout.slices
-        }
-        described = _described(models, model, columns)
+        described = _described(models, model, _parts_by_column(holdout, prepared, model))
     return Comparison(
         model=model.name,
         task=model.task,
@@ -84,62 +62,84 @@ def compare(holdout: Holdout, scored: Sequence[Scored], model: Model) -> Compari
         holdout=HoldoutFacts(
             holdout.digest, len(holdout.row_id), len(rows), model.cluster, rows.cluster_count()
         ),
-        models={one.role: _facts(one, model, prepared) for one in scored},
+        models={role: _facts(role, one, model, prepared) for role, one in scored.items()},
         metrics=metric_results(models, model.gate.metrics, LEVEL),
-        problems=tuple(problems),
+        problems=_problems(holdout, prepared, model),
         **described,
     )
 
 
 def with_metrics_of(model: Model, other: Model) -> Model:
-    """The declaration with the metrics too that only the other declares."""
+    """The declaration, and the metrics that only the other declares."""
     named = {metric.name for metric in model.metrics}
     more = tuple(metric for metric in other.metrics if metric.name not in named)
     return dataclasses.replace(model, metrics=model.metrics + more)
 
 
-def _described(models: Models, model: Model, columns: Mapping[str, Parts]) -> dict[str, Any]:
-    """What a comparison says beside the metrics over all rows."""
-    rows = models.rows
+def _problems(holdout: Holdout, prepared: Prepared[Role], model: Model) -> tuple[Problem, ...]:
+    problems = [*prepared.label_problems]
+    problems += [Problem(why.kind, role, why.text) for role, why in prepared.unusable.items()]
+    problems += holdout_problems(holdout, prepared, model)
+    if (candidate := prepared.usable.of("candidate")) is not None:
+        problems += prediction_problems(prepared.rows, candidate, model)
+    return tuple(problems)
+
+
+def _parts_by_column(
+    holdout: Holdout, prepared: Prepared[Role], model: Model
+) -> dict[str, Parts]:  # fmt: skip
+    """The rows used, in parts by each column that is declared as a slice."""
+    return {
+        choice.column: parts_of(
+            np.asarray(holdout.slices[choice.column])[prepared.used], model.slice_minimum, UNJUDGED
+        )
+        for choice in model.slices
+        if choice.column in holdout.slices
+    }
+
+
+def _described(models: Models[Role], model: Model, columns: Mapping[str, Parts]) -> dict[str, Any]:
+    """What stands in a comparison beside the metrics over all rows, by field."""
+    rows, usable = models.rows, models.usable
     regression = model.task == "regression"
     slices, level, adjustment = slice_results(models, model, columns, LEVEL)
-    said: dict[str, Any] = {
+    described: dict[str, Any] = {
         "slices": slices,
         "slice_level": level,
         "slice_adjustment": adjustment,
-        "calibration": models.each(
-            lambda one: description.calibration(rows, one, regression=regression)
+        "calibration": usable.each(
+            lambda one: curves.calibration_bins(rows, one, regression=regression)
         ),
     }
     if regression:
-        return said | {"label_quantiles": description.label_quantiles(rows)}
+        return described | {"label_quantiles": curves.label_quantiles(rows)}
     classes = _texts(model.classes)
-    said["labels"] = description.label_balance(rows, classes)
-    said["confusion"] = models.each(lambda one: description.confusion(rows, one, classes))
-    if candidate := models.usable.get("candidate"):
-        said["flips"] = {
-            other: description.flips(rows, candidate, models.usable[other], columns)
+    described["labels"] = curves.label_balance(rows, classes)
+    described["confusion"] = usable.each(lambda one: curves.confusion(rows, one, classes))
+    if (candidate := usable.of("candidate")) is not None:
+        described["flips"] = {
+            other: curves.flips(rows, candidate, predicted, columns)
             for other in get_args(Other)
-            if other in models.usable
+            if (predicted := usable.of(other)) is not None
         }
     if model.task == "binary" and (np.bincount(rows.labels, minlength=2) > 0).all():
-        drawn = models.each(lambda one: description.curves(rows, one))
-        said["roc"] = {role: roc for role, (roc, _) in drawn.items()}
-        said["pr"] = {role: pr for role, (_, pr) in drawn.items()}
-    return said
+        drawn = usable.each(lambda one: curves.roc_and_pr_curves(rows, one))
+        described["roc"] = {role: roc for role, (roc, _) in drawn.items()}
+        described["pr"] = {role: pr for role, (_, pr) in drawn.items()}
+    return described
 
 
-def _facts(one: Scored, model: Model, prepared: Prepared) -> ModelFacts:
-    seen = prepared.seen.get(one.role)
+def _facts(role: Role, scored: Scored, model: Model, prepared: Prepared[Role]) -> ModelFacts:
+    seen = prepared.seen.get(role)
     return ModelFacts(
-        scored=one.role in prepared.usable,
-        trained_on=None if one.trained_on is None else len(one.trained_on),
+        scored=role in prepared.usable.index,
+        trained_on=None if scored.trained_on is None else len(scored.trained_on),
         seen=None if seen is None else int(np.count_nonzero(seen)),
-        latency_ms=_finite(one.latency_ms),
-        size_bytes=one.size_bytes,
-        inputs=one.inputs,
-        classes=_texts(one.classes),
-        decision=(one.decision or model.decision) if model.task == "binary" else None,
+        latency_ms=_finite(scored.latency_ms),
+        size_bytes=scored.size_bytes,
+        inputs=scored.inputs,
+        classes=_texts(scored.classes),
+        decision=(scored.threshold or model.decision) if model.task == "binary" else None,
     )
 
 

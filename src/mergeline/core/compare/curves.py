@@ -1,4 +1,4 @@
-"""What stands beside the metrics: curves, calibration, confusion, flips, labels."""
+"""What a comparison shows beside the metrics: curves, calibration, confusion, flips, labels."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ CURVE_POINTS = 100
 BINS = 10
 
 
-def curves(rows: Rows, predicted: Predicted) -> tuple[Points, Points]:
-    """The ROC curve and the precision-recall curve of a binary model, thinned evenly along it.
+def roc_and_pr_curves(rows: Rows, predicted: Predicted) -> tuple[Points, Points]:
+    """The ROC curve and the precision-recall curve of a binary model, thinned evenly.
 
-    Points are (false-positive rate, true-positive rate) and (recall, precision). Rows that tie
-    come in together. Both classes must occur.
+    Points are (false-positive rate, true-positive rate) and (recall, precision). Rows with the same
+    score make one step. Both classes must occur.
     """
     order = np.argsort(predicted.numbers) if predicted.order is None else predicted.order
     scores = predicted.numbers[order[::-1]]
@@ -41,14 +41,14 @@ def curves(rows: Rows, predicted: Predicted) -> tuple[Points, Points]:
 
 
 def _thinned(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Points:
-    """At most `CURVE_POINTS` of the points, by length along the curve, first and last kept."""
+    """At most `CURVE_POINTS` points, evenly along the curve, with the first and the last."""
     length = np.concatenate(([0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))))
     marks = np.linspace(0, length[-1], CURVE_POINTS)
     chosen = np.unique(np.append(np.searchsorted(length, marks)[:-1], len(x) - 1))
     return tuple(zip(x[chosen].tolist(), y[chosen].tolist(), strict=True))
 
 
-def calibration(
+def calibration_bins(
     rows: Rows, predicted: Predicted, *, regression: bool
 ) -> tuple[CalibrationBin, ...]:
     """Predictions in bins of about as many rows each, beside what came true."""

@@ -2,99 +2,90 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args
+from typing import Generic, Literal, get_args
 
-from mergeline.core.compare import intervals as statistics
-from mergeline.core.compare.metrics.catalogue import Metric, Sample
-from mergeline.core.compare.prepare import Predicted, Rows
+from mergeline.core.compare import intervals
+from mergeline.core.compare.metrics.catalogue import Metric
+from mergeline.core.compare.prepare import Name, Predictions, Rows
 from mergeline.core.compare.result import Difference, Measured, MetricResult, Other, Outcome
 from mergeline.core.declare.model import Bar, Role
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
-class Models:
-    """What several models say of the same rows, and by which metrics that is measured.
+class Models(Generic[Name]):
+    """What several models predict for the same rows, and by which metrics that is measured.
 
     Attributes:
-        usable: predictions that can be compared. Equal ones are one object, measured once.
-        roles: of all models that take part, usable or not.
+        names: of all models that take part, whether their predictions are usable or not.
     """
 
     rows: Rows
     metrics: Sequence[Metric]
-    usable: Mapping[Role, Predicted]
-    roles: tuple[Role, ...]
+    usable: Predictions[Name]
+    names: tuple[Name, ...]
 
-    def each(self, look: Callable[[Predicted], T]) -> dict[Role, T]:
-        """What a look at the predictions gives, by role, equal ones looked at once."""
-        found = {
-            id(one): look(one) for one in {id(one): one for one in self.usable.values()}.values()
-        }
-        return {role: found[id(one)] for role, one in self.usable.items()}
+
+class MetricOfModels(Generic[Name]):
+    """One metric of several models on the same rows; equal predictions are measured once."""
+
+    def __init__(self, metric: Metric, models: Models[Name]) -> None:
+        self._metric, self._rows, self._index = metric, models.rows, models.usable.index
+        distinct = models.usable.distinct if len(models.rows) else ()
+        self._samples = [metric.sample(models.rows, predicted) for predicted in distinct]
+        self._intervals: dict[tuple[int, int], intervals.Interval] = {}
+
+    def value(self, name: Name) -> Measured:
+        """The model's value, or why there is none."""
+        if name not in self._index:
+            return Measured(None, "unscored", f"the {name} could not score the rows")
+        if not self._samples:
+            return Measured(None, "undefined", "no row is left to compare on")
+        return self._samples[self._index[name]].measured()
+
+    def difference(
+        self, first: Name, second: Name, level: float, margin: float | None = None
+    ) -> Difference | None:
+        """The first model minus the second, with its interval; None where one has no value."""
+        if self.value(first).value is None or self.value(second).value is None:
+            return None
+        pair = self._index[first], self._index[second]
+        if pair not in self._intervals:
+            one, other = (self._samples[place] for place in pair)
+            self._intervals[pair] = self._metric.difference(self._rows, one, other, level)
+        return _difference(self._rows, self._metric, self._intervals[pair], level, margin)
 
 
 def metric_results(
-    models: Models, bars: Mapping[str, Bar], level: float
+    models: Models[Role], bars: Mapping[str, Bar], level: float
 ) -> tuple[MetricResult, ...]:
     """Each metric's values and the candidate's differences, at a level, beside the gate's bars."""
     return tuple(_result(models, metric, bars.get(metric.name), level) for metric in models.metrics)
 
 
-def _result(models: Models, metric: Metric, bar: Bar | None, level: float) -> MetricResult:
-    samples: dict[int, Sample] = {}
-    for one in models.usable.values():
-        if len(models.rows) and id(one) not in samples:
-            samples[id(one)] = metric.sample(models.rows, one)
-    values: dict[Role, Measured] = {}
-    for role in models.roles:
-        if role not in models.usable:
-            values[role] = Measured(None, "unscored", f"the {role} could not score the rows")
-        elif not samples:
-            values[role] = Measured(None, "undefined", "no row is left to compare on")
-        else:
-            values[role] = samples[id(models.usable[role])].measured()
+def _result(models: Models[Role], metric: Metric, bar: Bar | None, level: float) -> MetricResult:
+    measured = MetricOfModels(metric, models)
+    differences: dict[Other, Difference] = {}
+    for other in get_args(Other):
+        margin = bar.margin if bar is not None and bar.against == other else None
+        difference = measured.difference("candidate", other, level, margin)
+        if difference is not None:
+            differences[other] = difference
     return MetricResult(
         name=metric.name,
         label=metric.label,
         greater_is_better=metric.greater_is_better,
         negated=metric.negated,
-        values=values,
-        differences=_differences(models, metric, samples, bar, level),
+        values={role: measured.value(role) for role in models.names},
+        differences=differences,
     )
 
 
-def _differences(
-    models: Models, metric: Metric, samples: Mapping[int, Sample], bar: Bar | None, level: float
-) -> dict[Other, Difference]:
-    fine = {
-        role: samples[id(one)]
-        for role, one in models.usable.items()
-        if id(one) in samples and math.isfinite(samples[id(one)].value)
-    }
-    if "candidate" not in fine:
-        return {}
-    found: dict[Other, Difference] = {}
-    intervals: dict[int, statistics.Interval] = {}
-    for other in get_args(Other):
-        if other not in fine:
-            continue
-        key = id(fine[other])
-        if key not in intervals:
-            intervals[key] = metric.difference(models.rows, fine["candidate"], fine[other], level)
-        margin = bar.margin if bar is not None and bar.against == other else None
-        found[other] = _difference(models.rows, metric, intervals[key], level, margin)
-    return found
-
-
 def _difference(
-    rows: Rows, metric: Metric, interval: statistics.Interval, level: float, margin: float | None
+    rows: Rows, metric: Metric, interval: intervals.Interval, level: float, margin: float | None
 ) -> Difference:
-    outcome, holds = outcome_of(
+    outcome, holds = interval_outcome(
         interval.low, interval.high, margin, greater_is_better=metric.greater_is_better
     )
     unit: Literal["rows", "clusters"] = "rows" if rows.clusters is None else "clusters"
@@ -102,7 +93,7 @@ def _difference(
     if outcome == "unclear" and interval.low is not None and interval.high is not None:
         half = (interval.high - interval.low) / 2
         units = rows.cluster_count() or len(rows)
-        needed = statistics.units_that_would_tell(interval.estimate, half, margin, units)
+        needed = intervals.units_that_would_tell(interval.estimate, half, margin, units)
     return Difference(
         estimate=interval.estimate,
         low=interval.low,
@@ -118,13 +109,13 @@ def _difference(
     )
 
 
-def outcome_of(
+def interval_outcome(
     low: float | None, high: float | None, margin: float | None, *, greater_is_better: bool
 ) -> tuple[Outcome, bool | None]:
-    """What an interval of candidate minus other says, and whether its worse end is in the margin.
+    """The outcome that an interval shows, and whether its worse end is within the margin.
 
-    Better or worse when it leaves zero out; same when it is zero throughout or within the margin
-    on both sides; else unclear.
+    Better or worse when the interval leaves zero out; same when it is zero throughout or within
+    the margin on both sides; else unclear.
     """
     if low is None or high is None:
         return "unclear", None

@@ -1,9 +1,9 @@
-"""The digits of a difference: no more than its uncertainty allows, never fewer.
+"""The digits of a difference: as many as its uncertainty allows.
 
-The last digit shown is that of the interval's half width, rounded as the Particle Data Group does
-(two digits of it where it starts with 100 to 354, else one), and more where rounding would hide on
-which side of zero or of a margin an end lies. A number without interval shows what tells it from
-its neighbour.
+The last digit shown is that of the interval's half width, rounded by the rule of the Particle Data
+Group (two digits of it if it starts with 100 to 354, else one). More digits are shown if rounding
+would hide on which side of zero or of a margin an end lies. Numbers without an interval get enough
+digits to differ from their neighbour.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ def decimals_of(half_width: float) -> int:
     return -power + 1 if half_width / 10.0**power < 3.55 else -power
 
 
-def _decimals_told(difference: Difference, half: float, margin: float | None) -> int:
-    """As `decimals_of`, and more where rounding would move something across zero or the margin."""
+def _decimals_on_side(difference: Difference, half: float, margin: float | None) -> int:
+    """As `decimals_of`; more if rounding would move a number across zero or the margin."""
     least = decimals_of(half)
     for places in range(least, least + EXACT_DIGITS):
-        if _agrees(difference, half, places, margin or 0.0):
+        if _sides_kept(difference, half, places, margin or 0.0):
             return places
     return least + 2
 
 
-def _agrees(difference: Difference, half: float, places: int, margin: float) -> bool:
-    """Whether the numbers as printed lie where the true ones do."""
+def _sides_kept(difference: Difference, half: float, places: int, margin: float) -> bool:
+    """Whether the printed numbers are on the same sides of zero and the margin as the true ones."""
     ends = (difference.low or 0.0, difference.high or 0.0)
     estimate, grain = difference.estimate or 0.0, 1e-9 * half
     middle, around = round(estimate, places), round(half, places)
@@ -54,23 +54,23 @@ def _agrees(difference: Difference, half: float, places: int, margin: float) -> 
 
 
 def _uneven(difference: Difference, half: float) -> bool:
-    """Whether the estimate is not in the middle of its interval."""
+    """Whether the estimate is off the middle of its interval."""
     low, high = difference.low or 0.0, difference.high or 0.0
     return abs((high + low) / 2 - (difference.estimate or 0.0)) > 0.15 * half
 
 
 def decimals(*values: float | None, difference: Difference | None) -> int | None:
-    """The decimal for numbers that stand side by side; None: each as it is."""
+    """The decimals for numbers that stand side by side; None if each is shown by itself."""
     known = sorted({value for value in values if value is not None and math.isfinite(value)})
     noise = NOISE * max(map(abs, known), default=0.0)
     if difference is not None and (half := half_width(difference) or 0.0) > noise:
-        return _decimals_told(difference, half, difference.margin)
+        return _decimals_on_side(difference, half, difference.margin)
     apart = [high - low for low, high in itertools.pairwise(known) if high - low > noise]
     return 1 - exponent(min(apart)) if apart else None
 
 
 def half_width(difference: Difference) -> float | None:
-    """Half of the interval; None where there is none."""
+    """Half of the interval's width; None if there is no interval."""
     low, high = difference.low, difference.high
     if low is None or high is None or not math.isfinite(high - low):
         return None
@@ -78,7 +78,7 @@ def half_width(difference: Difference) -> float | None:
 
 
 def measured(value: Measured | None, places: int | None) -> str:
-    """A cell: the number, or what stands in its place."""
+    """A cell of a table: the number, or why there is none."""
     if value is None:
         return "—"
     if value.value is not None:
@@ -89,11 +89,11 @@ def measured(value: Measured | None, places: int | None) -> str:
 
 
 def change(difference: Difference | None, margin: float | None = None) -> str:
-    """`+0.009 ± 0.003`; with both ends where the interval is not even about the estimate.
+    """`+0.009 ± 0.003`; with both ends if the estimate is off the middle of the interval.
 
     Args:
         difference: what to show.
-        margin: what it is held against; the difference's own where there is none.
+        margin: what it is held against; None: the difference's own.
     """
     if difference is None or difference.estimate is None:
         return "—"
@@ -102,7 +102,7 @@ def change(difference: Difference | None, margin: float | None = None) -> str:
     if half is None or half <= NOISE * abs(estimate):
         exact = half is not None and not estimate
         return "0" if exact else fixed(estimate, _places_alone(estimate, margin), signed=True)
-    places = _decimals_told(difference, half, margin)
+    places = _decimals_on_side(difference, half, margin)
     shown = fixed(estimate, places, signed=True)
     low, high = difference.low or 0.0, difference.high or 0.0
     if _uneven(difference, half):

@@ -1,4 +1,4 @@
-"""How a change moves the rows on which models are compared."""
+"""How a change moves its holdout: rows that are gone, altered or added."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Values = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Rows:
-    """A holdout as its file has it.
+class HoldoutRows:
+    """A holdout as its file holds it.
 
     Attributes:
         row_id: uint64, shape (n,).
         labels: shape (n,).
-        columns: its other columns by name, each of shape (n,).
+        columns: the other columns by name, each of shape (n,).
     """
 
     row_id: npt.NDArray[np.uint64]
@@ -34,11 +34,11 @@ class MovedRows:
     """How a holdout differs from an earlier one.
 
     Attributes:
-        of: number of rows of the earlier one.
-        gone: that the later one does not have.
-        relabelled: that have another label there.
-        altered: that have another value there in some column, by the name of the column.
-        added: rows of the later one that the earlier one does not have.
+        of: how many rows the earlier one has.
+        gone: how many of them the later one lacks.
+        relabelled: how many have another label there.
+        altered: by column, how many have another value there.
+        added: how many rows only the later one has.
     """
 
     of: int
@@ -49,18 +49,18 @@ class MovedRows:
 
     @property
     def kept(self) -> bool:
-        """Whether all rows of the earlier one are in the later one, as they were."""
+        """Whether the later one has all rows of the earlier one, unchanged."""
         return not (self.gone or self.relabelled or self.altered)
 
     def __str__(self) -> str:
-        said = [f"{self.gone:,} gone"] if self.gone else []
-        said += [f"{self.relabelled:,} with another label"] if self.relabelled else []
-        said += [f"{rows:,} with another {name}" for name, rows in (self.altered or {}).items()]
-        return f"of the {self.of:,} rows before: {', '.join(said) or 'none moved'}"
+        parts = [f"{self.gone:,} gone"] if self.gone else []
+        parts += [f"{self.relabelled:,} with another label"] if self.relabelled else []
+        parts += [f"{rows:,} with another {name}" for name, rows in (self.altered or {}).items()]
+        return f"of the {self.of:,} rows before: {', '.join(parts) or 'none moved'}"
 
 
-def moved_rows(before: Rows, after: Rows) -> MovedRows:
-    """Hold two holdouts against each other, row by row and in each column that both have."""
+def moved_rows(before: HoldoutRows, after: HoldoutRows) -> MovedRows:
+    """Compare two holdouts row by row, in each column that both have."""
     _, then, now = np.intersect1d(before.row_id, after.row_id, return_indices=True)
     altered = {
         name: differing(values[then], after.columns[name][now])
@@ -77,7 +77,7 @@ def moved_rows(before: Rows, after: Rows) -> MovedRows:
 
 
 def differing(before: Values, after: Values) -> int:
-    """How many values differ; a missing one is no other than a missing one.
+    """How many values differ; two missing values are equal.
 
     Args:
         before: shape (n,), of any type.

@@ -1,10 +1,9 @@
 """Columns that give the label away.
 
-A column that is only known after the fact makes a model that looks perfect and is useless. Two
-signs can be had without asking anybody: the gate's list of columns that are `unavailable`, which
-`core.rules` holds against the model's inputs, and, here, a single raw column that by itself orders
-the holdout almost perfectly by its label. A jump of the metric alone is no sign: it is what a
-change is made for.
+A model that takes a column known only after the fact looks perfect and is useless. There are two
+signs of it: the model takes a column that the gate lists as `unavailable` (see
+`gate.rules.absolute`), or, here, a single raw column by itself orders the holdout almost perfectly
+by its label. That a metric jumps is no sign: it is what a change is made for.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mergeline.core.compare.metrics import ranks as ranking
+from mergeline.core.compare.metrics import ranks
 from mergeline.core.compare.prepare import factorize
 from mergeline.core.declare.model import Task
 
@@ -31,8 +30,8 @@ def find_leaks(
 ) -> dict[str, str]:
     """A sentence for each column that alone gives the label away, by the column's name.
 
-    Text is read by what the label is for the same text on the other half of the rows, so that a
-    column with as many values as rows tells nothing.
+    A text stands for the mean label of the same text in the other half of the rows, so that a
+    column with as many values as rows gives nothing away.
 
     Args:
         columns: raw columns by name, each of shape (n,).
@@ -42,17 +41,17 @@ def find_leaks(
     labels = np.asarray(labels)
     if len(labels) < 2 * FEWEST_ROWS:
         return {}
-    found = {}
+    leaks = {}
     for name, values in columns.items():
         if task == "regression":
             strength = _correlation(np.asarray(values), labels.astype(np.float64))
-            said, limit = "rank correlation", SUSPICIOUS_CORRELATION
+            measure, limit = "rank correlation", SUSPICIOUS_CORRELATION
         else:
             strength = _separation(np.asarray(values), labels)
-            said, limit = "ROC AUC", SUSPICIOUS_AUC
+            measure, limit = "ROC AUC", SUSPICIOUS_AUC
         if strength >= limit:
-            found[name] = f"the column {name} alone gives the label away ({said} {strength:.4g})"
-    return found
+            leaks[name] = f"the column {name} alone gives the label away ({measure} {strength:.4g})"
+    return leaks
 
 
 def _separation(values: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
@@ -62,7 +61,7 @@ def _separation(values: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
     for code in range(len(classes)):
         numbers, truth = _as_numbers(values, (codes == code).astype(np.float64))
         if 0 < truth.sum() < len(truth):
-            auc, _ = ranking.placements(numbers, truth == 1)
+            auc, _ = ranks.placements(numbers, truth == 1)
             best = max(best, auc, 1 - auc)
     return best
 
@@ -71,17 +70,17 @@ def _correlation(values: npt.NDArray[Any], labels: Floats) -> float:
     from scipy import stats
 
     numbers, truth = _as_numbers(values, labels)
-    ranks, wanted = stats.rankdata(numbers), stats.rankdata(truth)
-    if np.ptp(ranks) == 0 or np.ptp(wanted) == 0:
+    ordered, wanted = stats.rankdata(numbers), stats.rankdata(truth)
+    if np.ptp(ordered) == 0 or np.ptp(wanted) == 0:
         return 0.0
-    return float(abs(np.corrcoef(ranks, wanted)[0, 1]))
+    return float(abs(np.corrcoef(ordered, wanted)[0, 1]))
 
 
 def _as_numbers(values: npt.NDArray[Any], truth: Floats) -> tuple[Floats, Floats]:
     """The column as numbers, and the truth of the rows that they are for.
 
-    Missing numbers rank lowest: to be missing may be what tells. Text becomes the mean truth of
-    the same text among every other row.
+    Missing numbers rank lowest, since being missing may give the label away. Text becomes the mean
+    truth of the same text among every other row.
     """
     if values.dtype.kind in "biuf":
         numbers = values.astype(np.float64)

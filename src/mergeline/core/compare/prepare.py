@@ -1,26 +1,28 @@
-"""From what was handed in to arrays that can be compared, with what is wrong about them."""
+"""Turn what was handed in into arrays that can be compared, and say what is wrong with it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mergeline.core.compare.result import Holdout, Problem, ProblemKind, Scored
-from mergeline.core.declare.model import Model, Role
+from mergeline.core.declare.model import Model
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[Any]
+Name = TypeVar("Name", bound=str)
+T = TypeVar("T")
 
 SUM_TOLERANCE = 1e-3
 
 
 def rows_digest(row_id: npt.NDArray[np.uint64]) -> str:
-    """Digest of rows in their order."""
+    """SHA-256 of the row ids in their order."""
     return hashlib.sha256(np.ascontiguousarray(row_id, dtype="<u8").data).hexdigest()
 
 
@@ -53,14 +55,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a model says of the rows.
+    """What a model predicts for the rows.
 
     Attributes:
         numbers: probability of the positive class (n,), of every class (n, classes), or the
             numbers of a regression (n,).
         decided: codes of the classes it decides for; of a regression, `numbers`.
         epsilon: smallest probability that its precision tells from zero.
-        order: that sorts the numbers of a binary task.
+        order: the indices that sort one-dimensional `numbers`; None where they were not sorted.
     """
 
     numbers: Floats
@@ -73,7 +75,7 @@ class Predicted:
         return replace(self, numbers=self.numbers[rows], decided=self.decided[rows], order=None)
 
     def ordered(self) -> Predicted:
-        """The same with the order that sorts it, where the numbers have one."""
+        """The same with `order`, where the numbers are one-dimensional."""
         if self.numbers.ndim > 1:
             return self
         return replace(self, order=np.argsort(self.numbers))
@@ -97,10 +99,10 @@ class Parts:
     """Rows by the value of one column.
 
     Attributes:
-        values: that have rows enough, in the order that a person expects (numbers by size).
-        codes: part of each row, one more than the last for the rows of all small parts.
+        values: those with enough rows, in the order that a person expects (numbers by size).
+        codes: the part of each row; the rows of all small parts share one code beyond the last.
         arrangement: sorts the codes; part k lies in `bounds[k]` of it.
-        small: values without rows enough, and their rows, largest first.
+        small: values without enough rows, and how many they have, largest first.
     """
 
     values: tuple[str, ...]
@@ -112,12 +114,12 @@ class Parts:
 
 def parts_of(values: npt.NDArray[Any], least: int, listed: int) -> Parts:
     """The parts of `least` rows or more, and the `listed` largest of the others."""
-    found, names = factorize(values)
-    sizes = np.bincount(found, minlength=len(names))
+    codes_of_names, names = factorize(values)
+    sizes = np.bincount(codes_of_names, minlength=len(names))
     enough = sorted(np.flatnonzero(sizes >= least).tolist(), key=lambda code: _natural(names[code]))
     number = np.full(len(names), len(enough))
     number[enough] = np.arange(len(enough))
-    codes = number[found].astype(np.uint16 if len(enough) < 2**16 - 1 else np.int64)
+    codes = number[codes_of_names].astype(np.uint16 if len(enough) < 2**16 - 1 else np.int64)
     ends = np.cumsum(sizes[enough]).tolist()
     order = np.argsort(-sizes, kind="stable").tolist()
     others = [(str(names[code]), int(sizes[code])) for code in order if 0 < sizes[code] < least]
@@ -156,167 +158,220 @@ def _natural(value: object) -> tuple[tuple[int, float, str], ...]:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Predictions(Generic[Name]):
+    """What several models predict for the same rows; equal predictions are held once.
+
+    Attributes:
+        distinct: the predictions, no two of them equal.
+        index: by model, the place of its predictions in `distinct`.
+    """
+
+    distinct: tuple[Predicted, ...]
+    index: Mapping[Name, int]
+
+    def of(self, name: Name) -> Predicted | None:
+        """The model's predictions; None where they cannot be compared."""
+        return self.distinct[self.index[name]] if name in self.index else None
+
+    def each(self, look: Callable[[Predicted], T]) -> dict[Name, T]:
+        """The result of `look` by model; equal predictions are looked at once."""
+        results = [look(predicted) for predicted in self.distinct]
+        return {name: results[place] for name, place in self.index.items()}
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Why a model's predictions cannot be compared."""
+
+    kind: ProblemKind
+    text: str
+
+
+@dataclass(frozen=True)
+class Prepared(Generic[Name]):
     """Everything handed in, on the rows that no model was trained on.
 
     Attributes:
+        models: the names of all, in the order handed in.
         used: which of the holdout's rows those are.
-        usable: predictions by role; equal ones are one object. Roles that could not be used have
-            a problem instead.
-        seen: by role, which of the holdout's rows it was trained on, where that is known.
+        usable: the predictions that can be compared.
+        unusable: by model, why the others cannot.
+        seen: by model, which of the holdout's rows it was trained on, where that is known.
+        label_problems: what is wrong with the labels.
     """
 
+    models: tuple[Name, ...]
     rows: Rows
     used: npt.NDArray[np.bool_]
-    usable: Mapping[Role, Predicted]
-    seen: Mapping[Role, npt.NDArray[np.bool_]]
-    problems: tuple[Problem, ...]
+    usable: Predictions[Name]
+    unusable: Mapping[Name, Unusable]
+    seen: Mapping[Name, npt.NDArray[np.bool_]]
+    label_problems: tuple[Problem, ...]
 
 
-def prepare(holdout: Holdout, scored: Sequence[Scored], model: Model) -> Prepared:
-    """Check what was handed in, and keep the rows that no model was trained on."""
-    labels, problems = encode_labels(holdout, model)
-    seen = seen_rows(holdout, scored)
-    used = np.isfinite(labels) if model.task == "regression" else labels >= 0
+def prepare(holdout: Holdout, models: Mapping[Name, Scored], declared: Model) -> Prepared[Name]:
+    """Check what was handed in, and keep the rows that no model was trained on.
+
+    Args:
+        holdout: all its rows.
+        models: by the name by which a person is told of them.
+        declared: the declaration by which is measured.
+    """
+    labels, problems = encode_labels(holdout, declared)
+    seen = seen_rows(holdout, models)
+    used = np.isfinite(labels) if declared.task == "regression" else labels >= 0
     for rows_seen in seen.values():
         used = used & ~rows_seen
     clusters = None if holdout.cluster is None else factorize(holdout.cluster[used])[0]
-    usable: dict[Role, Predicted] = {}
-    for one in scored:
-        found = predicted(one, holdout, model)
-        if isinstance(found, Problem):
-            problems.append(found)
+    distinct: list[Predicted] = []
+    index: dict[Name, int] = {}
+    unusable: dict[Name, Unusable] = {}
+    for name, scored in models.items():
+        prediction = predicted(name, scored, holdout, declared)
+        if isinstance(prediction, Unusable):
+            unusable[name] = prediction
         else:
-            usable[one.role] = _shared(found.take(used), usable)
-    return Prepared(Rows(labels[used], clusters), used, usable, seen, tuple(problems))
+            index[name] = _place(prediction.take(used), distinct)
+    return Prepared(
+        models=tuple(models),
+        rows=Rows(labels[used], clusters),
+        used=used,
+        usable=Predictions(tuple(distinct), index),
+        unusable=unusable,
+        seen=seen,
+        label_problems=tuple(problems),
+    )
 
 
-def _shared(one: Predicted, others: Mapping[Role, Predicted]) -> Predicted:
-    """The same object for equal predictions, so that they are measured once; else sorted."""
-    for other in others.values():
-        same = np.array_equal(one.numbers, other.numbers)
-        if same and np.array_equal(one.decided, other.decided):
-            return other
-    return one.ordered()
+def _place(prediction: Predicted, distinct: list[Predicted]) -> int:
+    """The place of equal predictions among the distinct ones; new ones are added, sorted."""
+    for place, other in enumerate(distinct):
+        same = np.array_equal(prediction.numbers, other.numbers)
+        if same and np.array_equal(prediction.decided, other.decided):
+            return place
+    distinct.append(prediction.ordered())
+    return len(distinct) - 1
 
 
-def encode_labels(holdout: Holdout, model: Model) -> tuple[npt.NDArray[Any], list[Problem]]:
+def encode_labels(holdout: Holdout, declared: Model) -> tuple[npt.NDArray[Any], list[Problem]]:
     """Labels as class codes (below 0: not one of the classes) or numbers, and what is wrong."""
-    labels = np.asarray(holdout.labels)
-    if model.task == "regression":
+    labels, name = np.asarray(holdout.labels), declared.label
+    problems = []
+    if declared.task == "regression":
         try:
             numbers = labels.astype(np.float64)
         except (TypeError, ValueError):
-            return np.full(len(labels), np.nan), [
-                Problem("unknown_labels", None, f"{model.label} holds values that are no numbers")
-            ]
-        bad = int(np.count_nonzero(~np.isfinite(numbers)))
-        return numbers, _if(bad, "missing_labels", f"{bad:,} rows have no finite {model.label}")
-    codes, names = factorize(labels)
-    known = {_plain(name): code for code, name in enumerate(model.classes)}
-    code_of = [-1 if is_missing(name) else known.get(_plain(name), -2) for name in names]
+            text = f"{name} holds values that are not numbers"
+            return np.full(len(labels), np.nan), [Problem("unknown_labels", None, text)]
+        if missing := int(np.count_nonzero(~np.isfinite(numbers))):
+            text = f"{missing:,} rows have no finite {name}"
+            problems.append(Problem("missing_labels", None, text))
+        return numbers, problems
+    codes, values = factorize(labels)
+    known = {_class_key(value): code for code, value in enumerate(declared.classes)}
+    code_of = [-1 if is_missing(value) else known.get(_class_key(value), -2) for value in values]
     codes = np.array([*code_of, -1], dtype=np.int64)[codes]
-    missing = int(np.count_nonzero(codes == -1))
-    strange = [repr(name) for name, code in zip(names, code_of, strict=True) if code == -2]
-    return codes, [
-        *_if(missing, "missing_labels", f"{missing:,} rows have no {model.label}"),
-        *_if(
-            strange,
-            "unknown_labels",
-            f"{model.label} holds {', '.join(strange[:3])}, not a declared class",
-        ),
-    ]
+    if missing := int(np.count_nonzero(codes == -1)):
+        problems.append(Problem("missing_labels", None, f"{missing:,} rows have no {name}"))
+    unknown = [repr(value) for value, code in zip(values, code_of, strict=True) if code == -2]
+    if unknown:
+        text = f"{name} holds {', '.join(unknown[:3])}, not a declared class"
+        problems.append(Problem("unknown_labels", None, text))
+    return codes, problems
 
 
-def predicted(scored: Scored, holdout: Holdout, model: Model) -> Predicted | Problem:
+def predicted(
+    name: str, scored: Scored, holdout: Holdout, declared: Model
+) -> Predicted | Unusable:  # fmt: skip
     """The predictions as arrays, or why they cannot be compared."""
-    role = scored.role
     if scored.predictions is None:
-        said = scored.problem or "it left no predictions"
-        return Problem("unscored", role, f"the {role} could not score the rows: {said}")
+        why = scored.problem or "it left no predictions"
+        return Unusable("unscored", f"the {name} could not score the rows: {why}")
     numbers = np.asarray(scored.predictions)
     if scored.rows_digest != holdout.digest or len(numbers) != len(holdout.row_id):
-        return Problem("other_rows", role, f"the {role}'s predictions are for other rows")
-    if problem := _not_numbers(role, numbers):
-        return problem
-    if model.task != "regression":
-        return _probabilities(scored, numbers, model)
+        return Unusable("other_rows", f"the {name}'s predictions are for other rows")
+    if unusable := _not_numbers(name, numbers):
+        return unusable
+    if declared.task != "regression":
+        return _probabilities(name, scored, numbers, declared)
     if numbers.ndim == 2 and numbers.shape[1] == 1:
         numbers = numbers[:, 0]
     if numbers.ndim != 1:
-        return _shape(role, numbers, "one number a row")
+        return _wrong_shape(name, numbers, "one number a row")
     values = numbers.astype(np.float64)
     return Predicted(values, values, 0.0)
 
 
-def _not_numbers(role: Role, numbers: npt.NDArray[Any]) -> Problem | None:
+def _not_numbers(name: str, numbers: npt.NDArray[Any]) -> Unusable | None:
     if numbers.dtype.kind not in "biuf":
-        return Problem("wrong_shape", role, f"the {role} predicts {numbers.dtype}, not numbers")
+        return Unusable("wrong_shape", f"the {name} predicts {numbers.dtype}, not numbers")
     if np.isfinite(numbers).all():
         return None
     absent = np.isnan(numbers).reshape(len(numbers), -1).any(axis=1)
-    if many := int(np.count_nonzero(absent)):
-        return Problem("nan_predictions", role, f"the {role} predicts NaN for {many:,} rows")
-    return Problem("infinite_predictions", role, f"the {role} predicts infinite numbers")
+    if rows := int(np.count_nonzero(absent)):
+        return Unusable("nan_predictions", f"the {name} predicts NaN for {rows:,} rows")
+    return Unusable("infinite_predictions", f"the {name} predicts infinite numbers")
 
 
-def _probabilities(scored: Scored, numbers: npt.NDArray[Any], model: Model) -> Predicted | Problem:
-    role, classes = scored.role, len(model.classes)
-    if [_plain(name) for name in scored.classes] != [_plain(name) for name in model.classes]:
-        theirs, ours = _listed(scored.classes), _listed(model.classes)
-        return Problem(
-            "wrong_classes", role, f"the {role} names classes {theirs}, the declaration {ours}"
-        )
+def _probabilities(
+    name: str, scored: Scored, numbers: npt.NDArray[Any], declared: Model
+) -> Predicted | Unusable:
+    classes = len(declared.classes)
+    if list(map(_class_key, scored.classes)) != list(map(_class_key, declared.classes)):
+        theirs, ours = (", ".join(map(str, one.classes)) for one in (scored, declared))
+        text = f"the {name} names classes [{theirs}], the declaration [{ours}]"
+        return Unusable("wrong_classes", text)
     if numbers.shape[1:] not in ({(classes,), ()} if classes == 2 else {(classes,)}):
-        return _shape(role, numbers, f"{classes} probabilities a row")
+        return _wrong_shape(name, numbers, f"{classes} probabilities a row")
     epsilon = float(np.finfo(numbers.dtype if numbers.dtype.kind == "f" else np.float64).eps)
     numbers = numbers.astype(np.float64)
     outside = numbers.size and (numbers.min() < 0 or numbers.max() > 1)
-    if outside or (numbers.ndim == 2 and _off_one(numbers)):
-        said = "outside 0 to 1" if outside else "that do not sum to one"
-        return Problem("not_probabilities", role, f"the {role} predicts numbers {said}")
+    if outside or (numbers.ndim == 2 and _sums_off_one(numbers)):
+        what = "outside 0 to 1" if outside else "that do not sum to one"
+        return Unusable("not_probabilities", f"the {name} predicts numbers {what}")
     if classes > 2:
         return Predicted(numbers, numbers.argmax(axis=1), epsilon)
     positive = numbers if numbers.ndim == 1 else np.ascontiguousarray(numbers[:, 1])
-    decision = model.decision if scored.decision is None else scored.decision
-    return Predicted(positive, (positive >= decision).astype(np.int64), epsilon)
+    threshold = declared.decision if scored.threshold is None else scored.threshold
+    return Predicted(positive, (positive >= threshold).astype(np.int64), epsilon)
 
 
 def is_missing(value: object) -> bool:
-    """Whether it stands for no value: None, NaN, or what pandas has for them."""
+    """Whether it stands for an absent value: None, NaN, or what pandas has for them."""
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:
         return True
     return isinstance(value, float) and value != value  # noqa: PLR0124 - NaN
 
 
-def seen_rows(holdout: Holdout, scored: Sequence[Scored]) -> dict[Role, npt.NDArray[np.bool_]]:
-    """By role, which rows of the holdout the model was fitted on; no entry where nobody knows."""
-    found: dict[int, npt.NDArray[np.bool_]] = {}
-    for one in scored:
-        if one.trained_on is not None and id(one.trained_on) not in found:
-            found[id(one.trained_on)] = np.isin(holdout.row_id, one.trained_on)
-    return {one.role: found[id(one.trained_on)] for one in scored if one.trained_on is not None}
+def seen_rows(
+    holdout: Holdout, models: Mapping[Name, Scored]
+) -> dict[Name, npt.NDArray[np.bool_]]:  # fmt: skip
+    """By model, which rows of the holdout it was trained on; no entry where nobody knows.
+
+    Looked up once for models that were trained on the same rows, as a champion and the base often
+    were.
+    """
+    trained_on = {
+        name: scored.trained_on for name, scored in models.items() if scored.trained_on is not None
+    }
+    seen: dict[Name, npt.NDArray[np.bool_]] = {}
+    for name, rows in trained_on.items():
+        same = next((other for other in seen if np.array_equal(trained_on[other], rows)), None)
+        seen[name] = np.isin(holdout.row_id, rows) if same is None else seen[same]
+    return seen
 
 
-def _off_one(numbers: Floats) -> bool:
+def _sums_off_one(numbers: Floats) -> bool:
     return bool((np.abs(numbers.sum(axis=1) - 1) > SUM_TOLERANCE).any())
 
 
-def _shape(role: Role, numbers: npt.NDArray[Any], wanted: str) -> Problem:
+def _wrong_shape(name: str, numbers: npt.NDArray[Any], wanted: str) -> Unusable:
     shape = " × ".join(f"{size:,}" for size in numbers.shape)
-    return Problem("wrong_shape", role, f"the {role} predicts an array {shape}, not {wanted}")
+    return Unusable("wrong_shape", f"the {name} predicts an array {shape}, not {wanted}")
 
 
-def _plain(value: object) -> tuple[str, object]:
+def _class_key(value: object) -> tuple[str, object]:
     """A class by kind and value: true, 1 and 1.0 are one, however a file gave them back."""
     if isinstance(value, bool | np.bool_ | int | float | np.number):
         return "number", float(value)
     return "text", str(value)
-
-
-def _listed(values: Sequence[object]) -> str:
-    return f"[{', '.join(str(value) for value in values)}]"
-
-
-def _if(condition: object, kind: ProblemKind, text: str) -> list[Problem]:
-    return [Problem(kind, None, text)] if condition else []

@@ -1,8 +1,8 @@
-"""What a comparison is made of and what it says: models against each other on the same rows.
+"""The data of a comparison: what goes in and what comes out.
 
-`Holdout` and `Scored` go in and hold arrays; `Comparison` comes out and is plain data: it can be
-written with `core.declaration.write_json` and read back. A number that could not be measured is
-None with a reason beside it, never NaN. `core.compare` makes the one of the others.
+`Holdout` and `Scored` go in and hold arrays. `Comparison` comes out and is plain data: it can be
+written with `declare.strict.write_json` and read back. A number that could not be measured is None
+with a reason beside it, never NaN.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 Other = Literal["champion", "base"]
 Outcome = Literal["better", "worse", "same", "unclear"]
+LEVEL = 0.95
+"""Of intervals over all rows."""
 UNJUDGED = 50
+"""How many slices of a column without enough rows are listed."""
 Absent = Literal["", "nan", "infinite", "undefined", "unscored", "failed"]
 ProblemKind = Literal[
     "empty_holdout", "one_class_holdout", "missing_labels", "unknown_labels", "missing_slice",
@@ -29,8 +32,8 @@ ProblemKind = Literal[
     "worse_than_chance", "unknown_training_rows", "trained_on_holdout",
 ]  # fmt: skip
 
-# Relative: another processor may round the last bits of a prediction differently.
 CLOSE = 1e-9
+"""Relative difference up to which predictions are the same: processors round differently."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ class Holdout:
         row_id: uint64, shape (n,): hash of the key columns.
         labels: shape (n,): values of `Model.classes`, or numbers of a regression.
         digest: `rows_digest(row_id)` as it was recorded with the rows.
-        cluster: shape (n,): value or code of the cluster column; None where rows are independent.
-        slices: slice column → label of each row, shape (n,); see `compare.slice_labels`.
+        cluster: shape (n,): value or code of the cluster column; None if rows are independent.
+        slices: by column, the slice of each row, shape (n,); see `slices.slice_labels`.
     """
 
     row_id: npt.NDArray[np.uint64]
@@ -53,11 +56,11 @@ class Holdout:
 
 
 @dataclass(frozen=True)
-class Column:
+class InputColumn:
     """An input column as the model's signature declares it.
 
     Attributes:
-        required: whether a row must have it; else it may be left out, or null.
+        required: whether a row must have a value; else it may be left out or null.
     """
 
     name: str
@@ -67,20 +70,22 @@ class Column:
 
 @dataclass(frozen=True)
 class Scored:
-    """One model and what it says about the holdout's rows.
+    """What one model predicts for the holdout's rows, and what is known of it.
 
     Attributes:
         rows_digest: `rows_digest` of the rows it scored, in its order.
-        predictions: shape (n, classes) probabilities in the order of `classes`, (n,) numbers of a
-            regression; None when it could not score the rows, and `problem` says why.
+        predictions: probabilities of shape (n, classes) in the order of `classes`, or a
+            regression's numbers of shape (n,); None if it could not score the rows.
         classes: as the model itself names them; empty for a regression.
-        trained_on: row ids of the rows it was fitted on; None when nobody knows.
-        latency_ms: median of one row; size_bytes: of the model's files. None when not measured.
+        problem: why it could not score the rows.
+        trained_on: row ids of the rows it was trained on; None if nobody knows.
+        latency_ms: median time of one row; None if not measured.
+        size_bytes: of the model's files; None if not measured.
         inputs: raw columns it takes.
-        decision: probability from which it says the positive class; None: the declaration's.
+        threshold: probability from which it decides for the positive class; None: the
+            declaration's (`decision` in `models/*.yaml`).
     """
 
-    role: Role
     rows_digest: str
     predictions: npt.NDArray[Any] | None
     classes: tuple[bool | int | str, ...] = ()
@@ -88,8 +93,8 @@ class Scored:
     trained_on: npt.NDArray[np.uint64] | None = None
     latency_ms: float | None = None
     size_bytes: int | None = None
-    inputs: tuple[Column, ...] = ()
-    decision: float | None = None
+    inputs: tuple[InputColumn, ...] = ()
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -107,12 +112,12 @@ class Difference:
 
     Attributes:
         estimate: candidate − other, in the metric's own unit and sign.
-        low, high: ends of the interval at `level`; None with `reason` when there is none.
+        low, high: ends of the interval at `level`; None if there is none, and `reason` says why.
         method: how the interval was made, in words.
-        margin: what the gate allows the candidate to be worse against this model.
-        margin_holds: whether the interval's worse end is within the margin; None: no margin or
-            no interval.
-        needed: about how many `unit`s would tell, when the outcome is unclear and any would.
+        margin: by how much the gate allows the candidate to be worse than this model.
+        margin_holds: whether the interval's worse end is within the margin; None without a margin
+            or an interval.
+        needed: about how many `unit`s would decide an unclear outcome; None if no number would.
     """
 
     estimate: float | None
@@ -128,7 +133,7 @@ class Difference:
     reason: str = ""
 
     def turned(self) -> Difference:
-        """The same of the metric with its sign turned."""
+        """The difference of the same metric with its sign turned."""
         return dataclasses.replace(
             self,
             estimate=_minus(self.estimate),
@@ -142,11 +147,12 @@ class MetricResult:
     """One metric over a set of rows.
 
     Attributes:
-        name: as declared; `label` is what a person calls it once `readable()`.
-        greater_is_better: of the values as they stand here.
+        name: as declared.
+        label: what a person calls it; a loss is called so once it is `readable()`.
+        greater_is_better: for the values as they stand here.
         negated: whether the values are a loss with its sign turned (scikit-learn's `neg_`).
-        values: by role; only roles that take part.
-        differences: candidate against champion, base; only where both have a value.
+        values: by role, for the models that take part.
+        differences: of the candidate from the champion and the base, if both have a value.
     """
 
     name: str
@@ -196,7 +202,7 @@ class SliceResult:
 
 @dataclass(frozen=True)
 class SliceFlips:
-    """Decisions that differ in the slice `column` = `value`."""
+    """Rows of the slice `column` = `value` that the candidate decides differently."""
 
     column: str
     value: str
@@ -208,7 +214,7 @@ class SliceFlips:
 
 @dataclass(frozen=True)
 class Flips:
-    """Decisions of the candidate that differ from another model's."""
+    """Rows that the candidate decides differently from another model."""
 
     rows: int
     changed: int
@@ -222,9 +228,9 @@ class CalibrationBin:
     """Rows whose prediction lies in [low, high], as many in each bin as ties allow.
 
     Attributes:
-        predicted: mean prediction: probability of the positive class; of several classes, of
-            the one decided for; of a regression, the number.
-        observed: share of rows where it came true; of a regression, the mean label.
+        predicted: mean probability of the positive class; with several classes, of the class
+            decided for; for a regression, mean number.
+        observed: share of rows where it came true; for a regression, the mean label.
     """
 
     low: float
@@ -269,8 +275,8 @@ class HoldoutFacts:
 
     Attributes:
         digest: of all rows of the holdout.
-        rows: all; `used`: those that no model was trained on.
-        clusters: distinct clusters among the rows used; None: rows are taken as independent.
+        rows: how many it has; `used`: how many of them no model was trained on.
+        clusters: how many clusters the rows used come from; None if rows are independent.
     """
 
     digest: str
@@ -286,8 +292,9 @@ class ModelFacts:
 
     Attributes:
         scored: whether its predictions could be used.
-        trained_on: how many rows it was fitted on; `seen`: how many of them are in the holdout
-            (left out for every model). None: nobody knows.
+        trained_on: how many rows it was trained on; `seen`: how many of them are in the holdout
+            (left out for every model). None if nobody knows.
+        decision: the threshold by which it decides (`decision` in `models/*.yaml`); binary only.
     """
 
     scored: bool
@@ -295,7 +302,7 @@ class ModelFacts:
     seen: int | None
     latency_ms: float | None
     size_bytes: int | None
-    inputs: tuple[Column, ...]
+    inputs: tuple[InputColumn, ...]
     classes: tuple[str, ...]
     decision: float | None
 
@@ -314,11 +321,11 @@ class Comparison:
     """What the models do on the same rows.
 
     Attributes:
-        level: of the intervals of `metrics`; `slice_level` of those of `slices`, which
-            `slice_adjustment` explains.
-        flips: by the model that the candidate is held against; none for a regression.
-        roc: false-positive rate and true-positive rate; pr: recall and precision. Binary only,
-            at most 100 points.
+        level: of the intervals in `metrics`.
+        slice_level: of the intervals in `slices`; `slice_adjustment` explains it.
+        flips: by the model that the candidate is compared with; empty for a regression.
+        roc: points of false-positive rate and true-positive rate, at most 100; binary only.
+        pr: points of recall and precision, likewise.
         labels: of a classification; `label_quantiles` of a regression.
     """
 

@@ -13,17 +13,17 @@ import numpy.typing as npt
 from mergeline.core.compare.differences import Models, metric_results
 from mergeline.core.compare.prepare import Parts, is_missing
 from mergeline.core.compare.result import SliceResult
-from mergeline.core.declare.model import Model, SliceChoice
+from mergeline.core.declare.model import Model, Role, SliceChoice
 from mergeline.core.numbers import counted, percent
 
 MISSING = "(missing)"
 
 
 def slice_labels(values: npt.NDArray[Any], choice: SliceChoice) -> npt.NDArray[Any]:
-    """The slice of each row by a column's values, shape (n,), as text.
+    """The slice of each row by a column's values, as text, shape (n,).
 
-    Bins are closed on the left, the last one on the right too; what lies outside and what is
-    missing make slices of their own.
+    Bins are closed on the left, the last one on the right too. Values below, above and missing
+    values are slices of their own.
     """
     values = np.asarray(values)
     if not choice.bins:
@@ -44,38 +44,39 @@ def slice_labels(values: npt.NDArray[Any], choice: SliceChoice) -> npt.NDArray[A
 
 
 def slice_results(
-    models: Models, model: Model, columns: Mapping[str, Parts], level: float
+    models: Models[Role], model: Model, columns: Mapping[str, Parts], level: float
 ) -> tuple[tuple[SliceResult, ...], float | None, str]:
-    """Every slice; intervals against one model are so wide that all hold together at `level`.
+    """The results of every slice, with intervals so wide that all of them hold at `level` together.
 
     Returns:
         The slices, the level of each interval, and a sentence on how it was found.
     """
     count = sum(len(parts.values) for parts in columns.values())
     judged = len(models.metrics)
-    each = _each(level, count * judged)
+    each = _level_of_each(level, count * judged)
     results = _of_columns(models, model, columns, each)
-    compared = _compared(results)
+    compared = _metrics_compared(results)
     if not compared:
         return results, None, ""
-    if compared < judged:  # what has no interval takes no share of the errors
-        each = _each(level, count * compared)
+    if compared < judged:  # a metric without an interval takes no share of the errors
+        each = _level_of_each(level, count * compared)
         results = _of_columns(models, model, columns, each)
     over = f"{counted(count, 'slice')} × {counted(compared, 'metric')}"
     return results, each, f"Bonferroni over {over}: each interval at {percent(each)}"
 
 
-def _each(level: float, intervals: int) -> float:
+def _level_of_each(level: float, intervals: int) -> float:
     return 1 - (1 - level) / max(intervals, 1)
 
 
-def _compared(results: tuple[SliceResult, ...]) -> int:
+def _metrics_compared(results: tuple[SliceResult, ...]) -> int:
     """How many metrics have a difference in some slice."""
-    return len({metric.name for one in results for metric in one.metrics if metric.differences})
+    metrics = (metric for result in results for metric in result.metrics)
+    return len({metric.name for metric in metrics if metric.differences})
 
 
 def _of_columns(
-    models: Models, model: Model, columns: Mapping[str, Parts], level: float
+    models: Models[Role], model: Model, columns: Mapping[str, Parts], level: float
 ) -> tuple[SliceResult, ...]:
     return tuple(
         result
@@ -85,22 +86,22 @@ def _of_columns(
 
 
 def _of_column(
-    models: Models, model: Model, column: str, parts: Parts, level: float
+    models: Models[Role], model: Model, column: str, parts: Parts, level: float
 ) -> list[SliceResult]:
-    """The column's slices: the judged in the order of their values, then the largest small ones."""
+    """The column's judged slices in the order of their values, then the largest of the others."""
     rows = models.rows.take(parts.arrangement)
-    once = {id(one): one.split(parts) for one in models.usable.values()}
-    found = []
+    pieces = [predicted.split(parts) for predicted in models.usable.distinct]
+    results = []
     for value, (start, end) in zip(parts.values, parts.bounds, strict=True):
-        here = {key: next(pieces) for key, pieces in once.items()}
-        usable = {role: here[id(one)] for role, one in models.usable.items()}
+        distinct = tuple(next(pieces_of_one) for pieces_of_one in pieces)
+        usable = dataclasses.replace(models.usable, distinct=distinct)
         piece = dataclasses.replace(models, rows=rows.take(slice(start, end)), usable=usable)
         clusters = piece.rows.cluster_count()
         metrics = metric_results(piece, model.gate.slices, level)
-        found.append(
+        results.append(
             SliceResult(column, value, end - start, clusters, judged=True, metrics=metrics)
         )
-    return found + [
+    return results + [
         SliceResult(column, value, rows=count, clusters=None, judged=False)
         for value, count in parts.small
     ]

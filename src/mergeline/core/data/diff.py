@@ -24,8 +24,8 @@ class Side:
     """One of the two snapshots.
 
     Attributes:
-        digest: None where the version was not committed by mergeline.
-        drops: number of them.
+        digest: None if mergeline did not commit the version.
+        drops: how many there are.
         size: bytes of the table's files.
         contract: its digest; None as `digest`.
     """
@@ -53,11 +53,11 @@ class HeldDrop:
 
 @dataclass(frozen=True)
 class DropChange:
-    """A drop that one snapshot has and the other has not, or has with other content.
+    """A drop that only one snapshot has, or that both have with different content.
 
     Attributes:
-        path: as in `HeldDrop`; a drop that was renamed since may share it with another.
-        md5: of its content in the second snapshot; of one withdrawn, in the first.
+        path: as in `HeldDrop`; after a rename two drops may share it.
+        md5: of its content in the second snapshot; of a withdrawn drop, in the first.
     """
 
     path: str
@@ -69,7 +69,7 @@ class DropChange:
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """A column that is new (no type before), gone (none after) or of another type."""
+    """A column that is new (`before` is None), gone (`after` is None) or of another type."""
 
     column: str
     before: str | None
@@ -95,12 +95,13 @@ class Frequent:
 class ColumnFacts:
     """One column over some drops.
 
-    Values are as they are: numbers exactly, dates and datetimes as ISO text, a long text by its
-    first 100 characters. What a person reads is rounded in `core.datawords`.
+    Numbers are exact, dates and datetimes are ISO text, a long text is its first 100 characters.
+    `data.wording` rounds what a person reads.
 
     Attributes:
-        exact: whether `distinct`, `quantiles` and `top` are exact; else they are within 2.3 %
-            (standard error), 1/250 in rank, and at least.
+        exact: whether `distinct`, `quantiles` and `top` are exact. Else `distinct` is within 2.3 %
+            (standard error), a quantile within 1/250 in rank, and a value of `top` has at least
+            so many rows.
         least: of numbers, dates and datetimes.
         quantiles: at 5, 25, 50, 75 and 95 %.
         top: the 5 most frequent values; of a label 20.
@@ -121,9 +122,9 @@ class ColumnDiff:
     """One column in both snapshots.
 
     Attributes:
-        added: over the drops that the second snapshot has beyond the first.
-        drift: of those from the first snapshot; without added drops, of the second from the first.
-            None of dates and datetimes: that later drops are of later days is no news.
+        added: over the drops that only the second snapshot has.
+        drift: of the added drops from the first snapshot; without added drops, of the second
+            snapshot from the first. None for dates and datetimes, which always move on.
     """
 
     name: str
@@ -136,10 +137,10 @@ class ColumnDiff:
 
 @dataclass(frozen=True)
 class SharedKeys:
-    """Keys that name rows in more than one drop, at least one of them new.
+    """Keys that name rows in more than one drop, of which at least one is new.
 
     Attributes:
-        count: of such keys.
+        count: how many such keys there are.
         examples: the first ones, as text.
     """
 
@@ -153,8 +154,8 @@ class DataDiff:
     """What differs between two snapshots of a table.
 
     Attributes:
-        before: None where the table is new.
-        shared_keys: None where the contract names no key.
+        before: None if the table is new.
+        shared_keys: None if the contract names no key.
         labels: columns that a model declares as its label; their balance is in `columns`.
     """
 
@@ -189,7 +190,7 @@ class DataDiff:
 
 
 @dataclass(frozen=True)
-class Held:
+class SnapshotSummary:
     """A snapshot with the summary of its rows.
 
     Attributes:
@@ -202,42 +203,48 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Compared:
+class SnapshotPair:
     """Two snapshots of a table, as the table knows them.
 
     Attributes:
-        before: None where the table is new.
+        before: None if the table is new.
         gone: drops that only the first snapshot has.
         come: drops that only the second has.
-        added: summary of the rows of those that have come.
-        shared_keys: None where the contract names no key.
+        added: summary of the rows of `come`.
+        shared_keys: None if the contract names no key.
     """
 
-    before: Held | None
-    after: Held
+    before: SnapshotSummary | None
+    after: SnapshotSummary
     gone: tuple[HeldDrop, ...]
     come: tuple[HeldDrop, ...]
     added: DropProfile
     shared_keys: SharedKeys | None = None
 
 
-def diff_snapshots(table: str, compared: Compared, labels: Collection[str] = ()) -> DataDiff:
-    """What differs; rows are not read, only the summaries of drops."""
-    before, after = compared.before, compared.after
+def diff_snapshots(table: str, pair: SnapshotPair, labels: Collection[str] = ()) -> DataDiff:
+    """What differs between two snapshots, by the summaries of their drops.
+
+    Args:
+        table: its name.
+        pair: the two snapshots.
+        labels: columns that a model declares as its label: more of their values are shown.
+    """
+    before, after = pair.before, pair.after
     return DataDiff(
         table=table,
         before=before.side if before else None,
         after=after.side,
-        drops=_drop_changes(compared),
+        drops=_drop_changes(pair),
         schema=_schema_changes(before.types if before else after.types, after.types),
-        columns=_column_diffs(compared, labels),
-        shared_keys=compared.shared_keys,
+        columns=_column_diffs(pair, labels),
+        shared_keys=pair.shared_keys,
         labels=tuple(name for name in after.types if name in labels),
     )
 
 
-def _drop_changes(compared: Compared) -> tuple[DropChange, ...]:
-    gone, come = _by_path(compared.gone), _by_path(compared.come)
+def _drop_changes(pair: SnapshotPair) -> tuple[DropChange, ...]:
+    gone, come = _by_path(pair.gone), _by_path(pair.come)
     changes: list[DropChange] = []
     for path in sorted({*gone, *come}):
         pairs = zip_longest(gone.get(path, ()), come.get(path, ()))
@@ -246,22 +253,19 @@ def _drop_changes(compared: Compared) -> tuple[DropChange, ...]:
 
 
 def _drop_change(path: str, was: HeldDrop | None, now: HeldDrop | None) -> DropChange:
-    kind: Literal["added", "withdrawn", "replaced"] = "replaced"
-    if now is None:
-        kind = "withdrawn"
-    elif was is None:
-        kind = "added"
-    rows = [drop.rows if drop else 0 for drop in (was, now)]
-    held = now or was
-    return DropChange(path, kind, rows[0], rows[1], held.md5 if held else "")
+    if was is not None and now is not None:
+        return DropChange(path, "replaced", was.rows, now.rows, now.md5)
+    if was is not None:
+        return DropChange(path, "withdrawn", was.rows, 0, was.md5)
+    return DropChange(path, "added", 0, now.rows if now else 0, now.md5 if now else "")
 
 
 def _by_path(drops: Iterable[HeldDrop]) -> dict[str, list[HeldDrop]]:
-    """Several have one path where a drop was renamed and another took its name."""
-    found: dict[str, list[HeldDrop]] = {}
+    """Drops by path; several share one if a drop was renamed and another took its name."""
+    by_path: dict[str, list[HeldDrop]] = {}
     for drop in sorted(drops, key=lambda drop: drop.md5):
-        found.setdefault(drop.path, []).append(drop)
-    return found
+        by_path.setdefault(drop.path, []).append(drop)
+    return by_path
 
 
 def _schema_changes(
@@ -274,18 +278,18 @@ def _schema_changes(
     )
 
 
-def _column_diffs(compared: Compared, labels: Collection[str]) -> tuple[ColumnDiff, ...]:
-    before, after, added = compared.before, compared.after, bool(compared.come)
+def _column_diffs(pair: SnapshotPair, labels: Collection[str]) -> tuple[ColumnDiff, ...]:
+    before, after, added = pair.before, pair.after, bool(pair.come)
     old = merge_profiles([before.profile], before.types) if before else {}
     new = merge_profiles([after.profile], after.types)
-    more = merge_profiles([compared.added], after.types)
-    found = []
+    more = merge_profiles([pair.added], after.types)
+    diffs = []
     for name in {**old, **new}:
         was, now, came = old.get(name), new.get(name), more.get(name)
         moved = came if added else now
         comparable = was and moved and was.type == moved.type and was.type not in _MOMENTS
         top = CLASSES if name in labels else _TOP
-        found.append(
+        diffs.append(
             ColumnDiff(
                 name=name,
                 type=(now or was or Merged("", ())).type,
@@ -295,27 +299,28 @@ def _column_diffs(compared: Compared, labels: Collection[str]) -> tuple[ColumnDi
                 drift=drift(was, moved) if was and moved and comparable else None,
             )
         )
-    return tuple(found)
+    return tuple(diffs)
 
 
-def _facts(one: Merged | None, top: int) -> ColumnFacts | None:
-    if one is None:
+def _facts(column: Merged | None, top: int) -> ColumnFacts | None:
+    if column is None:
         return None
-    numbers = one.distribution
+    kind, numbers = column.type, column.distribution
+    quantiles = [numbers.quantile(share) for share in QUANTILES] if numbers else []
     return ColumnFacts(
-        rows=one.rows,
-        nulls=one.nulls,
-        distinct=one.distinct,
-        exact=one.complete,
-        least=None if one.least is None else _said(one.least, one.type),
-        quantiles=tuple(_said(numbers.quantile(q), one.type) for q in QUANTILES) if numbers else (),
-        most=None if one.most is None else _said(one.most, one.type),
-        top=tuple(Frequent(_said(value, one.type), rows) for value, rows in one.top(top)),
+        rows=column.rows,
+        nulls=column.nulls,
+        distinct=column.distinct,
+        exact=column.complete,
+        least=None if column.least is None else _readable(column.least, kind),
+        quantiles=tuple(_readable(value, kind) for value in quantiles),
+        most=None if column.most is None else _readable(column.most, kind),
+        top=tuple(Frequent(_readable(value, kind), rows) for value, rows in column.top(top)),
     )
 
 
-def _said(value: Scalar, kind: str) -> Scalar:
-    """A value of a profile as `ColumnFacts` has it."""
+def _readable(value: Scalar, kind: str) -> Scalar:
+    """A value of a summary as `ColumnFacts` has it."""
     if kind == "date":
         return (_EPOCH + dt.timedelta(days=int(value))).date().isoformat()
     if kind == "datetime":

@@ -1,8 +1,7 @@
 """How far the values of some rows are from those of others.
 
-scipy is imported where it is needed: building a snapshot, which is next to a diff in the tables'
-adapter, should not wait for it. `scipy.stats` has these tests whole, and takes longer to import
-than all else of a diff takes.
+scipy is imported inside functions, so that building a snapshot does not wait for it. `scipy.stats`
+has these tests ready, but importing it takes longer than the whole diff.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ class Drift:
     """The distance between two samples of one column.
 
     Attributes:
-        psi: population stability index; by custom above 0.1 is worth a look, above 0.25 a shift.
-        test: `Kolmogorov-Smirnov` of numbers, `chi-square` of categories, `chi-square over hash
-            buckets` of texts with more values than a summary counts.
+        psi: population stability index; by custom, above 0.1 is worth a look, above 0.25 a shift.
+        test: `Kolmogorov-Smirnov` for numbers, `chi-square` for categories, `chi-square over hash
+            buckets` for texts with more values than a summary counts.
         statistic: of the test.
-        p_value: chance of a distance as large between samples of one population, were their rows
-            independent of each other; None where a sample has no value.
+        p_value: chance of so large a distance between two samples of one population, if rows were
+            independent; None if a sample has no value.
         rows_before: rows of the first sample, absent values included.
         rows_after: rows of the second.
     """
@@ -45,27 +44,27 @@ class Drift:
 
 
 def drift(before: Merged, after: Merged) -> Drift | None:
-    """The distance of `after` from `before`; None where one has no rows.
+    """The distance of `after` from `before`; None if one has no rows.
 
-    Numbers fall into the tenths of `before`, categories into the 20 most frequent values of both
-    together and the rest, or where not all are counted into 20 parts by their hash; a row without
-    a value is a category of its own. Each counts half a row more than it has: an empty one would
-    make the index infinite.
+    Numbers are binned by the tenths of `before`. Categories are the 20 most frequent values of both
+    samples and one for the rest, or 20 parts by hash if not all values are counted. Rows without a
+    value are a category too. Each category counts half a row more than it has, since an empty one
+    would make the index infinite.
     """
     if not before.rows or not after.rows:
         return None
-    outcome: tuple[float | None, float | None]
+    result: tuple[float | None, float | None]
     if not _is_categorical(before, after):
         table, test = _bin_table(before, after), "Kolmogorov-Smirnov"
-        outcome = _kolmogorov_smirnov(before, after)
+        result = _kolmogorov_smirnov(before, after)
     elif before.complete and after.complete:
         categories, test = _category_table(before, after), "chi-square"
         table = _frequent(categories)
-        outcome = _chi_square(categories)
+        result = _chi_square(categories)
     else:
         table, test = _bucket_table(before, after), "chi-square over hash buckets"
-        outcome = _chi_square(table)
-    return Drift(_psi(_occupied(table)), test, *outcome, before.rows, after.rows)
+        result = _chi_square(table)
+    return Drift(_psi(_occupied(table)), test, *result, before.rows, after.rows)
 
 
 def _is_categorical(before: Merged, after: Merged) -> bool:
@@ -76,7 +75,7 @@ def _is_categorical(before: Merged, after: Merged) -> bool:
 
 
 def _category_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
-    """Rows by category (columns) of both samples; the last are those without a value."""
+    """Rows of both samples by category (columns); the last column counts rows without a value."""
     names = sorted(before.counts | after.counts, key=str)
     counts = [[*(one.counts[name] for name in names), one.nulls] for one in (before, after)]
     return np.array(counts, dtype=np.float64)
@@ -87,7 +86,7 @@ def _bucket_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
 
 
 def _frequent(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The most frequent categories, and the others but those without a value as one."""
+    """The most frequent categories, and all others as one; rows without a value stay apart."""
     order = np.argsort(-table[:, :-1].sum(axis=0), kind="stable")
     return _merged(table, order[_CATEGORIES:])
 
@@ -95,7 +94,7 @@ def _frequent(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _merged(
     table: npt.NDArray[np.float64], places: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.float64]:
-    """The table with these categories as one."""
+    """The table with these categories joined into one."""
     if not len(places):
         return table
     rest = table[:, places].sum(axis=1, keepdims=True)
@@ -128,10 +127,10 @@ def _psi(table: npt.NDArray[np.float64]) -> float:
 
 
 def _chi_square(table: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Pearson's test; categories too rare for its approximation are one.
+    """Pearson's test; categories that are too rare for its approximation are joined into one.
 
-    What is rare, as which categories are merged at all, is said by both samples together: chosen
-    by one of them, they would be those in which it happens to be high.
+    Both samples together decide what is rare. If one sample decided, it would pick the categories
+    in which that sample happens to be high.
     """
     table = _occupied(table)
     expected = table.sum(axis=0) * table.sum(axis=1).min() / table.sum()
@@ -149,7 +148,7 @@ def _chi_square(table: npt.NDArray[np.float64]) -> tuple[float, float]:
 def _kolmogorov_smirnov(before: Merged, after: Merged) -> tuple[float | None, float | None]:
     """Largest distance of the two distribution functions, and its asymptotic p-value.
 
-    What the summaries may be wrong by is taken off, so that it never makes a difference.
+    The error of the summaries is subtracted, so that it never looks like drift.
     """
     from scipy import special
 

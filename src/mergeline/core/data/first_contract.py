@@ -1,4 +1,4 @@
-"""A first contract, as a drop suggests it, for a person to finish."""
+"""The contract that a first drop suggests, for a person to finish."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mergeline.core.numbers import counted
 
 _UNLIKELY_WIDTH = 4096
 _ID = re.compile(r"(?i:(?:^|[^a-z])(?:id|uuid|key|number|no|nr))$|[a-z]I[dD]$")
-_ENOUGH_FOR_A_KEY = 20  # of fewer rows many a column is unique by chance
+_ENOUGH_FOR_A_KEY = 20  # with fewer rows, columns are often unique by chance
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class InferredColumn:
     """What one column of a drop looks like.
 
     Attributes:
-        nullable: whether a value is absent somewhere.
-        least: the least value seen, of numbers, dates and datetimes.
+        nullable: whether some row has no value.
+        least: the least value seen, for numbers, dates and datetimes.
         most: the greatest.
-        values: all values, where they are few; else empty.
-        unique: whether no value stands twice.
+        values: all values if they are few; else empty.
+        unique: whether every value occurs once.
         note: what else a person should know.
     """
 
@@ -57,7 +57,7 @@ class Inferred:
 
 
 def to_yaml(inferred: Inferred) -> str:
-    """The contract's text; what was seen of each column stands in a comment beside it."""
+    """The contract's text, with a comment on each column that says what was seen."""
     name = PurePosixPath(inferred.path).name
     rows = counted(inferred.rows, "row")
     lines = [
@@ -76,7 +76,7 @@ def to_yaml(inferred: Inferred) -> str:
 
 
 def _source(path: str) -> str:
-    """The folder of a file in the repository; a place to fill in for any other."""
+    """The folder of a file in the repository; for any other file, a placeholder."""
     folder = PurePosixPath(path).parent
     if folder.is_absolute() or ".." in folder.parts or not folder.parts:
         return "data/raw/TABLE  # the folder where the pointers will stand"
@@ -84,7 +84,7 @@ def _source(path: str) -> str:
 
 
 def _key(inferred: Inferred) -> str:
-    unique = [one.name for one in inferred.columns if one.unique and not one.nullable]
+    unique = [column.name for column in inferred.columns if column.unique and not column.nullable]
     if unique and inferred.rows < _ENOUGH_FOR_A_KEY:
         return "[]  # columns that together name a row; too few rows here to guess them"
     if unique:
@@ -110,7 +110,7 @@ def _text(value: Value) -> str:
 
 
 def _scalar(text: str) -> str:
-    """A text as YAML writes it within a line."""
+    """A text as YAML writes it inside a line."""
     dumped: str = yaml.safe_dump(
         [text], default_flow_style=True, allow_unicode=True, width=_UNLIKELY_WIDTH
     )

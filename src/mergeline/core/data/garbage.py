@@ -14,9 +14,9 @@ class Pin:
 
     Attributes:
         digest: of the snapshot.
-        version: of this same table that held it when it was pinned, if it was this one; it counts
-            where the table does not know the digest.
-        expected: whether the table should hold it; that of a branch may never have been built.
+        version: of this table, that held the snapshot when it was pinned, if it was this table;
+            used if the table does not know the digest.
+        expected: whether the table should hold it; a branch's snapshot may never have been built.
     """
 
     digest: str
@@ -48,10 +48,10 @@ class GarbagePlan:
 
     Attributes:
         latest: version of the table when this was planned.
-        pinned: versions whose files stay, because a pinned snapshot is there, or as the latest.
+        pinned: versions whose files stay: those of pinned snapshots, and the latest.
         delete: files that none of those versions has.
-        keep: number of files that stay, the young ones included.
-        before: Unix time; files written later stayed.
+        keep: how many files stay, the young ones included.
+        before: Unix time; files written later stay.
         missing: digests of pinned snapshots that the table does not hold.
     """
 
@@ -65,7 +65,7 @@ class GarbagePlan:
 
     @property
     def size(self) -> int:
-        """Bytes that deleting sets free."""
+        """How many bytes deleting sets free."""
         return sum(file.size for file in self.delete)
 
     def __bool__(self) -> bool:
@@ -81,14 +81,14 @@ def plan_garbage(
     before: float,
     missing: Collection[str] = (),
 ) -> GarbagePlan:
-    """Everything in the folder that no pinned version has and that is not young.
+    """Plan to delete every file that no pinned version has and that is not young.
 
     Args:
         table: its name.
         latest: its latest version.
-        files: in the table's folder, whether a version names them or not.
+        files: all in the table's folder, whether a version names them or not.
         pinned: names of the files of each version that must stay readable.
-        before: Unix time; a file written later stays: a build may be about to commit it.
+        before: Unix time; a file written later stays, since a build may be about to commit it.
         missing: digests of pinned snapshots that the table does not hold.
     """
     needed = {name for names in pinned.values() for name in names}

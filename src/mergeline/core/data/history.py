@@ -1,4 +1,4 @@
-"""A table's history as people read it."""
+"""The history of a table, as people read it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class LogEntry:
     Attributes:
         time: when it was committed.
         operation: as delta-rs names it.
-        said: what mergeline wrote into it; empty for somebody else's commit.
+        metadata: what mergeline wrote into it; empty if somebody else made the commit.
         added: rows of each file that it adds, by name.
         removed: names of the files that it removes.
     """
@@ -24,7 +24,7 @@ class LogEntry:
     version: int
     time: dt.datetime
     operation: str
-    said: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
     drops_added: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, int] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
@@ -36,9 +36,9 @@ class HistoryEntry:
 
     Attributes:
         author: who changed the pointers or the contract.
-        operation: what happened to the drops; of somebody else's commit as delta-rs names it.
+        operation: what happened to the drops; if somebody else made the commit, delta-rs's name.
         rows: of the version.
-        digest: of the snapshot; None of somebody else's commit.
+        digest: of the snapshot; None if somebody else made the commit.
     """
 
     version: int
@@ -66,32 +66,32 @@ def read_history(
         files_before: rows of each file of the version before them, by name.
     """
     files = dict(files_before)
-    found = []
+    history = []
     for entry in entries:
         gone = {name: files.pop(name, 0) for name in entry.removed}
         files.update(entry.added)
-        found.append(
+        history.append(
             HistoryEntry(
                 version=entry.version,
                 time=entry.time,
-                author=entry.said.get("author", ""),
+                author=entry.metadata.get("author", ""),
                 operation=_operation(entry, set(gone)),
                 rows=sum(files.values()),
                 rows_added=sum(entry.added.values()),
                 rows_removed=sum(gone.values()),
                 files_added=len(entry.added),
                 files_removed=len(gone),
-                pull_request=entry.said.get("pull_request", ""),
-                ref=entry.said.get("ref", ""),
-                commit=entry.said.get("commit", ""),
-                digest=entry.said.get("snapshot"),
+                pull_request=entry.metadata.get("pull_request", ""),
+                ref=entry.metadata.get("ref", ""),
+                commit=entry.metadata.get("commit", ""),
+                digest=entry.metadata.get("snapshot"),
             )
         )
-    return tuple(reversed(found))
+    return tuple(reversed(history))
 
 
 def _operation(entry: LogEntry, removed: Iterable[str]) -> str:
-    if "snapshot" not in entry.said:
+    if "snapshot" not in entry.metadata:
         return entry.operation.lower()
     come = {drop_md5(name) for name in entry.added}
     gone = {drop_md5(name) for name in removed}

@@ -1,4 +1,4 @@
-"""How many distinct values there are, from a sketch of fixed size that merges without loss.
+"""Count distinct values by a sketch of fixed size; sketches merge without loss.
 
 HyperLogLog with 2,048 registers (Flajolet et al. 2007), read by the estimator of Ertl, "New
 cardinality estimation algorithms for HyperLogLog sketches" (2017), algorithms 5 and 6, which needs
@@ -43,13 +43,13 @@ def sketch(hashes: npt.NDArray[np.uint64]) -> Registers:
 def merge(sketches: Iterable[Registers]) -> Registers:
     """The sketch of all values together."""
     merged = empty()
-    for one in sketches:
-        np.maximum(merged, one, out=merged)
+    for registers in sketches:
+        np.maximum(merged, registers, out=merged)
     return merged
 
 
 def estimate(registers: Registers) -> float:
-    """About how many distinct values a sketch has seen."""
+    """About how many distinct values the sketch has counted."""
     counts = np.bincount(registers, minlength=_BITS + 2).tolist()
     total = _REGISTERS * _tau(1 - counts[_BITS + 1] / _REGISTERS)
     for rank in range(_BITS, 0, -1):

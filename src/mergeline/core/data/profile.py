@@ -1,9 +1,10 @@
 """Summaries of drops that merge: what a column holds, without reading its rows again.
 
-A column with few distinct values is summarised by all of them with their counts, and everything
-said of it is exact. Of others a drop keeps its most frequent values, a sketch of how many there
-are, and of numbers 200 points of equal weight: a quantile read from those is off by at most 1/400
-in rank. Summaries merged into one keep up to 1,000 points, and say by how much more they are off.
+A column with few distinct values is summarised by all of them with their counts: everything about
+it is exact. For other columns a drop keeps the most frequent values, a sketch of how many distinct
+ones there are, and for numbers 200 points of equal weight, from which a quantile is read with an
+error of at most 1/400 in rank. A merged summary keeps up to 1,000 points, and how much larger its
+error is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mergeline.core.data import hyperloglog as cardinality
+from mergeline.core.data import hyperloglog
 
 Scalar = bool | int | float | str
 EDITION = 5
@@ -26,7 +27,7 @@ MOST_VALUES = 256
 MOST_MERGED_VALUES = 1024
 POINTS = 200
 MERGED_POINTS = 1000
-LONGEST_TEXT = 100
+LONGEST_KEPT_TEXT = 100
 BUCKETS = 20
 _HASH_DIGITS = 16
 Numbers = npt.NDArray[Any]  # of int64 or float64
@@ -38,14 +39,14 @@ class ColumnProfile:
     """One column of one drop.
 
     Attributes:
-        type: as in a contract; a date is counted in days, a datetime in microseconds, since 1970.
+        type: as in a contract; a date is in days since 1970, a datetime in microseconds.
         nulls: rows without a value.
-        values: (value, rows that have it), most frequent first; a long text as `kept_text` has it.
-        complete: whether `values` are all there are.
-        sketch: of the distinct values, see `core.cardinality`; where `values` are not complete.
-        buckets: of texts whose `values` are not complete, see `bucket_rows`.
-        points: ascending; of numbers whose `values` are not complete.
-        weights: of the points, in rows; none where all weigh the same.
+        values: (value, rows that have it), most frequent first; a long text as by `kept_text`.
+        complete: whether `values` holds every value.
+        sketch: of the distinct values, see `data.hyperloglog`; empty if `complete`.
+        buckets: for texts that are not complete, see `bucket_rows`.
+        points: for numbers that are not complete; ascending.
+        weights: of the points, in rows; empty if all weigh the same.
         error: by which share of the rows a rank among the points may be off.
         least: the least number, an integer exactly.
         most: the greatest number.
@@ -72,7 +73,7 @@ class ColumnProfile:
 
 @dataclass(frozen=True)
 class DropProfile:
-    """One drop as a table holds it, or several as one."""
+    """The summary of one drop, or of several merged."""
 
     rows: int
     columns: Mapping[str, ColumnProfile] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class DropProfile:
 
 @dataclass(frozen=True)
 class Distribution:
-    """Weighted numbers, ascending; integers as such, which a float64 does not hold beyond 2⁵³."""
+    """Weighted numbers, ascending; integers stay integers, as a float64 is exact to 2⁵³ only."""
 
     positions: Numbers
     weights: npt.NDArray[np.float64]
@@ -124,12 +125,12 @@ class Merged:
 
     @cached_property
     def complete(self) -> bool:
-        """Whether every value is known, so that all that is said is exact."""
+        """Whether every value is known, so that every number here is exact."""
         return all(part.complete for part in self._parts)
 
     @cached_property
     def counts(self) -> Counter[Scalar]:
-        """Rows by value; of a column that is not complete at least so many."""
+        """Rows by value; at least so many if the column is not complete."""
         counts: Counter[Scalar] = Counter()
         for part in self._parts:
             counts.update(dict(part.values))
@@ -137,19 +138,19 @@ class Merged:
 
     @cached_property
     def distinct(self) -> int:
-        """Number of distinct values; within 2.3 % (standard error) where not complete."""
+        """How many distinct values; within 2.3 % (standard error) if not complete."""
         if self.complete:
             return len(self.counts)
-        return round(cardinality.estimate(self.registers))
+        return round(hyperloglog.estimate(self.registers))
 
     @cached_property
-    def registers(self) -> cardinality.Registers:
+    def registers(self) -> hyperloglog.Registers:
         """The sketch of the distinct values."""
-        return cardinality.merge(map(_registers, self._parts))
+        return hyperloglog.merge(map(_registers, self._parts))
 
     @cached_property
     def distribution(self) -> Distribution | None:
-        """Of the numbers; None for other types, and without any value."""
+        """The numbers and their weights; None for other types, and without any value."""
         if self.type not in NUMERIC or not self.present:
             return None
         positions, weights = [], []
@@ -174,7 +175,7 @@ class Merged:
 
     @cached_property
     def buckets(self) -> npt.NDArray[np.int64]:
-        """Rows by the hash of their value, of texts: exact, however many values there are."""
+        """For texts, rows by the hash of their value; exact, however many values there are."""
         return sum((_buckets(part) for part in self._parts), np.zeros(BUCKETS, dtype=np.int64))
 
     @property
@@ -209,7 +210,7 @@ class Merged:
         )
         if complete:
             return one
-        one = replace(one, sketch=cardinality.to_text(self.registers))
+        one = replace(one, sketch=hyperloglog.to_text(self.registers))
         if self.type not in NUMERIC:
             return replace(one, buckets=tuple(self.buckets.tolist()))
         numbers = self.distribution
@@ -233,7 +234,7 @@ def merge_profiles(profiles: Sequence[DropProfile], types: Mapping[str, str]) ->
 
 
 def merge_into_one(profiles: Sequence[DropProfile], types: Mapping[str, str]) -> DropProfile:
-    """The summary of several, of bounded size."""
+    """One summary of several, of bounded size."""
     columns = {name: one.as_one() for name, one in merge_profiles(profiles, types).items()}
     return DropProfile(sum(profile.rows for profile in profiles), columns)
 
@@ -244,26 +245,27 @@ def points_of(ordered: Numbers) -> tuple[int | float, ...]:
     return tuple(ordered[ranks].tolist())
 
 
-def _registers(part: ColumnProfile) -> cardinality.Registers:
+def _registers(part: ColumnProfile) -> hyperloglog.Registers:
     if not part.complete:
-        return cardinality.from_text(part.sketch)
+        return hyperloglog.from_text(part.sketch)
     values = [value for value, _ in part.values]
-    return cardinality.sketch(hashes_of(values, part.type))
+    return hyperloglog.sketch(hashes_of(values, part.type))
 
 
 def kept_text(text: str) -> str:
-    """A text as a summary keeps it: a long one by its beginning and a hash of the whole.
+    """A text as a summary keeps it: of a long one, its beginning and a hash of the whole.
 
-    None that is kept whole is as long, so that neither is taken for the other.
+    A shortened text is longer than any text that is kept whole, so the two cannot be confused.
     """
-    if len(text) <= LONGEST_TEXT:
+    if len(text) <= LONGEST_KEPT_TEXT:
         return text
-    return f"{text[: LONGEST_TEXT - 1]}…\0{int(cardinality.hash_texts([text])[0]):0{_HASH_DIGITS}x}"
+    whole = int(hyperloglog.hash_texts([text])[0])
+    return f"{text[: LONGEST_KEPT_TEXT - 1]}…\0{whole:0{_HASH_DIGITS}x}"
 
 
 def shown_text(kept: str) -> str:
-    """What a person reads of a kept text."""
-    return kept[:LONGEST_TEXT]
+    """The part of a kept text that a person reads."""
+    return kept[:LONGEST_KEPT_TEXT]
 
 
 def _buckets(part: ColumnProfile) -> npt.NDArray[np.int64]:
@@ -276,7 +278,7 @@ def _buckets(part: ColumnProfile) -> npt.NDArray[np.int64]:
 def bucket_rows(
     hashes: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """Rows in each of `BUCKETS` parts that the hash of a value decides, not its frequency."""
+    """Rows in each of `BUCKETS` parts, to which a value belongs by its hash."""
     counts = np.zeros(BUCKETS, dtype=np.int64)
     np.add.at(counts, (hashes % np.uint64(BUCKETS)).astype(np.intp), rows)
     return counts
@@ -285,12 +287,12 @@ def bucket_rows(
 def hashes_of(values: Sequence[Scalar], kind: str) -> npt.NDArray[np.uint64]:
     """Hashes of distinct values of a contract's type, texts as they are kept."""
     if kind.startswith("float"):
-        return cardinality.hash_numbers(np.array(values, dtype=np.float64))
+        return hyperloglog.hash_numbers(np.array(values, dtype=np.float64))
     if kind in NUMERIC or kind == "bool":
-        return cardinality.hash_numbers(np.array(values, dtype=np.int64))
+        return hyperloglog.hash_numbers(np.array(values, dtype=np.int64))
     texts = [str(value) for value in values]
-    hashes = cardinality.hash_texts(texts)
+    hashes = hyperloglog.hash_texts(texts)
     for place, text in enumerate(texts):
-        if len(text) > LONGEST_TEXT:
+        if len(text) > LONGEST_KEPT_TEXT:
             hashes[place] = int(text[-_HASH_DIGITS:], 16)
     return hashes

@@ -21,7 +21,7 @@ class Drop:
     Attributes:
         path: of the drop in the repository, e.g. `data/raw/flights/2013-01.csv`.
         md5: of its content.
-        size: in bytes, where the pointer says so.
+        size: in bytes; None if the pointer does not say.
     """
 
     path: str
@@ -39,14 +39,14 @@ class Snapshot:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 by which the snapshot is known, whatever the table's history."""
+        """SHA-256 over contract and drops; it does not depend on the table's history."""
         return pointers_digest(self.contract, (drop.md5 for drop in self.drops))
 
     @cached_property
     def files(self) -> dict[str, Drop]:
-        """The table's files that hold the rows, by name in canonical order, with their drops.
+        """The table's files that hold the rows, sorted by name, with their drops.
 
-        The same content under two paths is one file.
+        Two drops with the same content are one file.
         """
         by_name = {file_name(self.contract, drop): drop for drop in reversed(self.drops)}
         return dict(sorted(by_name.items()))
@@ -62,7 +62,7 @@ class DropRecord:
 
 @dataclass(frozen=True)
 class PinnedSnapshot:
-    """`data/<table>.snapshot.json`: a snapshot by name, without its version in any one table."""
+    """What `data/<table>.snapshot.json` holds: a snapshot, without its version in any one table."""
 
     table: str
     digest: str
@@ -71,7 +71,7 @@ class PinnedSnapshot:
 
 
 def pin(snapshot: Snapshot) -> PinnedSnapshot:
-    """What is written for the stages to depend on."""
+    """The file's content, on which the pipeline's stages depend."""
     records = sorted((drop.path, drop.md5) for drop in snapshot.drops)
     return PinnedSnapshot(
         table=snapshot.table,
@@ -82,15 +82,15 @@ def pin(snapshot: Snapshot) -> PinnedSnapshot:
 
 
 def pin_path(table: str) -> str:
-    """Where a table's pinned snapshot stands in a working tree."""
+    """Path of a table's pinned snapshot in a working tree."""
     return f"{FOLDER}/{table}.snapshot.json"
 
 
 def pointers_digest(contract: Contract, md5s: Iterable[str]) -> str:
     """The digest of a contract over the md5s of pointers, as they stand in Git.
 
-    Where each pointer stands for one drop it is the snapshot's own digest; a folder's counts as
-    its `.dir` md5, so that no drop need be at hand.
+    If each pointer names one drop, it is the snapshot's own digest. A folder's pointer counts by
+    its `.dir` md5, so that no drop has to be fetched.
     """
     named = {"contract": contract.digest, "drops": sorted(set(md5s))}
     text = json.dumps(named, sort_keys=True, separators=(",", ":"))
@@ -98,19 +98,19 @@ def pointers_digest(contract: Contract, md5s: Iterable[str]) -> str:
 
 
 def file_name(contract: Contract, drop: Drop) -> str:
-    """Name of the Parquet file that holds a drop, by content: the same rows, the same name."""
+    """Name of the Parquet file that holds a drop; the same rows have the same name."""
     return f"{drop.md5}-{contract.digest[:16]}.parquet"
 
 
 def drop_md5(name: str) -> str:
-    """The md5 of the drop that a table's file holds; of somebody else's file its name."""
-    found = _FILE.fullmatch(name)
-    return found[1] if found else name
+    """The md5 of the drop that a table's file holds; the name itself if it is not our file."""
+    match = _FILE.fullmatch(name)
+    return match[1] if match else name
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Whose change a snapshot is built for; it stands in the table's history."""
+    """Whose change a snapshot is built for; the table's history tells it."""
 
     commit: str = ""
     ref: str = ""
@@ -125,8 +125,8 @@ class Built:
     Attributes:
         version: of the table; it depends on the table's history, the digest does not.
         rows: of the snapshot.
-        converted: drops whose rows were written, those not seen before.
-        repaired: drops whose file had gone from the table and was made again.
+        converted: drops not seen before, whose rows were written.
+        repaired: drops whose file was missing from the table and was written again.
         bytes_written: size of the files written.
         found: whether the table had the snapshot already.
     """
@@ -143,7 +143,7 @@ class Built:
 
 @dataclass(frozen=True)
 class CommitPlan:
-    """The files that one commit adds to a table and removes from it, in canonical order."""
+    """The files that one commit adds to a table and removes from it, sorted by name."""
 
     adds: tuple[str, ...]
     removes: tuple[str, ...]
@@ -153,6 +153,6 @@ class CommitPlan:
 
 
 def plan_commit(current: Iterable[str], wanted: Iterable[str]) -> CommitPlan:
-    """What turns a table of the `current` files into one of the `wanted` files."""
+    """The commit that turns a table of the `current` files into one of the `wanted` files."""
     now, then = set(current), set(wanted)
     return CommitPlan(adds=tuple(sorted(then - now)), removes=tuple(sorted(now - then)))

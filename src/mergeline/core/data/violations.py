@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,11 +19,11 @@ class Violation:
     Attributes:
         file: path of the drop.
         rule: what the contract asks, as the end of "value …", e.g. `is not an int16`.
-        line: in the file, from 1; None where the format has no lines, or the file as a whole is
+        line: in the file, from 1; None if the format has no lines, or the file as a whole is
             meant.
-        row: of the data, from 1 (a header is none); None where the file as a whole is meant.
-        column: None where the row as a whole is meant.
-        value: as it stands in the file; None where it is absent.
+        row: of the data, from 1 (a header is not a row); None if the file as a whole is meant.
+        column: None if the row as a whole is meant.
+        value: as the file has it; None if it is absent.
     """
 
     file: str
@@ -64,7 +65,7 @@ class Refusal:
 
     @property
     def total(self) -> int:
-        """Number of places where the contract is broken."""
+        """How many places break the contract."""
         return sum(broken.count for broken in self.counts)
 
     def __str__(self) -> str:
@@ -80,7 +81,7 @@ class Refusal:
 
 
 class RefusedDropError(DropError):
-    """A drop breaks its contract; `refusal` says where, as data."""
+    """A drop breaks its contract; `refusal` lists where."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(
@@ -92,11 +93,9 @@ class RefusedDropError(DropError):
 
 
 def refuse(file: str, contract: str, violations: Iterable[Violation]) -> RefusedDropError:
-    """The error of a drop whose every violation is at hand."""
+    """The error for a drop, from all of its violations."""
     listed = tuple(violations)
-    counts: dict[tuple[str | None, str], int] = {}
-    for item in listed:
-        counts[item.column, item.rule] = counts.get((item.column, item.rule), 0) + 1
+    counts = Counter((item.column, item.rule) for item in listed)
     broken = tuple(Broken(column, rule, count) for (column, rule), count in counts.items())
     return RefusedDropError(Refusal(file, contract, listed, broken))
 

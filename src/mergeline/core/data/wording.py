@@ -32,7 +32,7 @@ def side_line(side: Side) -> str:
 
 
 def drop_names(diff: DataDiff) -> tuple[str, ...]:
-    """Paths of the drops; where two share one, with the beginning of the md5."""
+    """Paths of the drops, with the first characters of the md5 if two drops share a path."""
     often = Counter(drop.path for drop in diff.drops)
     return tuple(
         f"{drop.path} ({drop.md5[:8]})" if often[drop.path] > 1 else drop.path
@@ -41,26 +41,26 @@ def drop_names(diff: DataDiff) -> tuple[str, ...]:
 
 
 def moved_columns(diff: DataDiff) -> tuple[ColumnDiff, ...]:
-    """Columns whose values drifted enough to be worth a look, the worst first."""
+    """Columns whose values drifted enough to be worth a look, the largest drift first."""
     moved = [c for c in diff.columns if c.drift is not None and c.drift.psi >= WORTH_A_LOOK]
     return tuple(sorted(moved, key=_psi, reverse=True))
 
 
 def drift_lines(diff: DataDiff) -> tuple[str, ...]:
-    """One line for each column whose values moved, the worst first."""
+    """One line for each of `moved_columns`."""
     return tuple(drift_line(column) for column in moved_columns(diff))
 
 
 def drift_line(column: ColumnDiff) -> str:
     """`dep_delay: PSI 0.31, Kolmogorov-Smirnov p < 0.001; median −2 → 9; absent 2 % → 4 %`."""
-    said = [f"{column.name}: {drift_words(column.drift)}" if column.drift else column.name]
+    parts = [f"{column.name}: {drift_words(column.drift)}" if column.drift else column.name]
     before, after = column.before, column.added or column.after
     if before and after:
         pairs = (("median", *(_median(f) for f in (before, after))),
                  ("most frequent", *(_most_frequent(f) for f in (before, after))),
                  ("absent", *(absent(f) for f in (before, after))))  # fmt: skip
-        said += [f"{what} {old} → {new}" for what, old, new in pairs if old != new and old and new]
-    return "; ".join(said)
+        parts += [f"{what} {old} → {new}" for what, old, new in pairs if old != new and old and new]
+    return "; ".join(parts)
 
 
 def drift_words(drift: Drift) -> str:
@@ -76,7 +76,7 @@ def p_words(p_value: float) -> str:
 
 
 def note_lines(diff: DataDiff) -> tuple[str, ...]:
-    """What else to know: another contract, labels' balance, keys in more than one drop."""
+    """What else to know: a changed contract, the labels' balance, keys in more than one drop."""
     balance = (balance_line(column) for column in diff.columns if column.name in diff.labels)
     return (*_contract_lines(diff), *filter(None, balance), *_shared_key_lines(diff))
 
@@ -89,13 +89,12 @@ def _contract_lines(diff: DataDiff) -> tuple[str, ...]:
 
 def balance_line(column: ColumnDiff) -> str:
     """`label late: false 77 % → 73 %, true 23 % → 27 %`; quartiles of a label with many values."""
-    sides = [one for one in (column.before, column.after) if one is not None and one.rows]
+    sides = [side for side in (column.before, column.after) if side is not None and side.rows]
     if not sides:
         return ""
-    if not all(one.exact and one.distinct <= CLASSES for one in sides):
-        said = " → ".join(values(one) for one in sides)
-        return f"label {column.name}: {said}"
-    counted = [{one.value: one.rows for one in side.top} for side in sides]
+    if not all(side.exact and side.distinct <= CLASSES for side in sides):
+        return f"label {column.name}: {' → '.join(map(values, sides))}"
+    counted = [{value.value: value.rows for value in side.top} for side in sides]
     classes = {value for counts in counted for value in counts}
     shares = [
         f"{value_words(value)} "
@@ -125,7 +124,7 @@ def absent(facts: ColumnFacts | None) -> str:
 
 
 def distinct(facts: ColumnFacts | None) -> str:
-    """Number of distinct values, with ≈ where estimated."""
+    """How many distinct values there are, with ≈ if that is an estimate."""
     if facts is None:
         return "—"
     return f"{'' if facts.exact else '≈ '}{numbers.count(facts.distinct)}"
@@ -138,16 +137,13 @@ def values(facts: ColumnFacts | None) -> str:
     if facts.quantiles and not (facts.exact and facts.distinct <= _FEW):
         quartiles = " · ".join(map(value_words, facts.quantiles[1:4]))
         return f"{value_words(facts.least)} … {quartiles} … {value_words(facts.most)}"
-    shown = [
-        f"{value_words(one.value)} {numbers.share(one.rows, facts.rows)}"
-        for one in facts.top[:_FEW]
-    ]
+    shown = [_frequent(value, facts) for value in facts.top[:_FEW]]
     more = facts.distinct - len(shown)
     return " · ".join(shown) + (f" · {numbers.count(more)} more" if more > 0 else "")
 
 
 def value_words(value: Scalar | None) -> str:
-    """A value, a number of many digits rounded to 6 of them or to the unit."""
+    """A value as text; a number of many digits is rounded to 6 of them, or to the unit."""
     if value is None:
         return "—"
     if isinstance(value, bool):
@@ -167,8 +163,8 @@ def _most_frequent(facts: ColumnFacts) -> str:
     return _frequent(facts.top[0], facts)
 
 
-def _frequent(one: Frequent, facts: ColumnFacts) -> str:
-    return f"{value_words(one.value)} {numbers.share(one.rows, facts.rows)}"
+def _frequent(value: Frequent, facts: ColumnFacts) -> str:
+    return f"{value_words(value.value)} {numbers.share(value.rows, facts.rows)}"
 
 
 def _psi(column: ColumnDiff) -> float:

@@ -1,53 +1,70 @@
-"""The gate: from a comparison to a verdict, with reasons.
+"""Judge a comparison by a gate: apply every rule, and make one verdict of their reasons.
 
-What it refuses whatever the policy says: a holdout that is altered, empty, of one class, or one the
-candidate was trained on, predictions that are absent, not finite, constant, for other rows or
-classes, or worse than chance, columns that give the label away, and any number that a rule needs
-and that is missing (law 6). `core.rules` has them all; docs/verdict.md lists them by name.
+What is refused whatever the policy says: a holdout that is altered, empty, of one class, or one the
+candidate was trained on; predictions that are absent, not finite, constant, for other rows or
+classes, or worse than chance; columns that give the label away; and any number that a rule needs
+and that is missing (law 6).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mergeline.core.compare.result import Comparison
 from mergeline.core.declare.model import Gate
-from mergeline.core.gate.rules import absolute as rules
+from mergeline.core.gate.rules import absolute, relative, slices
+from mergeline.core.gate.subject import Judged
 from mergeline.core.gate.verdict import (
     Context,
-    Decision,
     Judgement,
-    Kind,
     MovedLine,
     Reason,
     Verdict,
+    VerdictWord,
 )
 
-__all__ = [
-    "Context", "Decision", "Judgement", "Kind", "MovedLine", "Reason", "Verdict", "judge",
-    "judge_both", "judge_on_base_rows", "judge_without_base_rows", "moved_lines",
-]  # fmt: skip
-
-_ORDER: Mapping[Decision, int] = {"fail": 0, "inconclusive": 1, "pass": 2}
+RULES = (
+    absolute.problems,
+    relative.other_models,
+    absolute.values_exist,
+    absolute.differences_are_finite,
+    absolute.values_within_bounds,
+    relative.margins,
+    relative.primary,
+    relative.improve,
+    slices.slices,
+    absolute.latency_ceiling,
+    absolute.size_ceiling,
+    absolute.leaks,
+    relative.schema,
+    absolute.freshness,
+)
+_WORST_FIRST: Mapping[VerdictWord, int] = {"fail": 0, "inconclusive": 1, "pass": 2}
 
 
 def judge(gate: Gate, comparison: Comparison, context: Context) -> Verdict:
     """The verdict of a gate on a comparison."""
-    reasons = rules.apply(gate, comparison, context)
-    outcomes = {reason.outcome for reason in reasons}
-    outcome: Decision = "pass"
-    if "fail" in outcomes:
-        outcome = "fail"
-    elif "inconclusive" in outcomes:
-        outcome = "inconclusive" if gate.inconclusive == "ask" else gate.inconclusive
-    return Verdict(outcome, tuple(sorted(reasons, key=lambda reason: _ORDER[reason.outcome])))
+    judged = Judged(gate, comparison, context)
+    reasons = [reason for rule in RULES for reason in rule(judged)]
+    words = [reason.outcome for reason in reasons]
+    word: VerdictWord = min(words, key=_WORST_FIRST.__getitem__, default="pass")
+    return _verdict(_by_policy(gate) if word == "inconclusive" else word, reasons)
+
+
+def _by_policy(gate: Gate) -> VerdictWord:
+    """What the gate says it means that the rows cannot tell."""
+    return "inconclusive" if gate.inconclusive == "ask" else gate.inconclusive
+
+
+def _verdict(word: VerdictWord, reasons: Iterable[Reason]) -> Verdict:
+    return Verdict(word, tuple(sorted(reasons, key=lambda reason: _WORST_FIRST[reason.outcome])))
 
 
 def judge_both(base: Gate, candidate: Gate, comparison: Comparison, context: Context) -> Judgement:
     """The verdict by the base's gate; where the change edits the gate, the verdict by that too."""
     verdict = judge(base, comparison, context)
-    moved = moved_lines(base, candidate)
+    moved = _moved_lines(base, candidate)
     if not moved:
         return Judgement(verdict)
     return Judgement(verdict, moved, judge(candidate, comparison, context))
@@ -56,45 +73,44 @@ def judge_both(base: Gate, candidate: Gate, comparison: Comparison, context: Con
 def judge_on_base_rows(
     judgement: Judgement, gate: Gate, comparison: Comparison, context: Context
 ) -> Judgement:
-    """Hold a change that edits its holdout against the rows that it would have been judged on too.
+    """Judge a change that edits its holdout on the rows that it would have been judged on, too.
 
     Args:
-        judgement: on the change's own holdout; the worse of both outcomes counts.
+        judgement: on the change's own holdout; the worse of both verdicts counts.
         gate: the base's.
         comparison: of the same models on the base's holdout.
         context: with what differs there, e.g. the newest row.
     """
-    # How old the rows are, and what the model costs, is no question of theirs.
+    # The age of the rows and the cost of the model were judged already.
     rows_only = dataclasses.replace(gate, freshness_days=None, latency_ms=None, size_mb=None)
-    there = judge(rows_only, comparison, context)
-    where = f"on the base's own holdout ({comparison.holdout.used:,} rows)"
-    why = f"{where}: {there.reasons[0].text}" if there.outcome != "pass" else f"{where} it passes"
-    verdict = _with(judgement.verdict, Reason("base_holdout", there.outcome, why), there.outcome)
+    on_base_rows = judge(rows_only, comparison, context)
+    word, used = on_base_rows.outcome, comparison.holdout.used
+    result = " it passes" if word == "pass" else f": {on_base_rows.reasons[0].text}"
+    reason = Reason("base_holdout", word, f"on the base's own holdout ({used:,} rows){result}")
+    verdict = _with(judgement.verdict, reason, word)
     return dataclasses.replace(
-        judgement, verdict=verdict, base_rows=comparison.holdout.used, on_base_rows=there
+        judgement, verdict=verdict, base_rows=used, on_base_rows=on_base_rows
     )
 
 
 def judge_without_base_rows(judgement: Judgement, gate: Gate, problem: str) -> Judgement:
-    """Say that a change that edits its holdout cannot be held against the base's rows.
+    """Judge a change that edits its holdout where it cannot be judged on the base's rows.
 
-    Absent is not fine: then the rows cannot tell, and the gate says what that means.
+    Absent is not fine (law 6): the rows cannot tell, and the gate says what that means.
     """
     text = f"the holdout moves, and on the base's own nothing can be told: {problem}"
-    outcome: Decision = "inconclusive" if gate.inconclusive == "ask" else gate.inconclusive
-    verdict = _with(judgement.verdict, Reason("base_holdout", "inconclusive", text), outcome)
+    reason = Reason("base_holdout", "inconclusive", text)
+    verdict = _with(judgement.verdict, reason, _by_policy(gate))
     return dataclasses.replace(judgement, verdict=verdict, base_problem=problem)
 
 
-def _with(verdict: Verdict, reason: Reason, outcome: Decision) -> Verdict:
-    """One more reason, and the worse of both outcomes."""
-    return Verdict(
-        min(verdict.outcome, outcome, key=_ORDER.__getitem__),
-        tuple(sorted([*verdict.reasons, reason], key=lambda one: _ORDER[one.outcome])),
-    )
+def _with(verdict: Verdict, reason: Reason, word: VerdictWord) -> Verdict:
+    """The verdict with one more reason, and the worse of both words."""
+    worse = min(verdict.outcome, word, key=_WORST_FIRST.__getitem__)
+    return _verdict(worse, [*verdict.reasons, reason])
 
 
-def moved_lines(base: Gate, candidate: Gate) -> tuple[MovedLine, ...]:
+def _moved_lines(base: Gate, candidate: Gate) -> tuple[MovedLine, ...]:
     """The gate's lines that differ."""
     before, after = (dict(_flat("", dataclasses.asdict(gate))) for gate in (base, candidate))
     absent = "not set"
@@ -106,6 +122,7 @@ def moved_lines(base: Gate, candidate: Gate) -> tuple[MovedLine, ...]:
 
 
 def _flat(key: str, value: object) -> Iterator[tuple[str, str]]:
+    """Each line of a gate by its dotted key; nothing for what is not set."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _flat(f"{key}.{name}" if key else str(name), inner)
@@ -113,6 +130,6 @@ def _flat(key: str, value: object) -> Iterator[tuple[str, str]]:
         yield key, str(value).lower()
     elif isinstance(value, Sequence) and not isinstance(value, str):
         if value:
-            yield key, ", ".join(str(one) for one in value)
+            yield key, ", ".join(map(str, value))
     elif value is not None:
         yield key, str(value)

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mergeline.core.compare import digits
-from mergeline.core.compare.result import Comparison, Difference, MetricResult, Other
+from mergeline.core.compare.result import (
+    Comparison,
+    Difference,
+    MetricResult,
+    ModelFacts,
+    Other,
+)
 from mergeline.core.declare.model import Bar, Gate
 from mergeline.core.gate.verdict import Context
 
@@ -25,18 +31,23 @@ class Judged:
         return self.context.kind == "change"
 
     @property
+    def candidate(self) -> ModelFacts | None:
+        """What is known of the candidate beside its metrics."""
+        return self.comparison.models.get("candidate")
+
+    @property
     def scored(self) -> bool:
         """Whether the candidate has predictions to measure."""
-        facts = self.comparison.models.get("candidate")
+        facts = self.candidate
         return facts is not None and facts.scored and self.comparison.holdout.used > 0
 
     def absolute_bars(self) -> Mapping[str, Bar]:
-        """Bars on values: the first model's own ones go before the usual."""
+        """Bars on values; the first model's own ones take the place of the usual."""
         first = self.gate.first if self.context.kind == "first" else {}
         return {**self.gate.metrics, **first}
 
-    def gone(self, metric: MetricResult, other: Other) -> bool:
-        """Whether another rule has already said why there is nothing to compare."""
+    def told_elsewhere(self, metric: MetricResult, other: Other) -> bool:
+        """Whether another rule already says why there is nothing to compare."""
         facts = self.comparison.models.get(other)
         return facts is None or not facts.scored or candidate_value(metric) is None
 
@@ -56,20 +67,20 @@ def oriented(metric: MetricResult, difference: Difference) -> tuple[float | None
 
 
 def turned(metric: MetricResult, value: float) -> float:
-    """The number, positive where more of it is better."""
+    """The number with the sign by which more is better."""
     return value if metric.greater_is_better else -value
 
 
 def ends(difference: Difference) -> dict[str, float]:
-    """What is known of a difference, by name."""
+    """The estimate and the interval's ends by name, those that are known."""
     parts = {"estimate": difference.estimate, "low": difference.low, "high": difference.high}
     return {name: number for name, number in parts.items() if number is not None}
 
 
 def in_words(metric: MetricResult, difference: Difference, margin: float | None = None) -> str:
-    """The difference as the report's table has it, e.g. `−0.013 ± 0.005`, or why there is none.
+    """The difference as the report's table shows it, e.g. `−0.013 ± 0.005`, or why there is none.
 
-    Beside a margin it has the digits that tell whether it is within.
+    Beside a margin it has enough digits to tell whether it is within.
     """
     if difference.estimate is None or difference.low is None or difference.high is None:
         return difference.reason

@@ -1,4 +1,4 @@
-"""What the gate is told, and what it says."""
+"""The data of the gate: the context that goes in, the verdict and judgement that come out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 from mergeline.core.compare.result import Other
 
-Decision = Literal["pass", "fail", "inconclusive"]
+VerdictWord = Literal["pass", "fail", "inconclusive"]
 Kind = Literal["change", "first", "restore"]
 
 
@@ -21,8 +21,8 @@ class Context:
         kind: change: a model stands to be replaced. first: there is none yet. restore: an
             earlier release goes back; it need not beat the champion.
         evaluated_on: date of the evaluation, by the caller's clock.
-        newest_row: date of the newest holdout row.
-        leaks: input columns that give the label away, one sentence each (`core.leakage`).
+        newest_row: date of the newest holdout row; None if its rows have no dates.
+        leaks: input columns that give the label away, one sentence each (`compare.label_leaks`).
     """
 
     kind: Kind
@@ -33,17 +33,17 @@ class Context:
 
 @dataclass(frozen=True)
 class Reason:
-    """One rule that was applied, and what came of it.
+    """What one rule says of one thing.
 
     Attributes:
-        rule: name of the rule, e.g. `margin`; see docs/verdict.md for all.
+        rule: name of the rule, e.g. `margin`; docs/verdict.md lists all.
         text: one sentence with the numbers, for a person.
         slice: e.g. `origin = LGA`.
         numbers: what was compared, e.g. {"low": -0.007, "margin": 0.005}.
     """
 
     rule: str
-    outcome: Decision
+    outcome: VerdictWord
     text: str
     metric: str | None = None
     slice: str | None = None
@@ -53,15 +53,15 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's outcome; the reasons that decide it come first, those that held last."""
+    """The gate's verdict on a comparison; the worst reasons come first."""
 
-    outcome: Decision
+    outcome: VerdictWord
     reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True)
 class MovedLine:
-    """A line of the gate that the change edits, values as YAML would show them."""
+    """A line of the gate that the change edits, with its values as YAML shows them."""
 
     key: str
     before: str
@@ -70,14 +70,16 @@ class MovedLine:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict by the base's gate, and what it is by another bar.
+    """The verdict by the base's gate, and the verdicts by other bars.
 
     Attributes:
-        verdict: what counts.
-        moved: lines of the gate that the change edits; `as_moved` is the verdict by the gate then.
-        base_rows: where the change edits how the holdout is made: how many rows of the base's own
-            holdout the models were compared on; `on_base_rows` is the verdict on those.
-        base_problem: why there is none on those.
+        verdict: the one that counts.
+        moved: lines of the gate that the change edits.
+        as_moved: the verdict by the gate as the change leaves it; None if it edits no line.
+        base_rows: how many rows of the base's own holdout the models were compared on, if the
+            change moves its holdout.
+        on_base_rows: the verdict on those.
+        base_problem: why there is no verdict on those.
     """
 
     verdict: Verdict

@@ -6,7 +6,7 @@ import dataclasses
 
 from mergeline.adapters.forge.event import labels_of_event
 from mergeline.adapters.row_files import HoldoutFile
-from mergeline.core.compare.attribution import Step, attribute
+from mergeline.core.compare.attribution import MetricSplit, attribute
 from mergeline.core.fingerprint.ingredients import changes
 from mergeline.core.report.content import AttributionShare, AttributionShares
 from mergeline.errors import DeclarationError, ForgeError, MergelineError, NotFoundError
@@ -70,14 +70,13 @@ def _split(
     judge = case.judge
     result = attribute(
         holdout.rows,
-        base=score(base, "base", holdout, judge),
-        data=score(data, "champion", holdout, judge),
-        candidate=score(trained, "candidate", holdout, judge),
+        base=score(base, holdout, judge),
+        data=score(data, holdout, judge),
+        candidate=score(trained, holdout, judge),
         model=judge,
     )
-    shares = tuple(share for step in result.steps if (share := _share(step)) is not None)
-    note = "; ".join(problem.text for problem in result.problems)
-    return AttributionShares(shares, note) if shares else None
+    shares = tuple(share for metric in result.metrics if (share := _share(metric)) is not None)
+    return AttributionShares(shares, note="; ".join(result.problems)) if shares else None
 
 
 def _mixed(case: Case) -> bool:
@@ -122,10 +121,10 @@ def _labels(project: Project) -> tuple[str, ...]:
     return project.forge.pull_request(project.pull_request).labels
 
 
-def _share(step: Step) -> AttributionShare | None:
-    if step.by_data is None or step.by_rest is None or step.total is None:
+def _share(split: MetricSplit) -> AttributionShare | None:
+    if split.by_data is None or split.by_rest is None or split.total is None:
         return None
-    parts = [step.by_data, step.by_rest, step.total]
-    if step.negated:
+    parts = [split.by_data, split.by_rest, split.total]
+    if split.negated:
         parts = [part.turned() for part in parts]
-    return AttributionShare(step.name, step.label, *parts)
+    return AttributionShare(split.name, split.label, *parts)

@@ -17,8 +17,8 @@ from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.model_folder import LoadedModel, load, model_digest
 from mergeline.adapters.row_files import HoldoutFile, check_keys, read_holdout, read_training_rows
 from mergeline.core.compare.comparison import compare
-from mergeline.core.compare.result import Column, Scored
-from mergeline.core.declare.model import MetricChoice, Model, Role
+from mergeline.core.compare.result import InputColumn, Scored
+from mergeline.core.declare.model import MetricChoice, Model
 from mergeline.core.release.bundle import (
     CANDIDATE_FILES,
     HOLDOUT,
@@ -124,7 +124,7 @@ def train(project: Project, case: Case, say: Say) -> Trained:
     return Trained(read_candidate(folder), folder, None, fresh=True)
 
 
-def score(trained: Trained, role: Role, holdout: HoldoutFile, judged_by: Model) -> Scored:
+def score(trained: Trained, holdout: HoldoutFile, judged_by: Model) -> Scored:
     """What a model says about the rows of a holdout, its own or another's.
 
     A model that cannot score the rows is a finding: then the predictions are None.
@@ -146,7 +146,6 @@ def score(trained: Trained, role: Role, holdout: HoldoutFile, judged_by: Model) 
     except MergelineError as error:
         problem = str(error)
     return Scored(
-        role=role,
         rows_digest=holdout.rows.digest,
         predictions=predictions,
         classes=loaded.classes if loaded and loaded.classes else judged_by.classes,
@@ -155,13 +154,14 @@ def score(trained: Trained, role: Role, holdout: HoldoutFile, judged_by: Model) 
         latency_ms=latency,
         size_bytes=loaded.size_bytes if loaded else None,
         inputs=_columns(loaded) if loaded else (),
-        decision=trained.candidate.declaration.decision,
+        threshold=trained.candidate.declaration.decision,
     )
 
 
-def _columns(loaded: LoadedModel) -> tuple[Column, ...]:
+def _columns(loaded: LoadedModel) -> tuple[InputColumn, ...]:
     return tuple(
-        Column(name, kind.type, required=not kind.nullable) for name, kind in loaded.inputs.items()
+        InputColumn(name, kind.type, required=not kind.nullable)
+        for name, kind in loaded.inputs.items()
     )
 
 
@@ -249,7 +249,7 @@ def _describe(
         environment=_environment(),
     )
     own = Trained(candidate, folder, None, fresh=True)
-    comparison = compare(holdout.rows, [score(own, "candidate", holdout, model)], model)
+    comparison = compare(holdout.rows, {"candidate": score(own, holdout, model)}, model)
     metrics = {
         metric.name: measured.value
         for metric in comparison.metrics

@@ -168,7 +168,7 @@ def _write_bundle(folder: Path, match: Match, report: Report) -> Evaluation:
             files / PREDICTIONS,
             match.holdout,
             match.case.judge,
-            {one.role: one.predictions for one in match.scored},
+            {role: one.predictions for role, one in match.scored.items()},
         )
         forms = {REPORT: "json", REPORT_MARKDOWN: "markdown", REPORT_PAGE: "html"}
         for name, form in forms.items():

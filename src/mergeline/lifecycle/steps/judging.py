@@ -149,8 +149,9 @@ def _hold_on_base_rows(
         return _without_base_rows(case, judgement, problem)
     standing = {**models, "base": models.get("base", models["champion"])}
     there = _score_all(case, standing, left)
-    if there.scored[0].predictions is None:  # it takes a column that is new
-        return _without_base_rows(case, judgement, f"the candidate {there.scored[0].problem}")
+    candidate = there.scored["candidate"]
+    if candidate.predictions is None:  # it takes a column that is new
+        return _without_base_rows(case, judgement, f"the candidate {candidate.problem}")
     context = _context(case, there, before, has_champion=True)
     return judge_on_base_rows(judgement, case.gate, there.comparison, context)
 
@@ -173,12 +174,12 @@ class _OnRows:
     """What the models say about the rows of one holdout."""
 
     holdout: HoldoutFile
-    scored: tuple[Scored, ...]
+    scored: Mapping[Role, Scored]
     comparison: Comparison
 
 
 def _score_all(case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile) -> _OnRows:
-    scored = tuple(score(model, role, holdout, case.judge) for role, model in models.items())
+    scored = {role: score(model, holdout, case.judge) for role, model in models.items()}
     return _OnRows(holdout, scored, compare(holdout.rows, scored, case.judge))
 
 
@@ -200,7 +201,7 @@ def _leaks(case: Case, on: _OnRows, before: _Before) -> tuple[str, ...]:
     One that production takes too is excused only where it was as telling before the change: its
     name is known, what a change puts into it is not.
     """
-    inputs = {one.role: [column.name for column in one.inputs] for one in on.scored}
+    inputs = {role: [column.name for column in one.inputs] for role, one in on.scored.items()}
     found = _telling(case, on.holdout, inputs.get("candidate", []))
     known = [name for name in found if name in inputs.get("champion", [])]
     excused = _telling(case, before.rows, known) if before.rows and known else {}
@@ -232,7 +233,7 @@ class Match:
     trained: Trained
     champion: tuple[Version, Trained] | None
     holdout: HoldoutFile
-    scored: tuple[Scored, ...]
+    scored: Mapping[Role, Scored]
     comparison: Comparison
     judgement: Judgement
     moved: tuple[Moved, ...]

@@ -127,8 +127,8 @@ def _hold_against(tracked: Trained, again: Trained, model: Model, run_id: str) -
     import numpy as np
 
     holdout = read_holdout(tracked.holdout, model)
-    one = score(tracked, "champion", holdout, model)
-    other = score(again, "candidate", holdout, model)
+    one = score(tracked, holdout, model)
+    other = score(again, holdout, model)
     same = (
         one.predictions is not None
         and other.predictions is not None

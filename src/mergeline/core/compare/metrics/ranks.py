@@ -1,7 +1,7 @@
 """Metrics of ranking, each with what every row contributes to its error.
 
 An influence has mean zero over the rows, and to first order the error of the metric is its mean
-(Hampel, JASA 69 (1974) 383): its sums over clusters give the variance, see `core.statistics`.
+(Hampel, JASA 69 (1974) 383): its sums over clusters give the variance, see `compare.intervals`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,13 @@ def placements(
 ) -> tuple[float, Floats]:
     """The AUC, and of each row the share of the other class that it is ranked rightly against.
 
-    A tie counts one half. The mean over the positive rows is the AUC, that over the negative
-    rows too. Sorting makes it O(n log n) (Sun and Xu). Both classes must occur. `order` sorts
-    `scores`, where that is known already.
+    A tie counts one half. The mean over the positive rows is the AUC, and so is the mean over the
+    negative rows. Sorting makes it O(n log n) (Sun and Xu). Both classes must occur.
+
+    Args:
+        scores: shape (n,).
+        positive: whether each row is of the positive class.
+        order: the indices that sort `scores`, if known already.
     """
     order = np.argsort(scores) if order is None else order
     ordered, right = scores[order], positive[order]

@@ -1,4 +1,4 @@
-"""Scoring predictions, without the model that made them, by scikit-learn or a user's function."""
+"""Score predictions without their model, by scikit-learn's scorers or a project's own function."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def _d2_absolute(labels: Any, numbers: Any) -> float:  # noqa: ANN401 - arrays
     return float(1 - np.abs(labels - numbers).sum() / spread) if spread > 0 else math.nan
 
 
-# As scikit-learn defines them, without the milliseconds that a call of its scorers takes, which
-# a thousand resamples of twenty slices turn into minutes.
-_PLAIN: dict[str, Callable[[Any, Any], Any]] = {
+# As scikit-learn defines them, but faster: a call of its scorers takes milliseconds, which a
+# thousand resamples of twenty slices turn into minutes.
+_FAST: dict[str, Callable[[Any, Any], Any]] = {
     "neg_median_absolute_error": lambda labels, numbers: -np.median(np.abs(labels - numbers)),
     "neg_max_error": lambda labels, numbers: -np.abs(labels - numbers).max(),
     "d2_absolute_error_score": _d2_absolute,
@@ -33,27 +33,27 @@ _PLAIN: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def names() -> list[str]:
-    """The scorers that scikit-learn knows."""
+    """The names of scikit-learn's scorers."""
     import sklearn.metrics
 
     return list(sklearn.metrics.get_scorer_names())
 
 
 def by_name(name: str, model: Model, rows: Rows, predicted: Predicted) -> tuple[float, str]:
-    """What scikit-learn's scorer says of predictions, or NaN and why it says nothing."""
+    """The value by scikit-learn's scorer and '', or NaN and the reason."""
     import sklearn.metrics
 
-    if model.task == "regression" and name in _PLAIN:
-        return _number(lambda: _PLAIN[name](rows.labels, predicted.numbers))
-    said = _said(model, predicted)
+    if model.task == "regression" and name in _FAST:
+        return _number(lambda: _FAST[name](rows.labels, predicted.numbers))
+    estimator = _estimator(model, predicted)
     scorer = sklearn.metrics.get_scorer(name)
-    return _number(lambda: scorer(said, np.empty((len(rows), 0)), rows.labels))
+    return _number(lambda: scorer(estimator, np.empty((len(rows), 0)), rows.labels))
 
 
 def by_function(
     function: Callable[[Any, Any], Any], model: Model, rows: Rows, predicted: Predicted
 ) -> tuple[float, str]:
-    """What a user's function says of labels (as declared) and predictions."""
+    """The value by a project's function of labels (as declared) and predictions; see `by_name`."""
     labels, numbers = rows.labels, predicted.numbers
     if model.task != "regression":
         labels = np.array(model.classes)[labels]
@@ -90,7 +90,7 @@ def _number(score: Callable[[], Any]) -> tuple[float, str]:
             if isinstance(value, bool | np.bool_):
                 return math.nan, f"{value} is not a number"
             return float(value), ""
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's function may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a project's function may raise anything
         return math.nan, _in_words(error)
 
 
@@ -99,22 +99,23 @@ def _in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _said(model: Model, predicted: Predicted) -> Any:  # noqa: ANN401 - a scikit-learn estimator
-    """An estimator that says what the model said, whatever it is asked."""
+def _estimator(model: Model, predicted: Predicted) -> Any:  # noqa: ANN401 - of scikit-learn
+    """An estimator that returns these predictions, whatever it is asked."""
+    fixed_classifier, fixed_regressor = _estimator_classes()
     if model.task == "regression":
-        return _repeaters()[1](predicted.numbers)
+        return fixed_regressor(predicted.numbers)
     numbers = predicted.numbers
     if numbers.ndim == 1:
         numbers = np.column_stack([1 - numbers, numbers])
-    return _repeaters()[0](numbers, predicted.decided)
+    return fixed_classifier(numbers, predicted.decided)
 
 
 @cache
-def _repeaters() -> tuple[Any, Any]:
-    """The classes of such estimators; made late because scikit-learn is heavy."""
+def _estimator_classes() -> tuple[Any, Any]:
+    """The classes of such estimators, defined on first use: scikit-learn is slow to import."""
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-    class SaidClasses(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    class FixedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         def __init__(self, probabilities: Any, decided: Any) -> None:  # noqa: ANN401
             self.probabilities = probabilities
             self.decided = decided
@@ -126,11 +127,11 @@ def _repeaters() -> tuple[Any, Any]:
         def predict(self, rows: Any) -> Any:  # noqa: ANN401, ARG002
             return self.decided
 
-    class SaidNumbers(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    class FixedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         def __init__(self, numbers: Any) -> None:  # noqa: ANN401
             self.numbers = numbers
 
         def predict(self, rows: Any) -> Any:  # noqa: ANN401, ARG002
             return self.numbers
 
-    return SaidClasses, SaidNumbers
+    return FixedClassifier, FixedRegressor

@@ -1,81 +1,37 @@
-"""The gate's rules, each a function from the comparison to reasons.
-
-A rule says pass, fail or inconclusive of each thing that it looks at, with the numbers.
-"""
+"""Rules on the candidate by itself: its predictions, values, cost, columns and the rows' age."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from mergeline.core.compare.result import (
-    Comparison,
-    Measured,
-    ModelFacts,
-    Other,
-    Problem,
-)
-from mergeline.core.declare.model import Gate
-from mergeline.core.gate.rules import relative
-from mergeline.core.gate.rules import slices as slicerules
+from mergeline.core.compare.result import Measured, MetricResult, Problem
+from mergeline.core.declare.model import Bar
 from mergeline.core.gate.subject import Judged, candidate_value, ends
-from mergeline.core.gate.verdict import Context, Reason
+from mergeline.core.gate.verdict import Reason
 from mergeline.core.numbers import beside, counted, given
 
-_NOTES = ("trained_on_holdout", "unknown_training_rows")
-_MISSING_IS_NAN = {"double", "float"}  # null in any row, required or not
-_WIDER: Mapping[str, tuple[str, ...]] = {"integer": ("long", "double"), "float": ("double",)}
+NOTED_ONLY = ("trained_on_holdout", "unknown_training_rows")
+"""Problems of another model that are told, and do not keep it from being compared with."""
 
 
-def apply(gate: Gate, comparison: Comparison, context: Context) -> list[Reason]:
-    """Every rule's reasons."""
-    judged = Judged(gate, comparison, context)
-    rules = (
-        _problems, _others, _absent, _unreadable, _thresholds, relative.margins, relative.primary,
-        relative.improve, slicerules.slices, _latency, _size, _leaks, _schema, _freshness,
-    )  # fmt: skip
-    return [reason for rule in rules for reason in rule(judged)]
-
-
-def _problems(judged: Judged) -> Iterator[Reason]:
-    """What is wrong with the holdout, the candidate's predictions, or its training rows."""
+def problems(judged: Judged) -> Iterator[Reason]:
+    """The holdout, the candidate's predictions and its training rows are fit to compare."""
     for problem in judged.comparison.problems:
         if problem.role in {None, "candidate"}:
             yield Reason(problem.kind, "fail", problem.text)
-        elif problem.kind in _NOTES:
-            yield Reason(problem.kind, "pass", problem.text, against=_other(problem))
-    if "candidate" not in judged.comparison.models:
+        elif problem.kind in NOTED_ONLY:
+            yield _note(problem)
+    if judged.candidate is None:
         yield Reason("unscored", "fail", "there is no candidate")
 
 
-def _others(judged: Judged) -> Iterator[Reason]:
-    """The models that the gate compares with are there and scored the rows."""
-    if not judged.change:
-        return
-    for other in _needed(judged.gate):
-        facts = judged.comparison.models.get(other)
-        if facts is None:
-            text = f"there is no {other} to compare with"
-            yield Reason(f"{other}_missing", "fail", text, against=other)
-        elif not facts.scored:
-            text = next(
-                (
-                    p.text
-                    for p in judged.comparison.problems
-                    if p.role == other and p.kind not in _NOTES
-                ),
-                f"the {other} could not score the rows",
-            )
-            yield Reason(f"{other}_unscored", "fail", text, against=other)
+def _note(problem: Problem) -> Reason:
+    other = problem.role if problem.role in {"champion", "base"} else None
+    return Reason(problem.kind, "pass", problem.text, against=other)
 
 
-def _needed(gate: Gate) -> tuple[Other, ...]:
-    bars = [*gate.metrics.values(), *gate.slices.values()]
-    base = any(bar.margin is not None and bar.against == "base" for bar in bars)
-    return ("champion", "base") if base else ("champion",)
-
-
-def _absent(judged: Judged) -> Iterator[Reason]:
+def values_exist(judged: Judged) -> Iterator[Reason]:
     """Every metric, measured or named by the gate, has a value for the candidate."""
     if not judged.scored:
         return
@@ -92,7 +48,7 @@ def _absent(judged: Judged) -> Iterator[Reason]:
             yield Reason(f"metric_{value.absent or 'nan'}", "fail", text, metric=name)
 
 
-def _unreadable(judged: Judged) -> Iterator[Reason]:
+def differences_are_finite(judged: Judged) -> Iterator[Reason]:
     """A comparison that was read from a file may hold what `compare` never writes."""
     for metric in judged.comparison.metrics:
         for other, difference in metric.differences.items():
@@ -101,26 +57,59 @@ def _unreadable(judged: Judged) -> Iterator[Reason]:
                 yield Reason("metric_nan", "fail", text, metric.name, against=other)
 
 
-def _thresholds(judged: Judged) -> Iterator[Reason]:
+def values_within_bounds(judged: Judged) -> Iterator[Reason]:
+    """The candidate's values are within `at_least` and `at_most`."""
     for name, bar in judged.absolute_bars().items():
         metric = judged.comparison.metric(name)
         value = None if metric is None else candidate_value(metric)
         if metric is not None and value is not None:
-            yield from relative.threshold("threshold", metric, value, bar)
+            yield from bounds("threshold", metric, value, bar)
 
 
-def _latency(judged: Judged) -> Iterator[Reason]:
-    facts = judged.comparison.models.get("candidate")
-    value = None if facts is None else facts.latency_ms
+def bounds(
+    rule: str, metric: MetricResult, value: float, bar: Bar, where: str | None = None
+) -> Iterator[Reason]:
+    """Hold a value against a bar's bounds; a loss is told without its turned sign.
+
+    Args:
+        rule: name of the reasons.
+        metric: whose value it is.
+        value: in the metric's own sign, as the bar.
+        bar: with one bound, both or none.
+        where: the slice, e.g. `origin = LGA`; None over all rows.
+    """
+    sign = -1 if metric.negated else 1
+    at = f" at {where}" if where else ""
+    for bound, holds, word in (
+        (bar.at_least, bar.at_least is None or value >= bar.at_least, "least"),
+        (bar.at_most, bar.at_most is None or value <= bar.at_most, "most"),
+    ):
+        if bound is None:
+            continue
+        wanted = word if sign > 0 else "most"
+        text = (
+            f"{metric.label}{at} is {beside(sign * value, sign * bound)}, "
+            f"at {wanted} {given(sign * bound)} is required"
+        )
+        yield Reason(
+            rule, "pass" if holds else "fail", text, metric.name, where,
+            numbers={"value": value, f"at_{word}": bound},
+        )  # fmt: skip
+
+
+def latency_ceiling(judged: Judged) -> Iterator[Reason]:
+    """One row's prediction takes no longer than the gate allows."""
+    value = judged.candidate.latency_ms if judged.candidate else None
     yield from _ceiling(
         "latency", "one row's prediction takes", "ms", value, judged.gate.latency_ms
     )
 
 
-def _size(judged: Judged) -> Iterator[Reason]:
-    facts = judged.comparison.models.get("candidate")
-    value = None if facts is None or facts.size_bytes is None else facts.size_bytes / 1e6
-    yield from _ceiling("size", "the model's files take", "MB", value, judged.gate.size_mb)
+def size_ceiling(judged: Judged) -> Iterator[Reason]:
+    """The model's files are no larger than the gate allows."""
+    value = judged.candidate.size_bytes if judged.candidate else None
+    megabytes = None if value is None else value / 1e6
+    yield from _ceiling("size", "the model's files take", "MB", megabytes, judged.gate.size_mb)
 
 
 def _ceiling(
@@ -136,9 +125,9 @@ def _ceiling(
     yield Reason(rule, "pass" if value <= ceiling else "fail", text, numbers=numbers)
 
 
-def _leaks(judged: Judged) -> Iterator[Reason]:
-    facts = judged.comparison.models.get("candidate")
-    for column in facts.inputs if facts else ():
+def leaks(judged: Judged) -> Iterator[Reason]:
+    """The candidate takes no column that gives the label away or is not known in time."""
+    for column in judged.candidate.inputs if judged.candidate else ():
         if column.name == judged.comparison.label:
             yield Reason("leak", "fail", f"the candidate takes {column.name}, which is the label")
         elif column.name in judged.gate.unavailable:
@@ -148,41 +137,8 @@ def _leaks(judged: Judged) -> Iterator[Reason]:
         yield Reason("leak", "fail", text)
 
 
-def _schema(judged: Judged) -> Iterator[Reason]:
-    """Whoever calls the champion can call the candidate with the same columns.
-
-    Those that the candidate no longer takes are ignored where it is served.
-    """
-    facts = judged.comparison.models.get("candidate")
-    champion = judged.comparison.models.get("champion")
-    if judged.gate.schema == "any" or not judged.change or facts is None or champion is None:
-        return
-    broken = list(_incompatible(facts, champion))
-    for text in broken:
-        yield Reason("schema", "fail", text)
-    if not broken:
-        yield Reason("schema", "pass", "the candidate takes no column that the champion does not")
-
-
-def _incompatible(facts: ModelFacts, champion: ModelFacts) -> Iterator[str]:
-    for role, one in (("candidate", facts), ("champion", champion)):
-        if not one.inputs:
-            yield f"the {role} does not say which columns it takes"
-            return
-    given = {column.name: column for column in champion.inputs}
-    for column in facts.inputs:
-        name, before = column.name, given.get(column.name)
-        if before is None:
-            yield f"the candidate takes a column {name} that the champion does not"
-            continue
-        if column.type != before.type and column.type not in _WIDER.get(before.type, ()):
-            yield f"the candidate takes {name} as {column.type}, the champion as {before.type}"
-        if column.required and not before.required:
-            absent = "left out" if column.type in _MISSING_IS_NAN else "null or left out"
-            yield f"the candidate requires {name}, which the champion lets be {absent}"
-
-
-def _freshness(judged: Judged) -> Iterator[Reason]:
+def freshness(judged: Judged) -> Iterator[Reason]:
+    """The newest holdout row is no older than the gate allows; a restore may be of old rows."""
     limit = judged.gate.freshness_days
     if limit is None or judged.context.kind == "restore":
         return
@@ -192,15 +148,13 @@ def _freshness(judged: Judged) -> Iterator[Reason]:
         yield Reason("freshness", "fail", text)
         return
     age = (today - newest).days
+    numbers = {"days": float(age), "at_most": limit}
     if age < -1:  # a day ahead is another time zone
         text = f"the newest holdout row is of {newest}, which has not come: its date is wrong"
-        yield Reason("freshness", "fail", text, numbers={"days": float(age), "at_most": limit})
+        yield Reason("freshness", "fail", text, numbers=numbers)
         return
-    old = counted(age, "day")
-    text = f"the newest holdout row is of {newest}, {old} old; {given(limit)} are allowed"
-    numbers = {"days": float(age), "at_most": limit}
+    text = (
+        f"the newest holdout row is of {newest}, {counted(age, 'day')} old; "
+        f"{given(limit)} are allowed"
+    )
     yield Reason("freshness", "pass" if age <= limit else "fail", text, numbers=numbers)
-
-
-def _other(problem: Problem) -> Other | None:
-    return problem.role if problem.role in {"champion", "base"} else None

@@ -1,17 +1,46 @@
-"""Rules on how the candidate differs from another model over all rows, and on bounds of a value.
+"""Rules on the candidate beside another model: differences over all rows, and columns.
 
-Bars on a difference look at the interval's end, bars on a value at the value.
+Bars on a difference look at the interval's end, bars on a value (`absolute`) at the value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from mergeline.core.compare.result import Difference, MetricResult, Other
-from mergeline.core.declare.model import Bar
+from mergeline.core.compare.result import Difference, MetricResult, ModelFacts, Other
+from mergeline.core.declare.model import Bar, Gate
+from mergeline.core.gate.rules.absolute import NOTED_ONLY
 from mergeline.core.gate.subject import Judged, ends, in_words, oriented
-from mergeline.core.gate.verdict import Decision, Reason
-from mergeline.core.numbers import beside, given
+from mergeline.core.gate.verdict import Reason, VerdictWord
+from mergeline.core.numbers import given
+
+_MISSING_IS_NAN = {"double", "float"}  # null in any row, required or not
+_WIDER: Mapping[str, tuple[str, ...]] = {"integer": ("long", "double"), "float": ("double",)}
+
+
+def other_models(judged: Judged) -> Iterator[Reason]:
+    """The models that the gate compares with exist and scored the rows."""
+    if not judged.change:
+        return
+    for other in _models_needed(judged.gate):
+        facts = judged.comparison.models.get(other)
+        if facts is None:
+            text = f"there is no {other} to compare with"
+            yield Reason(f"{other}_missing", "fail", text, against=other)
+        elif not facts.scored:
+            texts = (
+                problem.text
+                for problem in judged.comparison.problems
+                if problem.role == other and problem.kind not in NOTED_ONLY
+            )
+            text = next(texts, f"the {other} could not score the rows")
+            yield Reason(f"{other}_unscored", "fail", text, against=other)
+
+
+def _models_needed(gate: Gate) -> tuple[Other, ...]:
+    bars = [*gate.metrics.values(), *gate.slices.values()]
+    base = any(bar.margin is not None and bar.against == "base" for bar in bars)
+    return ("champion", "base") if base else ("champion",)
 
 
 def margins(judged: Judged) -> Iterator[Reason]:
@@ -20,7 +49,7 @@ def margins(judged: Judged) -> Iterator[Reason]:
         return
     for name, bar in judged.gate.metrics.items():
         metric = judged.comparison.metric(name)
-        if bar.margin is None or metric is None or judged.gone(metric, bar.against):
+        if bar.margin is None or metric is None or judged.told_elsewhere(metric, bar.against):
             continue
         difference = metric.differences.get(bar.against)
         if difference is None:
@@ -40,17 +69,16 @@ def _margin(
     metric: MetricResult, difference: Difference, against: Other, margin: float
 ) -> Reason:  # fmt: skip
     worst, best = oriented(metric, difference)
-    outcome: Decision = "inconclusive"
+    outcome: VerdictWord = "inconclusive"
     text = f"{metric.label} cannot be told from the {against}'s: {difference.reason}"
     if worst is not None and best is not None:
-        said = f"{in_words(metric, difference, margin)} against the {against}"
+        words = "cannot be shown to be not worse by more than"
         if worst >= -margin:
-            outcome, word = "pass", "is not worse by more than"
+            outcome, words = "pass", "is not worse by more than"
         elif best < -margin:
-            outcome, word = "fail", "is worse by more than"
-        else:
-            word = "cannot be shown to be not worse by more than"
-        text = f"{metric.label} {word} {given(margin)}: {said}"
+            outcome, words = "fail", "is worse by more than"
+        shown = in_words(metric, difference, margin)
+        text = f"{metric.label} {words} {given(margin)}: {shown} against the {against}"
     numbers = ends(difference) | {"margin": margin}
     return Reason("margin", outcome, text, metric.name, against=against, numbers=numbers)
 
@@ -58,74 +86,79 @@ def _margin(
 def primary(judged: Judged) -> Iterator[Reason]:
     """Without a margin of its own, the primary metric must not be shown to be worse."""
     bar = judged.gate.metrics.get(judged.gate.primary, Bar())
-    if not judged.change or (bar.margin is not None and bar.against == "champion"):
+    metric = judged.comparison.metric(judged.gate.primary)
+    has_margin = bar.margin is not None and bar.against == "champion"
+    if not judged.change or has_margin or metric is None:
         return
-    found = _primary_difference(judged)
-    if found is None:
-        metric = judged.comparison.metric(judged.gate.primary)
-        if metric is not None and not judged.gone(metric, "champion"):
+    difference = metric.differences.get("champion")
+    if difference is None:
+        if not judged.told_elsewhere(metric, "champion"):
             yield _baseline_missing(metric, "champion")
         return
-    metric, difference = found
     _, best = oriented(metric, difference)
-    outcome: Decision = "inconclusive"
+    outcome: VerdictWord = "inconclusive"
     text = f"{metric.label} cannot be told from the champion's: {difference.reason}"
     if best is not None:
         outcome = "fail" if best < 0 else "pass"
-        word = "is worse" if best < 0 else "is not shown to be worse"
-        text = f"{metric.label} {word} than the champion's: {in_words(metric, difference)}"
-    yield Reason(
-        "primary", outcome, text, metric.name, against="champion", numbers=ends(difference)
-    )
+        words = "is worse" if best < 0 else "is not shown to be worse"
+        text = f"{metric.label} {words} than the champion's: {in_words(metric, difference)}"
+    yield _against_champion("primary", outcome, text, metric, difference)
 
 
 def improve(judged: Judged) -> Iterator[Reason]:
     """Where improvement is required, the primary metric is shown to be better."""
-    found = _primary_difference(judged)
-    if not judged.gate.improve or found is None:
+    metric = judged.comparison.metric(judged.gate.primary)
+    difference = metric.differences.get("champion") if metric else None
+    if not (judged.gate.improve and judged.change) or metric is None or difference is None:
         return
-    metric, difference = found
     worst, best = oriented(metric, difference)
-    outcome: Decision = "inconclusive"
+    outcome: VerdictWord = "inconclusive"
     text = f"{metric.label} cannot be shown to be better: {difference.reason}"
     if worst is not None and best is not None:
-        said = in_words(metric, difference)
+        words = "cannot be shown to be better"
         if worst > 0:
-            outcome, text = "pass", f"{metric.label} is better than the champion's: {said}"
+            outcome, words = "pass", "is better"
         elif best <= 0:
-            outcome, text = "fail", f"{metric.label} is no better than the champion's: {said}"
-        else:
-            text = f"{metric.label} cannot be shown to be better than the champion's: {said}"
-    yield Reason(
-        "improve", outcome, text, metric.name, against="champion", numbers=ends(difference)
-    )
+            outcome, words = "fail", "is no better"
+        text = f"{metric.label} {words} than the champion's: {in_words(metric, difference)}"
+    yield _against_champion("improve", outcome, text, metric, difference)
 
 
-def _primary_difference(judged: Judged) -> tuple[MetricResult, Difference] | None:
-    metric = judged.comparison.metric(judged.gate.primary)
-    if not judged.change or metric is None or "champion" not in metric.differences:
-        return None
-    return metric, metric.differences["champion"]
+def _against_champion(
+    rule: str, outcome: VerdictWord, text: str, metric: MetricResult, difference: Difference
+) -> Reason:
+    numbers = ends(difference)
+    return Reason(rule, outcome, text, metric.name, against="champion", numbers=numbers)
 
 
-def threshold(
-    rule: str, metric: MetricResult, value: float, bar: Bar, where: str | None = None
-) -> Iterator[Reason]:
-    """A value against the bar's bounds, which a loss with its sign turned is read without."""
-    sign = -1 if metric.negated else 1
-    at = f" at {where}" if where else ""
-    for bound, holds, word in (
-        (bar.at_least, bar.at_least is None or value >= bar.at_least, "least"),
-        (bar.at_most, bar.at_most is None or value <= bar.at_most, "most"),
-    ):
-        if bound is None:
+def schema(judged: Judged) -> Iterator[Reason]:
+    """Whoever calls the champion can call the candidate with the same columns.
+
+    Those that the candidate no longer takes are ignored where it is served.
+    """
+    candidate, champion = judged.candidate, judged.comparison.models.get("champion")
+    if judged.gate.schema == "any" or not judged.change or not candidate or not champion:
+        return
+    broken = list(_incompatible(candidate, champion))
+    for text in broken:
+        yield Reason("schema", "fail", text)
+    if not broken:
+        yield Reason("schema", "pass", "the candidate takes no column that the champion does not")
+
+
+def _incompatible(candidate: ModelFacts, champion: ModelFacts) -> Iterator[str]:
+    for role, facts in (("candidate", candidate), ("champion", champion)):
+        if not facts.inputs:
+            yield f"the {role} does not say which columns it takes"
+            return
+    given_now = {column.name: column for column in champion.inputs}
+    for column in candidate.inputs:
+        name, before = column.name, given_now.get(column.name)
+        if before is None:
+            yield f"the candidate takes a column {name} that the champion does not"
             continue
-        wanted = word if sign > 0 else "most"
-        text = (
-            f"{metric.label}{at} is {beside(sign * value, sign * bound)}, "
-            f"at {wanted} {given(sign * bound)} is required"
-        )
-        yield Reason(
-            rule, "pass" if holds else "fail", text, metric.name, where,
-            numbers={"value": value, f"at_{word}": bound},
-        )  # fmt: skip
+        if column.type != before.type and column.type not in _WIDER.get(before.type, ()):
+            yield f"the candidate takes {name} as {column.type}, the champion as {before.type}"
+        if column.required and not before.required:
+            absent = "left out" if column.type in _MISSING_IS_NAN else "null or left out"
+            yield f"the candidate requires {name}, which the champion lets be {absent}"

@@ -1,4 +1,4 @@
-"""Rules on slices: a bar that holds over all rows may hide that some of them are hurt."""
+"""Rules on slices: a bar that holds over all rows may hide that some rows are hurt."""
 
 from __future__ import annotations
 
@@ -6,43 +6,44 @@ from collections.abc import Iterator
 
 from mergeline.core.compare.result import Difference, MetricResult, Other
 from mergeline.core.declare.model import Bar
-from mergeline.core.gate.rules.relative import threshold
+from mergeline.core.gate.rules.absolute import bounds
 from mergeline.core.gate.subject import Judged, ends, in_words, oriented, turned
-from mergeline.core.gate.verdict import Decision, Reason
+from mergeline.core.gate.verdict import Reason, VerdictWord
 from mergeline.core.numbers import given
 
 
 def slices(judged: Judged) -> Iterator[Reason]:
-    """Bars that hold in every slice; those that hold are said together."""
+    """Each bar holds in every slice; the slices where it holds are told together."""
     if not judged.gate.slices or not judged.scored:
         return
-    large = [one for one in judged.comparison.slices if one.judged]
+    large = [piece for piece in judged.comparison.slices if piece.judged]
     if not large:
         yield Reason("slices", "inconclusive", "no slice has rows enough to be judged")
         return
     for name, bar in judged.gate.slices.items():
         held, label = 0, name
-        for one in large:
-            metric = next((metric for metric in one.metrics if metric.name == name), None)
+        for piece in large:
+            metric = next((metric for metric in piece.metrics if metric.name == name), None)
             if metric is None:
                 continue
-            where, label = f"{one.column} = {one.value}", metric.label
-            broken = [r for r in _slice(judged, metric, bar, where) if r.outcome != "pass"]
+            where, label = f"{piece.column} = {piece.value}", metric.label
+            reasons = _in_slice(judged, metric, bar, where)
+            broken = [reason for reason in reasons if reason.outcome != "pass"]
             held += not broken
             yield from broken
         text = f"{label} holds its bar in {held} of {len(large)} slices"
         yield Reason("slices", "pass", text, name)
 
 
-def _slice(judged: Judged, metric: MetricResult, bar: Bar, where: str) -> Iterator[Reason]:
+def _in_slice(judged: Judged, metric: MetricResult, bar: Bar, where: str) -> Iterator[Reason]:
     value = metric.values.get("candidate")
     if value is None or value.value is None:
         why = value.reason if value else "not measured"
         text = f"{metric.label} at {where} has no value: {why}"
         yield Reason("slice_undefined", "inconclusive", text, metric.name, where)
         return
-    yield from threshold("slice_threshold", metric, value.value, bar, where)
-    if bar.margin is None or not judged.change or judged.gone(metric, bar.against):
+    yield from bounds("slice_threshold", metric, value.value, bar, where)
+    if bar.margin is None or not judged.change or judged.told_elsewhere(metric, bar.against):
         return
     difference = metric.differences.get(bar.against)
     if difference is None or difference.estimate is None:
@@ -58,12 +59,13 @@ def _slice_margin(
 ) -> Reason:
     """A slice whose difference is past the margin: refused unless that may well be chance.
 
-    To ask each of many slices for proof that it is no worse would refuse every change, so a slice
-    speaks when it is hurt: its measured difference is past the margin, and its interval, wide
-    enough for all slices together, leaves zero out. If the interval holds zero, it cannot tell.
+    To ask each of many slices for proof that it is no worse would refuse every change. So a slice
+    is refused only when it is hurt: its measured difference is past the margin, and its interval,
+    widened for all slices together, leaves zero out. If the interval holds zero, the rows cannot
+    tell.
     """
     _, best = oriented(metric, difference)
-    outcome: Decision = "fail" if best is not None and best < 0 else "inconclusive"
+    outcome: VerdictWord = "fail" if best is not None and best < 0 else "inconclusive"
     word = "is worse" if outcome == "fail" else "may be worse"
     text = (
         f"{metric.label} at {where} {word} than the {against}'s by more than "

@@ -1,23 +1,19 @@
-"""What no model that is fit for use does, whatever the gate says."""
+"""What makes a holdout or a candidate unfit, whatever the gate says."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from mergeline.core.compare import intervals as statistics
-from mergeline.core.compare.metrics import ranks as ranking
+from mergeline.core.compare import intervals
+from mergeline.core.compare.metrics import ranks
 from mergeline.core.compare.prepare import Predicted, Prepared, Rows, rows_digest
-from mergeline.core.compare.result import Holdout, Problem, Scored
-from mergeline.core.declare.model import Model
-
-LEVEL = 0.95
+from mergeline.core.compare.result import LEVEL, Holdout, Problem
+from mergeline.core.declare.model import Model, Role
 
 
 def holdout_problems(
-    holdout: Holdout, prepared: Prepared, scored: Sequence[Scored], model: Model
-) -> list[Problem]:
+    holdout: Holdout, prepared: Prepared[Role], model: Model
+) -> list[Problem]:  # fmt: skip
     """What makes rows unfit to compare on."""
     rows, seen = prepared.rows, prepared.seen
     problems = []
@@ -28,12 +24,12 @@ def holdout_problems(
     if twice := count - len(np.unique(holdout.row_id)):
         text = f"{twice:,} of the holdout's {count:,} rows have the key of another"
         problems.append(Problem("duplicate_rows", None, text))
-    for role in (one.role for one in scored):
+    for role in prepared.models:
         if role not in seen:
             text = f"nobody knows which rows the {role} was trained on"
             problems.append(Problem("unknown_training_rows", role, text))
-        elif many := int(np.count_nonzero(seen[role])):
-            text = f"the {role} was trained on {many:,} of the holdout's {count:,} rows"
+        elif seen_here := int(np.count_nonzero(seen[role])):
+            text = f"the {role} was trained on {seen_here:,} of the holdout's {count:,} rows"
             problems.append(Problem("trained_on_holdout", role, text))
     if not len(rows):
         text = "the holdout is empty" if not count else "no row is left that no model has seen"
@@ -50,7 +46,7 @@ def holdout_problems(
 
 
 def prediction_problems(rows: Rows, predicted: Predicted, model: Model) -> list[Problem]:
-    """What makes the candidate's predictions unfit, though they are numbers for these rows."""
+    """What makes the candidate's predictions unfit, though they can be compared."""
     if len(rows) < 2 or len(np.unique(rows.labels)) == 1:
         return []
     numbers = predicted.numbers.reshape(len(rows), -1)
@@ -68,23 +64,24 @@ def prediction_problems(rows: Rows, predicted: Predicted, model: Model) -> list[
 def _ordered_against(rows: Rows, predicted: Predicted, model: Model) -> list[str]:
     """The classes, or the label of a regression, that predictions go against beyond chance.
 
-    Even the better end is below it: of the area under the ROC curve of a class against the rest,
-    which an average over classes would hide; of a regression, of the mean product of label and
-    prediction about their means. A class without rows enough for an interval is not looked at.
+    Even the interval's better end is below chance: for a class, the interval of its area under the
+    ROC curve against the rest, which an average over classes would hide; for a regression, that of
+    the mean product of label and prediction about their means. A class with too few rows for an
+    interval is left out.
     """
     if model.task == "regression":
-        y, said = rows.labels, predicted.numbers
-        product = (y - y.mean()) * (said - said.mean())
-        high = statistics.mean_interval(product, rows.clusters, LEVEL).high
+        y, numbers = rows.labels, predicted.numbers
+        product = (y - y.mean()) * (numbers - numbers.mean())
+        high = intervals.mean_interval(product, rows.clusters, LEVEL).high
         return [model.label] if high is not None and high < 0 else []
     present = [1] if model.task == "binary" else np.unique(rows.labels).tolist()
     level = 1 - (1 - LEVEL) / len(present)  # many classes, many chances
-    found = []
+    against = []
     for k in present:
         of_class = rows.labels == k
         numbers = predicted.numbers if model.task == "binary" else predicted.numbers[:, k]
-        auc, placements = ranking.placements(numbers, of_class, predicted.order)
-        high = statistics.auc_interval(of_class, placements, auc, rows.clusters, level).high
+        auc, placements = ranks.placements(numbers, of_class, predicted.order)
+        high = intervals.auc_interval(of_class, placements, auc, rows.clusters, level).high
         if high is not None and high < 0.5:
-            found.append(str(model.classes[k]))
-    return found
+            against.append(str(model.classes[k]))
+    return against
