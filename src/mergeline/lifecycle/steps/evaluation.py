@@ -28,11 +28,7 @@ from mergeline.core.release.bundle import (
     gate_digest,
 )
 from mergeline.core.release.plan import Version
-from mergeline.core.report import (
-    Report,
-    to_markdown,
-    write_json,
-)
+from mergeline.core.report.content import Report, write_json
 from mergeline.errors import MergelineError, StageError
 from mergeline.lifecycle.steps.candidates import Trained, fetch, find, train
 from mergeline.lifecycle.steps.case import Case, read_cases
@@ -161,8 +157,7 @@ def _tracked(project: Project, trained: Trained, say: Say) -> Trained:
 
 def _write_bundle(folder: Path, match: Match, report: Report) -> Evaluation:
     """The bundle: the candidate's files, and those of its evaluation."""
-    from mergeline.core.report.one_comment import ROOM
-    from mergeline.core.report.render.html import to_html
+    from mergeline.core.report.render.formats import RENDERERS
     from mergeline.core.report.render.plots import curves
 
     with folder_written_whole(folder) as scratch:
@@ -175,9 +170,9 @@ def _write_bundle(folder: Path, match: Match, report: Report) -> Evaluation:
             match.case.judge,
             {one.role: one.predictions for one in match.scored},
         )
-        (files / REPORT).write_text(write_json(report), encoding="utf-8")
-        (files / REPORT_MARKDOWN).write_text(to_markdown(report, limit=ROOM), encoding="utf-8")
-        (files / REPORT_PAGE).write_text(to_html(report), encoding="utf-8")
+        forms = {REPORT: "json", REPORT_MARKDOWN: "markdown", REPORT_PAGE: "html"}
+        for name, form in forms.items():
+            (files / name).write_text(RENDERERS[form](report), encoding="utf-8")
         for name, svg in curves(report).items():
             (files / name).write_text(svg, encoding="utf-8")
         evaluation = _evaluation(match, scratch)

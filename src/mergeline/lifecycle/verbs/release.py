@@ -27,8 +27,9 @@ from mergeline.core.release.plan import (
     page_text,
     plan_release,
 )
-from mergeline.core.report import Report, to_markdown
+from mergeline.core.report.content import Report
 from mergeline.core.report.one_comment import ROOM
+from mergeline.core.report.render.markdown import to_markdown
 from mergeline.errors import ForgeError, InputError, NotFoundError, RepositoryError, TrackingError
 from mergeline.lifecycle.steps.candidates import fetch
 from mergeline.lifecycle.steps.evaluation import evaluate_models

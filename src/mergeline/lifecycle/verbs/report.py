@@ -5,12 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
-from mergeline.core.report import (
-    Report,
-    read_report,
-    to_markdown,
-    write_json,
-)
+from mergeline.core.report.content import Report, read_report
+from mergeline.core.report.render.formats import RENDERERS
 from mergeline.errors import DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.project import (
     Project,
@@ -60,27 +56,14 @@ def of_another_tree(project: Project, report: Report) -> bool:
 
 
 def render(report: Report, form: str) -> str:
-    """The report as `terminal`, `markdown`, `html` or `json`, ending in a newline."""
-    if form == "markdown":
-        return to_markdown(report)
-    if form == "json":
-        return write_json(report)
-    if form == "html":
-        from mergeline.core.report.render.html import to_html
+    """The report in one of the forms of `RENDERERS`."""
+    if form == "terminal":
+        from rich.console import Console
 
-        return to_html(report)
-    from io import StringIO
+        from mergeline.core.report.render.terminal import terminal_text
 
-    from rich.console import Console
-
-    from mergeline.core.report.render.terminal import to_terminal
-
-    console = Console()
-    out = Console(file=StringIO(), force_terminal=console.is_terminal, width=console.width,
-                  color_system=console.color_system)  # type: ignore[arg-type]  # fmt: skip
-    with out.capture() as captured:
-        out.print(to_terminal(report))
-    return captured.get()
+        return terminal_text(report, Console())  # in this terminal's width and colours
+    return RENDERERS[form](report)
 
 
 def _read(path: Path) -> Report:
