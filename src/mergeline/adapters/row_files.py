@@ -130,9 +130,9 @@ def check_keys(holdout: Path, training_rows: Path, model: Model) -> None:
     """
     import pyarrow.parquet as pq
 
-    one, other = pq.read_schema(holdout), pq.read_schema(training_rows)
+    holdout_schema, training_schema = pq.read_schema(holdout), pq.read_schema(training_rows)
     for name in model.key:
-        kinds = one.field(name).type, other.field(name).type
+        kinds = holdout_schema.field(name).type, training_schema.field(name).type
         if _type_name(kinds[0]) != _type_name(kinds[1]):
             problem = f"has the key {name!r} as {kinds[1]}, and {holdout.name} has it as {kinds[0]}"
             raise _unusable(training_rows, problem, model)

@@ -263,7 +263,7 @@ class _Guess:
 
     def _bound(self, values: pl.Series) -> None:
         if values.dtype not in {pl.String, pl.Boolean} and values.null_count() < values.len():
-            bounds = [one for one in (self.least, self.most) if one is not None]
+            bounds = [bound for bound in (self.least, self.most) if bound is not None]
             bounds += [values.min(), values.max()]
             try:
                 self.least, self.most = min(bounds), max(bounds)
@@ -330,7 +330,7 @@ def _kind(dtype: pl.DataType) -> ColumnType:
 
 def _null_texts(guesses: Iterable[_Guess], form: Format) -> tuple[str, ...]:
     """Words for an absent value: those that stand among values of another type than text."""
-    found = {word for guess in guesses if "string" not in guess.typed for word in guess.words}
+    null_words = {word for guess in guesses if "string" not in guess.typed for word in guess.words}
     if form != "csv":
-        return (_NAN,) if _NAN in found else ()
-    return tuple(word for word in _NULL_WORDS if word in {"", *found})
+        return (_NAN,) if _NAN in null_words else ()
+    return tuple(word for word in _NULL_WORDS if word in {"", *null_words})

@@ -67,8 +67,8 @@ class _Keys:
         most = 2 * _ROWS_PER_PASS  # a pass with more has the same hashes time and again
         for number in range(self.passes):
             part = hashes.filter(pl.first() % self.passes == number) if self.passes > 1 else hashes
-            found = part.head(most).collect(engine="streaming").to_series()
-            if found.len() == most or found.n_unique() < found.len():
+            sample = part.head(most).collect(engine="streaming").to_series()
+            if sample.len() == most or sample.n_unique() < sample.len():
                 return True
         return False
 

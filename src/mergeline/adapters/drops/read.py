@@ -91,16 +91,16 @@ def unreadable(drop: Drop, form: Format, why: str, contract: Contract | None = N
     )
 
 
-def _columns_problems(found: Sequence[str], drop: Drop, contract: Contract) -> list[Violation]:
+def _columns_problems(names: Sequence[str], drop: Drop, contract: Contract) -> list[Violation]:
     """What is wrong with the columns of a whole file."""
     line = 1 if contract.format == "csv" else None
 
     def wrong(column: str, rule: str) -> Violation:
         return Violation(drop.path, rule, line=line, column=column)
 
-    twice = sorted({name for name in found if found.count(name) > 1})
-    missing = [name for name in contract.columns if name not in found]
-    unknown = [name for name in found if name not in contract.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    missing = [name for name in contract.columns if name not in names]
+    unknown = [name for name in names if name not in contract.columns]
     if contract.unknown_columns == "ignore":
         unknown = []
     return [

@@ -59,10 +59,10 @@ class DropStore:
         """
         files = [file for pointer in pointers for file in self._files_here(pointer)]
         unread: list[tuple[str, str]] = []
-        found: list[tuple[str, str]] = []
+        differing: list[tuple[str, str]] = []
         for path, md5, size in files:
             other = size is not None and (self._root / path).stat().st_size != size
-            (found if other else unread).append((path, md5))
+            (differing if other else unread).append((path, md5))
         if unread:
             from dvc_data.hashfile.hash import hash_file
 
@@ -74,10 +74,10 @@ class DropStore:
                     except PermissionError as error:
                         raise DropError("the file cannot be read", where=path) from error
                     if known.value != md5:
-                        found.append((path, md5))
+                        differing.append((path, md5))
             finally:
                 state.close()
-        return sorted(path for path, _ in found)
+        return sorted(path for path, _ in differing)
 
     def _files_here(self, pointer: Pointer) -> list[tuple[str, str, int | None]]:
         """Path, md5 and size of what a pointer stands for, of files that lie in the working tree.
@@ -156,10 +156,10 @@ class DropStore:
         with file_written_whole(cached) as part:
             part.touch()  # else a remote that has a folder in its place makes one here
             _get(remote, md5, part, pointer=pointer, damaged=damaged)
-            found = file_md5(part)
-            if found != md5.removesuffix(".dir"):
+            actual = file_md5(part)
+            if actual != md5.removesuffix(".dir"):
                 raise DropError(
-                    f"the remote's content is not what the pointer says: md5 {found}, not {md5}",
+                    f"the remote's content is not what the pointer says: md5 {actual}, not {md5}",
                     where=pointer,
                     next_step="Ask whoever added it to run `dvc push` again",
                 )

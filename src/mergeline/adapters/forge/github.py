@@ -109,10 +109,10 @@ class GitHubForge:
     @_translated
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it."""
-        found = list(self._repository.get_commit(commit).get_pulls())
-        if not found:
+        pulls = list(self._repository.get_commit(commit).get_pulls())
+        if not pulls:
             return None
-        return _pull_request(max(found, key=lambda pull: _nearness(pull, commit)))
+        return _pull_request(max(pulls, key=lambda pull: _nearness(pull, commit)))
 
     def upsert_report(
         self, number: int, markdown: str, marker: str, head_sha: str, evaluated_at: datetime

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mergeline.adapters.mlflow.runs import COMMIT, FINGERPRINT, PULL_REQUEST, Run
-from mergeline.adapters.mlflow.store import Store
+from mergeline.adapters.mlflow.store import Store, on_all_pages
 from mergeline.core.release.plan import Stage, Version
 
 _STAGE = "mergeline.stage"
@@ -39,9 +39,10 @@ class Registry(Store):
         if self.absent():
             return []
         with self.translating():
-            found = self.client.search_model_versions(f"name='{model}'", max_results=10_000)
+            registered = self.client.search_model_versions(f"name='{model}'", max_results=10_000)
             holders = self._holders(model)
-            return sorted((_version(one, holders) for one in found), key=lambda one: one.number)
+            versions = [_version(version, holders) for version in registered]
+            return sorted(versions, key=lambda version: version.number)
 
     def standing(self) -> list[Version]:
         """Versions of all models that mergeline registered and that are not archived.
@@ -51,19 +52,19 @@ class Registry(Store):
         if self.absent():
             return []
         with self.translating():
-            found = self.client.search_model_versions(
+            registered = self.client.search_model_versions(
                 f"tags.`{_STAGE}` != 'Archived'", max_results=10_000
             )
             # MLflow reads tags after the rows, and none of a row that was archived in between.
-            standing = {(one.name, int(one.version)): one for one in found if _STAGE in one.tags}
+            standing = {(v.name, int(v.version)): v for v in registered if _STAGE in v.tags}
             holders = self._holders_by_model()
             for model, number in [(m, n) for m, held in holders.items() for n in held.values()]:
                 if (model, number) not in standing:  # amid a promotion, or after one cut off
                     standing[model, number] = self.client.get_model_version(model, str(number))
             return [
-                _version(one, holders.get(model, {}))
-                for (model, _), one in sorted(standing.items())
-                if _STAGE in one.tags
+                _version(version, holders.get(model, {}))
+                for (model, _), version in sorted(standing.items())
+                if _STAGE in version.tags
             ]
 
     def champion(self, model: str) -> Version | None:
@@ -74,8 +75,8 @@ class Registry(Store):
             number = self._holders(model).get("Production")
             if number is None:
                 return None
-            found = self.client.get_model_version(model, str(number))
-            return _version(found, {"Production": number})
+            version = self.client.get_model_version(model, str(number))
+            return _version(version, {"Production": number})
 
     def register(self, run: Run) -> Version:
         """Register a run's model, unless a version of it is registered already.
@@ -162,14 +163,8 @@ class Registry(Store):
             raise
 
     def _holders_by_model(self) -> dict[str, dict[Stage, int]]:
-        holders: dict[str, dict[Stage, int]] = {}
-        token = None
-        while True:
-            page = self.client.search_registered_models(max_results=500, page_token=token)
-            holders.update((model.name, _holders(model)) for model in page)
-            token = page.token
-            if not token:
-                return holders
+        models = on_all_pages(self.client.search_registered_models)
+        return {model.name: _holders(model) for model in models}
 
     def _write_stages(
         self, model: str, holders: Mapping[Stage, int], others: Mapping[int, Stage]

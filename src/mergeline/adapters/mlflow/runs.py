@@ -8,11 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mergeline.adapters.mlflow.store import Store
+from mergeline.adapters.mlflow.store import Store, on_all_pages
 from mergeline.core.release.bundle import (
     CANDIDATE_FILES,
     MANIFEST,
@@ -94,10 +95,10 @@ class Runs(Store):
         if self.absent():
             raise NotFoundError(f"no run {run_id!r}", where=self.uri)
         with self.translating(f"no run {run_id!r}"):
-            found = self.client.get_run(run_id)
-        if FINGERPRINT not in found.data.tags:
+            run = self.client.get_run(run_id)
+        if FINGERPRINT not in run.data.tags:
             raise NotFoundError(f"run {run_id} carries no fingerprint", where=self.uri)
-        return _run(found, self.uri)
+        return _run(run, self.uri)
 
     def tracked(self) -> list[str]:
         """Names of the models of which candidates may have been logged, registered or not."""
@@ -108,14 +109,14 @@ class Runs(Store):
 
     def _by_beginning(self, start: str) -> Run:
         runs = [run for model in self.tracked() for run in self.candidates(model)]
-        found = [run for run in runs if start and run.run_id.startswith(start)]
-        if len(found) != 1:
+        matching = [run for run in runs if start and run.run_id.startswith(start)]
+        if len(matching) != 1:
             raise NotFoundError(
-                f"{len(found) or 'no'} runs begin with {start!r}",
+                f"{len(matching) or 'no'} runs begin with {start!r}",
                 where=self.uri,
                 next_step="`mergeline report` names the run of the newest evaluation",
             )
-        return found[0]
+        return matching[0]
 
     def candidates(self, model: str) -> list[Run]:
         """All complete runs of a model, newest first."""
@@ -125,20 +126,13 @@ class Runs(Store):
             experiment = self.client.get_experiment_by_name(model)
             if experiment is None:
                 return []
-            found: list[Run] = []
-            token = None
-            while True:
-                page = self.client.search_runs(
-                    [experiment.experiment_id],
-                    f"tags.`{COMPLETE}` = 'true'",
-                    order_by=["attributes.start_time DESC"],
-                    max_results=500,
-                    page_token=token,
-                )
-                found += [_run(run, self.uri) for run in page]
-                token = page.token
-                if not token:
-                    return found
+            search = partial(
+                self.client.search_runs,
+                [experiment.experiment_id],
+                f"tags.`{COMPLETE}` = 'true'",
+                order_by=["attributes.start_time DESC"],
+            )
+            return [_run(run, self.uri) for run in on_all_pages(search)]
 
     def log(self, candidate: Candidate, bundle: Path) -> Run:
         """Log a candidate out of its bundle, unless its fingerprint is logged already.
@@ -266,17 +260,17 @@ class Runs(Store):
     def _experiment(self, model: str) -> str:
         from mlflow.exceptions import MlflowException
 
-        found = self.client.get_experiment_by_name(model)
-        if found is not None:
-            return str(found.experiment_id)
+        experiment = self.client.get_experiment_by_name(model)
+        if experiment is not None:
+            return str(experiment.experiment_id)
         place = (self.artifacts / model).as_uri() if self.uri.startswith("sqlite") else None
         try:
             return str(self.client.create_experiment(model, artifact_location=place))
         except MlflowException:
-            found = self.client.get_experiment_by_name(model)
-            if found is None:
+            experiment = self.client.get_experiment_by_name(model)
+            if experiment is None:
                 raise
-            return str(found.experiment_id)
+            return str(experiment.experiment_id)
 
     def _log_inputs(self, run_id: str, snapshots: tuple[SnapshotUse, ...]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

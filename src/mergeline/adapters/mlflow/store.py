@@ -112,6 +112,17 @@ class Store:
             return client
 
 
+def on_all_pages(search: Callable[..., Any]) -> Iterator[Any]:
+    """All that one of the client's searches finds, page by page."""
+    token = None
+    while True:
+        page = search(max_results=500, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
 def _look_for_server(uri: str) -> None:
     """Ask a tracking server once, before MLflow asks again and again.
 
