@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from mergeline.adapters.forge import labels_of_event
+from mergeline.adapters.forge.event import labels_of_event
 from mergeline.adapters.row_files import HoldoutFile
 from mergeline.core.compare.attribution import MetricSplit, attribute
 from mergeline.core.fingerprint.ingredients import changes
-from mergeline.core.report import Attribution, Share
+from mergeline.core.report.content import AttributionShare, AttributionShares
 from mergeline.errors import DeclarationError, ForgeError, MergelineError, NotFoundError
 from mergeline.lifecycle.steps.candidates import Trained, find, score, train
 from mergeline.lifecycle.steps.case import Case
@@ -32,7 +32,7 @@ def split(
     holdout: HoldoutFile,
     *,
     say: Say,
-) -> Attribution | None:
+) -> AttributionShares | None:
     """The split; None where the change is of one kind, or it would train and nobody asked.
 
     One that fails costs no verdict: it is said.
@@ -56,7 +56,7 @@ def split(
 
 def _split(
     project: Project, case: Case, trained: Trained, base: Trained, holdout: HoldoutFile, *, say: Say
-) -> Attribution | None:
+) -> AttributionShares | None:
     middle = _data_only(project, case)
     if middle is None:
         return None
@@ -76,7 +76,7 @@ def _split(
         model=judge,
     )
     shares = tuple(share for metric in result.metrics if (share := _share(metric)) is not None)
-    return Attribution(shares, note="; ".join(result.problems)) if shares else None
+    return AttributionShares(shares, note="; ".join(result.problems)) if shares else None
 
 
 def _mixed(case: Case) -> bool:
@@ -121,10 +121,10 @@ def _labels(project: Project) -> tuple[str, ...]:
     return project.forge.pull_request(project.pull_request).labels
 
 
-def _share(split: MetricSplit) -> Share | None:
+def _share(split: MetricSplit) -> AttributionShare | None:
     if split.by_data is None or split.by_rest is None or split.total is None:
         return None
     parts = [split.by_data, split.by_rest, split.total]
     if split.negated:
         parts = [part.turned() for part in parts]
-    return Share(split.name, split.label, *parts)
+    return AttributionShare(split.name, split.label, *parts)
