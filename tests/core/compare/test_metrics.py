@@ -6,9 +6,9 @@ import pytest
 import sklearn.metrics
 from scipy import stats
 
+from mergeline.core.compare.arrays import Predicted, Rows
 from mergeline.core.compare.metrics import ranks as ranking
 from mergeline.core.compare.metrics.catalogue import Metric, metric_of
-from mergeline.core.compare.prepare import Predicted, Rows
 from mergeline.core.declare.model import Gate, MetricChoice, Model, Task
 from mergeline.errors import DeclarationError
 

@@ -6,7 +6,8 @@ are left out for all. docs/verdict.md says what each number means and where its 
 The files in the order of the step:
 
 - `result`: the data. `Holdout` and `Scored` go in and hold arrays, `Comparison` comes out.
-- `prepare`: from what was handed in to arrays that can be compared, and what is wrong with it.
+- `arrays`: rows, predictions and parts of rows, on which metrics are measured.
+- `prepare`: from what was handed in to such arrays, and what is wrong with it.
 - `metrics/`: the value of each metric, and what each row adds to it.
 - `intervals`: the interval of a paired difference, in closed form or by resampling.
 - `differences`: the metrics of several models on the same rows, and how they differ.

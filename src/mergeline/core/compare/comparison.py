@@ -14,9 +14,10 @@ from typing import Any, get_args
 import numpy as np
 
 from mergeline.core.compare import curves
+from mergeline.core.compare.arrays import Parts, parts_of
 from mergeline.core.compare.differences import Models, metric_results
 from mergeline.core.compare.metrics.catalogue import metric_of
-from mergeline.core.compare.prepare import Parts, Prepared, parts_of, prepare
+from mergeline.core.compare.prepare import Prepared, prepare
 from mergeline.core.compare.result import (
     LEVEL,
     UNJUDGED,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from mergeline.core.compare.prepare import Parts, Predicted, Rows
+from mergeline.core.compare.arrays import Parts, Predicted, Rows
 from mergeline.core.compare.result import (
     CalibrationBin,
     Confusion,

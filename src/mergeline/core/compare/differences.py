@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Generic, Literal, get_args
 
 from mergeline.core.compare import intervals
+from mergeline.core.compare.arrays import Name, Predictions, Rows
 from mergeline.core.compare.metrics.catalogue import Metric
-from mergeline.core.compare.prepare import Name, Predictions, Rows
 from mergeline.core.compare.result import Difference, Measured, MetricResult, Other, Outcome
 from mergeline.core.declare.model import Bar, Role
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mergeline.core.compare.prepare import is_missing
+from mergeline.core.compare.arrays import is_missing
 
 Values = npt.NDArray[Any]
 

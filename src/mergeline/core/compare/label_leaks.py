@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mergeline.core.compare.arrays import factorize
 from mergeline.core.compare.metrics import ranks
-from mergeline.core.compare.prepare import factorize
 from mergeline.core.declare.model import Task
 
 Floats = npt.NDArray[np.float64]

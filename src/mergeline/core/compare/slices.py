@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mergeline.core.compare.arrays import Parts, is_missing
 from mergeline.core.compare.differences import Models, metric_results
-from mergeline.core.compare.prepare import Parts, is_missing
 from mergeline.core.compare.result import SliceResult
 from mergeline.core.declare.model import Model, Role, SliceChoice
 from mergeline.core.numbers import counted, percent

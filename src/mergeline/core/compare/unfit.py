@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mergeline.core.compare import intervals
+from mergeline.core.compare.arrays import Predicted, Rows
 from mergeline.core.compare.metrics import ranks
-from mergeline.core.compare.prepare import Predicted, Prepared, Rows, rows_digest
+from mergeline.core.compare.prepare import Prepared, rows_digest
 from mergeline.core.compare.result import LEVEL, Holdout, Problem
 from mergeline.core.declare.model import Model, Role
 

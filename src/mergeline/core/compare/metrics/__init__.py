@@ -19,5 +19,5 @@ Example::
     one, other = metric.sample(rows, candidate), metric.sample(rows, champion)
     metric.difference(rows, one, other, 0.95)    # Interval(estimate=-0.013, low=…, high=…)
 
-May import `compare.result`, `compare.prepare`, `compare.intervals` and what those may import.
+May import `compare.result`, `compare.arrays`, `compare.intervals` and what those may import.
 """

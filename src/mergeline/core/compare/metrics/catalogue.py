@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mergeline.core.compare import intervals as statistics
+from mergeline.core.compare.arrays import Predicted, Rows
 from mergeline.core.compare.intervals import Interval
 from mergeline.core.compare.metrics import means as losses
 from mergeline.core.compare.metrics import ranks as ranking
 from mergeline.core.compare.metrics import ratios as totals
 from mergeline.core.compare.metrics import sklearn_scorers as scorers
-from mergeline.core.compare.prepare import Predicted, Rows
 from mergeline.core.compare.result import Absent, Measured
 from mergeline.core.declare.model import MetricChoice, Model
 from mergeline.core.declare.strict import did_you_mean

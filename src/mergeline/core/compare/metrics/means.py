@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from mergeline.core.compare.prepare import Predicted
+from mergeline.core.compare.arrays import Predicted
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[Any]

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from mergeline.core.compare.arrays import Predicted
 from mergeline.core.compare.metrics import means as losses
-from mergeline.core.compare.prepare import Predicted
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[Any]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mergeline.core.compare.prepare import Predicted, Rows
+from mergeline.core.compare.arrays import Predicted, Rows
 from mergeline.core.declare.model import Model
 from mergeline.errors import DeclarationError
 
