@@ -1,4 +1,4 @@
-"""`report`: what an evaluation found, put together and shown."""
+"""`report`: what an evaluation found, put together."""
 
 from __future__ import annotations
 
@@ -6,12 +6,7 @@ from pathlib import Path
 
 from mergeline.adapters.bundles import finished
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
-from mergeline.core.report import (
-    Report,
-    read_report,
-    to_markdown,
-    write_json,
-)
+from mergeline.core.report import Report, read_report
 from mergeline.errors import DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.project import (
     Project,
@@ -56,30 +51,6 @@ def of_another_tree(project: Project, report: Report) -> bool:
     except (DeclarationError, KeyError):
         return True
     return now != report.fingerprint
-
-
-def render(report: Report, form: str) -> str:
-    """The report as `terminal`, `markdown`, `html` or `json`, ending in a newline."""
-    if form == "markdown":
-        return to_markdown(report)
-    if form == "json":
-        return write_json(report)
-    if form == "html":
-        from mergeline.core.report.render.html import to_html
-
-        return to_html(report)
-    from io import StringIO
-
-    from rich.console import Console
-
-    from mergeline.core.report.render.terminal import to_terminal
-
-    console = Console()
-    out = Console(file=StringIO(), force_terminal=console.is_terminal, width=console.width,
-                  color_system=console.color_system)  # type: ignore[arg-type]  # fmt: skip
-    with out.capture() as captured:
-        out.print(to_terminal(report))
-    return captured.get()
 
 
 def _read(path: Path) -> Report:
