@@ -139,10 +139,10 @@ def report(source: str | None, form: str, output: Path | None) -> None:
     from mergeline.lifecycle.verbs.report import find_report, of_another_tree
 
     project = _project()
-    found = find_report(project, source)
-    if source is None and of_another_tree(project, found):
+    content = find_report(project, source)
+    if source is None and of_another_tree(project, content):
         say("the working tree is another than the report's: mergeline evaluate")
-    text = report_text(found, form)
+    text = report_text(content, form)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -169,11 +169,14 @@ def track(bundle: Path, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
 @commands.command()
 @click.argument("bundle", type=_FOLDER)
 @_PLAN
-def comment(bundle: Path, plan_only: bool) -> None:  # noqa: FBT001
+@JSON
+def comment(bundle: Path, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
     """Show a bundle's report on its pull request."""
+    from mergeline.cli.show import comment_lines
     from mergeline.lifecycle.verbs.comment import comment as post
 
-    click.echo(post(_project(), bundle, plan_only=plan_only, say=say))
+    commented = post(_project(), bundle, plan_only=plan_only, say=say)
+    print_results([commented], comment_lines, as_json=as_json)
 
 
 @commands.command()

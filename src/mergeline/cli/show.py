@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mergeline.core.fingerprint.change_plan import ChangePlan
     from mergeline.core.fingerprint.ingredients import Change
     from mergeline.core.report import Report
+    from mergeline.lifecycle.verbs.comment import Commented
     from mergeline.lifecycle.verbs.release import Released
     from mergeline.lifecycle.verbs.reproduce import Reproduced
     from mergeline.lifecycle.verbs.snapshot import PlannedSnapshot
@@ -128,6 +129,18 @@ def planned_tracking_lines(planned: PlannedTracking) -> list[str]:
 def run_lines(run: Run) -> list[str]:
     """Where a candidate is tracked."""
     return [f"{run.model} {run.fingerprint[:8]} run {run.run_id}"]
+
+
+def comment_lines(commented: Commented) -> list[str]:
+    """What a pull request is told, or would be."""
+    if commented.url is not None:
+        return [commented.url]
+    pull_request, head = f"pull request {commented.pull_request}", commented.head[:8]
+    if commented.newer_head:
+        newer = commented.newer_head[:8]
+        return [f"{pull_request} proposes {newer}, and the report is of {head}: nothing is posted"]
+    state, text = commented.status or ("", "")
+    return [f"{pull_request} at {head} would be told: {text} ({state})"]
 
 
 def release_lines(released: Released) -> list[str]:
