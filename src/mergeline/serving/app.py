@@ -57,9 +57,6 @@ def make_app(plane: Plane) -> Starlette:
     # More predictions at once than processors only wait for each other.
     workers = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "predict")
 
-    async def health(request: Request) -> Response:  # noqa: ARG001
-        return JSONResponse({"live": True})
-
     async def ready(request: Request) -> Response:  # noqa: ARG001
         document = {"ready": plane.ready, "problems": plane.problems()}
         return JSONResponse(document, status_code=200 if plane.ready else 503)
@@ -85,7 +82,7 @@ def make_app(plane: Plane) -> Starlette:
     register_url_convertor("count", _VersionNumber())
     return Starlette(
         routes=[
-            Route("/healthz", health),
+            Route("/healthz", _health),
             Route("/readyz", ready),
             Route("/models", models),
             Route("/models/{model}", model),
@@ -94,6 +91,10 @@ def make_app(plane: Plane) -> Starlette:
         ],
         exception_handlers={HTTPException: _no_route},
     )
+
+
+async def _health(request: Request) -> Response:  # noqa: ARG001
+    return JSONResponse({"live": True})
 
 
 async def _answer(

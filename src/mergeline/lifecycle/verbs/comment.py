@@ -69,14 +69,15 @@ def comment(project: Project, bundle: Path, *, plan_only: bool = False, say: Say
     if project.pull_request is None and pull.head_sha != head:
         return Commented(pull.number, head, newer_head=pull.head_sha)
     reports = [_completed(project, report, head, pull.number, say) for report in reports]
+    status = state(reports)
     if plan_only:
-        return Commented(pull.number, head, status=state(reports))
+        return Commented(pull.number, head, status=status)
     say(f"reporting on pull request {pull.number}")
     ours = Stamp(MARKER, head, _evaluated_at(reports))
     shown = forge.upsert_report(pull.number, _markdown(reports), MARKER, head, ours.evaluated_at)
     if not _later(read_stamp(shown.body, MARKER), ours):
-        forge.set_status(head, *state(reports), shown.url if shown.url.startswith("http") else None)
-    return Commented(pull.number, head, status=state(reports), url=shown.url)
+        forge.set_status(head, *status, shown.url if shown.url.startswith("http") else None)
+    return Commented(pull.number, head, status=status, url=shown.url)
 
 
 def _completed(project: Project, report: Report, head: str, number: int, say: Say) -> Report:
