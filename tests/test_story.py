@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mergeline.adapters.git import Repository
+from mergeline.adapters.git.repository import Repository
 from mergeline.core.release.plan import Entry
 from mergeline.lifecycle.steps.project import Project
 

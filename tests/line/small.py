@@ -22,10 +22,11 @@ import yaml
 
 from mergeline.adapters.dvc.stages import StagesRun
 from mergeline.adapters.forge.folder import FolderForge
-from mergeline.adapters.git import Repository, run_git
-from mergeline.adapters.mlflow import Tracking
+from mergeline.adapters.git.repository import Repository
+from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.errors import StageError
 from mergeline.lifecycle.steps.project import Project
+from mergeline.system.git_command import run_git
 
 MODEL = "late"
 FILES = {

@@ -19,6 +19,7 @@ from mergeline.cli.output import (
     print_results,
     say,
 )
+from mergeline.core.report.render.formats import RENDERERS
 
 if TYPE_CHECKING:
     from mergeline.lifecycle.steps.project import Project
@@ -125,7 +126,7 @@ def evaluate(
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["terminal", "markdown", "html", "json"]),
+    type=click.Choice(list(RENDERERS)),
     default="terminal",
     show_default=True,
 )

@@ -9,12 +9,12 @@ from mergeline.core.declare.pointer import describe_differing
 from mergeline.core.numbers import counted, size
 
 if TYPE_CHECKING:
-    from mergeline.adapters.mlflow import Run
+    from mergeline.adapters.mlflow.runs import Run
     from mergeline.core.data.garbage import GarbagePlan
     from mergeline.core.data.snapshot import Built
     from mergeline.core.fingerprint.change_plan import ChangePlan
     from mergeline.core.fingerprint.ingredients import Change
-    from mergeline.core.report import Report
+    from mergeline.core.report.content import Report
     from mergeline.lifecycle.verbs.comment import Commented
     from mergeline.lifecycle.verbs.release import Released
     from mergeline.lifecycle.verbs.reproduce import Reproduced
@@ -92,25 +92,16 @@ def snapshot_lines(built: Built) -> list[str]:
 
 
 def report_text(report: Report, form: str) -> str:
-    """The report as `terminal`, `markdown`, `html` or `json`, ending in a newline."""
-    from mergeline.core.report import to_markdown, write_json
+    """The report in one of the forms of `RENDERERS`."""
+    from mergeline.core.report.render.formats import RENDERERS
 
-    if form == "markdown":
-        return to_markdown(report)
-    if form == "json":
-        return write_json(report)
-    if form == "html":
-        from mergeline.core.report.render.html import to_html
+    if form == "terminal":
+        from rich.console import Console
 
-        return to_html(report)
-    from rich.console import Console
+        from mergeline.core.report.render.terminal import terminal_text
 
-    from mergeline.core.report.render.terminal import to_terminal
-
-    console = Console()
-    with console.capture() as captured:
-        console.print(to_terminal(report))
-    return captured.get()
+        return terminal_text(report, Console())  # in this terminal's width and colours
+    return RENDERERS[form](report)
 
 
 def planned_tracking_lines(planned: PlannedTracking) -> list[str]:

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from mergeline.adapters.forge.folder import FolderForge
-from mergeline.adapters.git import Repository, Tree, run_git
+from mergeline.adapters.git.repository import Repository
+from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.scoring_server import Client, running_server
 from mergeline.core.release.plan import Entry
-from mergeline.core.report import Report
+from mergeline.core.report.content import Report
 from mergeline.errors import ForgeError, InputError, NotFoundError
 from mergeline.lifecycle.steps.candidates import fetch
 from mergeline.lifecycle.steps.evaluation import Evaluated
@@ -31,6 +32,7 @@ from mergeline.lifecycle.verbs.comment import comment
 from mergeline.lifecycle.verbs.evaluate import evaluate
 from mergeline.lifecycle.verbs.release import Released, release
 from mergeline.lifecycle.verbs.track import track
+from mergeline.system.git_command import run_git
 
 MODEL = "delay"
 # What a project of its own has of this repository.

@@ -9,7 +9,7 @@ import pytest
 
 import mergeline
 from mergeline.adapters.dvc.drops import DropStore
-from mergeline.adapters.git import Repository
+from mergeline.adapters.git.repository import Repository
 from mergeline.cli.show import planned_snapshot_lines
 from mergeline.core.data.snapshot import Built, Drop, pointers_digest
 from mergeline.core.data.violations import RefusedDropError

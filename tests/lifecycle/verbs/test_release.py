@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mergeline.adapters.git import Repository
-from mergeline.adapters.mlflow import Tracking
+from mergeline.adapters.git.repository import Repository
+from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.cli.show import release_lines
 from mergeline.core.release.plan import Entry
 from mergeline.errors import DeployError, GitError, RepositoryError, TrackingError

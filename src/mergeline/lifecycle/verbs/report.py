@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mergeline.adapters.bundles import finished
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
-from mergeline.core.report import Report, read_report
+from mergeline.core.report.content import Report, read_report
 from mergeline.errors import DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.project import (
     Project,
     declared_models,
     read_model_ingredients,
 )
+from mergeline.system.atomic_writes import finished_folders
 
 
 def find_report(project: Project, source: str | None) -> Report:
@@ -27,7 +27,8 @@ def find_report(project: Project, source: str | None) -> Report:
         return _read(folder / REPORT)
     if source is not None:
         return _read(Path(source) / EVALUATION_FILES / REPORT)
-    reports = [folder / EVALUATION_FILES / REPORT for folder in finished(project.state / "bundles")]
+    bundles = finished_folders(project.state / "bundles")
+    reports = [folder / EVALUATION_FILES / REPORT for folder in bundles]
     left = sorted(
         (path for path in reports if path.is_file()), key=lambda path: path.stat().st_mtime
     )
