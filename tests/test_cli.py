@@ -140,6 +140,19 @@ def test_track_and_comment_tell_their_plan_and_change_nothing(line: Line, run: R
     }
 
 
+@pytest.mark.parametrize("verb", ["track", "comment", "snapshot"])
+def test_a_plan_can_be_printed_as_json(clone: Line, run: Run, verb: str) -> None:
+    bundle = [] if verb == "snapshot" else [str(clone.bundle)]
+    done = run(verb, "--plan", "--json", *bundle)
+    assert done.code == 0
+    assert len(json.loads(done.out)) == 1
+
+
+def test_a_tracked_run_can_be_printed_as_json(line: Line, run: Run) -> None:
+    [tracked] = json.loads(run("track", "--json", str(line.bundle)).out)
+    assert tracked["model"] == MODEL
+
+
 def test_the_newest_report_is_told_to_be_of_another_tree(line: Line, run: Run) -> None:
     line.review(2)
     assert "another than the report's" not in run("report").err

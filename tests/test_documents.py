@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from mergeline.cli.main import commands as cli
+from mergeline.cli.commands import commands as cli
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -167,7 +167,7 @@ def test_no_script_has_an_expression_pasted_into_it(path: Path) -> None:
 def test_every_verb_and_option_exists(path: Path) -> None:
     import click
 
-    from mergeline.cli.main import commands as cli
+    from mergeline.cli.commands import commands as cli
 
     for verb, *words in commands(read(path)):
         command = cli.get_command(click.Context(cli), verb)

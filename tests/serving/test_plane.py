@@ -28,7 +28,7 @@ def test_every_version_that_is_not_archived_is_served(
     registry.move(new, "Production")
     registry.move(other, "Staging")
     plane.reconcile()
-    assert list(plane.table.versions) == [("arrivals", 1), ("delay", 2), ("delay", 3)]
+    assert list(plane.routing.versions) == [("arrivals", 1), ("delay", 2), ("delay", 3)]
     assert plane.by_stage("delay", "production").version.number == 2
     assert plane.by_stage("delay", "STAGING").version.number == 3
     assert plane.by_version("delay", 3).model
@@ -68,7 +68,7 @@ def test_a_version_whose_bytes_are_others_is_reported_and_the_old_one_answers_on
     registry.move(registry.found["delay", 3], "Production")
     plane.reconcile()
     assert plane.by_stage("delay", "production").version.number == 3
-    assert list(plane.table.versions) == [("delay", 3)]
+    assert list(plane.routing.versions) == [("delay", 3)]
 
 
 def test_bytes_that_are_not_the_registered_ones_are_never_unpickled(
@@ -126,7 +126,7 @@ def test_a_registry_out_of_reach_changes_nothing_but_what_readiness_says(
     plane.reconcile()
     assert predict(plane.by_stage("delay", "production"), [ROW])["version"] == 1
     assert ready(plane)
-    assert plane.problems() == [f"the registry cannot be asked: {trouble}"]
+    assert plane.problems() == [f"the registry cannot be read: {trouble}"]
     registry.trouble = None
     plane.reconcile()
     assert plane.problems() == []
@@ -222,15 +222,15 @@ def test_an_archived_version_is_told_from_one_that_never_was(
 
 
 def test_what_is_served_is_said_in_a_line(registry: Registry, plane: Plane, first: Path) -> None:
-    assert plane.said() == "the registry was not asked yet"
+    assert plane.summary() == "the registry was not read yet"
     plane.reconcile()
-    assert plane.said() == "nothing to serve yet: release a model"
+    assert plane.summary() == "nothing to serve yet: release a model"
     registry.register(first, "Production")
     broken = registry.register(first)
     registry.found["delay", 2] = replace(broken, model_digest="0" * 64)
     registry.register(first, model="other")
     plane.reconcile()
-    assert plane.said() == "delay v1 (production), v2 (not loaded); other v1"
+    assert plane.summary() == "delay v1 (production), v2 (not loaded); other v1"
     registry.trouble = OSError("away")
     plane.reconcile()
-    assert plane.said() == "delay v1 (production), v2 (not loaded); other v1"
+    assert plane.summary() == "delay v1 (production), v2 (not loaded); other v1"

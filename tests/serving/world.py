@@ -23,8 +23,8 @@ from sklearn.preprocessing import OneHotEncoder
 from mergeline.adapters.model_folder import model_digest
 from mergeline.core.release.plan import Version
 from mergeline.serving.app import make_app
-from mergeline.serving.connections import settings
 from mergeline.serving.plane import Plane
+from mergeline.serving.server import uvicorn_settings
 
 ROW: dict[str, Any] = {"origin": "JFK", "hour": 17, "wind": 8.5}
 
@@ -121,7 +121,7 @@ class Registry:
 @contextlib.contextmanager
 def listening(plane: Plane) -> Iterator[str]:
     """A real server in a thread; its address."""
-    config = settings(make_app(plane), grace=2)
+    config = uvicorn_settings(make_app(plane))
     config.port = 0
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

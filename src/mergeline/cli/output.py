@@ -1,24 +1,64 @@
-"""What the verbs share to print as JSON."""
+"""Printing: results on standard output, progress on standard error."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import click
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_WIDTH_WITHOUT_TERMINAL = 140
+Result = TypeVar("Result")
 
 
-def document(value: object) -> dict[str, Any]:
-    """A dataclass as JSON has it."""
-    from mergeline.core.declare.strict import write_json
+def say(text: str) -> None:
+    """Tell on standard error what goes on."""
+    click.echo(click.style(f"· {text}", dim=True), err=True)
 
-    found: dict[str, Any] = json.loads(write_json(value))
-    return found
+
+def print_results(
+    results: Iterable[Result], show: Callable[[Result], Iterable[object]], *, as_json: bool
+) -> None:
+    """Print the results of a verb.
+
+    Args:
+        results: the dataclasses that the verb returned.
+        show: gives the lines and tables of one result, for a person.
+        as_json: print the results as one list of JSON objects instead.
+    """
+    if as_json:
+        print_json(map(as_document, results))
+    else:
+        print_parts(part for result in results for part in show(result))
+
+
+def print_parts(parts: Iterable[object]) -> None:
+    """Print lines and tables, one below the other."""
+    for part in parts:
+        if isinstance(part, str):
+            click.echo(part)
+        else:
+            _print_table(part)
 
 
 def print_json(documents: Iterable[dict[str, Any]]) -> None:
     """Print a list of documents."""
     click.echo(json.dumps(list(documents), indent=2, ensure_ascii=False))
+
+
+def as_document(result: object) -> dict[str, Any]:
+    """A dataclass as a JSON object."""
+    from mergeline.core.declare.strict import write_json
+
+    document: dict[str, Any] = json.loads(write_json(result))
+    return document
+
+
+def _print_table(table: object) -> None:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
+    Console(width=width, highlight=False, emoji=False, markup=False).print(table)

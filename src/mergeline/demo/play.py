@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.git.repository import Repository
 from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.scoring_server import Client, running_server
+from mergeline.core.release.plan import Entry
 from mergeline.core.report.content import Report
 from mergeline.errors import ForgeError, InputError, NotFoundError
 from mergeline.lifecycle.steps.candidates import fetch
@@ -29,7 +30,6 @@ from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.smoke_test import recorded_answers
 from mergeline.lifecycle.verbs.comment import comment
 from mergeline.lifecycle.verbs.evaluate import evaluate
-from mergeline.lifecycle.verbs.history import as_table
 from mergeline.lifecycle.verbs.release import Released, release
 from mergeline.lifecycle.verbs.track import track
 from mergeline.system.git_command import run_git
@@ -40,17 +40,25 @@ _PARTS = (
     ".dvc", ".dvcignore", ".gitignore", "data", "dvc.yaml", "models", "params.yaml", "pipelines",
     "pyproject.toml", "uv.lock",
 )  # fmt: skip
+ShowLedger = Callable[[Sequence[Entry]], object]  # something that rich prints
 _BETTER = ("learning_rate: 0.05", "learning_rate: 0.1")
 _WORSE = ("max_iter: 60 ", "max_iter: 2 ")
 
 
-def play(here: Path, *, workspace: Path | None, keep: bool) -> None:
+def play(
+    here: Path,
+    *,
+    workspace: Path | None,
+    keep: bool,
+    ledger_table: ShowLedger,
+) -> None:
     """Play the story of the reference project that `here` lies in.
 
     Args:
         here: in a clone of mergeline.
         workspace: an empty or new folder that is left for exploring; None: a temporary one.
         keep: whether the temporary one is left too.
+        ledger_table: shows the ledger, as `mergeline history` does.
 
     Raises:
         InputError: `here` is not in a clone of the reference project, or `workspace` is not empty.
@@ -68,7 +76,7 @@ def play(here: Path, *, workspace: Path | None, keep: bool) -> None:
         stage.build(tree)
         with stage.serving() as address:
             _story(stage, address)
-            stage.releases(address)
+            stage.releases(address, ledger_table)
         stage.where_to_look(kept=keep or workspace is not None)
 
 
@@ -203,7 +211,7 @@ class _Stage:
         self.runner.git("fetch", "--quiet", "origin")
         self._checkout("origin/main" if revision == "main" else revision)
         done = release(self._project(), model=MODEL, say=self._say)[0]
-        for line in done.lines():
+        for line in (done.sentence, *done.plan.refusal[1:]):
             self.out.print(f"  [green]{line}[/]")
         return done
 
@@ -225,11 +233,11 @@ class _Stage:
         self.out.print()
         self.out.rule(f"[bold]{number}. {title}[/]  [dim]{seconds:.0f} s[/]", align="left")
 
-    def releases(self, address: str) -> None:
+    def releases(self, address: str, ledger_table: ShowLedger) -> None:
         """The end: the ledger, and what the server says that it serves."""
         self.out.print()
         self.out.rule("[bold]The releases[/]", align="left")
-        self.out.print(as_table(self._project().ledger(MODEL)))
+        self.out.print(ledger_table(self._project().ledger(MODEL)))
         self.out.print()
         for one in Client(address).versions(MODEL):
             if one["stage"] == "Production":

@@ -30,7 +30,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mergeline.errors import BundleError, InputError, MergelineError, NotFoundError
-from mergeline.serving.plane import Plane, Served, Table, plain, predict
+from mergeline.serving.plane import Plane, Routing, Served, plain, predict
 
 BODY_LIMIT = 16_000_000  # bytes
 BODY_TIME = 30.0  # seconds
@@ -41,7 +41,7 @@ _log = logging.getLogger("uvicorn.error")
 
 
 class BodyError(InputError):
-    """A body that is no request at all; `status` is the answer's."""
+    """A body that is not a prediction request; `status` is the answer's."""
 
     def __init__(self, message: str, *, status: int = 400, next_step: str = "") -> None:
         super().__init__(message, where="body", next_step=next_step)
@@ -57,20 +57,17 @@ def make_app(plane: Plane) -> Starlette:
     # More predictions at once than processors only wait for each other.
     workers = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "predict")
 
-    async def health(request: Request) -> Response:  # noqa: ARG001
-        return JSONResponse({"live": True})
-
     async def ready(request: Request) -> Response:  # noqa: ARG001
-        said = {"ready": plane.ready, "problems": plane.problems()}
-        return JSONResponse(said, status_code=200 if plane.ready else 503)
+        document = {"ready": plane.ready, "problems": plane.problems()}
+        return JSONResponse(document, status_code=200 if plane.ready else 503)
 
     async def models(request: Request) -> Response:  # noqa: ARG001
-        table = plane.table
-        return JSONResponse({"models": [_model(table, name) for name in table.models()]})
+        routing = plane.routing
+        return JSONResponse({"models": [_model(routing, name) for name in routing.models()]})
 
     async def model(request: Request) -> Response:
         try:
-            return JSONResponse(_model(plane.table, request.path_params["model"]))
+            return JSONResponse(_model(plane.routing, request.path_params["model"]))
         except NotFoundError as error:
             return _refusal(error)
 
@@ -85,7 +82,7 @@ def make_app(plane: Plane) -> Starlette:
     register_url_convertor("count", _VersionNumber())
     return Starlette(
         routes=[
-            Route("/healthz", health),
+            Route("/healthz", _health),
             Route("/readyz", ready),
             Route("/models", models),
             Route("/models/{model}", model),
@@ -96,21 +93,25 @@ def make_app(plane: Plane) -> Starlette:
     )
 
 
+async def _health(request: Request) -> Response:  # noqa: ARG001
+    return JSONResponse({"live": True})
+
+
 async def _answer(
     request: Request, find: Callable[[], Served], workers: ThreadPoolExecutor
 ) -> Response:
     try:
         body = await _body_in_time(request)
         loop = asyncio.get_running_loop()
-        done = await loop.run_in_executor(workers, lambda: _predict(find(), body))
-        return Response(done, media_type="application/json")
+        answer = await loop.run_in_executor(workers, lambda: _predict(find(), body))
+        return Response(answer, media_type="application/json")
     except ClientDisconnect:
         return Response(status_code=_CLIENT_GONE)
-    except asyncio.CancelledError:  # whoever dawdles is not waited for at the end
+    except asyncio.CancelledError:  # the stopping server waits for nobody
         return _refusal(MergelineError("the server is stopping", next_step="Ask again"), 503)
     except MergelineError as error:
         return _refusal(error)
-    except Exception:  # noqa: BLE001 - raised further it would cut the connection
+    except Exception:  # noqa: BLE001 - uvicorn would cut the connection
         _log.exception("a request failed")
         return _refusal(MergelineError("the server failed", next_step="Look at its log"), 500)
 
@@ -125,13 +126,13 @@ async def _body_in_time(request: Request) -> bytes:
         async with asyncio.timeout(BODY_TIME):
             return await _body(request)
     except TimeoutError as error:
-        message = f"not all there after {BODY_TIME:g} seconds"
+        message = f"not complete after {BODY_TIME:g} seconds"
         raise BodyError(message, status=_TOO_SLOW, next_step="Send fewer rows at once") from error
 
 
 async def _body(request: Request) -> bytes:
-    said = request.headers.get("content-length", "")
-    if said.isdigit() and int(said) > BODY_LIMIT:
+    declared_size = request.headers.get("content-length", "")
+    if declared_size.isdigit() and int(declared_size) > BODY_LIMIT:
         raise _too_large()
     size = 0
     parts = []
@@ -162,31 +163,31 @@ def _rows(body: bytes) -> object:
 
 
 def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is no JSON number; send null for a missing one")
+    raise ValueError(f"{text} is not a JSON number; send null for a missing one")
 
 
 def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    content = dict(pairs)
+    if len(content) != len(pairs):
         ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise BodyError(f"{name!r:.80} is there more than once in one object", status=422)
-    return found
+        raise BodyError(f"{name!r:.80} appears more than once in one object", status=422)
+    return content
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    asked = f"{request.method} {request.url.path[:200]}"
-    said = "no such address" if status == 404 else "this address takes another method"
+    request_line = f"{request.method} {request.url.path[:200]}"
+    message = "unknown address" if status == 404 else "this address takes another method"
     next_step = "GET /models lists the models; POST /models/<model>/stages/production/predict"
-    return _refusal(NotFoundError(said, where=asked, next_step=next_step), status)
+    return _refusal(NotFoundError(message, where=request_line, next_step=next_step), status)
 
 
 def _refusal(error: MergelineError, status: int | None = None) -> Response:
-    said = {"message": error.message, "where": error.where, "next_step": error.next_step}
+    document = {"message": error.message, "where": error.where, "next_step": error.next_step}
     status = status or _status(error)
-    # Else the rest of the body is waited for, before the next request.
+    # A kept connection would wait for the rest of the body before the next request.
     headers = {"connection": "close"} if status == _TOO_SLOW else None
-    return JSONResponse({"error": said}, status_code=status, headers=headers)
+    return JSONResponse({"error": document}, status_code=status, headers=headers)
 
 
 def _status(error: MergelineError) -> int:
@@ -197,11 +198,11 @@ def _status(error: MergelineError) -> int:
     return 422 if isinstance(error, InputError | BundleError) else 503
 
 
-def _model(table: Table, name: str) -> dict[str, Any]:
-    versions = [_version(one) for one in table.of(name)]
+def _model(routing: Routing, name: str) -> dict[str, Any]:
+    versions = [_version(served) for served in routing.of(name)]
     stages = {
         stage.lower(): holder.version.number
-        for (model, stage), holder in table.stages.items()
+        for (model, stage), holder in routing.stages.items()
         if model == name
     }
     return {"name": name, "stages": stages, "versions": versions}
@@ -216,6 +217,6 @@ def _version(served: Served) -> dict[str, Any]:
         "model_digest": version.model_digest,
         "loaded": model is not None,
         "problem": served.problem,
-        "classes": [plain(one) for one in model.classes] if model else [],
-        "inputs": {n: k.type for n, k in model.inputs.items()} if model else {},
+        "classes": [plain(label) for label in model.classes] if model else [],
+        "inputs": {column: kind.type for column, kind in model.inputs.items()} if model else {},
     }

@@ -30,11 +30,11 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True)
 class Served:
-    """A version, and its model or why there is none.
+    """A version, and its model or the problem that kept it from loading.
 
     Attributes:
         tries: how often loading it has failed.
-        next_try: not before, by the monotonic clock.
+        next_try: when it may be tried again, by the monotonic clock.
     """
 
     version: Version
@@ -50,18 +50,18 @@ class Served:
 
     def __str__(self) -> str:
         stage = self.version.stage.lower()
-        said = [stage] if stage != "none" else []
-        said += ["not loaded"] if self.model is None else []
-        return f"v{self.version.number}" + (f" ({', '.join(said)})" if said else "")
+        notes = [stage] if stage != "none" else []
+        notes += ["not loaded"] if self.model is None else []
+        return f"v{self.version.number}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 @dataclass(frozen=True)
-class Table:
+class Routing:
     """What is served at one moment; replaced as a whole, so that no request sees half of it.
 
     Attributes:
-        stages: who answers for each model's stage. A version that cannot be loaded never does:
-            the one before it keeps answering.
+        stages: the version that answers for each model and stage; never one that cannot be
+            loaded: the one before it keeps answering.
     """
 
     versions: Mapping[Key, Served] = field(default_factory=dict)
@@ -73,12 +73,12 @@ class Table:
         Raises:
             NotFoundError: there is no such model.
         """
-        found = [one for key, one in sorted(self.versions.items()) if key[0] == model]
-        if not found:
+        versions = [served for key, served in sorted(self.versions.items()) if key[0] == model]
+        if not versions:
             names = self.models()
             hint = did_you_mean(model, names) if names else "nothing is served yet"
             raise NotFoundError(f"no model {model!r:.80} ({hint})")
-        return found
+        return versions
 
     def models(self) -> list[str]:
         """Names of the models."""
@@ -93,10 +93,11 @@ class Plane:
     """Holds the models of every version that is not archived.
 
     Args:
-        versions: what the registry has now.
-        fetch: brings the MLflow folder of a version into a folder; where it is there.
-        clock: seconds, monotonic.
-        registered: all versions of a model, the archived too; asked for one that is not served.
+        versions: gives the versions that the registry has now.
+        fetch: puts the MLflow folder of a version into a folder and returns its path.
+        clock: gives monotonic seconds.
+        registered: gives all versions of a model, the archived too; asked about one that is not
+            served.
     """
 
     def __init__(
@@ -111,35 +112,35 @@ class Plane:
         self._clock = clock
         self._registered = registered
         self._lock = threading.Lock()
-        self._asked = False
-        self.table = Table()
-        self.problem = "the registry was not asked yet"
+        self._registry_was_read = False
+        self.routing = Routing()
+        self.problem = "the registry was not read yet"
 
     def reconcile(self) -> None:
-        """Take up what the registry has: load what is new first, then let go what is not served.
+        """Follow the registry: load new versions first, then drop those that are not served.
 
-        When the registry cannot be asked, what is loaded goes on, and `problem` says so.
+        When the registry cannot be read, the loaded versions stay, and `problem` says so.
         """
         with self._lock:
             try:
-                found = self._versions()
+                registered = self._versions()
             except Exception as error:  # noqa: BLE001 - whatever it is, serving goes on
-                self.problem = f"the registry cannot be asked: {error}"
+                self.problem = f"the registry cannot be read: {error}"
                 return
             wanted = sorted(
-                (self._take(one) for one in found if one.stage != "Archived"),
-                key=lambda one: one.key,
+                (self._serve(version) for version in registered if version.stage != "Archived"),
+                key=lambda served: served.key,
             )
             stages = self._stages(wanted)
-            versions = {one.key: one for one in wanted}
+            versions = {served.key: served for served in wanted}
             for holder in stages.values():
                 versions.setdefault(holder.key, holder)
-            self.table = Table(versions, stages)
-            self._asked = True
+            self.routing = Routing(versions, stages)
+            self._registry_was_read = True
             self.problem = ""
 
-    def _take(self, version: Version) -> Served:
-        known = self.table.versions.get((version.model, version.number))
+    def _serve(self, version: Version) -> Served:
+        known = self.routing.versions.get((version.model, version.number))
         if known and known.version.model_digest == version.model_digest:
             if known.model or self._clock() < known.next_try:
                 return replace(known, version=version)
@@ -150,7 +151,7 @@ class Plane:
         except Exception as error:  # noqa: BLE001 - one bad version must not stop the others
             tries = known.tries + 1 if known else 1
             pause = min(2.0**tries, _LONGEST_PAUSE)
-            return Served(version, None, _said(error), tries, self._clock() + pause)
+            return Served(version, None, _problem(error), tries, self._clock() + pause)
 
     def _load(self, version: Version) -> LoadedModel:
         with contextlib.ExitStack() as stack:
@@ -162,45 +163,45 @@ class Plane:
         return model
 
     def _stages(self, wanted: Sequence[Served]) -> dict[tuple[str, str], Served]:
-        """Who answers for each stage, out of versions in ascending order."""
+        """The version that answers for each stage, out of versions in ascending order."""
         stages: dict[tuple[str, str], Served] = {}
-        for one in wanted:
-            place = one.version.model, one.version.stage
-            if one.version.stage not in STAGES:
+        for served in wanted:
+            place = served.version.model, served.version.stage
+            if served.version.stage not in STAGES:
                 continue
-            if one.model:
-                stages[place] = one
-            elif place in self.table.stages:
-                stages.setdefault(place, self.table.stages[place])
+            if served.model:
+                stages[place] = served
+            elif place in self.routing.stages:
+                stages.setdefault(place, self.routing.stages[place])
         return stages
 
     @property
     def ready(self) -> bool:
-        """Whether every model that has a version in production is answered for.
+        """Whether a version answers for every model that has one in production.
 
         A registry out of reach, or a bad version beside a good one, is a problem to report but no
         reason to take this server out of rotation.
         """
-        table = self.table
+        routing = self.routing
         needed = {
-            (one.version.model, one.version.stage)
-            for one in table.versions.values()
-            if one.version.stage == STAGES[0]
+            (served.version.model, served.version.stage)
+            for served in routing.versions.values()
+            if served.version.stage == STAGES[0]
         }
-        return self._asked and needed <= table.stages.keys()
+        return self._registry_was_read and needed <= routing.stages.keys()
 
     def problems(self) -> list[str]:
-        """All that is not as it should be, a sentence each."""
+        """Every problem, a sentence each."""
         failed = [
-            f"{one.version.model} v{one.version.number}: {one.problem}"
-            for _, one in sorted(self.table.versions.items())
-            if one.problem
+            f"{model} v{number}: {served.problem}"
+            for (model, number), served in sorted(self.routing.versions.items())
+            if served.problem
         ]
         return [self.problem, *failed] if self.problem else failed
 
-    def said(self) -> str:
+    def summary(self) -> str:
         """What is served, or why that is not known, in a line."""
-        return self.problem if self.problem and not self.table.versions else str(self.table)
+        return self.problem if self.problem and not self.routing.versions else str(self.routing)
 
     def by_version(self, model: str, number: int) -> Served:
         """One version.
@@ -208,40 +209,39 @@ class Plane:
         Raises:
             NotFoundError: it is not served.
         """
-        known = self.table.of(model)
-        for one in known:
-            if one.version.number == number:
-                return one
-        numbers = ", ".join(f"v{one.version.number}" for one in known)
+        versions = self.routing.of(model)
+        for served in versions:
+            if served.version.number == number:
+                return served
+        numbers = ", ".join(f"v{served.version.number}" for served in versions)
         why = "archived" if self._is_archived(model, number) else "not served"
         raise NotFoundError(f"{model} v{number} is {why} (served: {numbers})")
 
     def _is_archived(self, model: str, number: int) -> bool:
         try:
-            found = self._registered(model)
-        except Exception:  # noqa: BLE001 - a registry out of reach only says less
+            registered = self._registered(model)
+        except Exception:  # noqa: BLE001 - a registry out of reach only makes the message shorter
             return False
-        return any(one.number == number and one.stage == "Archived" for one in found)
+        return any(each.number == number and each.stage == "Archived" for each in registered)
 
     def by_stage(self, model: str, stage: str) -> Served:
         """The version that answers for a stage, in any case.
 
         Raises:
             NotFoundError: no such stage, or no version of the model is in it.
-            DeployError: the version in it cannot be loaded, and none was before it.
         """
-        table = self.table
-        known = table.of(model)
-        named = next((one for one in STAGES if one.lower() == stage.lower()), None)
-        if named is None:
-            hint = did_you_mean(stage.lower(), [one.lower() for one in STAGES])
+        routing = self.routing
+        versions = routing.of(model)
+        name = next((known for known in STAGES if known.lower() == stage.lower()), None)
+        if name is None:
+            hint = did_you_mean(stage.lower(), [known.lower() for known in STAGES])
             raise NotFoundError(f"no stage {stage!r:.80} ({hint})")
-        if (model, named) in table.stages:
-            return table.stages[model, named]
-        for one in known:
-            if one.version.stage == named:
-                return one
-        raise NotFoundError(f"no version of {model} is in {named}", next_step="See /models")
+        if (model, name) in routing.stages:
+            return routing.stages[model, name]
+        for served in versions:
+            if served.version.stage == name:
+                return served
+        raise NotFoundError(f"no version of {model} is in {name}", next_step="See /models")
 
 
 def predict(served: Served, rows: object) -> dict[str, Any]:
@@ -270,7 +270,7 @@ def predict(served: Served, rows: object) -> dict[str, Any]:
         "stage": version.stage,
         "fingerprint": version.fingerprint,
         "model_digest": version.model_digest,
-        "classes": [plain(one) for one in served.model.classes],
+        "classes": [plain(label) for label in served.model.classes],
         "predictions": predictions.tolist(),
     }
 
@@ -293,8 +293,8 @@ def _load(version: Version, folder: Path) -> LoadedModel:
     return model
 
 
-def _said(error: Exception) -> str:
+def _problem(error: Exception) -> str:
     if isinstance(error, MergelineError):
-        # Not where: that is a scratch folder, gone by now.
+        # Without `where`, which is a scratch folder, gone by now.
         return str(MergelineError(error.message, next_step=error.next_step))
     return f"{type(error).__name__}: {error}"

@@ -1,7 +1,7 @@
-"""Rows as JSON has them, as the frame that a model takes.
+"""From the rows of a JSON request to the data frame that a model takes.
 
-Each column is looked at as a whole; only where something does not fit are its values walked
-through, to say which one it is.
+Each column is converted as a whole. Only if that fails is each of its values tried alone, to name
+the one at fault.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _BITS = {"long": 64, "integer": 32}
 _FLOATS = {"double": "float64", "float": "float32"}
 KINDS = {*_BITS, *_FLOATS, "boolean", "string", "datetime"}  # of columns that JSON can carry
 Row = Mapping[str, Any]
-# A column is read into an array of NumPy or pandas; a Series each would cost five times the time.
+# A column is read into an array of NumPy or pandas; a Series would take five times as long.
 
 
 def to_frame(rows: object, inputs: Mapping[str, Input]) -> pd.DataFrame:
-    """Rows as JSON has them as the frame that a model takes.
+    """Convert the rows of a JSON request to the data frame that a model takes.
 
     Raises:
-        InputError: not a list of objects, too many or none, a column is missing or likely misspelt,
-            or a value is of another type than the model's signature says.
+        InputError: the rows are not a list of objects or too many or none, a column is missing or
+            likely misspelt, or a value is not of the type that the model's signature says.
     """
     import pandas as pd
 
@@ -45,22 +45,22 @@ def to_frame(rows: object, inputs: Mapping[str, Input]) -> pd.DataFrame:
             where="rows",
             next_step=f"Send between 1 and {ROW_LIMIT:,} at once",
         )
-    near = _resembling(inputs)
+    similar = _similar_columns(inputs)
     for number, row in enumerate(rows):
-        _check_names(row, inputs, near, f"rows[{number}]")
+        _check_names(row, inputs, similar, f"rows[{number}]")
     return pd.DataFrame({name: _column(name, kind, rows) for name, kind in inputs.items()})
 
 
 def _check_names(
-    row: object, inputs: Mapping[str, Input], near: Callable[[str], list[str]], where: str
+    row: object, inputs: Mapping[str, Input], similar: Callable[[str], list[str]], where: str
 ) -> None:
-    """Columns that the model does not take are let be, unless one is likely a slip of the pen."""
+    """Accept columns that the model does not take, unless one is likely a typing mistake."""
     if not isinstance(row, dict):
         raise InputError("a row must be an object of columns and values", where=where)
     if row.keys() >= inputs.keys():
         return
     for name in row:
-        meant = [] if name in inputs else [one for one in near(name) if one not in row]
+        meant = [] if name in inputs else [column for column in similar(name) if column not in row]
         if meant:
             hint = f"did you mean {meant[0]!r}?"
             raise InputError(f"unknown column {name!r:.80} ({hint})", where=where)
@@ -69,21 +69,21 @@ def _check_names(
             raise InputError(f"the column {name!r} is missing", where=where)
 
 
-def _resembling(inputs: Mapping[str, Input]) -> Callable[[str], list[str]]:
-    """The model's columns that resemble a name, the nearest first; each name is compared once."""
+def _similar_columns(inputs: Mapping[str, Input]) -> Callable[[str], list[str]]:
+    """Finds the model's columns that resemble a name, nearest first; compares each name once."""
     known = {name.casefold(): name for name in inputs}
-    found: dict[str, list[str]] = {}
+    compared: dict[str, list[str]] = {}
 
-    def near(name: str) -> list[str]:
-        if name not in found:
-            if len(found) == _NAMES_COMPARED:
+    def similar(name: str) -> list[str]:
+        if name not in compared:
+            if len(compared) == _NAMES_COMPARED:
                 message = f"more than {_NAMES_COMPARED:,} columns that the model does not take"
                 raise InputError(message, where="rows", next_step="Send those that it takes")
             close = difflib.get_close_matches(name.casefold(), known, n=len(known))
-            found[name] = [known[one] for one in close]
-        return found[name]
+            compared[name] = [known[column] for column in close]
+        return compared[name]
 
-    return near
+    return similar
 
 
 def _column(name: str, kind: Input, rows: Sequence[Row]) -> Any:  # noqa: ANN401
@@ -97,23 +97,23 @@ def _column(name: str, kind: Input, rows: Sequence[Row]) -> Any:  # noqa: ANN401
     try:
         return _READERS[kind.type](values, kind.type)
     except (ValueError, TypeError, OverflowError):
-        raise _culprit(name, kind, values) from None
+        raise _first_misfit(name, kind, values) from None
 
 
-def _culprit(name: str, kind: Input, values: Sequence[object]) -> InputError:
+def _first_misfit(name: str, kind: Input, values: Sequence[object]) -> InputError:
     """The error that names the first value which cannot be read alone."""
     for number, value in enumerate(values):
         try:
             _READERS[kind.type]([value], kind.type)
         except (ValueError, TypeError, OverflowError) as error:
-            problem = str(error) if isinstance(error, _MisfitError) else f"no {kind.type}"
+            problem = str(error) if isinstance(error, _MisfitError) else f"not of type {kind.type}"
             where = f"rows[{number}].{name}"
             return InputError(f"{_short(value)} is {problem}", where=where)
-    return InputError(f"its values are no {kind.type} together", where=name)
+    return InputError(f"its values together are not of type {kind.type}", where=name)
 
 
 class _MisfitError(ValueError):
-    """Why a value is none of a kind."""
+    """Says why a value is not of a type."""
 
 
 def _short(value: object) -> str:
@@ -170,7 +170,7 @@ def _strings(values: Sequence[Any], kind: str) -> Any:  # noqa: ARG001, ANN401
     import pandas as pd
 
     _expect(values, str)
-    return pd.array(values, dtype=_text())
+    return pd.array(values, dtype=_text_type())
 
 
 def _times(values: Sequence[Any], kind: str) -> Any:  # noqa: ARG001, ANN401
@@ -181,8 +181,8 @@ def _times(values: Sequence[Any], kind: str) -> Any:  # noqa: ARG001, ANN401
 
 
 @functools.cache
-def _text() -> Any:  # noqa: ANN401
-    """The type that this pandas gives to text; the evaluation's rows had it too."""
+def _text_type() -> Any:  # noqa: ANN401
+    """The type that this version of pandas gives to text, as in the evaluation's rows."""
     import pandas as pd
 
     return pd.Series([""]).dtype

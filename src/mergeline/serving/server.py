@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import resource
 import signal
 import socket
 import sys
@@ -13,16 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
 from mergeline.core.release.plan import Version
 from mergeline.errors import DeployError, InputError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.serving.app import VERSION_NUMBER, make_app
-from mergeline.serving.connections import settings
 from mergeline.serving.plane import Fetch, Plane
 
 _LAST_PORT = 65_535
 _GRACE = 2  # seconds for requests under way, and for a look at the registry, to end
+_MOST_CONNECTIONS = 1_000
 
 
 def serve(project: Project, *, host: str, port: int, poll: float, only: str | None) -> None:
@@ -49,19 +51,19 @@ def serve(project: Project, *, host: str, port: int, poll: float, only: str | No
 def run(plane: Plane, *, host: str, port: int, poll: float) -> None:
     """Serve what a data plane holds until the process is told to stop; `serve` says the rest.
 
-    On standard error stands the address, what is served, and what is whenever that changes.
+    Standard error shows the address, what is served, and each change of it.
     """
-    with _listen(host, port) as listener, contextlib.suppress(_Told):
-        signal.signal(signal.SIGTERM, _leave)
+    with _listen(host, port) as listener, contextlib.suppress(_StopRequest):
+        signal.signal(signal.SIGTERM, _request_stop)
         plane.reconcile()
-        _run(plane, listener, poll)
+        _answer_requests(plane, listener, poll)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= _LAST_PORT:  # the resolver would take the remainder
         raise InputError(f"--port takes 0 to {_LAST_PORT}, not {port}")
     try:
-        return _bound(host, port)
+        return _bind(host, port)
     except OSError as error:
         raise DeployError(
             f"cannot listen there: {error.strerror or error}",
@@ -70,9 +72,9 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    # The protocol by name: for a socket without it asyncio leaves out TCP_NODELAY, and each answer
-    # on a kept connection waits 40 ms for the acknowledgement of its first half.
+def _bind(host: str, port: int) -> socket.socket:
+    # asyncio sets TCP_NODELAY only on a socket that names its protocol; without it, each answer on
+    # a kept connection waits 40 ms for the acknowledgement of its first half.
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
     )[0]
@@ -85,15 +87,38 @@ def _bound(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _run(plane: Plane, listener: socket.socket, poll: float) -> None:
-    server = uvicorn.Server(settings(make_app(plane), grace=_GRACE))
+def uvicorn_settings(app: Starlette) -> uvicorn.Config:
+    """Uvicorn's settings of the scoring server."""
+    limit = most_connections()
+    return uvicorn.Config(
+        app,
+        http="h11",  # limits the size of an incomplete head
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE,
+        limit_concurrency=limit,
+        # As many are accepted at once, before a limit is looked at.
+        backlog=max(16, limit // 4),
+    )
+
+
+def most_connections() -> int:
+    """A third of the files that the process may open, since it needs some for itself."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return max(2, min(_MOST_CONNECTIONS, files // 3))
+
+
+def _answer_requests(plane: Plane, listener: socket.socket, poll: float) -> None:
+    server = uvicorn.Server(uvicorn_settings(make_app(plane)))
     stop = threading.Event()
-    said = plane.said()
-    follower = threading.Thread(target=_follow, args=(plane, poll, stop, said), daemon=True)
+    summary = plane.summary()
+    follower = threading.Thread(target=_follow, args=(plane, poll, stop, summary), daemon=True)
     address, port = listener.getsockname()[:2]
     address = f"[{address}]" if ":" in address else address
-    _say(f"serving on http://{address}:{port}")
-    _say(said)
+    _log(f"serving on http://{address}:{port}")
+    _log(summary)
     follower.start()
     try:
         with contextlib.suppress(KeyboardInterrupt):
@@ -103,26 +128,27 @@ def _run(plane: Plane, listener: socket.socket, poll: float) -> None:
         follower.join(_GRACE)
 
 
-class _Told(KeyboardInterrupt):
-    """To stop, by SIGTERM; as on any other end, clean up and leave with 0.
+class _StopRequest(KeyboardInterrupt):
+    """SIGTERM arrived: clean up as on any other end, and leave with 0.
 
     A SystemExit would count as the failure of a model that is loading.
     """
 
 
-def _leave(signum: int, frame: object) -> None:  # noqa: ARG001
-    raise _Told
+def _request_stop(signum: int, frame: object) -> None:  # noqa: ARG001
+    raise _StopRequest
 
 
-def _follow(plane: Plane, poll: float, stop: threading.Event, said: str) -> None:
+def _follow(plane: Plane, poll: float, stop: threading.Event, summary: str) -> None:
     while not stop.wait(poll):
         plane.reconcile()
-        if (now := plane.said()) != said:
-            said = now
-            _say(f"now {said}")
+        if (now := plane.summary()) != summary:
+            summary = now
+            _log(f"now {summary}")
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
+    """Write to standard error, the log of a server process with or without a command line."""
     with contextlib.suppress(OSError):  # nobody reads: no reason to stop serving
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
@@ -135,16 +161,16 @@ def _versions(project: Project, only: str | None) -> Callable[[], Sequence[Versi
     if not model or not re.fullmatch(VERSION_NUMBER, number):
         raise InputError(f"--only takes MODEL/VERSION, not {only!r}")
 
-    known = tracking.versions(model)
-    # Whatever its stage, it is served here; what a version is does not change.
-    found = [replace(one, stage="None") for one in known if one.number == int(number)]
-    if not found:
-        numbers = ", ".join(f"v{one.number}" for one in known)
+    registered = tracking.versions(model)
+    # It is served whatever its stage, even archived; what a version is does not change.
+    wanted = [replace(each, stage="None") for each in registered if each.number == int(number)]
+    if not wanted:
+        numbers = ", ".join(f"v{each.number}" for each in registered)
         raise NotFoundError(
             f"no version {number} of {model} (registered: {numbers or 'none'})",
             next_step="Look: mergeline history",
         )
-    return lambda: found
+    return lambda: wanted
 
 
 def _fetch(project: Project) -> Fetch:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mergeline.adapters.git.repository import Repository
+from mergeline.cli.show import change_plan_lines
 from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.fingerprint.change_plan import plan_change
 from mergeline.core.fingerprint.ingredients import Ingredients, changes
@@ -186,7 +187,7 @@ def test_another_folder_of_outputs_is_another_model(flowers: Flowers) -> None:
     flowers.edit("models/iris.yaml", "outputs: ./build/iris/", "outputs: build/alt")
     plan = plan_change("iris", before, flowers.ingredients())
     assert plan.fingerprint != before.fingerprint
-    assert plan.lines() == [
+    assert change_plan_lines(plan) == [
         "models/: outputs build/iris → build/alt: evaluate runs; snapshots stay"
     ]
     assert plan.run == ("evaluate",)
@@ -221,7 +222,7 @@ def test_a_changed_parameter_is_told_with_what_runs(flowers: Flowers) -> None:
     before = flowers.ingredients()
     flowers.edit("params.yaml", "rate: 0.1", "rate: 0.05")
     plan = plan_change("iris", before, flowers.ingredients())
-    assert plan.lines() == [
+    assert change_plan_lines(plan) == [
         "params.yaml: train.rate 0.1 → 0.05: train and evaluate run; snapshots stay"
     ]
     assert plan.stay == ("snapshot",)
@@ -232,7 +233,7 @@ def test_a_new_drop_is_told_by_its_pointer(flowers: Flowers) -> None:
     md5 = hashlib.md5(b"two", usedforsecurity=False).hexdigest()
     flowers.write("data/raw/flowers/two.csv.dvc", f"outs:\n- md5: {md5}\n  path: two.csv\n")
     plan = plan_change("iris", before, flowers.ingredients())
-    assert plan.lines() == [
+    assert change_plan_lines(plan) == [
         "data/raw/flowers/two.csv.dvc: drop two.csv added: snapshot, train and evaluate run"
     ]
     assert plan.snapshots == ("flowers",)
@@ -283,7 +284,7 @@ def test_a_changed_lock_is_told_without_a_contradiction(flowers: Flowers) -> Non
     before = flowers.ingredients()
     flowers.edit("uv.lock", "2.0", "2.1")
     plan = plan_change("iris", before, flowers.ingredients())
-    assert plan.lines() == [
+    assert change_plan_lines(plan) == [
         "uv.lock: uv.lock changed: snapshot, train and evaluate run, on the same snapshots"
     ]
 
@@ -315,7 +316,7 @@ def test_a_tree_without_a_dependency_lock_is_told(flowers: Flowers) -> None:
 
 
 def told(flowers: Flowers) -> list[str]:
-    return plan_change("iris", None, flowers.ingredients()).lines()
+    return change_plan_lines(plan_change("iris", None, flowers.ingredients()))
 
 
 def test_an_import_that_no_stage_declares_is_refused(flowers: Flowers) -> None:

@@ -10,6 +10,7 @@ import pytest
 import mergeline
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.adapters.git.repository import Repository
+from mergeline.cli.show import planned_snapshot_lines
 from mergeline.core.data.snapshot import Built, Drop, pointers_digest
 from mergeline.core.data.violations import RefusedDropError
 from mergeline.core.declare.contract import parse_contract
@@ -20,7 +21,7 @@ from mergeline.lifecycle.steps.snapshots import (
     gather_snapshots,
     write_pins,
 )
-from mergeline.lifecycle.verbs.snapshot import snapshot
+from mergeline.lifecycle.verbs.snapshot import plan_snapshots, snapshot
 
 
 def gather(shop: Any) -> Any:
@@ -125,7 +126,7 @@ def test_a_drop_that_cannot_be_taken_leaves_the_other_tables_as_they_were_too(
     (shop.root / "data/early.yaml").write_text(contract.replace("raw/sales", "raw/early"))
     shop.point("data/raw/early/2013-01.csv", shop.add("2013-01"))
     project = Project.at(shop.root)
-    assert [said.split(":")[0][:5] for said in snapshot(project)] == ["early", "sales"]
+    assert [built.table for built in snapshot(project)] == ["early", "sales"]
     shop.point("data/raw/early/2013-02.csv", shop.add("2013-02"))
     if why == "it is refused":
         shop.add("2013-02", more="7x,N,1,true\n")
@@ -137,7 +138,7 @@ def test_a_drop_that_cannot_be_taken_leaves_the_other_tables_as_they_were_too(
     assert commits(shop) == before
     assert len(before) == 2
     shop.add("2013-02")
-    assert [said.partition(" rows, ")[2] for said in snapshot(project)] == [
+    assert [describe_built(built).partition(" rows, ")[2] for built in snapshot(project)] == [
         "0 drops converted, no bytes written", "1 drop converted, 0.0 MB written",
     ]  # fmt: skip
 
@@ -242,12 +243,14 @@ def test_a_file_lost_is_planned_and_said_to_be_made_again(
     file, other = (shop.state / "tables" / "sales").glob("*.parquet")
     file.unlink()
     os.truncate(other, 100)
-    [planned] = snapshot(project, plan_only=True)
-    assert planned.endswith("2 drops, version 0 holds it; 2 damaged files would be made again")
+    [planned] = plan_snapshots(project)
+    assert planned_snapshot_lines(planned)[0].endswith(
+        "2 drops, version 0 holds it; 2 damaged files would be made again"
+    )
     [done] = snapshot(project)
-    assert done.endswith("version 0, 10 rows, 2 drops repaired, 0.0 MB written")
-    [planned] = snapshot(project, plan_only=True)
-    assert planned.endswith("2 drops, version 0 holds it")
+    assert describe_built(done).endswith("version 0, 10 rows, 2 drops repaired, 0.0 MB written")
+    [planned] = plan_snapshots(project)
+    assert planned_snapshot_lines(planned)[0].endswith("2 drops, version 0 holds it")
 
 
 def test_one_row_and_one_drop_are_said_in_the_singular() -> None:

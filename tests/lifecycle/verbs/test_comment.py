@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mergeline.adapters.forge.folder import FolderForge
+from mergeline.cli.show import comment_lines
 from mergeline.core.gate.verdict import Judgement, Reason, Verdict
 from mergeline.core.report.content import EvaluatedTree, Failure, Report, write_json
 from mergeline.errors import BundleError, DeclarationError, NotFoundError
@@ -149,8 +150,8 @@ def test_a_bundle_cannot_speak_for_another_pull_request(world: FolderWorld, tmp_
     head = world.forge().pull_request(own).head_sha
     claim = EvaluatedTree(tree="t" * 40, commit=of(world, attacked).commit, pull_request=attacked)
     left = bundle(tmp_path / "b", passed(claim))
-    said = comment(project(world, MERGELINE_HEAD=head), left, say=quiet)
-    assert "nothing is posted" in said
+    commented = comment(project(world, MERGELINE_HEAD=head), left, say=quiet)
+    assert "nothing is posted" in comment_lines(commented)[0]
     assert world.forge().comments(attacked) == world.forge().comments(own) == ()
 
 
@@ -168,7 +169,7 @@ def test_a_report_of_an_earlier_push_is_not_posted(world: FolderWorld, tmp_path:
     number = world.open("More trees")
     left = bundle(tmp_path / "b", passed(of(world, number)))
     world.push(number)
-    assert "nothing is posted" in comment(project(world), left, say=quiet)
+    assert "nothing is posted" in comment_lines(comment(project(world), left, say=quiet))[0]
     assert world.forge().comments(number) == ()
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from mergeline.adapters.bundles import read_candidate, read_evaluation
 from mergeline.adapters.dvc.stages import StagesRun
+from mergeline.cli.show import change_plan_lines
 from mergeline.core.compare.result import Comparison
 from mergeline.core.report.content import Failure, Report, read_report
 from mergeline.errors import (
@@ -370,7 +371,9 @@ def test_the_code_of_an_own_metric_is_the_base_s_and_an_edit_of_it_is_said(line:
     assert "bar moved" in line.markdown(found)
     assert "pipelines.scores" not in sys.modules
     [planned] = plan(line.project())
-    assert any("the code of pipelines.scores.rate changed" in text for text in planned.lines())
+    assert any(
+        "the code of pipelines.scores.rate changed" in text for text in change_plan_lines(planned)
+    )
 
 
 def test_a_trial_merge_is_judged_by_its_first_parent(line: Line) -> None:

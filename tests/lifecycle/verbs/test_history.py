@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
+from mergeline.cli.tables import ledger_table
 from mergeline.errors import NotFoundError
-from mergeline.lifecycle.verbs.history import as_table, read
+from mergeline.lifecycle.verbs.history import read
 from tests.line.small import Line
 
 
 def shown(line: Line, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("COLUMNS", "160")
-    Console().print(as_table(read(line.project(), None)))
+    Console().print(ledger_table(read(line.project(), None)))
     return capsys.readouterr().out
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mergeline.cli.show import change_plan_lines
 from mergeline.lifecycle.verbs.plan import plan
 from tests.line.small import MODEL, Line, content_of
 
@@ -14,7 +15,7 @@ NOTHING = f"{MODEL}: nothing that determines the model changes; nothing runs"
 
 def lines(line: Line) -> list[str]:
     [one] = plan(line.project())
-    return one.lines()
+    return change_plan_lines(one)
 
 
 def test_a_tree_like_main_causes_nothing(line: Line) -> None:
@@ -127,11 +128,13 @@ def test_a_tree_that_was_trained_here_and_is_not_tracked_is_told(line: Line) -> 
 
 def test_an_unchanged_tree_that_was_never_trained_is_trained(line: Line, tmp_path: Path) -> None:
     [one] = plan(line.project(MERGELINE_STATE=str(tmp_path / "empty")))
-    assert one.lines() == [f"{MODEL}: no base to compare with; snapshot, train and evaluate run"]
+    assert change_plan_lines(one) == [
+        f"{MODEL}: no base to compare with; snapshot, train and evaluate run"
+    ]
     line.merge(line.propose("words", ("README.md", "late?", "late?!")))
     [one] = plan(line.project(MERGELINE_STATE=str(tmp_path / "empty")))
     said = "it was never trained: snapshot, train and evaluate run"
-    assert one.lines() == [f"{MODEL}: nothing that determines the model changes; {said}"]
+    assert change_plan_lines(one) == [f"{MODEL}: nothing that determines the model changes; {said}"]
 
 
 def test_a_drop_without_a_pointer_is_told(clone: Line) -> None:
@@ -158,5 +161,5 @@ def test_planning_writes_nothing(clone: Line) -> None:
 def test_planning_needs_no_state_at_all(clone: Line, tmp_path: Path) -> None:
     clone.edit("params.yaml", "C: 1.0", "C: 0.25", at="runner")
     [one] = plan(clone.project(MERGELINE_STATE=str(tmp_path / "none")))
-    assert len(one.lines()) == 1
+    assert len(change_plan_lines(one)) == 1
     assert not (tmp_path / "none").exists()

@@ -11,6 +11,7 @@ import pytest
 
 from mergeline.adapters.git.repository import Repository
 from mergeline.adapters.mlflow.tracking import Tracking
+from mergeline.cli.show import release_lines
 from mergeline.core.release.plan import Entry
 from mergeline.errors import DeployError, GitError, RepositoryError, TrackingError
 from mergeline.lifecycle.steps.evaluation import evaluate_models
@@ -51,7 +52,7 @@ def test_the_reviewed_model_is_released_however_it_is_merged(line: Line, method:
     reviewed = line.project().tracking.candidates(MODEL)
     line.merge(1, method)
     done = line.release()
-    assert done.lines() == ["late v2 is in production"]
+    assert release_lines(done) == ["late v2 is in production"]
     assert line.quick.runs == []
     now = champion(line)
     assert now.run_id in {run.run_id for run in reviewed}
@@ -105,7 +106,7 @@ def test_applied_twice_leaves_an_empty_plan(line: Line) -> None:
     before = content_of(line.state)
     again = line.release()
     assert again.plan.steps == ()
-    assert again.lines() == ["late: live is target; nothing to do"]
+    assert release_lines(again) == ["late: live is target; nothing to do"]
     assert content_of(line.state) == before
     assert len(pages(line)) == 2
 
@@ -115,7 +116,7 @@ def test_plan_names_the_steps_and_changes_nothing(line: Line) -> None:
     line.release(plan_only=True)  # the ledger's pages are fetched once
     before = content_of(line.root)
     done = line.release(plan_only=True)
-    assert [text.split(":")[1].strip() for text in done.lines()] == [
+    assert [text.split(":")[1].strip() for text in release_lines(done)] == [
         "register", "smoke test", "promote", "record",
     ]  # fmt: skip
     assert content_of(line.root) == before
@@ -232,7 +233,7 @@ def test_a_commit_that_main_has_moved_past_does_nothing(line: Line) -> None:
     line.check_out(first)
     before = content_of(line.state)
     done = line.release()
-    assert "main has moved on" in done.lines()[0]
+    assert "main has moved on" in release_lines(done)[0]
     assert champion(line).number == 2
     assert len(ledger(line)) == 2
     assert content_of(line.state) == before
@@ -249,7 +250,7 @@ def test_a_commit_that_main_moves_past_while_it_is_released_is_not_promoted(
         lambda *_: rex.merge(line.propose("words", ("README.md", "late?", "late?!"))),
     )
     done = line.release()
-    assert "main has moved on" in done.lines()[0]
+    assert "main has moved on" in release_lines(done)[0]
     assert champion(line).number == 1
     assert len(ledger(line)) == 1
 
@@ -280,7 +281,7 @@ def test_production_that_changes_with_each_evaluation_is_said(
 def test_a_commit_that_main_moved_past_is_seen_in_a_stale_clone(line: Line) -> None:
     line.forge.as_user("rex").merge(1)
     done = line.release()  # the runner's origin/main is the old one
-    assert "main has moved on" in done.lines()[0]
+    assert "main has moved on" in release_lines(done)[0]
 
 
 def test_a_commit_that_is_not_on_main_is_refused(line: Line) -> None:
@@ -314,7 +315,7 @@ def test_a_revert_brings_the_earlier_version_back_byte_for_byte(line: Line, tmp_
     assert line.review(number).report.kind == "restore"
     line.merge(number)
     done = line.release()
-    assert done.lines() == ["late v1 is back in production"]
+    assert release_lines(done) == ["late v1 is back in production"]
     assert line.quick.runs == []
     page = ledger(line)[-1]
     assert (page.kind, page.version, page.replaced, page.verdict) == ("restore", 1, 2, None)
@@ -363,7 +364,7 @@ def test_a_loosened_gate_counts_from_the_next_merge_on(line: Line) -> None:
     later = line.push("worse-later")
     assert line.review(later).passed
     line.merge(later)
-    assert line.release().lines() == ["late v2 is in production"]
+    assert release_lines(line.release()) == ["late v2 is in production"]
 
 
 def test_a_gate_tightened_since_the_review_judges_the_merge(line: Line) -> None:
@@ -440,8 +441,8 @@ def test_a_hand_made_dvc_lock_does_not_make_the_tree_dirty(line: Line, committed
 def test_a_refused_model_stays_out_with_its_reasons(line: Line) -> None:
     line.merge(2)
     done = line.release()
-    assert done.lines()[0] == "late: refused: the gate said fail"
-    assert any("at least 0.6 is required" in text for text in done.lines()[1:])
+    assert release_lines(done)[0] == "late: refused: the gate said fail"
+    assert any("at least 0.6 is required" in text for text in release_lines(done)[1:])
     assert champion(line).number == 1
     assert len(line.project().tracking.versions(MODEL)) == 1
     assert len(ledger(line)) == 1
@@ -450,7 +451,7 @@ def test_a_refused_model_stays_out_with_its_reasons(line: Line) -> None:
 def test_an_override_stands_in_the_ledger_with_its_reason_for_ever(line: Line) -> None:
     line.merge(2)
     done = line.release(override="the old one is on fire")
-    assert done.lines() == ["late v2 is in production"]
+    assert release_lines(done) == ["late v2 is in production"]
     page = ledger(line)[-1]
     assert (page.verdict, page.override) == ("fail", "the old one is on fire")
     number = line.propose("back", (WORSE[0], WORSE[2], WORSE[1]))
@@ -542,7 +543,7 @@ def test_nothing_is_promoted_that_nobody_could_record(line: Line) -> None:
         line.release()
     assert [one.stage for one in line.project().tracking.versions(MODEL)] == ["Production"]
     line.git("config", "--unset", "remote.origin.pushurl", at="runner")
-    assert line.release().lines() == ["late v2 is in production"]
+    assert release_lines(line.release()) == ["late v2 is in production"]
 
 
 def test_a_clone_whose_origin_was_removed_releases_for_itself(line: Line) -> None:
@@ -553,7 +554,7 @@ def test_a_clone_whose_origin_was_removed_releases_for_itself(line: Line) -> Non
     [evaluated] = evaluate_models(alone, say=line.say)
     assert evaluated.passed
     [done] = release(alone, say=line.say)
-    assert done.lines() == ["late v1 is in production"]
+    assert release_lines(done) == ["late v1 is in production"]
     assert pages(line) == ["release/late/0001"]
 
 

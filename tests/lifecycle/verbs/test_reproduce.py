@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mergeline.cli.show import reproduction_lines
 from mergeline.errors import BundleError, NotFoundError
 from mergeline.lifecycle.verbs.reproduce import Reproduced, reproduce
 from tests.line.small import MODEL, Line, content_of
@@ -28,7 +29,7 @@ def test_a_run_trained_again_agrees_in_bytes_and_metrics(line: Line) -> None:
     assert done.same_bytes
     assert done.same_predictions
     assert done.metrics["roc_auc"][0] == done.metrics["roc_auc"][1]
-    assert done.lines()[-1] == "reproduced"
+    assert reproduction_lines(done)[-1] == "reproduced"
     assert len(line.quick.runs) == 1
     assert content_of(line.state) == before
 
@@ -85,7 +86,7 @@ def test_training_that_depends_on_more_than_its_tree_is_not_reproduced(
     done = again(line, found.report.run.id)
     assert not done.agrees
     assert not done.same_bytes
-    assert done.lines()[-1] == "NOT reproduced"
+    assert reproduction_lines(done)[-1] == "NOT reproduced"
 
 
 def test_a_run_whose_manifest_was_altered_is_refused(line: Line) -> None:

@@ -20,6 +20,7 @@ from mergeline.adapters.bundles import (
     write_evaluation,
 )
 from mergeline.adapters.model_folder import model_digest
+from mergeline.cli.show import planned_tracking_lines, release_lines
 from mergeline.core.release.bundle import EVALUATION_FILES, Candidate, Evaluation
 from mergeline.errors import BundleError, DeclarationError, MergelineError
 from mergeline.lifecycle.verbs.comment import comment
@@ -41,7 +42,7 @@ def test_a_tracked_bundle_is_released_without_training(line: Line) -> None:
     assert run.pull_request == 3
     line.merge(3)
     done = line.release()
-    assert done.lines() == ["late v2 is in production"]
+    assert release_lines(done) == ["late v2 is in production"]
     assert done.entry.run_id == run.run_id
     assert line.quick.runs == []
 
@@ -54,12 +55,18 @@ def test_a_bundle_is_tracked_once(line: Line) -> None:
     assert len(line.project().tracking.candidates(MODEL)) == 4
 
 
+def planned_line(line: Line) -> str:
+    [planned] = plan_tracking(line.project(), line.bundle, say=line.say)
+    [text] = planned_tracking_lines(planned)
+    return text
+
+
 def test_what_is_tracked_already_leaves_an_empty_plan_and_is_not_logged_again(line: Line) -> None:
-    [planned] = plan_tracking(line.project(), line.bundle)
+    planned = planned_line(line)
     assert planned.endswith("and its evaluation (pass) would be logged")
     [run] = track(line.project(), line.bundle, say=line.say)
     before = content_of(line.state / "artifacts")
-    [planned] = plan_tracking(line.project(), line.bundle)
+    planned = planned_line(line)
     assert planned.endswith(f"are tracked as run {run.run_id}; nothing to do")
     said: list[str] = []
     track(line.project(), line.bundle, say=said.append)
@@ -71,12 +78,12 @@ def test_another_evaluation_of_a_tracked_candidate_is_planned_and_logged(line: L
     track(line.project(), line.bundle, say=line.say)
     reasons = tuple(f"{number}: {'because ' * 100}" for number in range(20))
     forge(line.bundle, evaluation=lambda one: dataclasses.replace(one, reasons=reasons))
-    [planned] = plan_tracking(line.project(), line.bundle)
+    planned = planned_line(line)
     assert planned.endswith("its evaluation (pass) would be logged")
     said: list[str] = []
     track(line.project(), line.bundle, say=said.append)
     assert said[0].startswith("logging the evaluation of late")
-    [planned] = plan_tracking(line.project(), line.bundle)  # of which a tag holds a part only
+    planned = planned_line(line)  # of which a tag holds a part only
     assert planned.endswith("nothing to do")
 
 

@@ -8,7 +8,7 @@ whose report it is counts only if that pull request proposes the commit that was
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mergeline.adapters.forge.base import Forge, PullRequest, State
@@ -24,7 +24,25 @@ _MOST_BYTES = 16_000_000
 _MOST_MODELS = 10
 
 
-def comment(project: Project, bundle: Path, *, plan_only: bool = False, say: Say) -> str:
+@dataclass(frozen=True)
+class Commented:
+    """What a pull request is told, or would be with `--plan`.
+
+    Attributes:
+        head: the evaluated commit.
+        newer_head: what the pull request proposes instead of `head`; then nothing is posted.
+        status: state and text beside the commit.
+        url: the comment's address; None if nothing was posted.
+    """
+
+    pull_request: int
+    head: str
+    newer_head: str | None = None
+    status: tuple[State, str] | None = None
+    url: str | None = None
+
+
+def comment(project: Project, bundle: Path, *, plan_only: bool = False, say: Say) -> Commented:
     """Post the reports of a bundle, or of a folder of bundles, as the pull request's one report.
 
     The state of each verdict is set beside the evaluated commit too.
@@ -32,11 +50,8 @@ def comment(project: Project, bundle: Path, *, plan_only: bool = False, say: Say
     Args:
         project: where the forge, and the run of a candidate, are known.
         bundle: what `evaluate` left.
-        plan_only: say what would be posted, post nothing.
+        plan_only: return what would be posted, post nothing.
         say: is told what goes on.
-
-    Returns:
-        The comment's address, or why nothing was posted.
 
     Raises:
         NotFoundError: there is no forge, or no pull request that the bundle is of.
@@ -53,20 +68,17 @@ def comment(project: Project, bundle: Path, *, plan_only: bool = False, say: Say
     head = _head(project, reports)
     pull = _pull_request(project, forge, reports, head)
     if project.pull_request is None and pull.head_sha != head:
-        return (
-            f"pull request {pull.number} proposes {pull.head_sha[:8]}, "
-            f"and the report is of {head[:8]}: nothing is posted"
-        )
+        return Commented(pull.number, head, newer_head=pull.head_sha)
     reports = [_completed(project, report, head, pull.number, say) for report in reports]
+    status = state(reports)
     if plan_only:
-        worst, text = state(reports)
-        return f"pull request {pull.number} at {head[:8]} would be told: {text} ({worst})"
+        return Commented(pull.number, head, status=status)
     say(f"reporting on pull request {pull.number}")
     ours = Stamp(MARKER, head, _evaluated_at(reports))
     shown = forge.upsert_report(pull.number, _markdown(reports), MARKER, head, ours.evaluated_at)
     if not _later(read_stamp(shown.body, MARKER), ours):
-        forge.set_status(head, *state(reports), shown.url if shown.url.startswith("http") else None)
-    return shown.url
+        forge.set_status(head, *status, shown.url if shown.url.startswith("http") else None)
+    return Commented(pull.number, head, status=status, url=shown.url)
 
 
 def _completed(project: Project, report: Report, head: str, number: int, say: Say) -> Report:

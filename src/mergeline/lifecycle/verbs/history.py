@@ -1,15 +1,9 @@
-"""`history`: the ledger as a table."""
+"""`history`: the ledger of releases."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 from mergeline.core.release.plan import Entry
 from mergeline.lifecycle.steps.project import Project, chosen_models
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 
 def read(project: Project, model: str | None) -> tuple[Entry, ...]:
@@ -23,38 +17,3 @@ def read(project: Project, model: str | None) -> tuple[Entry, ...]:
         tree, _ = project.target_tree()
         chosen_models(tree, model)
     return entries
-
-
-def as_table(entries: Sequence[Entry]) -> RenderableType:
-    """The releases, newest last, for a rich console."""
-    from rich.table import Table
-
-    if not entries:
-        return "no release yet"
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("release", "what", "why", "commit", "verdict", "when (UTC)"):
-        table.add_column(name, no_wrap=name != "why", ratio=1 if name == "why" else None)
-    for entry in entries:
-        table.add_row(*_cells(entry))
-    return table
-
-
-def _cells(entry: Entry) -> tuple[str, ...]:
-    from rich.markup import escape
-
-    pull = f" (#{entry.pull_request})" if entry.pull_request else ""
-    subject = entry.subject if pull.strip() in entry.subject else f"{entry.subject}{pull}"
-    what = f"v{entry.version}"
-    if entry.replaced:
-        what += f" {'back for' if entry.kind == 'restore' else 'for'} v{entry.replaced}"
-    verdict = entry.verdict or "exempt"
-    if entry.override:
-        verdict = f"{verdict}, overridden: {entry.override}"
-    return (
-        f"{entry.model} {entry.sequence}",
-        what,
-        escape(subject),
-        entry.commit[:8],
-        escape(verdict),
-        entry.released_at[5:16].replace("T", " "),
-    )

@@ -59,21 +59,20 @@ class Released:
     moved_past: str | None = None
     applied: bool = True
 
-    def lines(self) -> list[str]:
-        """For a person, one a line."""
+    @property
+    def sentence(self) -> str:
+        """What happened; the pull request is told it too."""
         if self.moved_past:
             tip = self.moved_past[:8]
-            return [f"{self.model}: main has moved on to {tip}, HEAD is behind it: nothing to do"]
+            return f"{self.model}: main has moved on to {tip}, HEAD is behind it: nothing to do"
         if self.plan.refusal:
-            return [f"{self.model}: refused: {self.plan.refusal[0]}", *self.plan.refusal[1:]]
+            return f"{self.model}: refused: {self.plan.refusal[0]}"
         if not self.plan.steps:
-            return [f"{self.model}: live is target; nothing to do"]
-        if not self.applied:
-            return [f"{self.model}: {step.kind}: {step.text}" for step in self.plan.steps]
+            return f"{self.model}: live is target; nothing to do"
         if self.entry is None:
-            return [f"{self.model}: deployed again"]
+            return f"{self.model}: deployed again"
         what = "is back in production" if self.entry.kind == "restore" else "is in production"
-        return [f"{self.model} v{self.entry.version} {what}"]
+        return f"{self.model} v{self.entry.version} {what}"
 
 
 def release(
@@ -247,7 +246,7 @@ class _Job:
             return
         head = (
             f"Merged as {self.head.sha[:8]}, this tree had not been judged against what is in "
-            f"production, so it was before the release: {outcome.lines()[0]}.\n\n"
+            f"production, so it was before the release: {outcome.sentence}.\n\n"
         )
         text = head + to_markdown(report, limit=ROOM - len(head))
         try:

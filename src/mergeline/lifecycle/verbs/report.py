@@ -1,4 +1,4 @@
-"""`report`: what an evaluation found, put together and shown."""
+"""`report`: what an evaluation found, put together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
 from mergeline.core.report.content import Report, read_report
-from mergeline.core.report.render.formats import RENDERERS
 from mergeline.errors import DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.project import (
     Project,
@@ -53,17 +52,6 @@ def of_another_tree(project: Project, report: Report) -> bool:
     except (DeclarationError, KeyError):
         return True
     return now != report.fingerprint
-
-
-def render(report: Report, form: str) -> str:
-    """The report in one of the forms of `RENDERERS`."""
-    if form == "terminal":
-        from rich.console import Console
-
-        from mergeline.core.report.render.terminal import terminal_text
-
-        return terminal_text(report, Console())  # in this terminal's width and colours
-    return RENDERERS[form](report)
 
 
 def _read(path: Path) -> Report:

@@ -49,17 +49,6 @@ class Reproduced:
             for tracked, again in self.metrics.values()
         )
 
-    def lines(self) -> list[str]:
-        """For a person, one a line."""
-        said = [f"run {self.run_id} fingerprint {self.fingerprint[:8]}"]
-        for name, (tracked, again) in self.metrics.items():
-            said.append(f"  {name}: tracked {tracked!r}, again {again!r}")
-        said.append(f"  model: {'the same bytes' if self.same_bytes else 'other bytes'}")
-        same = "the same on every row" if self.same_predictions else "differ"
-        said.append(f"  predictions: {same}")
-        said.append("reproduced" if self.agrees else "NOT reproduced")
-        return said
-
 
 def reproduce(project: Project, run_id: str, *, say: Say) -> Reproduced:
     """Train the fingerprint of a run from its Git tree, with empty caches.

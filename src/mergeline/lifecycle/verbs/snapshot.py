@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.dvc.drops import DropStore
-from mergeline.core.data.snapshot import Snapshot
-from mergeline.core.numbers import counted
+from mergeline.core.data.snapshot import Built
 from mergeline.lifecycle.steps.changed_drops import refuse_differing
 from mergeline.lifecycle.steps.project import Project
-from mergeline.lifecycle.steps.snapshots import (
-    build_for,
-    describe_built,
-    gather_snapshots,
-    write_pins,
-)
+from mergeline.lifecycle.steps.snapshots import build_for, gather_snapshots, write_pins
 
 
-def snapshot(project: Project, *, plan_only: bool = False) -> list[str]:
+@dataclass(frozen=True)
+class PlannedSnapshot:
+    """What `snapshot` would do for one table.
+
+    Attributes:
+        drops: how many drops the snapshot has.
+        version: of the table that holds the snapshot; None if it would be built.
+        damaged_files: how many of its files would be made again.
+    """
+
+    table: str
+    digest: str
+    drops: int
+    version: int | None
+    damaged_files: int
+
+
+def plan_snapshots(project: Project) -> list[PlannedSnapshot]:
+    """What `snapshot` would build; builds nothing.
+
+    Raises:
+        MergelineError: a drop differs from its pointer, or a table cannot be read.
+    """
+    tree, _ = project.target_tree()
+    refuse_differing(project, tree)
+    tables = Tables(project.tables)
+    return [
+        PlannedSnapshot(
+            wanted.table,
+            wanted.digest,
+            len(wanted.drops),
+            version=tables.find(wanted),
+            damaged_files=len(tables.lost(wanted)),
+        )
+        for wanted in gather_snapshots(tree, DropStore(project.repository.root))
+    ]
+
+
+def snapshot(project: Project) -> list[Built]:
     """Build each table's snapshot and pin it in the working tree.
-
-    Args:
-        project: the working copy.
-        plan_only: say what would be built, build nothing.
-
-    Returns:
-        A line for each table.
 
     Raises:
         MergelineError: a drop is missing, differs from its pointer or breaks its contract, or a
@@ -32,19 +59,7 @@ def snapshot(project: Project, *, plan_only: bool = False) -> list[str]:
     """
     tree, origin = project.target_tree()
     refuse_differing(project, tree)
-    if plan_only:
-        tables = Tables(project.tables)
-        wanted = gather_snapshots(tree, DropStore(project.repository.root))
-        return [_planned(one, tables.find(one), len(tables.lost(one))) for one in wanted]
     built = build_for(project, tree, origin)
     wanted = gather_snapshots(tree, DropStore(project.repository.root))
     write_pins(wanted, project.repository.root)
-    return [describe_built(one) for one in built]
-
-
-def _planned(wanted: Snapshot, version: int | None, lost: int) -> str:
-    head = f"{wanted.table} {wanted.digest[:8]}: {counted(len(wanted.drops), 'drop')}"
-    if version is None:
-        return f"{head}, would be built"
-    mended = f"; {counted(lost, 'damaged file')} would be made again" if lost else ""
-    return f"{head}, version {version} holds it{mended}"
+    return built

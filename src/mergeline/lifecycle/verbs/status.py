@@ -34,21 +34,6 @@ class Status:
     releases: int
     drift: tuple[str, ...]
 
-    def lines(self) -> list[str]:
-        """For a person, one a line."""
-        version = f"v{self.champion}" if self.champion else "nothing"
-        said = [
-            f"{self.model}",
-            f"  target  {self.target[:8]}  main at {self.commit[:8]}",
-            f"  live    {(self.fingerprint or 'none')[:8]}  {version} in production",
-        ]
-        if self.served:
-            said.append(f"  server  answers with model {self.served[:8]}")
-        if self.server_problem:
-            said.append(f"  server  {self.server_problem}")
-        said += [f"  drift   {line}" for line in self.drift] or ["  drift   none"]
-        return said
-
 
 def status(project: Project, *, model: str | None = None) -> list[Status]:
     """Target and live of each model of the main branch (or the one named)."""

@@ -6,6 +6,7 @@ is never loaded.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from mergeline.adapters.bundles import read_candidate, read_evaluation
@@ -25,31 +26,53 @@ def track(project: Project, bundle: Path, *, say: Say) -> list[Run]:
         BundleError: a file is missing, altered or extra, or what the manifest says of fingerprint
             or model is not so. Nothing was logged of that bundle.
     """
-    folders = bundle_folders(bundle)
-    if not folders:
-        say("the evaluation failed: there is no candidate to track")
-    return [_track_one(project, folder, say) for folder in folders]
+    return [_track_one(project, folder, say) for folder in _folders_to_track(bundle, say)]
 
 
-def plan_tracking(project: Project, bundle: Path) -> list[str]:
-    """What `track` would log, a line for each candidate.
+@dataclass(frozen=True)
+class PlannedTracking:
+    """What `track` would log of one candidate.
+
+    Attributes:
+        verdict: of its evaluation.
+        run_id: where the candidate is tracked already; None if it is not.
+        evaluation_tracked: whether its evaluation is tracked too.
+    """
+
+    model: str
+    fingerprint: str
+    verdict: str
+    run_id: str | None
+    evaluation_tracked: bool
+
+
+def plan_tracking(project: Project, bundle: Path, *, say: Say) -> list[PlannedTracking]:
+    """What `track` would log; logs nothing.
 
     Raises:
         BundleError: as `track`.
     """
-    lines = []
-    for folder in bundle_folders(bundle):
-        candidate, evaluation = read_candidate(folder), read_evaluation(folder)
-        known = project.tracking.find(candidate.model, candidate.fingerprint)
-        name = f"{candidate.model} {candidate.fingerprint[:8]}"
-        verdict = f"its evaluation ({evaluation.verdict})"
-        if known and project.tracking.has_evaluation(known, evaluation):
-            lines.append(_nothing_to_do(known))
-        elif known:
-            lines.append(f"{name} is tracked as run {known.run_id}; {verdict} would be logged")
-        else:
-            lines.append(f"{name} and {verdict} would be logged")
-    return lines or ["the evaluation failed: there is no candidate to track"]
+    folders = _folders_to_track(bundle, say)
+    return [_plan_one(project, folder) for folder in folders]
+
+
+def _plan_one(project: Project, folder: Path) -> PlannedTracking:
+    candidate, evaluation = read_candidate(folder), read_evaluation(folder)
+    known = project.tracking.find(candidate.model, candidate.fingerprint)
+    return PlannedTracking(
+        candidate.model,
+        candidate.fingerprint,
+        evaluation.verdict,
+        run_id=known.run_id if known else None,
+        evaluation_tracked=known is not None and project.tracking.has_evaluation(known, evaluation),
+    )
+
+
+def _folders_to_track(bundle: Path, say: Say) -> list[Path]:
+    folders = bundle_folders(bundle)
+    if not folders:
+        say("the evaluation failed: there is no candidate to track")
+    return folders
 
 
 def bundle_folders(bundle: Path) -> list[Path]:
@@ -91,7 +114,7 @@ def _track_one(project: Project, folder: Path, say: Say) -> Run:
             next_step="Evaluate again: the tracked candidate will be compared",
         )
     if project.tracking.has_evaluation(run, evaluation):
-        say(_nothing_to_do(run))
+        say(describe_tracked(run.model, run.fingerprint, run.run_id))
         return run
     if known is not None:
         say(f"logging the evaluation of {name}")
@@ -99,8 +122,9 @@ def _track_one(project: Project, folder: Path, say: Say) -> Run:
     return run
 
 
-def _nothing_to_do(run: Run) -> str:
+def describe_tracked(model: str, fingerprint: str, run_id: str) -> str:
+    """That a candidate and its evaluation are tracked already."""
     return (
-        f"{run.model} {run.fingerprint[:8]} and this evaluation of it are tracked as run "
-        f"{run.run_id}; nothing to do"
+        f"{model} {fingerprint[:8]} and this evaluation of it are tracked as run {run_id}; "
+        "nothing to do"
     )

@@ -1,0 +1,276 @@
+"""The commands of the lifecycle: options, one verb, print, exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mergeline.cli.data import contract, data
+from mergeline.cli.output import (
+    JSON,
+    as_document,
+    print_json,
+    print_parts,
+    print_results,
+    say,
+)
+from mergeline.core.report.render.formats import RENDERERS
+
+if TYPE_CHECKING:
+    from mergeline.lifecycle.steps.project import Project
+
+REFUSED = 1
+_READER_GONE = 128 + signal.SIGPIPE  # the exit code that a shell reports for it
+_MODEL = click.argument("model", required=False)
+_PLAN = click.option("--plan", "plan_only", is_flag=True, help="Print what would be done only.")
+_BASE = click.option("--base", metavar="REF", help="Branch it would merge onto [main].")
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+class _Verbs(click.Group):
+    """The verbs of the lifecycle, listed in its order and not in the alphabet's."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """End as a shell expects when the reader of the output goes away, as in `… | head`.
+
+        click and rich would end with 1, which means that the gate refused.
+        """
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, SystemExit) as end:
+            if BrokenPipeError not in {type(end), type(end.__context__)}:
+                raise
+            # Python prints what is left once more at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(_READER_GONE)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mergeline")
+def commands() -> None:
+    """Merge is the release: a Git-driven lifecycle for machine-learning models."""
+
+
+@commands.command()
+@_MODEL
+@_BASE
+@JSON
+def plan(model: str | None, base: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Tell what the working tree will cause, and why."""
+    _print_plan(model, base, as_json=as_json)
+
+
+def _print_plan(model: str | None, base: str | None, *, as_json: bool) -> None:
+    from mergeline.cli.show import change_plan_lines
+    from mergeline.lifecycle.verbs.plan import plan
+
+    print_results(plan(_project(), model=model, base=base), change_plan_lines, as_json=as_json)
+
+
+@commands.command()
+@_PLAN
+@JSON
+def snapshot(plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Build the snapshots that pointers and contracts name."""
+    from mergeline.cli.show import planned_snapshot_lines, snapshot_lines
+    from mergeline.lifecycle.verbs import snapshot as verb
+
+    if plan_only:
+        print_results(verb.plan_snapshots(_project()), planned_snapshot_lines, as_json=as_json)
+    else:
+        print_results(verb.snapshot(_project()), snapshot_lines, as_json=as_json)
+
+
+@commands.command()
+@_MODEL
+@_BASE
+@click.option("--bundle", type=_FOLDER, help="Leave the bundle there; write to no store.")
+@_PLAN
+@click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
+def evaluate(
+    model: str | None,
+    base: str | None,
+    bundle: Path | None,
+    plan_only: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Hold the candidate against production and base.
+
+    It is trained unless it is known. Exit code 1: the gate refuses it.
+    """
+    from mergeline.cli.show import report_text
+    from mergeline.lifecycle.verbs.evaluate import evaluate as run
+
+    if plan_only:
+        _print_plan(model, base, as_json=as_json)
+        return
+    evaluated = run(_project(), model=model, base=base, bundle=bundle, say=say)
+    if as_json:
+        print_json(as_document(each.report) for each in evaluated)
+    else:
+        for each in evaluated:
+            click.echo(report_text(each.report, "terminal"), nl=False)
+    sys.exit(max((each.exit_code for each in evaluated), default=0))
+
+
+@commands.command()
+@click.argument("source", required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(RENDERERS)),
+    default="terminal",
+    show_default=True,
+)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")
+def report(source: str | None, form: str, output: Path | None) -> None:
+    """Print a report again.
+
+    SOURCE: a bundle's folder or a run's id [the newest evaluation].
+    """
+    from mergeline.cli.show import report_text
+    from mergeline.lifecycle.verbs.report import find_report, of_another_tree
+
+    project = _project()
+    content = find_report(project, source)
+    if source is None and of_another_tree(project, content):
+        say("the working tree is another than the report's: mergeline evaluate")
+    text = report_text(content, form)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+        say(f"written to {output}")
+
+
+@commands.command()
+@click.argument("bundle", type=_FOLDER)
+@_PLAN
+@JSON
+def track(bundle: Path, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Check a bundle and log it; its model is never loaded."""
+    from mergeline.cli.show import planned_tracking_lines, run_lines
+    from mergeline.lifecycle.verbs import track as verb
+
+    if plan_only:
+        planned = verb.plan_tracking(_project(), bundle, say=say)
+        print_results(planned, planned_tracking_lines, as_json=as_json)
+    else:
+        print_results(verb.track(_project(), bundle, say=say), run_lines, as_json=as_json)
+
+
+@commands.command()
+@click.argument("bundle", type=_FOLDER)
+@_PLAN
+@JSON
+def comment(bundle: Path, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Show a bundle's report on its pull request."""
+    from mergeline.cli.show import comment_lines
+    from mergeline.lifecycle.verbs.comment import comment as post
+
+    commented = post(_project(), bundle, plan_only=plan_only, say=say)
+    print_results([commented], comment_lines, as_json=as_json)
+
+
+@commands.command()
+@_MODEL
+@_PLAN
+@click.option(
+    "--override", metavar="REASON", help="Release against the verdict; kept in the ledger."
+)
+@JSON
+def release(model: str | None, plan_only: bool, override: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Put the reviewed model of HEAD into production.
+
+    Register, test, promote, deploy, record; what is done already is not done again.
+    """
+    from mergeline.cli.show import release_lines
+    from mergeline.lifecycle.verbs.release import release as run
+
+    outcomes = run(_project(), model=model, plan_only=plan_only, override=override, say=say)
+    print_results(outcomes, release_lines, as_json=as_json)
+    if any(outcome.plan.refusal for outcome in outcomes):
+        sys.exit(REFUSED)
+
+
+@commands.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, help="0: any free one.")
+@click.option(
+    "--poll", default=2.0, show_default=True, help="Seconds between looks at the registry."
+)
+@click.option("--only", metavar="MODEL/VERSION", help="Serve one version, whatever its stage.")
+def serve(host: str, port: int, poll: float, only: str | None) -> None:
+    """Serve every version that is not archived."""
+    from mergeline.serving.server import serve as run
+
+    run(_project(), host=host, port=port, poll=poll, only=only)
+
+
+@commands.command()
+@_MODEL
+@JSON
+def status(model: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Show target and live, and their difference."""
+    from mergeline.cli.show import status_lines
+    from mergeline.lifecycle.verbs.status import status as read
+
+    print_results(read(_project(), model=model), status_lines, as_json=as_json)
+
+
+@commands.command()
+@_MODEL
+@JSON
+def history(model: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Show the ledger of releases, newest last."""
+    from mergeline.cli.tables import ledger_table
+    from mergeline.lifecycle.verbs.history import read
+
+    entries = read(_project(), model)
+    if as_json:
+        print_json(map(as_document, entries))
+    else:
+        print_parts([ledger_table(entries)])
+
+
+@commands.command()
+@click.argument("run")
+@JSON
+def reproduce(run: str, as_json: bool) -> None:  # noqa: FBT001
+    """Train a run's fingerprint again and compare."""
+    from mergeline.cli.show import reproduction_lines
+    from mergeline.lifecycle.verbs.reproduce import reproduce as train_again
+
+    outcome = train_again(_project(), run, say=say)
+    print_results([outcome], reproduction_lines, as_json=as_json)
+    if not outcome.agrees:
+        sys.exit(REFUSED)
+
+
+@commands.command()
+@click.option("--workspace", type=_FOLDER, help="Play there, and leave it for exploring.")
+@click.option("--keep", is_flag=True, help="Leave the temporary workspace for exploring.")
+def demo(workspace: Path | None, keep: bool) -> None:  # noqa: FBT001
+    """Play the whole story: from a first model to a revert."""
+    from mergeline.cli.tables import ledger_table
+    from mergeline.demo.play import play
+
+    play(Path.cwd(), workspace=workspace, keep=keep, ledger_table=ledger_table)
+
+
+commands.add_command(data)
+commands.add_command(contract)
+
+
+def _project() -> Project:
+    from mergeline.lifecycle.steps.project import Project
+
+    return Project.at()

@@ -1,0 +1,184 @@
+"""The results of the lifecycle's verbs as lines for a person, one function for each type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from mergeline.core.declare.pointer import describe_differing
+from mergeline.core.numbers import counted, size
+
+if TYPE_CHECKING:
+    from mergeline.adapters.mlflow.runs import Run
+    from mergeline.core.data.garbage import GarbagePlan
+    from mergeline.core.data.snapshot import Built
+    from mergeline.core.fingerprint.change_plan import ChangePlan
+    from mergeline.core.fingerprint.ingredients import Change
+    from mergeline.core.report.content import Report
+    from mergeline.lifecycle.verbs.comment import Commented
+    from mergeline.lifecycle.verbs.release import Released
+    from mergeline.lifecycle.verbs.reproduce import Reproduced
+    from mergeline.lifecycle.verbs.snapshot import PlannedSnapshot
+    from mergeline.lifecycle.verbs.status import Status
+    from mergeline.lifecycle.verbs.track import PlannedTracking
+
+
+def change_plan_lines(plan: ChangePlan) -> list[str]:
+    """What a change will cause."""
+    if plan.before == plan.fingerprint:
+        lines = [f"{plan.model}: nothing that determines the model changes; {_outcome(plan)}"]
+    elif plan.before is None:
+        lines = [f"{plan.model}: no base to compare with; {_outcome(plan)}"]
+    elif plan.known:
+        lines = [*map(str, plan.changes), f"{plan.model}: {_outcome(plan)}"]
+    else:
+        lines = [f"{change}: {_effect(plan, change)}" for change in plan.changes]
+    lines += [f"the bar moves: {path}" for path in plan.moved]
+    for table, paths in plan.unpointed.items():
+        files = f"{len(paths)} files have" if len(paths) > 1 else "1 file has"
+        lines.append(f"{table}: {files} no pointer, so no model sees it: dvc add {paths[0]} …")
+    if not plan.locked:
+        lines.append(
+            f"{plan.model}: no dependency lock (such as uv.lock) is in the tree, so no "
+            "fingerprint sees which versions train it"
+        )
+    if plan.differing:
+        problem, next_step = describe_differing(plan.differing)
+        lines.append(f"{problem}, so evaluate and snapshot will refuse. {next_step}")
+    return lines
+
+
+def _outcome(plan: ChangePlan) -> str:
+    if plan.known and plan.before == plan.fingerprint:
+        return "nothing runs"
+    if plan.known:
+        return f"this tree was trained already ({plan.known}); nothing trains"
+    why = "" if plan.run else "it was never trained: "
+    return why + _stages_run(plan.run or plan.stay)
+
+
+def _effect(plan: ChangePlan, change: Change) -> str:
+    if not change.stages:
+        return "nothing runs"
+    effect = _stages_run(change.stages)
+    if plan.snapshots:
+        return effect
+    everything = not {*plan.run, *plan.stay} - {*change.stages}
+    return f"{effect}, on the same snapshots" if everything else f"{effect}; snapshots stay"
+
+
+def _stages_run(names: Sequence[str]) -> str:
+    """Such as `train and evaluate run`."""
+    if len(names) < 2:
+        return f"{''.join(names)} {'runs' if names else 'run'}"
+    return f"{', '.join(names[:-1])} and {names[-1]} run"
+
+
+def planned_snapshot_lines(planned: PlannedSnapshot) -> list[str]:
+    """What `snapshot` would build for one table."""
+    line = f"{planned.table} {planned.digest[:8]}: {counted(planned.drops, 'drop')}"
+    if planned.version is None:
+        return [f"{line}, would be built"]
+    damaged = counted(planned.damaged_files, "damaged file")
+    repair = f"; {damaged} would be made again" if planned.damaged_files else ""
+    return [f"{line}, version {planned.version} holds it{repair}"]
+
+
+def snapshot_lines(built: Built) -> list[str]:
+    """What `snapshot` has built for one table."""
+    from mergeline.lifecycle.steps.snapshots import describe_built
+
+    return [describe_built(built)]
+
+
+def report_text(report: Report, form: str) -> str:
+    """The report in one of the forms of `RENDERERS`."""
+    from mergeline.core.report.render.formats import RENDERERS
+
+    if form == "terminal":
+        from rich.console import Console
+
+        from mergeline.core.report.render.terminal import terminal_text
+
+        return terminal_text(report, Console())  # in this terminal's width and colours
+    return RENDERERS[form](report)
+
+
+def planned_tracking_lines(planned: PlannedTracking) -> list[str]:
+    """What `track` would log of one candidate."""
+    from mergeline.lifecycle.verbs.track import describe_tracked
+
+    if planned.run_id and planned.evaluation_tracked:
+        return [describe_tracked(planned.model, planned.fingerprint, planned.run_id)]
+    name = f"{planned.model} {planned.fingerprint[:8]}"
+    evaluation = f"its evaluation ({planned.verdict}) would be logged"
+    if planned.run_id:
+        return [f"{name} is tracked as run {planned.run_id}; {evaluation}"]
+    return [f"{name} and {evaluation}"]
+
+
+def run_lines(run: Run) -> list[str]:
+    """Where a candidate is tracked."""
+    return [f"{run.model} {run.fingerprint[:8]} run {run.run_id}"]
+
+
+def comment_lines(commented: Commented) -> list[str]:
+    """What a pull request is told, or would be."""
+    if commented.url is not None:
+        return [commented.url]
+    pull_request, head = f"pull request {commented.pull_request}", commented.head[:8]
+    if commented.newer_head:
+        newer = commented.newer_head[:8]
+        return [f"{pull_request} proposes {newer}, and the report is of {head}: nothing is posted"]
+    state, text = commented.status or ("", "")
+    return [f"{pull_request} at {head} would be told: {text} ({state})"]
+
+
+def release_lines(released: Released) -> list[str]:
+    """What a release of one model planned or did."""
+    if released.plan.steps and not released.applied:
+        return [f"{released.model}: {step.kind}: {step.text}" for step in released.plan.steps]
+    return [released.sentence, *released.plan.refusal[1:]]
+
+
+def status_lines(status: Status) -> list[str]:
+    """Target and live of one model, and their difference."""
+    version = f"v{status.champion}" if status.champion else "nothing"
+    lines = [
+        f"{status.model}",
+        f"  target  {status.target[:8]}  main at {status.commit[:8]}",
+        f"  live    {(status.fingerprint or 'none')[:8]}  {version} in production",
+    ]
+    if status.served:
+        lines.append(f"  server  answers with model {status.served[:8]}")
+    if status.server_problem:
+        lines.append(f"  server  {status.server_problem}")
+    return lines + ([f"  drift   {line}" for line in status.drift] or ["  drift   none"])
+
+
+def reproduction_lines(reproduced: Reproduced) -> list[str]:
+    """A run, and the same fingerprint trained again."""
+    same_predictions = "the same on every row" if reproduced.same_predictions else "differ"
+    return [
+        f"run {reproduced.run_id} fingerprint {reproduced.fingerprint[:8]}",
+        *(
+            f"  {name}: tracked {tracked!r}, again {again!r}"
+            for name, (tracked, again) in reproduced.metrics.items()
+        ),
+        f"  model: {'the same bytes' if reproduced.same_bytes else 'other bytes'}",
+        f"  predictions: {same_predictions}",
+        "reproduced" if reproduced.agrees else "NOT reproduced",
+    ]
+
+
+def garbage_lines(plan: GarbagePlan) -> Iterator[str]:
+    """The files of one table that `data gc` deletes."""
+    versions = ", ".join(map(str, plan.pinned))
+    yield (
+        f"{plan.table}: {counted(len(plan.delete), 'file')} to delete ({size(plan.size)}), "
+        f"{counted(plan.keep, 'file')} kept; versions {versions} stay readable"
+    )
+    for file in plan.delete:
+        yield f"  − {file.name} ({size(file.size)})"
+    for digest in plan.missing:
+        yield f"  ! pinned snapshot {digest[:8]} is not in the table"
