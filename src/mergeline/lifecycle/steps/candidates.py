@@ -239,7 +239,7 @@ def _run_stages(project: Project, case: Case, checkout: Path, say: Say) -> dict[
     model = case.model
     shutil.rmtree(checkout, ignore_errors=True)
     checkout.parent.mkdir(parents=True, exist_ok=True)
-    project.repository.export(case.tree, checkout)
+    project.repository.export(case.tree.files, checkout)
     share_cache(checkout, project.results or dvc_cache(project.repository.root))
     environment = {
         "MERGELINE_STATE": str(project.state),

@@ -94,9 +94,9 @@ def judging_code(project: Project, case: Case) -> Iterator[None]:
     if not metrics:
         yield
         return
-    tree = case.tree
+    tree = case.tree.files
     if case.base is not None and case.before is not None:
-        new = [path for path in tree.list() if case.before.blob(path) is None]
+        new = [path for path in tree.list() if case.before.files.blob(path) is None]
         tree = project.repository.compose(case.base.sha, tree, new)
     with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
         project.repository.export(tree, Path(folder))
@@ -220,7 +220,7 @@ def _base_model(project: Project, case: Case) -> Trained | None:
     """The model of the base, where it was ever trained; nothing trains for a comparison."""
     if case.at_base is None:
         return None
-    return find(project, case.model.name, case.at_base[1].fingerprint)
+    return find(project, case.model.name, case.at_base.ingredients.fingerprint)
 
 
 @dataclass(frozen=True)

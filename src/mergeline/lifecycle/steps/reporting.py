@@ -53,7 +53,7 @@ def describe(project: Project, match: Match, seconds: float) -> Report:
         ),
         oldest_row=match.holdout.oldest.isoformat() if match.holdout.oldest else None,
         newest_row=match.holdout.newest.isoformat() if match.holdout.newest else None,
-        changes=changes(case.at_base[1], case.ingredients) if case.at_base else (),
+        changes=changes(case.at_base.ingredients, case.ingredients) if case.at_base else (),
         data=data_changes(project, case),
         moved=(*case.moved, *match.moved),
         rows_before=match.rows_before,
@@ -83,7 +83,7 @@ def _subject(case: Case) -> Subject:
         pull_request=case.origin.pull_request,
         branch=case.branch.removeprefix("origin/") if case.branch else None,
         base=case.base.sha if case.base else None,
-        base_fingerprint=case.at_base[1].fingerprint if case.at_base else None,
+        base_fingerprint=case.at_base.ingredients.fingerprint if case.at_base else None,
         behind=case.behind,
     )
 
@@ -117,7 +117,7 @@ def describe_unread(project: Project, model: str | None, error: MergelineError) 
         error: what is wrong with them.
     """
     tree, origin = project.target_tree()
-    paths = tree.list("models")
+    paths = tree.files.list("models")
     return Report(
         model=model or ", ".join(Path(path).stem for path in paths) or "models",
         kind="failed",
@@ -135,7 +135,7 @@ def describe_failure(case: Case, error: MergelineError) -> Report:
         subject=_subject(case),
         evaluated_at=case.started_at.isoformat(timespec="seconds"),
         fingerprint=case.ingredients.fingerprint,
-        changes=changes(case.at_base[1], case.ingredients) if case.at_base else (),
+        changes=changes(case.at_base.ingredients, case.ingredients) if case.at_base else (),
         failure=_failure(error, "evaluate"),
     )
 

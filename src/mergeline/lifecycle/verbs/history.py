@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mergeline.core.release.plan import Entry
-from mergeline.lifecycle.steps.project import Project, chosen_models
+from mergeline.lifecycle.steps.project import Project
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,7 +21,7 @@ def read(project: Project, model: str | None) -> tuple[Entry, ...]:
     entries = project.ledger(model)
     if model is not None and not entries:
         tree, _ = project.target_tree()
-        chosen_models(tree, model)
+        tree.choose_models(model)
     return entries
 
 

@@ -32,9 +32,8 @@ from mergeline.core.report.one_comment import ROOM
 from mergeline.errors import ForgeError, InputError, NotFoundError, RepositoryError, TrackingError
 from mergeline.lifecycle.steps.candidates import fetch
 from mergeline.lifecycle.steps.evaluation import evaluate_models
-from mergeline.lifecycle.steps.live import read_live, read_target
-from mergeline.lifecycle.steps.moved_bar import base_ingredients
-from mergeline.lifecycle.steps.project import Project, Say, chosen_models
+from mergeline.lifecycle.steps.live import ask_server, read_live, read_target
+from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.smoke_test import await_served, smoke_test
 
 _PAGE_TRIES = 5
@@ -105,7 +104,7 @@ def release(
             next_step="Commit or stash the changes",
         )
     head = project.repository.commit()
-    models = chosen_models(project.repository.tree(head.sha), model).values()
+    models = project.tree(head.sha).choose_models(model).values()
     jobs = [_Job(project, head, declared, override, say) for declared in models]
     if plan_only or _moved_past(project, head):
         return [job.planned() for job in jobs]
@@ -156,7 +155,8 @@ class _Job:
 
     def plan(self) -> ReleasePlan:
         target = read_target(self.project, self.head, self.model)
-        live = read_live(self.project, target)
+        self.project.forget_ledger()  # another release may have written a page since
+        live = read_live(self.project, target, ask_server(self.project, self.model.name))
         self.version = live.registered
         plan = plan_release(target, live, override=self.override)
         judged = plan.refusal or any(step.kind == "promote" for step in plan.steps)
@@ -236,9 +236,9 @@ class _Job:
     def _gate(self) -> str:
         """Digest of the gate that judges the commit."""
         commit = self.merged_onto
-        before = self.project.repository.tree(commit.sha) if commit else None
-        at_base = base_ingredients(before, self.model.name)
-        return gate_digest((at_base[0] if at_base else self.model).gate)
+        before = self.project.tree(commit.sha) if commit else None
+        at_base = before.declared(self.model.name) if before else None
+        return gate_digest((at_base.model if at_base else self.model).gate)
 
     def _tell(self, outcome: Released, report: Report) -> None:
         """Say on the pull request that something else was judged than it showed."""
@@ -294,7 +294,9 @@ class _Job:
             )
             stamp = f"{int(dt.datetime.now(dt.UTC).timestamp())} +0000"
             name = page_name(entry.model, entry.sequence)
-            if repository.add_page(name, page_text(entry), self.head.sha, time=stamp):
+            added = repository.add_page(name, page_text(entry), self.head.sha, time=stamp)
+            self.project.forget_ledger()
+            if added:
                 return entry
         raise TrackingError(
             "the ledger's next page was taken again and again",

@@ -6,18 +6,9 @@ from pathlib import Path
 
 from mergeline.adapters.bundles import finished
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
-from mergeline.core.report import (
-    Report,
-    read_report,
-    to_markdown,
-    write_json,
-)
+from mergeline.core.report import Report, read_report, to_markdown, write_json
 from mergeline.errors import DeclarationError, NotFoundError
-from mergeline.lifecycle.steps.project import (
-    Project,
-    declared_models,
-    read_model_ingredients,
-)
+from mergeline.lifecycle.steps.project import Project
 
 
 def find_report(project: Project, source: str | None) -> Report:
@@ -51,11 +42,10 @@ def of_another_tree(project: Project, report: Report) -> bool:
     if report.subject.tree == origin.tree:
         return False
     try:
-        declared = declared_models(tree)[report.model]
-        now = read_model_ingredients(tree, declared).fingerprint
-    except (DeclarationError, KeyError):
+        now = tree.declared(report.model)
+    except DeclarationError:
         return True
-    return now != report.fingerprint
+    return now is None or now.ingredients.fingerprint != report.fingerprint
 
 
 def render(report: Report, form: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mergeline.adapters.delta import Tables
-from mergeline.adapters.dvc.drops import DropStore
 from mergeline.core.data.snapshot import Snapshot
 from mergeline.core.numbers import counted
 from mergeline.lifecycle.steps.changed_drops import refuse_differing
@@ -32,14 +31,16 @@ def snapshot(project: Project, *, plan_only: bool = False) -> list[str]:
     """
     tree, origin = project.target_tree()
     refuse_differing(project, tree)
+    wanted = gather_snapshots(tree, project.drops)
     if plan_only:
         tables = Tables(project.tables)
-        wanted = gather_snapshots(tree, DropStore(project.repository.root))
-        return [_planned(one, tables.find(one), len(tables.lost(one))) for one in wanted]
+        return [
+            _planned(snapshot, tables.find(snapshot), len(tables.lost(snapshot)))
+            for snapshot in wanted
+        ]
     built = build_for(project, tree, origin)
-    wanted = gather_snapshots(tree, DropStore(project.repository.root))
     write_pins(wanted, project.repository.root)
-    return [describe_built(one) for one in built]
+    return [*map(describe_built, built)]
 
 
 def _planned(wanted: Snapshot, version: int | None, lost: int) -> str:
