@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mergeline.adapters.git import Repository
-from mergeline.core.release.plan import Entry
+from mergeline.core.release.ledger import Entry
 from mergeline.lifecycle.steps.project import Project
 
 pytestmark = pytest.mark.slow

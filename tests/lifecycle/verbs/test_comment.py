@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mergeline.adapters.forge.folder import FolderForge
-from mergeline.core.gate.verdict import Judgement, Reason, Verdict
+from mergeline.core.gate.verdict import Judgement, Reason, Situation, Verdict
 from mergeline.core.report import Failure, Report, Subject, write_json
 from mergeline.errors import BundleError, DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
@@ -38,7 +38,7 @@ def passed(subject: Subject, when: dt.datetime = NOON, model: str = "delay") -> 
     verdict = Verdict("pass", (Reason("margin", "pass", "It holds."),))
     return Report(
         model,
-        "first",
+        Situation.FIRST,
         subject,
         when.isoformat(),
         judgement=Judgement(verdict),
@@ -48,7 +48,7 @@ def passed(subject: Subject, when: dt.datetime = NOON, model: str = "delay") -> 
 
 def failed(subject: Subject) -> Report:
     failure = Failure("train", "no such column", ("Traceback", "KeyError"), "Add it")
-    return Report("delay", "failed", subject, NOON.isoformat(), failure=failure)
+    return Report("delay", Situation.FAILED, subject, NOON.isoformat(), failure=failure)
 
 
 def bundle(folder: Path, *reports: Report) -> Path:

@@ -12,7 +12,7 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 import yaml
@@ -147,8 +147,15 @@ def read(cls: type[T], value: Mapping[str, Any], *, where: str) -> T:
     return made
 
 
-def read_json(cls: type[T], text: bytes | str, *, where: str) -> T:
-    """Make `cls` of a JSON document; as `read`, with JSON's own types only."""
+def read_json(cls: type[T], text: bytes | str, *, where: str, former: Collection[str] = ()) -> T:
+    """Make `cls` of a JSON document; as `read`, with JSON's own types only.
+
+    Args:
+        cls: a frozen dataclass.
+        text: the document.
+        where: it stands, for the message of an error.
+        former: keys that older documents have, and that nobody reads any more.
+    """
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -157,7 +164,8 @@ def read_json(cls: type[T], text: bytes | str, *, where: str) -> T:
         ) from error
     if not isinstance(value, dict):
         raise DeclarationError("expected a JSON object", where=where, next_step="Make it again")
-    return read(cls, value, where=where)
+    kept = {key: part for key, part in value.items() if key not in former}
+    return read(cls, kept, where=where)
 
 
 def write_json(value: object, *, indent: int | None = 2) -> str:

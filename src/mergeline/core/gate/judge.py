@@ -18,14 +18,13 @@ from mergeline.core.gate.verdict import (
     Context,
     Decision,
     Judgement,
-    Kind,
     MovedLine,
     Reason,
     Verdict,
 )
 
 __all__ = [
-    "Context", "Decision", "Judgement", "Kind", "MovedLine", "Reason", "Verdict", "judge",
+    "Context", "Decision", "Judgement", "MovedLine", "Reason", "Verdict", "judge",
     "judge_both", "judge_on_base_rows", "judge_without_base_rows", "moved_lines",
 ]  # fmt: skip
 

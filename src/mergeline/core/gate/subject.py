@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mergeline.core.compare import digits
 from mergeline.core.compare.result import Comparison, Difference, MetricResult, Other
 from mergeline.core.declare.model import Bar, Gate
-from mergeline.core.gate.verdict import Context
+from mergeline.core.gate.verdict import Context, Situation
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Judged:
     @property
     def change(self) -> bool:
         """Whether a champion stands to be replaced, which the candidate is held against."""
-        return self.context.kind == "change"
+        return self.context.kind is Situation.CHANGE
 
     @property
     def scored(self) -> bool:
@@ -32,7 +32,7 @@ class Judged:
 
     def absolute_bars(self) -> Mapping[str, Bar]:
         """Bars on values: the first model's own ones go before the usual."""
-        first = self.gate.first if self.context.kind == "first" else {}
+        first = self.gate.first if self.context.kind is Situation.FIRST else {}
         return {**self.gate.metrics, **first}
 
     def gone(self, metric: MetricResult, other: Other) -> bool:

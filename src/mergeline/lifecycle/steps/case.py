@@ -10,7 +10,7 @@ from mergeline.core.compare.comparison import with_metrics_of
 from mergeline.core.declare.model import Gate, Model
 from mergeline.core.fingerprint.ingredients import Ingredients
 from mergeline.core.release.bundle import Origin
-from mergeline.core.release.plan import Entry
+from mergeline.core.release.ledger import Entry
 from mergeline.core.report.content import Moved
 from mergeline.lifecycle.steps.changed_drops import refuse_differing
 from mergeline.lifecycle.steps.moved_bar import moved_bar, moved_metrics

@@ -14,7 +14,7 @@ from mergeline.adapters.forge import Forge, forge_from_environment
 from mergeline.adapters.git import Commit, Repository, Tree
 from mergeline.adapters.mlflow import Tracking
 from mergeline.core.release.bundle import Origin
-from mergeline.core.release.plan import LEDGER, Entry, read_pages
+from mergeline.core.release.ledger import LEDGER, Entry, read_pages
 from mergeline.errors import InputError, RepositoryError
 from mergeline.lifecycle.steps.places import state_folder, tables_root
 from mergeline.lifecycle.steps.project_tree import ProjectTree

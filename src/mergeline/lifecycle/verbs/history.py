@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mergeline.core.release.plan import Entry
+from mergeline.core.gate.verdict import Situation
+from mergeline.core.release.ledger import Entry
 from mergeline.lifecycle.steps.project import Project
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _cells(entry: Entry) -> tuple[str, ...]:
     subject = entry.subject if pull.strip() in entry.subject else f"{entry.subject}{pull}"
     what = f"v{entry.version}"
     if entry.replaced:
-        what += f" {'back for' if entry.kind == 'restore' else 'for'} v{entry.replaced}"
+        what += f" {'back for' if entry.kind is Situation.RESTORE else 'for'} v{entry.replaced}"
     verdict = entry.verdict or "exempt"
     if entry.override:
         verdict = f"{verdict}, overridden: {entry.override}"

@@ -15,25 +15,22 @@ from mergeline.adapters.forge import Forge
 from mergeline.adapters.git import Commit, Repository
 from mergeline.adapters.mlflow import Run
 from mergeline.core.declare.model import Model
+from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import gate_digest
-from mergeline.core.release.plan import (
-    Entry,
-    ReleasePlan,
-    Step,
-    StepKind,
-    Version,
-    next_entry,
-    page_name,
-    page_text,
-    plan_release,
-)
+from mergeline.core.release.ledger import Entry, next_entry, page_name, page_text
+from mergeline.core.release.plan import ReleasePlan, Step, StepKind, plan_release
+from mergeline.core.release.version import Version
 from mergeline.core.report import Report, to_markdown
 from mergeline.core.report.one_comment import ROOM
 from mergeline.errors import ForgeError, InputError, NotFoundError, RepositoryError, TrackingError
 from mergeline.lifecycle.steps.candidates import fetch
-from mergeline.lifecycle.steps.evaluation import evaluate_models
+from mergeline.lifecycle.steps.case import read_cases
+from mergeline.lifecycle.steps.evaluation import log_evaluation
+from mergeline.lifecycle.steps.failures import leaving_failure_of
+from mergeline.lifecycle.steps.judging import judge_case
 from mergeline.lifecycle.steps.live import ask_server, read_live, read_target
 from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.reporting import describe
 from mergeline.lifecycle.steps.smoke_test import await_served, smoke_test
 
 _PAGE_TRIES = 5
@@ -69,7 +66,9 @@ class Released:
             return [f"{self.model}: {step.kind}: {step.text}" for step in self.plan.steps]
         if self.entry is None:
             return [f"{self.model}: deployed again"]
-        what = "is back in production" if self.entry.kind == "restore" else "is in production"
+        what = (
+            "is back in production" if self.entry.kind is Situation.RESTORE else "is in production"
+        )
         return [f"{self.model} v{self.entry.version} {what}"]
 
 
@@ -160,7 +159,7 @@ class _Job:
         self.version = live.registered
         plan = plan_release(target, live, override=self.override)
         judged = plan.refusal or any(step.kind == "promote" for step in plan.steps)
-        if plan.kind == "restore" or not judged:
+        if plan.kind is Situation.RESTORE or not judged:
             return plan
         return plan_release(replace(target, gate=self._gate()), live, override=self.override)
 
@@ -187,7 +186,7 @@ class _Job:
 
     def _overtaken(self) -> Released | None:
         tip = _moved_past(self.project, self.head)
-        nothing = ReleasePlan("release", ())
+        nothing = ReleasePlan(Situation.CHANGE, ())
         return Released(self.model.name, nothing, moved_past=tip, applied=False) if tip else None
 
     def _evaluated(self) -> tuple[ReleasePlan, Report | None]:
@@ -219,9 +218,13 @@ class _Job:
 
     def _evaluate(self, step: Step) -> Report:
         self.say(f"{step.kind}: {step.text}")
-        return evaluate_models(
-            self.project, model=self.model.name, merged_onto=self.merged_onto, say=self.say
-        )[0].report
+        project = self.project
+        [case] = read_cases(project, self.model.name, None, self.merged_onto)
+        with leaving_failure_of(project, case, None):
+            match = judge_case(project, case, self.say, track=True)
+            evaluated = log_evaluation(project, match, describe(project, match))
+        self.say(f"the page: {evaluated.page}")
+        return evaluated.report
 
     @cached_property
     def merged_onto(self) -> Commit | None:
@@ -278,7 +281,7 @@ class _Job:
         repository = self.project.repository
         version = self._version()
         evaluation = self.project.tracking.evaluation(self._run())
-        restored = plan.kind == "restore"
+        restored = plan.kind is Situation.RESTORE
         for _ in range(_PAGE_TRIES):
             entry = next_entry(
                 self.project.ledger(self.model.name),

@@ -19,7 +19,7 @@ from mergeline.core.declare.model import Gate
 from mergeline.core.gate.rules import relative
 from mergeline.core.gate.rules import slices as slicerules
 from mergeline.core.gate.subject import Judged, candidate_value, ends
-from mergeline.core.gate.verdict import Context, Reason
+from mergeline.core.gate.verdict import Context, Reason, Situation
 from mergeline.core.numbers import beside, counted, given
 
 _NOTES = ("trained_on_holdout", "unknown_training_rows")
@@ -184,7 +184,7 @@ def _incompatible(facts: ModelFacts, champion: ModelFacts) -> Iterator[str]:
 
 def _freshness(judged: Judged) -> Iterator[Reason]:
     limit = judged.gate.freshness_days
-    if limit is None or judged.context.kind == "restore":
+    if limit is None or judged.context.kind is Situation.RESTORE:
         return
     newest, today = judged.context.newest_row, judged.context.evaluated_on
     if newest is None or today is None:
