@@ -162,3 +162,9 @@ def test_a_page_under_another_name_is_refused() -> None:
 def test_a_page_that_cannot_be_read_is_refused_by_its_name() -> None:
     with pytest.raises(DeclarationError, match="release/iris/0001"):
         read_pages({page_name("iris", 1): "nothing"})
+
+
+def test_a_page_calls_a_change_a_release_and_is_read_so() -> None:
+    entry = page(OLD, 1)
+    assert '"kind": "release"' in page_text(entry)
+    assert read_pages({"release/iris/0001": page_text(entry)}) == (entry,)

@@ -196,7 +196,7 @@ def assert_converged(line: Line) -> None:
     assert line.release().plan.steps == ()
     assert champion(line).number == 2
     assert [(page.version, page.kind, page.verdict) for page in ledger(line)] == [
-        (1, "first", "pass"), (2, "release", "pass"),
+        (1, "first", "pass"), (2, "change", "pass"),
     ]  # fmt: skip
     tracking = line.project().tracking
     assert stages(line) == ["Archived", "Production"]
