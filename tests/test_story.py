@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mergeline.adapters.git.repository import Repository
-from mergeline.core.release.plan import Entry
+from mergeline.core.release.ledger import Entry
 from mergeline.lifecycle.steps.project import Project
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def ledger(project: Project) -> tuple[Entry, ...]:
 
 def test_four_releases_are_recorded_and_the_last_goes_back(ledger: tuple[Entry, ...]) -> None:
     assert [(entry.kind, entry.version, entry.replaced) for entry in ledger] == [
-        ("first", 1, None), ("release", 2, 1), ("release", 3, 2), ("restore", 2, 3),
+        ("first", 1, None), ("change", 2, 1), ("change", 3, 2), ("restore", 2, 3),
     ]  # fmt: skip
 
 

@@ -37,7 +37,7 @@ from mergeline.core.compare.result import Comparison, Holdout, InputColumn, Scor
 from mergeline.core.compare.slices import slice_labels
 from mergeline.core.declare.model import Bar, Gate, MetricChoice, Model, Role, parse_model
 from mergeline.core.gate.judge import judge
-from mergeline.core.gate.verdict import Context, Verdict
+from mergeline.core.gate.verdict import Context, Situation, Verdict
 from mergeline.core.release.bundle import CANDIDATE_FILES, check_files
 from mergeline.errors import BundleError
 
@@ -166,7 +166,7 @@ class Trial:
             scored["champion"] = score(champion, frame, KNOWN, TRAINING[:800])
         taken = {name: frame[name].to_numpy() for name in self.columns}
         context = Context(
-            kind="first" if champion is None else "change",
+            kind=Situation.FIRST if champion is None else Situation.CHANGE,
             evaluated_on=TODAY,
             newest_row=self.newest,
             leaks=tuple(find_leaks(taken, frame["late"].to_numpy(), declared.task).values()),
@@ -464,7 +464,7 @@ def test_two_of_three_classes_swapped_are_refused_also_where_the_third_does_not_
     verdict = judge(
         HOW_LATE.gate,
         compare(rows, {"candidate": candidate}, HOW_LATE),
-        Context("first", TODAY, TODAY),
+        Context(Situation.FIRST, TODAY, TODAY),
     )
     assert refusals(verdict) == ({"worse_than_chance"} if swapped else set())
 
@@ -501,7 +501,7 @@ def test_a_tampered_holdout_is_refused() -> None:
     verdict = judge(
         DECLARED.gate,
         compare(rows, {"candidate": candidate}, DECLARED),
-        Context("first", TODAY, TODAY),
+        Context(Situation.FIRST, TODAY, TODAY),
     )
     assert refusals(verdict) == {"tampered_holdout"}
 

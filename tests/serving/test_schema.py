@@ -11,7 +11,7 @@ from mergeline.adapters.model_folder import Input
 from mergeline.core.compare.result import InputColumn
 from mergeline.core.declare.model import Gate
 from mergeline.core.gate.judge import judge
-from mergeline.core.gate.verdict import Context
+from mergeline.core.gate.verdict import Context, Situation
 from mergeline.errors import InputError
 from mergeline.serving.rows import KINDS, to_frame
 from tests.core.gate.test_gate import comparison, facts
@@ -26,7 +26,7 @@ def gate_passes(candidate: Input, champion: Input) -> bool:
     before = (_column(champion), InputColumn("other", "double"))
     taken = facts(inputs=(_column(candidate),)), facts(inputs=before)
     found = comparison(models={"candidate": taken[0], "champion": taken[1]})
-    return judge(Gate("roc_auc"), found, Context("change")).outcome == "pass"
+    return judge(Gate("roc_auc"), found, Context(Situation.CHANGE)).outcome == "pass"
 
 
 def _column(it: Input) -> InputColumn:

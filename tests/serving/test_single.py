@@ -15,7 +15,7 @@ import pytest
 from mergeline.adapters.model_folder import model_digest
 from mergeline.adapters.scoring_server import Client, running_server
 from mergeline.core.declare.strict import write_json
-from mergeline.core.release.plan import Version
+from mergeline.core.release.version import Version
 from mergeline.errors import DeployError
 from mergeline.lifecycle.steps.smoke_test import without_secrets
 from tests.serving.world import ROW

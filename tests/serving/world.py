@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from mergeline.adapters.model_folder import model_digest
-from mergeline.core.release.plan import Version
+from mergeline.core.release.version import Version
 from mergeline.serving.app import make_app
 from mergeline.serving.plane import Plane
 from mergeline.serving.server import uvicorn_settings

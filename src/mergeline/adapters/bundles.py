@@ -18,6 +18,7 @@ from mergeline.core.release.bundle import (
     check_evaluation,
     check_files,
     check_format,
+    parse_evaluation,
 )
 from mergeline.errors import BundleError
 from mergeline.system.atomic_writes import put_back
@@ -86,7 +87,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     """
     put_back(folder)
     where = f"{folder.name}/{EVALUATION}"
-    evaluation = read_json(Evaluation, _text(folder / EVALUATION), where=where)
+    evaluation = parse_evaluation(_text(folder / EVALUATION), where=where)
     check_evaluation(evaluation)
     check_files(evaluation.files, digests(folder, EVALUATION_FILES), where=folder.name)
     if evaluation.manifest != manifest_digest(folder):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mergeline.core.data.diff import DataDiff
     from mergeline.core.data.history import HistoryEntry
-    from mergeline.core.release.plan import Entry
+    from mergeline.core.release.ledger import Entry
 
 
 def ledger_table(entries: Sequence[Entry]) -> Table | str:

@@ -21,7 +21,7 @@ from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.git.repository import Repository
 from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.scoring_server import Client, running_server
-from mergeline.core.release.plan import Entry
+from mergeline.core.release.ledger import Entry
 from mergeline.core.report.content import Report
 from mergeline.errors import ForgeError, InputError, NotFoundError
 from mergeline.lifecycle.steps.candidates import fetch

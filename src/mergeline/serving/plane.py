@@ -15,7 +15,7 @@ from typing import Any
 
 from mergeline.adapters.model_folder import LoadedModel, load
 from mergeline.core.declare.strict import did_you_mean
-from mergeline.core.release.plan import Version
+from mergeline.core.release.version import Version
 from mergeline.errors import BundleError, DeployError, InputError, MergelineError, NotFoundError
 from mergeline.serving.rows import KINDS, to_frame
 

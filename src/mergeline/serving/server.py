@@ -16,7 +16,7 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
-from mergeline.core.release.plan import Version
+from mergeline.core.release.version import Version
 from mergeline.errors import DeployError, InputError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.serving.app import VERSION_NUMBER, make_app

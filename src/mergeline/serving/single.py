@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from mergeline.core.declare.strict import read_json
-from mergeline.core.release.plan import Version
+from mergeline.core.release.version import Version
 from mergeline.serving.plane import Plane
 from mergeline.serving.server import run
 

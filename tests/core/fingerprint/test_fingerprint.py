@@ -14,7 +14,7 @@ from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.fingerprint.change_plan import plan_change
 from mergeline.core.fingerprint.ingredients import Ingredients, changes
 from mergeline.errors import DeclarationError
-from mergeline.lifecycle.steps.project import declared_models, read_model_ingredients
+from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.system.git_command import run_git
 
 FILES = {
@@ -86,8 +86,8 @@ class Flowers:
         self.write(path, text.replace(old, new))
 
     def ingredients(self) -> Ingredients:
-        tree = self.repository.working_tree()
-        return read_model_ingredients(tree, declared_models(tree)["iris"])
+        tree = ProjectTree(self.repository.working_tree())
+        return tree.ingredients(tree.models["iris"])
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from mergeline.core.compare.result import (
 from mergeline.core.declare.model import Bar, Gate, Role
 from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.gate.judge import judge, judge_both, judge_on_base_rows
-from mergeline.core.gate.verdict import Context, Judgement, Kind, MovedLine, Reason, Verdict
+from mergeline.core.gate.verdict import Context, Judgement, MovedLine, Reason, Situation, Verdict
 
-CHANGE = Context("change")
+CHANGE = Context(Situation.CHANGE)
 INPUTS = (InputColumn("hour", "long"), InputColumn("carrier", "string"))
 
 
@@ -455,7 +455,7 @@ def test_any_schema_is_fine_where_the_gate_says_so() -> None:
 def test_freshness_by_the_age_of_the_newest_row(
     newest: date | None, today: date | None, rules_broken: list[str]
 ) -> None:
-    context = Context("change", evaluated_on=today, newest_row=newest)
+    context = Context(Situation.CHANGE, evaluated_on=today, newest_row=newest)
     assert rules(judge(Gate("roc_auc", freshness_days=30), comparison(), context)) == rules_broken
 
 
@@ -533,7 +533,7 @@ def test_rows_that_the_champion_was_trained_on_are_told_and_do_not_refuse() -> N
 
 
 def test_leaks_that_the_caller_found_refuse() -> None:
-    context = Context("change", leaks=("the column x",))
+    context = Context(Situation.CHANGE, leaks=("the column x",))
     verdict = judge(Gate("roc_auc", inconclusive="pass"), comparison(), context)
     assert rules(verdict) == ["leak"]
 
@@ -548,15 +548,15 @@ def test_the_first_model_has_its_own_bars() -> None:
         first={"roc_auc": Bar(at_least=0.5)},
         improve=True,
     )
-    assert judge(gate, ALONE, Context("first")).outcome == "pass"
+    assert judge(gate, ALONE, Context(Situation.FIRST)).outcome == "pass"
     strict = dataclasses.replace(gate, first={"roc_auc": Bar(at_least=0.6)})
-    assert rules(judge(strict, ALONE, Context("first"))) == ["threshold"]
+    assert rules(judge(strict, ALONE, Context(Situation.FIRST))) == ["threshold"]
     usual = dataclasses.replace(gate, first={})
-    assert rules(judge(usual, ALONE, Context("first"))) == ["threshold"]
+    assert rules(judge(usual, ALONE, Context(Situation.FIRST))) == ["threshold"]
 
 
-@pytest.mark.parametrize("kind", ["first", "restore"])
-def test_limits_hold_for_the_first_and_for_a_restored_model_too(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [Situation.FIRST, Situation.RESTORE])
+def test_limits_hold_for_the_first_and_for_a_restored_model_too(kind: Situation) -> None:
     gate = Gate(
         "roc_auc", {"roc_auc": Bar(at_least=0.6)}, latency_ms=1, size_mb=1, unavailable=("hour",)
     )
@@ -578,7 +578,7 @@ def test_a_restored_model_need_not_beat_the_champion() -> None:
         models={"candidate": facts(inputs=(InputColumn("dest", "string"),)), "champion": facts()},
     )  # fmt: skip
     assert judge(gate, found, CHANGE).outcome == "fail"
-    assert judge(gate, found, Context("restore")).outcome == "pass"
+    assert judge(gate, found, Context(Situation.RESTORE)).outcome == "pass"
 
 
 def test_the_worst_reasons_come_first() -> None:

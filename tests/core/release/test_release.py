@@ -6,18 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import Evaluation, Origin
-from mergeline.core.release.plan import (
-    Entry,
-    Live,
-    Target,
-    Version,
-    next_entry,
-    page_name,
-    page_text,
-    plan_release,
-    read_pages,
-)
+from mergeline.core.release.ledger import Entry, next_entry, page_name, page_text, read_pages
+from mergeline.core.release.plan import Live, Target, plan_release
+from mergeline.core.release.version import Version
 from mergeline.errors import DeclarationError
 
 TARGET = Target("iris", "f" * 64, "c" * 40)
@@ -28,13 +21,10 @@ NOTHING = Live(None, None, candidate=False, evaluation=None, ledger=(), served=N
 
 def evaluation(champion: str | None, verdict: str = "pass") -> Evaluation:
     return Evaluation(
-        kind="change" if champion else "first",
         verdict=verdict,  # type: ignore[arg-type]
         reasons=() if verdict == "pass" else ("recall is worse",),
         gate_digest="g",
         champion=champion,
-        champion_version=1 if champion else None,
-        base=None,
         origin=Origin("t"),
         evaluated_at="2026-01-01T00:00:00+00:00",
         manifest="m",
@@ -43,7 +33,7 @@ def evaluation(champion: str | None, verdict: str = "pass") -> Evaluation:
 
 def page(version: Version, sequence: int) -> Entry:
     entry = next_entry(
-        (), version, "release", commit="c" * 40, subject="s", author="a", pull_request=None,
+        (), version, Situation.CHANGE, commit="c" * 40, subject="s", author="a", pull_request=None,
         verdict="pass", override=None, released_at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
     return replace(entry, sequence=sequence)
@@ -172,3 +162,9 @@ def test_a_page_under_another_name_is_refused() -> None:
 def test_a_page_that_cannot_be_read_is_refused_by_its_name() -> None:
     with pytest.raises(DeclarationError, match="release/iris/0001"):
         read_pages({page_name("iris", 1): "nothing"})
+
+
+def test_a_page_calls_a_change_a_release_and_is_read_so() -> None:
+    entry = page(OLD, 1)
+    assert '"kind": "release"' in page_text(entry)
+    assert read_pages({"release/iris/0001": page_text(entry)}) == (entry,)

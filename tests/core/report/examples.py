@@ -28,7 +28,7 @@ from mergeline.core.compare.result import (
 )
 from mergeline.core.declare.model import Role
 from mergeline.core.fingerprint.ingredients import Change
-from mergeline.core.gate.verdict import Judgement, MovedLine, Reason, Verdict
+from mergeline.core.gate.verdict import Judgement, MovedLine, Reason, Situation, Verdict
 from mergeline.core.report.content import (
     AttributionShare,
     AttributionShares,
@@ -233,7 +233,7 @@ DATA = (
 
 PASS = Report(
     model="delay",
-    kind="change",
+    kind=Situation.CHANGE,
     subject=EvaluatedTree(
         tree="0f3b7c5f2d1e4a6b8c9d0e1f2a3b4c5d6e7f8091",
         commit="9c1d2e3f4a5b6c7d8e9f0a1b2c3d4e5f6a7b8c9d",
@@ -326,7 +326,7 @@ def first() -> Report:
     )
     return dataclasses.replace(
         PASS,
-        kind="first",
+        kind=Situation.FIRST,
         champion=None,
         comparison=dataclasses.replace(
             alone, metrics=only, slices=(), flips={},
@@ -347,7 +347,7 @@ def first() -> Report:
 
 FAILED = Report(
     model="delay",
-    kind="failed",
+    kind=Situation.FAILED,
     subject=PASS.subject,
     evaluated_at=PASS.evaluated_at,
     fingerprint=PASS.fingerprint,
@@ -413,7 +413,7 @@ NASTY = dataclasses.replace(
 
 SAME = Report(
     model="delay",
-    kind="same",
+    kind=Situation.SAME,
     subject=PASS.subject,
     evaluated_at=PASS.evaluated_at,
     fingerprint="b" * 64,
@@ -424,7 +424,7 @@ SAME = Report(
 
 RESTORE = dataclasses.replace(
     PASS,
-    kind="restore",
+    kind=Situation.RESTORE,
     champion=ChampionVersion(5, "c" * 64),
     on_merge=OnMerge(4, replaces=5, rollback=5),
     run=TrackedRun("3f2a9be0", None, trained=False, seconds=3.2),

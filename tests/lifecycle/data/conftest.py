@@ -11,6 +11,7 @@ from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.adapters.git.repository import Repository
 from mergeline.core.data.snapshot import Built, Provenance
+from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.snapshots import build_snapshots, gather_snapshots
 
 CONTRACT = """\
@@ -85,7 +86,7 @@ class Shop:
         repository = Repository.at(self.root)
         tree = repository.tree(revision) if revision else repository.working_tree()
         drops = DropStore(self.root)
-        [wanted] = gather_snapshots(tree, drops)
+        [wanted] = gather_snapshots(ProjectTree(tree), drops)
         provenance = Provenance(commit=revision or "", ref="main")
         [built] = build_snapshots([wanted], self.tables, drops, provenance)
         return built

@@ -13,6 +13,7 @@ from mergeline.adapters.dvc.drops import DropStore
 from mergeline.core.data.garbage import GarbagePlan
 from mergeline.errors import RepositoryError, TrackingError
 from mergeline.lifecycle.steps.pins import pinned_snapshots
+from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.snapshots import gather_snapshots
 from mergeline.lifecycle.verbs import data as browse
 from mergeline.lifecycle.verbs.evaluate import evaluate
@@ -81,7 +82,7 @@ def test_a_file_that_a_build_takes_up_again_meanwhile_is_not_deleted(
     line.commit("April again")
     snapshot(line.project("author"))
     browse.collect(tables, plans)
-    [now] = gather_snapshots(line.author.working_tree(), DropStore(line.author.root))
+    [now] = gather_snapshots(ProjectTree(line.author.working_tree()), DropStore(line.author.root))
     version = tables.at_digest("parcels", now.digest)
     assert tables.scan("parcels", version).collect().height == 1200 + 400 * len(months)
 

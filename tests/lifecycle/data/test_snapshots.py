@@ -16,6 +16,7 @@ from mergeline.core.data.violations import RefusedDropError
 from mergeline.core.declare.contract import parse_contract
 from mergeline.errors import DeclarationError, DropError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.snapshots import (
     describe_built,
     gather_snapshots,
@@ -26,7 +27,7 @@ from mergeline.lifecycle.verbs.snapshot import plan_snapshots, snapshot
 
 def gather(shop: Any) -> Any:
     tree = Repository.at(shop.root).working_tree()
-    [snapshot] = gather_snapshots(tree, DropStore(shop.root))
+    [snapshot] = gather_snapshots(ProjectTree(tree), DropStore(shop.root))
     return snapshot
 
 
@@ -200,7 +201,9 @@ def test_a_pin_is_the_same_bytes_on_every_machine(shop: Any, tmp_path: Path) -> 
     shop.commit()
     shop.git("clone", "-q", ".", str(tmp_path / "clone"))
     tree = Repository.at(tmp_path / "clone").tree("HEAD")
-    [there] = write_pins(gather_snapshots(tree, DropStore(tmp_path / "clone")), tmp_path)
+    [there] = write_pins(
+        gather_snapshots(ProjectTree(tree), DropStore(tmp_path / "clone")), tmp_path
+    )
     assert here.read_bytes() == there.read_bytes()
 
 
@@ -222,7 +225,8 @@ def test_a_thousand_pointers_stay_quick(shop: Any) -> None:
         shop.point(f"data/raw/sales/{n:04}.csv", f"f{n:031x}")
     revision = shop.commit()
     start = time.perf_counter()
-    [snapshot] = gather_snapshots(Repository.at(shop.root).tree(revision), DropStore(shop.root))
+    tree = ProjectTree(Repository.at(shop.root).tree(revision))
+    [snapshot] = gather_snapshots(tree, DropStore(shop.root))
     took = time.perf_counter() - start
     assert len(snapshot.drops) == 1000
     assert snapshot.digest == pointers_digest(

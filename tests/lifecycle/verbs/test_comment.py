@@ -11,7 +11,7 @@ import pytest
 
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.cli.show import comment_lines
-from mergeline.core.gate.verdict import Judgement, Reason, Verdict
+from mergeline.core.gate.verdict import Judgement, Reason, Situation, Verdict
 from mergeline.core.report.content import EvaluatedTree, Failure, Report, write_json
 from mergeline.errors import BundleError, DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
@@ -39,7 +39,7 @@ def passed(subject: EvaluatedTree, when: dt.datetime = NOON, model: str = "delay
     verdict = Verdict("pass", (Reason("margin", "pass", "It holds."),))
     return Report(
         model,
-        "first",
+        Situation.FIRST,
         subject,
         when.isoformat(),
         judgement=Judgement(verdict),
@@ -49,7 +49,7 @@ def passed(subject: EvaluatedTree, when: dt.datetime = NOON, model: str = "delay
 
 def failed(subject: EvaluatedTree) -> Report:
     failure = Failure("train", "no such column", ("Traceback", "KeyError"), "Add it")
-    return Report("delay", "failed", subject, NOON.isoformat(), failure=failure)
+    return Report("delay", Situation.FAILED, subject, NOON.isoformat(), failure=failure)
 
 
 def bundle(folder: Path, *reports: Report) -> Path:

@@ -12,10 +12,9 @@ import pytest
 from mergeline.adapters.git.repository import Repository
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.cli.show import release_lines
-from mergeline.core.release.plan import Entry
+from mergeline.core.release.ledger import Entry
 from mergeline.errors import DeployError, GitError, RepositoryError, TrackingError
-from mergeline.lifecycle.steps.evaluation import evaluate_models
-from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.verbs.evaluate import evaluate
 from mergeline.lifecycle.verbs.release import _Job, release
 from tests.line.small import MODEL, WORSE, Line, content_of
 
@@ -198,7 +197,7 @@ def assert_converged(line: Line) -> None:
     assert line.release().plan.steps == ()
     assert champion(line).number == 2
     assert [(page.version, page.kind, page.verdict) for page in ledger(line)] == [
-        (1, "first", "pass"), (2, "release", "pass"),
+        (1, "first", "pass"), (2, "change", "pass"),
     ]  # fmt: skip
     tracking = line.project().tracking
     assert stages(line) == ["Archived", "Production"]
@@ -264,16 +263,16 @@ def test_production_that_changes_with_each_evaluation_is_said(
     )
     line.project().tracking.move(MODEL, other.number, "Production")
 
-    def evaluate_while_another_releases(project: Project, **more: Any) -> Any:
-        found = evaluate_models(project, **more)
-        now = project.tracking.champion(MODEL)
-        assert now
-        project.tracking.move(MODEL, 3 - now.number, "Production")
-        return found
+    evaluate_alone = _Job._evaluate
 
-    monkeypatch.setattr(
-        "mergeline.lifecycle.verbs.release.evaluate_models", evaluate_while_another_releases
-    )
+    def evaluate_while_another_releases(job: _Job, step: Any) -> Any:
+        report = evaluate_alone(job, step)
+        now = job.project.tracking.champion(MODEL)
+        assert now
+        job.project.tracking.move(MODEL, 3 - now.number, "Production")
+        return report
+
+    monkeypatch.setattr(_Job, "_evaluate", evaluate_while_another_releases)
     with pytest.raises(TrackingError, match="production changes as often"):
         line.release()
 
@@ -551,7 +550,7 @@ def test_a_clone_whose_origin_was_removed_releases_for_itself(line: Line) -> Non
     line.git("remote", "remove", "origin", at="own")
     line.git("tag", "--delete", "release/late/0001", at="own")
     alone = line.project("own", MERGELINE_FORGE="", MERGELINE_STATE=str(line.root / "own-state"))
-    [evaluated] = evaluate_models(alone, say=line.say)
+    [evaluated] = evaluate(alone, say=line.say)
     assert evaluated.passed
     [done] = release(alone, say=line.say)
     assert release_lines(done) == ["late v1 is in production"]

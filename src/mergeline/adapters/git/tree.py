@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from mergeline.errors import RepositoryError
@@ -17,10 +19,6 @@ class Tree:
     def __init__(self, root: Path, sha: str) -> None:
         self.sha = sha
         self._root = root
-        # A line: mode, kind and name of the content, then the path.
-        lines = dict(listed(root, sha))
-        self._blobs = {path: line.split()[2] for path, line in lines.items()}
-        self._links = {path for path, line in lines.items() if line.startswith(_LINK)}
         self._read: dict[str, bytes] = {}
 
     def __eq__(self, other: object) -> bool:
@@ -29,31 +27,53 @@ class Tree:
     def __hash__(self) -> int:
         return hash(self.sha)
 
+    @cached_property
+    def _lines(self) -> dict[str, str]:
+        """By path: mode, kind and name of the content, then the path."""
+        return dict(listed(self._root, self.sha))
+
+    @cached_property
+    def _paths(self) -> Sequence[str]:
+        return sorted(self._lines)
+
     def list(self, prefix: str = "") -> list[str]:
         """Paths of the files in the folder `prefix` (or the file itself), sorted."""
-        folder = prefix.rstrip("/") + "/" if prefix else ""
-        return sorted(p for p in self._blobs if p.startswith(folder) or p == prefix)
+        if not prefix:
+            return [*self._paths]
+        folder = prefix.rstrip("/") + "/"
+        below = self._paths[
+            bisect_left(self._paths, folder) : bisect_left(self._paths, folder[:-1] + "0")
+        ]  # "0" is the character after "/"
+        return [prefix, *below] if prefix in self._lines else [*below]
 
     def blob(self, path: str) -> str | None:
-        """Git's name of a file's content, or None where there is no such file."""
-        return self._blobs.get(path)
+        """Git's name of a file's content; None if there is no such file."""
+        line = self._lines.get(path)
+        return line.split(maxsplit=3)[2] if line else None
 
     def is_link(self, path: str) -> bool:
         """Whether a path is a symbolic link; its content is then where it leads."""
-        return path in self._links
+        return self._lines.get(path, "").startswith(_LINK)
 
     def read(self, path: str) -> bytes | None:
-        """A file's content, or None where there is no such file."""
-        if path not in self._blobs:
+        """A file's content; None if there is no such file."""
+        if path not in self._lines:
             return None
-        if path not in self._read:
-            # A thousand pointers one by one would be a thousand processes.
-            alike = [p for p in self._blobs if p.endswith(".dvc")] if path.endswith(".dvc") else []
-            self._read.update(self._read_all(alike or [path]))
+        self.read_ahead([path])
         return self._read[path]
 
+    def read_ahead(self, paths: Iterable[str]) -> None:
+        """Read files that will be asked for with one process; one by one each takes its own.
+
+        Raises:
+            RepositoryError: the content of one is not in this clone.
+        """
+        missing = [path for path in paths if path in self._lines and path not in self._read]
+        if missing:
+            self._read.update(self._read_all(missing))
+
     def _read_all(self, paths: Sequence[str]) -> dict[str, bytes]:
-        names = "".join(f"{self._blobs[path]}\n" for path in paths).encode()
+        names = "".join(f"{self.blob(path)}\n" for path in paths).encode()
         out = run_git(["cat-file", "--batch"], cwd=self._root, stdin=names)
         contents, at = {}, 0
         for path in paths:

@@ -16,7 +16,7 @@ from typing import Any
 
 from mergeline.adapters.mlflow.runs import COMMIT, FINGERPRINT, PULL_REQUEST, Run
 from mergeline.adapters.mlflow.store import Store, on_all_pages
-from mergeline.core.release.plan import Stage, Version
+from mergeline.core.release.version import Stage, Version
 
 _STAGE = "mergeline.stage"
 _OVERRIDE = "mergeline.override"

@@ -22,6 +22,7 @@ from mergeline.core.release.bundle import (
     Evaluation,
     Origin,
     SnapshotUse,
+    parse_evaluation,
 )
 from mergeline.errors import NotFoundError
 
@@ -187,11 +188,9 @@ class Runs(Store):
 
     def evaluation(self, run: Run) -> Evaluation | None:
         """The newest evaluation that was logged with a run."""
-        from mergeline.core.declare.strict import read_json
-
         with self.translating():
             text = self.client.get_run(run.run_id).data.tags.get("mergeline.evaluation")
-        return read_json(Evaluation, text, where=f"run {run.run_id}") if text else None
+        return parse_evaluation(text, where=f"run {run.run_id}") if text else None
 
     def has_evaluation(self, run: Run, evaluation: Evaluation) -> bool:
         """Whether this is the newest evaluation that was logged with a run."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mergeline.adapters.mlflow.registry import Registry
 from mergeline.adapters.mlflow.runs import Run, Runs
-from mergeline.core.release.plan import Version
+from mergeline.core.release.version import Version
 
 
 class Tracking(Runs, Registry):

@@ -6,11 +6,13 @@ the place. pydantic does the checking; dataclasses stay plain.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import functools
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 import yaml
@@ -20,8 +22,8 @@ from mergeline.errors import DeclarationError
 T = TypeVar("T")
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, of which YAML would keep the last silently."""
+class _UniqueKeys(yaml.constructor.SafeConstructor):
+    """Refuses a key given twice, of which YAML would keep the last silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen: set[Any] = set()
@@ -39,6 +41,20 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _Loader(_UniqueKeys, yaml.SafeLoader):
+    """PyYAML's own, whose words on what is wrong people read."""
+
+
+if yaml.__with_libyaml__:
+
+    class _QuickLoader(_UniqueKeys, yaml.composer.Composer, yaml.CSafeLoader):
+        """With libyaml's parser; its composer would end the process where YAML nests too deep."""
+
+        def __init__(self, stream: bytes | str) -> None:
+            yaml.CSafeLoader.__init__(self, stream)
+            yaml.composer.Composer.__init__(self)
+
+
 def parse_yaml(text: bytes | str, *, where: str) -> dict[str, Any]:
     """The mapping that a YAML document holds (an empty document is an empty mapping).
 
@@ -47,12 +63,11 @@ def parse_yaml(text: bytes | str, *, where: str) -> dict[str, Any]:
             can hold: it contains itself, or half a character.
     """
     try:
-        value = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - derives from SafeLoader
+        value = _load(text)
         _refuse_unwritable(value, ())
     except RecursionError as error:
         raise _unreadable("nested too deep", where) from error
-    # The last three are PyYAML's own slips over a tag and a value that do not go together.
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:
+    except _WRONG as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None)
@@ -69,6 +84,21 @@ def parse_yaml(text: bytes | str, *, where: str) -> dict[str, Any]:
     return value
 
 
+# Where libyaml takes a text that PyYAML refuses or reads otherwise.
+_READ_OTHERWISE = re.compile(r"[\t\ufeff!]|\?(?!\n[^\s,\]}]|\n?\Z)|[|>][-+0-9]*#")
+
+
+def _load(text: bytes | str) -> Any:  # noqa: ANN401 - parsed YAML
+    """The document, read quickly; whatever is wrong with it PyYAML's own loader says."""
+    with contextlib.suppress(*_WRONG):
+        decoded = text.decode() if isinstance(text, bytes) else text
+        if yaml.__with_libyaml__ and not _READ_OTHERWISE.search(decoded):
+            return yaml.load(decoded, Loader=_QuickLoader)  # noqa: S506 - constructs what is safe
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - derives from SafeLoader
+
+
+# The last three are PyYAML's own slips over a tag and a value that do not go together.
+_WRONG = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError)
 _DEEPEST = 100  # what is made of the document is walked by recursion too
 _NOT_OF_TAG = "a value is not what its !! tag says"
 
@@ -117,8 +147,15 @@ def read(cls: type[T], value: Mapping[str, Any], *, where: str) -> T:
     return made
 
 
-def read_json(cls: type[T], text: bytes | str, *, where: str) -> T:
-    """Make `cls` of a JSON document; as `read`, with JSON's own types only."""
+def read_json(cls: type[T], text: bytes | str, *, where: str, former: Collection[str] = ()) -> T:
+    """Make `cls` of a JSON document; as `read`, with JSON's own types only.
+
+    Args:
+        cls: a frozen dataclass.
+        text: the document.
+        where: it stands, for the message of an error.
+        former: keys that older documents have, and that nobody reads any more.
+    """
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -127,7 +164,8 @@ def read_json(cls: type[T], text: bytes | str, *, where: str) -> T:
         ) from error
     if not isinstance(value, dict):
         raise DeclarationError("expected a JSON object", where=where, next_step="Make it again")
-    return read(cls, value, where=where)
+    kept = {key: part for key, part in value.items() if key not in former}
+    return read(cls, kept, where=where)
 
 
 def write_json(value: object, *, indent: int | None = 2) -> str:

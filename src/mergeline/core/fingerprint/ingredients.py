@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 SNAPSHOT_FILE = ".snapshot.json"
@@ -70,7 +71,7 @@ class Ingredients:
     lock: Mapping[str, str]
     outputs: str = ""
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical JSON of the ingredients, 64 hexadecimal digits."""
         return _digest(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import graphlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
@@ -38,104 +39,178 @@ class Files(Protocol):
     def is_link(self, path: str) -> bool:
         """Whether a path is a symbolic link; its content is then where it leads."""
 
+    def read_ahead(self, paths: Iterable[str]) -> None:
+        """Read together what will be asked for; paths that are not in the tree are left out."""
 
-def read_ingredients(
-    files: Files, stage: str, snapshots: Mapping[str, TableInput], *, outputs: str
-) -> Ingredients:
-    """The ingredients of the model that `stage` is the last stage of.
+
+class IngredientReader:
+    """Reads the ingredients of the models of one tree; what models share is read once.
 
     Args:
         files: the tree.
-        stage: a stage of its `dvc.yaml`; the stages before it are found by their outputs.
         snapshots: what determines the snapshot of each declared table of the tree.
-        outputs: folder that the model and its holdout are taken from.
-
-    Raises:
-        DeclarationError: `dvc.yaml` or a params file cannot be read as it stands, a dependency is
-            neither in Git nor made by a stage, or code is imported that no dependency names.
     """
-    declared = read_dvc_yaml(files.read("dvc.yaml"))
-    if stage not in declared:
-        raise DeclarationError(
-            f"no stage {stage!r} ({did_you_mean(stage, sorted(declared))})",
-            where="dvc.yaml",
-            next_step="Correct `stage` in the model's declaration",
+
+    def __init__(self, files: Files, snapshots: Mapping[str, TableInput]) -> None:
+        self._files = files
+        self._snapshots = snapshots
+        self._stages: dict[str, Stage] = {}
+        self._documents: dict[str, Mapping[str, Any]] = {}
+
+    def read(self, stage: str, *, outputs: str) -> Ingredients:
+        """The ingredients of the model that `stage` is the last stage of.
+
+        Args:
+            stage: a stage of `dvc.yaml`; the stages before it are found by their outputs.
+            outputs: folder that the model and its holdout are taken from.
+
+        Raises:
+            DeclarationError: `dvc.yaml` or a params file cannot be read as it stands, a dependency
+                is neither in Git nor made by a stage, or code is imported that no dependency names.
+        """
+        if stage not in self._declared:
+            raise DeclarationError(
+                f"no stage {stage!r} ({did_you_mean(stage, sorted(self._declared))})",
+                where="dvc.yaml",
+                next_step="Correct `stage` in the model's declaration",
+            )
+        stages = tuple(self._stage(name) for name in self._in_order(stage))
+        used = sorted({table for each in stages for table in each.tables})
+        snapshots = {table: self._snapshots[table] for table in used}
+        return Ingredients(stages, snapshots, self._lock, place(outputs))
+
+    @cached_property
+    def _declared(self) -> Mapping[str, DeclaredStage]:
+        declared = read_dvc_yaml(self._files.read("dvc.yaml"))
+        deps = sorted({dep for stage in declared.values() for dep in stage.deps})
+        code = [path for dep in deps for path in self._files.list(dep) if path.endswith(".py")]
+        self._files.read_ahead([*code, *(f"{dep}.dvc" for dep in deps)])
+        return declared
+
+    @cached_property
+    def _lock(self) -> Mapping[str, str]:
+        paths = [path for path in self._files.list() if _is_lock(path)]
+        return {path: blob for path in paths if (blob := self._files.blob(path)) is not None}
+
+    @cached_property
+    def _makers(self) -> Mapping[str, set[str]]:
+        """Names of the stages by the paths that they make, and by the folders around those."""
+        makers: dict[str, set[str]] = {}
+        for stage in self._declared.values():
+            for out in stage.outs:
+                for path in (out, *_folders_around(out)):
+                    makers.setdefault(path, set()).add(stage.name)
+        return makers
+
+    @cached_property
+    def _outs(self) -> Mapping[str, set[str]]:
+        """Names of the stages by the paths that they make."""
+        outs: dict[str, set[str]] = {}
+        for stage in self._declared.values():
+            for out in stage.outs:
+                outs.setdefault(out, set()).add(stage.name)
+        return outs
+
+    def _makers_of(self, dep: str) -> set[str]:
+        """Names of the stages that make a path, something in it, or a folder around it."""
+        around = (self._outs.get(folder, set()) for folder in _folders_around(dep))
+        return self._makers.get(dep, set()).union(*around)
+
+    def _before(self, stage: DeclaredStage) -> set[str]:
+        """Names of the stages whose outputs a stage depends on."""
+        return set[str]().union(*map(self._makers_of, stage.deps))
+
+    def _in_order(self, last: str) -> list[str]:
+        """Names of `last` and the stages before it, in the order they run; ties by name."""
+        graph: dict[str, set[str]] = {}
+        waiting = [last]
+        while waiting:
+            name = waiting.pop()
+            if name not in graph:
+                graph[name] = self._before(self._declared[name])
+                waiting.extend(graph[name])
+        sorter = graphlib.TopologicalSorter(graph)
+        try:
+            sorter.prepare()
+        except graphlib.CycleError as error:
+            raise DeclarationError(
+                f"stages wait for each other: {error.args[1]}", where="dvc.yaml"
+            ) from error
+        order: list[str] = []
+        while sorter.is_active():
+            ready = sorted(sorter.get_ready())
+            order.extend(ready)
+            sorter.done(*ready)
+        return order
+
+    def _stage(self, name: str) -> Stage:
+        if name not in self._stages:
+            self._stages[name] = self._read_stage(self._declared[name])
+        return self._stages[name]
+
+    def _read_stage(self, stage: DeclaredStage) -> Stage:
+        files = self._files
+        code: dict[str, str] = {}
+        data: dict[str, str] = {}
+        for dep in stage.deps:
+            inside = {path: blob for path in files.list(dep) if (blob := files.blob(path))}
+            pointer = files.read(f"{dep}.dvc")
+            if pointer is not None:
+                data[dep] = parse_pointer(f"{dep}.dvc", pointer).md5
+            elif inside:
+                code.update({path: _regular(files, stage, path, inside[path]) for path in inside})
+            elif not self._makers_of(dep):
+                raise DeclarationError(
+                    f"stage {stage.name} depends on {dep}, which is neither in Git nor made by a "
+                    "stage",
+                    where="dvc.yaml",
+                    next_step="Add the file to Git, or correct the path",
+                )
+        refuse_undeclared_code(files, stage, code)
+        return Stage(
+            name=stage.name,
+            command=stage.command,
+            params=self._params(stage),
+            code=code,
+            data=data,
+            tables=_tables(stage, self._snapshots),
+            after=tuple(sorted(self._before(stage))),
         )
-    needed = _closure(declared, stage)
-    stages = tuple(_stage(files, declared[name], declared, snapshots) for name in needed)
-    used = {table for one in stages for table in one.tables}
-    locks = [path for path in files.list() if _is_lock(path)]
-    lock = {path: blob for path in locks if (blob := files.blob(path)) is not None}
-    return Ingredients(stages, {t: snapshots[t] for t in sorted(used)}, lock, place(outputs))
+
+    def _params(self, stage: DeclaredStage) -> dict[str, Any]:
+        """Effective values of the params that a stage reads, by `file: dotted.key`."""
+        params: dict[str, Any] = {}
+        keys = list(stage.params)
+        if stage.templated:
+            keys.append(("params.yaml", None))  # a template may read any of them
+        for path, dotted in keys:
+            document = self._document(path, stage.name)
+            if dotted is None:
+                for name, value in document.items():
+                    _flatten(f"{path}: {_step(name)}", value, params)
+            else:
+                value = _look_up(document, dotted, path, stage.name)
+                _flatten(f"{path}: {dotted}", value, params)
+        return params
+
+    def _document(self, path: str, stage: str) -> Mapping[str, Any]:
+        """A params file."""
+        if path not in self._documents:
+            text = self._files.read(path)
+            if text is None:
+                raise DeclarationError(
+                    f"stage {stage} reads {path}, which is not in the tree", where="dvc.yaml"
+                )
+            self._documents[path] = parse_yaml(text, where=path)
+        return self._documents[path]
 
 
 def _is_lock(path: str) -> bool:
     return path in LOCK_FILES or _NAMED_LOCK.fullmatch(path) is not None
 
 
-def _closure(declared: Mapping[str, DeclaredStage], last: str) -> list[str]:
-    """Names of `last` and the stages before it, in the order they run; ties by name."""
-    graph: dict[str, set[str]] = {}
-    waiting = [last]
-    while waiting:
-        name = waiting.pop()
-        if name not in graph:
-            graph[name] = set(_upstream(declared[name], declared))
-            waiting.extend(graph[name])
-    sorter = graphlib.TopologicalSorter(graph)
-    try:
-        sorter.prepare()
-    except graphlib.CycleError as error:
-        raise DeclarationError(
-            f"stages wait for each other: {error.args[1]}", where="dvc.yaml"
-        ) from error
-    order: list[str] = []
-    while sorter.is_active():
-        ready = sorted(sorter.get_ready())
-        order.extend(ready)
-        sorter.done(*ready)
-    return order
-
-
-def _upstream(stage: DeclaredStage, declared: Mapping[str, DeclaredStage]) -> list[str]:
-    return [
-        other.name
-        for other in declared.values()
-        if any(_overlap(dep, out) for dep in stage.deps for out in other.outs)
-    ]
-
-
-def _overlap(one: str, other: str) -> bool:
-    return one == other or one.startswith(other + "/") or other.startswith(one + "/")
-
-
-def _stage(
-    files: Files,
-    stage: DeclaredStage,
-    declared: Mapping[str, DeclaredStage],
-    snapshots: Mapping[str, TableInput],
-) -> Stage:
-    code: dict[str, str] = {}
-    data: dict[str, str] = {}
-    made = [out for other in declared.values() for out in other.outs]
-    for dep in stage.deps:
-        inside = {path: blob for path in files.list(dep) if (blob := files.blob(path))}
-        pointer = files.read(f"{dep}.dvc")
-        if pointer is not None:
-            data[dep] = parse_pointer(f"{dep}.dvc", pointer).md5
-        elif inside:
-            code.update({path: _regular(files, stage, path, inside[path]) for path in inside})
-        elif not any(_overlap(dep, out) for out in made):
-            raise DeclarationError(
-                f"stage {stage.name} depends on {dep}, which is neither in Git nor made by a stage",
-                where="dvc.yaml",
-                next_step="Add the file to Git, or correct the path",
-            )
-    refuse_undeclared_code(files, stage, code)
-    tables = _tables(stage, snapshots)
-    params = _params(files, stage)
-    after = tuple(sorted(_upstream(stage, declared)))
-    return Stage(stage.name, stage.command, params, code, data, tables, after)
+def _folders_around(path: str) -> list[str]:
+    return [path[:at] for at, character in enumerate(path) if character == "/"]
 
 
 def _regular(files: Files, stage: DeclaredStage, path: str, blob: str) -> str:
@@ -173,26 +248,6 @@ def _tables(stage: DeclaredStage, snapshots: Mapping[str, TableInput]) -> tuple[
     return tuple(sorted(set(names)))
 
 
-def _params(files: Files, stage: DeclaredStage) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    keys = list(stage.params)
-    if stage.templated:
-        keys.append(("params.yaml", None))  # a template may read any of them
-    for path, dotted in keys:
-        text = files.read(path)
-        if text is None:
-            raise DeclarationError(
-                f"stage {stage.name} reads {path}, which is not in the tree", where="dvc.yaml"
-            )
-        document = parse_yaml(text, where=path)
-        if dotted is None:
-            for name, value in document.items():
-                _flatten(f"{path}: {_step(name)}", value, found)
-        else:
-            _flatten(f"{path}: {dotted}", _look_up(document, dotted, path, stage.name), found)
-    return found
-
-
 def _look_up(document: Mapping[str, Any], dotted: str, path: str, stage: str) -> Any:  # noqa: ANN401
     value: Any = document
     for part in dotted.split("."):
@@ -212,7 +267,7 @@ def _flatten(key: str, value: Any, into: dict[str, Any]) -> None:  # noqa: ANN40
         for name, inner in value.items():
             _flatten(f"{key}.{_step(name)}", inner, into)
     else:
-        into[key] = _plain(value)
+        into[key] = _as_json(value)
 
 
 def _step(name: Any) -> str:  # noqa: ANN401 - parsed YAML
@@ -220,20 +275,20 @@ def _step(name: Any) -> str:  # noqa: ANN401 - parsed YAML
     return str(_key(name)).replace("\\", "\\\\").replace(".", "\\.")
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - parsed YAML
+def _as_json(value: Any) -> Any:  # noqa: ANN401 - parsed YAML
     """The value as JSON has it, which a bundle is written in.
 
     What JSON does not know is a text that begins with the YAML tag of its type, so that no two
     values become one; a text that begins so itself gets the tag of a text.
     """
     if isinstance(value, Mapping):
-        return {_key(name): _plain(inner) for name, inner in value.items()}
+        return {_key(name): _as_json(inner) for name, inner in value.items()}
     if isinstance(value, set):
-        return ["!!set", *sorted((_plain(inner) for inner in value), key=repr)]
+        return ["!!set", *sorted((_as_json(inner) for inner in value), key=repr)]
     if isinstance(value, tuple):
-        return ["!!pair", *map(_plain, value)]
+        return ["!!pair", *map(_as_json, value)]
     if isinstance(value, list):
-        return [_plain(inner) for inner in value]
+        return [_as_json(inner) for inner in value]
     if isinstance(value, str):
         return f"!!str {value}" if value.startswith("!!") else value
     finite = isinstance(value, float) and math.isfinite(value)
@@ -243,5 +298,5 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - parsed YAML
 
 def _key(name: Any) -> str:  # noqa: ANN401 - parsed YAML
     if isinstance(name, str):
-        return str(_plain(name))
+        return str(_as_json(name))
     return f"!!{type(name).__name__} {name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Protocol
 
@@ -53,15 +54,16 @@ def refuse_undeclared_code(files: Sources, stage: DeclaredStage, code: Collectio
         if path not in code:
             raise _undeclared(f"stage {stage.name} runs {path}, which it does", path, stage)
     for path in sorted(code):
-        for imported in _imports(files, path, roots) if path.endswith(".py") else ():
+        names = _imported_names(path, files.read(path) or b"") if path.endswith(".py") else ()
+        for imported in _module_files(files, names, roots):
             if imported not in code:
-                said = f"{path} imports {imported}, which stage {stage.name} does"
-                raise _undeclared(said, imported, stage)
+                problem = f"{path} imports {imported}, which stage {stage.name} does"
+                raise _undeclared(problem, imported, stage)
 
 
-def _undeclared(said: str, path: str, stage: DeclaredStage) -> DeclarationError:
+def _undeclared(problem: str, path: str, stage: DeclaredStage) -> DeclarationError:
     return DeclarationError(
-        f"{said} not list under deps",
+        f"{problem} not list under deps",
         where="dvc.yaml",
         next_step=f"Add {path} to the deps of {stage.name}",
     )
@@ -77,15 +79,16 @@ def _outright(stage: DeclaredStage, name: str) -> str:
     return name
 
 
-def _imports(files: Sources, path: str, roots: Sequence[str]) -> list[str]:
-    """Files of the tree that a Python file imports."""
+@lru_cache(maxsize=10_000)  # what many stages share, and what two trees have alike
+def _imported_names(path: str, text: bytes) -> tuple[str, ...]:
+    """Names of the modules that a Python file imports, and of what may be modules in them."""
     try:
-        module = ast.parse(files.read(path) or b"")
+        module = ast.parse(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        line, said = getattr(error, "lineno", None), getattr(error, "msg", None) or str(error)
+        line, problem = getattr(error, "lineno", None), getattr(error, "msg", None) or str(error)
         where = f"{path}:{line}" if line else path
         raise DeclarationError(
-            f"not readable as Python: {said or 'nested too deep'}",
+            f"not readable as Python: {problem or 'nested too deep'}",
             where=where,
             next_step="Correct the file",
         ) from error
@@ -96,7 +99,7 @@ def _imports(files: Sources, path: str, roots: Sequence[str]) -> list[str]:
             names.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             names.extend(_imported_from(node, package))
-    return _module_files(files, names, roots)
+    return tuple(names)
 
 
 def _imported_from(node: ast.ImportFrom, package: Sequence[str]) -> list[str]:

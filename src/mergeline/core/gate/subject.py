@@ -14,7 +14,7 @@ from mergeline.core.compare.result import (
     Other,
 )
 from mergeline.core.declare.model import Bar, Gate
-from mergeline.core.gate.verdict import Context
+from mergeline.core.gate.verdict import Context, Situation
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Judged:
     @property
     def change(self) -> bool:
         """Whether a champion stands to be replaced, which the candidate is held against."""
-        return self.context.kind == "change"
+        return self.context.kind is Situation.CHANGE
 
     @property
     def candidate(self) -> ModelFacts | None:
@@ -43,7 +43,7 @@ class Judged:
 
     def absolute_bars(self) -> Mapping[str, Bar]:
         """Bars on values; the first model's own ones take the place of the usual."""
-        first = self.gate.first if self.context.kind == "first" else {}
+        first = self.gate.first if self.context.kind is Situation.FIRST else {}
         return {**self.gate.metrics, **first}
 
     def told_elsewhere(self, metric: MetricResult, other: Other) -> bool:

@@ -5,12 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 from typing import Literal
 
 from mergeline.core.compare.result import Other
 
 VerdictWord = Literal["pass", "fail", "inconclusive"]
-Kind = Literal["change", "first", "restore"]
+
+
+class Situation(StrEnum):
+    """What a candidate stands before."""
+
+    FIRST = "first"
+    """There is no champion yet."""
+    CHANGE = "change"
+    """A champion stands to be replaced."""
+    RESTORE = "restore"
+    """An earlier release goes back; it need not beat the champion."""
+    SAME = "same"
+    """Nothing that determines the model changes."""
+    FAILED = "failed"
+    """No comparison came about."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Situation | None:
+        """The ledger's pages call a change a release."""
+        return cls.CHANGE if value == "release" else None
 
 
 @dataclass(frozen=True)
@@ -18,14 +38,13 @@ class Context:
     """What the gate must know beside the comparison.
 
     Attributes:
-        kind: change: a model stands to be replaced. first: there is none yet. restore: an
-            earlier release goes back; it need not beat the champion.
+        kind: first, change or restore.
         evaluated_on: date of the evaluation, by the caller's clock.
         newest_row: date of the newest holdout row; None if its rows have no dates.
         leaks: input columns that give the label away, one sentence each (`compare.label_leaks`).
     """
 
-    kind: Kind
+    kind: Situation
     evaluated_on: date | None = None
     newest_row: date | None = None
     leaks: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mergeline.core.declare.model import Model, is_name
+from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.fingerprint.ingredients import Ingredients
 from mergeline.errors import BundleError
 
@@ -37,6 +38,7 @@ PREDICTIONS = "predictions.parquet"
 REPORT = "report.json"
 REPORT_MARKDOWN = "report.md"
 REPORT_PAGE = "report.html"
+_FORMER = ("kind", "champion_version", "base")  # keys of evaluations that were made before
 
 
 @dataclass(frozen=True)
@@ -111,35 +113,36 @@ class Evaluation:
     """One comparison of the candidate and what came of it.
 
     Attributes:
-        kind: `first` where there was no champion.
         verdict: the gate's outcome.
         reasons: one line each.
         gate_digest: of the gate that judged, as `gate_digest` computes it.
         champion: fingerprint of the model in production then; None where there was none.
-        champion_version: its registered version.
-        base: commit that it would merge onto.
         evaluated_at: ISO 8601, UTC.
         manifest: SHA-256 of the candidate's manifest.
         files: SHA-256 of each file of the evaluation by its path in the bundle.
     """
 
-    kind: Literal["first", "change"]
     verdict: Literal["pass", "fail", "inconclusive"]
     reasons: tuple[str, ...]
     gate_digest: str
     champion: str | None
-    champion_version: int | None
-    base: str | None
     origin: Origin
     evaluated_at: str
     manifest: str
     files: Mapping[str, str] = field(default_factory=dict)
 
 
+def parse_evaluation(text: bytes | str, *, where: str) -> Evaluation:
+    """Read `evaluation.json`.
+
+    Raises:
+        DeclarationError: it cannot be read.
+    """
+    return read_json(Evaluation, text, where=where, former=_FORMER)
+
+
 def gate_digest(gate: object) -> str:
     """SHA-256 of a gate's parsed values."""
-    from mergeline.core.declare.strict import write_json
-
     document = json.dumps(json.loads(write_json(gate)), sort_keys=True)
     return hashlib.sha256(document.encode()).hexdigest()
 

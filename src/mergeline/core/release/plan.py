@@ -1,69 +1,16 @@
-"""Releases: what must be done so that live becomes target, and the ledger that records it."""
+"""What must be done so that live becomes target."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mergeline.core.declare.strict import read_json, write_json
+from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import Evaluation
-from mergeline.errors import DeclarationError
+from mergeline.core.release.ledger import Entry, page_name
+from mergeline.core.release.version import Version
 
-Stage = Literal["None", "Staging", "Production", "Archived"]
-Kind = Literal["first", "release", "restore"]
 StepKind = Literal["evaluate", "register", "smoke test", "promote", "deploy", "record"]
-LEDGER = "release"  # namespace of the tags
-_PAGE_NAME = re.compile(rf"{LEDGER}/[^/]+/\d{{4,}}")
-FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered version.
-
-    Attributes:
-        override: a person's reason to promote it in spite of the verdict.
-    """
-
-    model: str
-    number: int
-    stage: str
-    fingerprint: str
-    model_digest: str
-    run_id: str
-    override: str | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One page of the ledger: the message of the tag `release/<model>/<sequence>`.
-
-    Attributes:
-        kind: `restore` when an earlier release went back into production.
-        replaced: the version that was in production before.
-        verdict: of the gate; None for a restore, which is exempt.
-        override: a person's reason to release in spite of the verdict.
-        released_at: ISO 8601, UTC.
-    """
-
-    format: int
-    model: str
-    sequence: int
-    kind: Kind
-    version: int
-    fingerprint: str
-    model_digest: str
-    run_id: str
-    commit: str
-    subject: str
-    author: str
-    pull_request: int | None
-    replaced: int | None
-    verdict: str | None
-    override: str | None
-    released_at: str
 
 
 @dataclass(frozen=True)
@@ -118,7 +65,7 @@ class ReleasePlan:
         refusal: why the gate lets nothing happen; then there are no steps.
     """
 
-    kind: Kind
+    kind: Situation
     steps: tuple[Step, ...]
     refusal: tuple[str, ...] = ()
 
@@ -129,9 +76,9 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
     in_production = live.champion is not None and live.champion.fingerprint == target.fingerprint
     steps: list[Step] = []
     if not in_production:
-        if kind != "restore" and (why := _must_evaluate(target, live)):
+        if kind is not Situation.RESTORE and (why := _must_evaluate(target, live)):
             steps.append(Step("evaluate", why))
-        elif kind != "restore" and not override and (refusal := _refusal(live)):
+        elif kind is not Situation.RESTORE and not override and (refusal := _refusal(live)):
             return ReleasePlan(kind, (), refusal)
         if live.registered is None:
             steps.append(Step("register", "the reviewed model becomes a version"))
@@ -147,14 +94,14 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
     return ReleasePlan(kind, tuple(steps))
 
 
-def _kind(target: Target, live: Live) -> Kind:
+def _kind(target: Target, live: Live) -> Situation:
     earlier = live.ledger[:-1] if _is_last(target, live) else live.ledger
     if live.registered and any(entry.fingerprint == target.fingerprint for entry in earlier):
-        return "restore"
+        return Situation.RESTORE
     if _is_last(target, live) and live.champion and live.champion.fingerprint != target.fingerprint:
-        return "restore"  # somebody moved the alias by hand
+        return Situation.RESTORE  # somebody moved the alias by hand
     replaces = live.champion is not None and live.champion.fingerprint != target.fingerprint
-    return "release" if replaces or live.ledger else "first"
+    return Situation.CHANGE if replaces or live.ledger else Situation.FIRST
 
 
 def _is_last(target: Target, live: Live) -> bool:
@@ -183,67 +130,3 @@ def _refusal(live: Live) -> tuple[str, ...]:
 
 def _next(live: Live) -> int:
     return live.ledger[-1].sequence + 1 if live.ledger else 1
-
-
-def next_entry(
-    ledger: Sequence[Entry],
-    version: Version,
-    kind: Kind,
-    *,
-    commit: str,
-    subject: str,
-    author: str,
-    pull_request: int | None,
-    verdict: str | None,
-    override: str | None,
-    released_at: str,
-) -> Entry:
-    """The page that follows a model's ledger."""
-    last = ledger[-1] if ledger else None
-    return Entry(
-        format=FORMAT,
-        model=version.model,
-        sequence=last.sequence + 1 if last else 1,
-        kind=kind,
-        version=version.number,
-        fingerprint=version.fingerprint,
-        model_digest=version.model_digest,
-        run_id=version.run_id,
-        commit=commit,
-        subject=subject,
-        author=author,
-        pull_request=pull_request,
-        replaced=last.version if last else None,
-        verdict=verdict,
-        override=override,
-        released_at=released_at,
-    )
-
-
-def page_name(model: str, sequence: int) -> str:
-    """Name of a page's tag."""
-    return f"{LEDGER}/{model}/{sequence:04d}"
-
-
-def page_text(entry: Entry) -> str:
-    """Message of a page's tag: a line for people, then JSON."""
-    what = {"restore": "goes back into production"}.get(entry.kind, "goes into production")
-    return f"{entry.model} v{entry.version} {what}\n\n{write_json(entry)}"
-
-
-def read_pages(pages: Mapping[str, str]) -> tuple[Entry, ...]:
-    """The ledger out of its tags' messages, oldest first; a tag of another form is no page.
-
-    Raises:
-        DeclarationError: a page cannot be read, or is another than its name says.
-    """
-    entries = [_page(name, text) for name, text in pages.items() if _PAGE_NAME.fullmatch(name)]
-    return tuple(sorted(entries, key=lambda entry: (entry.model, entry.sequence)))
-
-
-def _page(name: str, text: str) -> Entry:
-    _, _, document = text.partition("{")
-    entry = read_json(Entry, "{" + document, where=name)
-    if page_name(entry.model, entry.sequence) != name:
-        raise DeclarationError("the page is another than its name says", where=name)
-    return entry

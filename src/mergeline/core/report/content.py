@@ -13,14 +13,10 @@ from typing import Literal
 from mergeline.core.compare.result import Comparison, Difference
 from mergeline.core.declare import strict
 from mergeline.core.fingerprint.ingredients import Change
-from mergeline.core.gate.verdict import Judgement, Verdict
+from mergeline.core.gate.verdict import Judgement, Situation, Verdict
 from mergeline.errors import BundleError
 
 FORMAT: Literal[1] = 1
-Kind = Literal["first", "change", "restore", "same", "failed"]
-"""first: there is no champion yet. change: a champion stands to be replaced. restore: an earlier
-release goes back. same: nothing that determines the model changes. failed: no comparison came
-about, and `Report.failure` says why."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +170,7 @@ class Report:
     """
 
     model: str
-    kind: Kind
+    kind: Situation
     subject: EvaluatedTree
     evaluated_at: str
     format: Literal[1] = FORMAT

@@ -12,13 +12,7 @@ from mergeline.core.report.content import AttributionShare, AttributionShares
 from mergeline.errors import DeclarationError, ForgeError, MergelineError, NotFoundError
 from mergeline.lifecycle.steps.candidates import Trained, find, score, train
 from mergeline.lifecycle.steps.case import Case
-from mergeline.lifecycle.steps.project import (
-    Project,
-    Say,
-    declared_models,
-    declared_tables,
-    read_model_ingredients,
-)
+from mergeline.lifecycle.steps.project import Project, Say
 
 LABEL = "attribution"
 _DATA = {"drop", "contract"}
@@ -83,7 +77,7 @@ def _mixed(case: Case) -> bool:
     """Whether the change is of data and of something else."""
     if case.at_base is None:
         return False
-    kinds = {change.kind for change in changes(case.at_base[1], case.ingredients)}
+    kinds = {change.kind for change in changes(case.at_base.ingredients, case.ingredients)}
     return bool(kinds & _DATA) and bool(kinds - _DATA)
 
 
@@ -91,12 +85,16 @@ def _data_only(project: Project, case: Case) -> Case | None:
     """The base with the change's pointers and contracts; None where that cannot stand."""
     if case.base is None:
         return None
-    contracts = declared_tables(case.tree).values()
-    paths = [path for one in contracts for path in (one.path, one.source, f"{one.source}.dvc")]
-    tree = project.repository.compose(case.base.sha, case.tree, paths)
+    paths = [
+        path
+        for contract in case.tree.contracts.values()
+        for path in (contract.path, contract.source, f"{contract.source}.dvc")
+    ]
+    files = project.repository.compose(case.base.sha, case.tree.files, paths)
+    tree = project.read_tree(files)
     try:
-        model = declared_models(tree)[case.model.name]
-        ingredients = read_model_ingredients(tree, model)
+        model = tree.models[case.model.name]
+        ingredients = tree.ingredients(model)
     except DeclarationError:
         return None
     return dataclasses.replace(case, tree=tree, model=model, ingredients=ingredients)
@@ -114,8 +112,8 @@ def _asked(project: Project, case: Case, say: Say) -> bool:
 
 def _labels(project: Project) -> tuple[str, ...]:
     """Of the pull request: by GitHub's event, which needs no token, else by the forge."""
-    if found := labels_of_event(project.environment):
-        return found
+    if labels := labels_of_event(project.environment):
+        return labels
     if project.forge is None or project.pull_request is None:
         return ()
     return project.forge.pull_request(project.pull_request).labels

@@ -1,4 +1,4 @@
-"""Trained models by fingerprint: found where one is known, trained where none is."""
+"""Trained models by fingerprint: found if one is known, trained if not."""
 
 from __future__ import annotations
 
@@ -75,6 +75,34 @@ def find(project: Project, model: str, fingerprint: str) -> Trained | None:
     """
     run = project.tracking.find(model, fingerprint)
     return fetch(project, run) if run else _local(project.candidate_folder(model, fingerprint))
+
+
+def find_or_train(project: Project, case: Case, say: Say, *, track: bool) -> Trained:
+    """The candidate of a case; nothing trains if its fingerprint is known.
+
+    Args:
+        project: where it is looked for.
+        case: the evaluated one.
+        say: is told what goes on.
+        track: log its run in the tracking store, if it has none there.
+
+    Raises:
+        StageError: a stage failed, or left something other than the declaration says.
+    """
+    name, fingerprint = case.model.name, case.ingredients.fingerprint
+    trained = find(project, name, fingerprint)
+    if trained is None:
+        say(f"{name}: training fingerprint {fingerprint[:8]}")
+        trained = train(project, case, say)
+    else:
+        say(f"{name}: {fingerprint[:8]} is known; nothing trains")
+    if not track or trained.run is not None:
+        return trained
+    say("logging the run")
+    run = project.tracking.log(trained.candidate, trained.folder)
+    if run.model_digest != trained.candidate.model_digest:
+        return fetch(project, run)  # another one was first: that is the reviewed one
+    return replace(trained, run=run)
 
 
 def fetch(project: Project, run: Run) -> Trained:
@@ -209,7 +237,7 @@ def _run_stages(project: Project, case: Case, checkout: Path, say: Say) -> dict[
     model = case.model
     shutil.rmtree(checkout, ignore_errors=True)
     checkout.parent.mkdir(parents=True, exist_ok=True)
-    project.repository.export(case.tree, checkout)
+    project.repository.export(case.tree.files, checkout)
     share_cache(checkout, project.results or dvc_cache(project.repository.root))
     environment = {
         "MERGELINE_STATE": str(project.state),

@@ -6,16 +6,16 @@ import datetime as dt
 from dataclasses import dataclass
 
 from mergeline.adapters.git.repository import Commit
-from mergeline.adapters.git.tree import Tree
 from mergeline.core.compare.comparison import with_metrics_of
 from mergeline.core.declare.model import Gate, Model
 from mergeline.core.fingerprint.ingredients import Ingredients
 from mergeline.core.release.bundle import Origin
-from mergeline.core.release.plan import Entry
+from mergeline.core.release.ledger import Entry
 from mergeline.core.report.content import Moved
 from mergeline.lifecycle.steps.changed_drops import refuse_differing
-from mergeline.lifecycle.steps.moved_bar import base_ingredients, moved_bar, moved_metrics
-from mergeline.lifecycle.steps.project import Project, chosen_models, read_model_ingredients
+from mergeline.lifecycle.steps.moved_bar import moved_bar, moved_metrics
+from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.project_tree import Declared, ProjectTree
 
 
 @dataclass(frozen=True)
@@ -23,35 +23,36 @@ class Case:
     """One model of one tree, and what it is held against.
 
     Attributes:
-        base: the commit it would be merged onto, with that commit's declaration and ingredients.
-        before: the files of that commit.
+        base: the commit it would be merged onto; None before the first one.
+        at_base: the model as that commit declares it; None if it does not.
+        before: the tree of that commit.
         behind: commits that the branch has beyond the base.
         overtaken: whether those make another model of it, so that the merge is to be trained.
         restored: the latest release with this fingerprint, where the tree goes back to one.
     """
 
-    tree: Tree
+    tree: ProjectTree
     origin: Origin
     model: Model
     ingredients: Ingredients
     base: Commit | None
-    at_base: tuple[Model, Ingredients] | None
+    at_base: Declared | None
     branch: str | None
     behind: int
     started_at: dt.datetime
-    before: Tree | None = None
+    before: ProjectTree | None = None
     overtaken: bool = False
     restored: Entry | None = None
 
     @property
     def judge(self) -> Model:
         """The base's declaration, which judges; the tree's own where the base has none."""
-        return with_metrics_of(self.at_base[0], self.model) if self.at_base else self.model
+        return with_metrics_of(self.at_base.model, self.model) if self.at_base else self.model
 
     @property
     def gate(self) -> Gate:
         """The base's gate (law 5); the tree's own where the base has none."""
-        return self.at_base[0].gate if self.at_base else self.model.gate
+        return self.at_base.model.gate if self.at_base else self.model.gate
 
     @property
     def moved(self) -> tuple[Moved, ...]:
@@ -80,15 +81,15 @@ def read_cases(
     started_at = dt.datetime.now(dt.UTC)
     tree, origin = project.target_tree()
     base = merged_onto or project.base(onto)
-    before = project.repository.tree(base.sha) if base else None
+    before = project.tree(base.sha) if base else None
     branch = (onto or project.repository.main_branch()) if base else None
     behind = project.repository.count_between("HEAD", branch) if branch else 0
-    tip = project.repository.tree(branch) if branch and behind else before
+    tip = project.tree(branch) if branch and behind else before
     cases = []
-    for model in chosen_models(tree, name).values():
-        ingredients = read_model_ingredients(tree, model)
-        at_base = base_ingredients(before, model.name)
-        at_tip = base_ingredients(tip, model.name) if tip != before else at_base
+    for model in tree.choose_models(name).values():
+        ingredients = tree.ingredients(model)
+        at_base = before.declared(model.name) if before else None
+        at_tip = tip.declared(model.name) if tip else None
         restored = _earlier_release(project, model.name, ingredients.fingerprint)
         cases.append(
             Case(
@@ -112,15 +113,15 @@ def read_cases(
     return cases
 
 
-def _fingerprint(known: tuple[Model, Ingredients] | None) -> str | None:
-    return known[1].fingerprint if known else None
+def _fingerprint(declared: Declared | None) -> str | None:
+    return declared.ingredients.fingerprint if declared else None
 
 
 def _touched(case: Case) -> bool:
-    if case.at_base is None:
+    before = case.at_base
+    if before is None or before.model != case.model:
         return True
-    model, ingredients = case.at_base
-    return model != case.model or ingredients.fingerprint != case.ingredients.fingerprint
+    return before.ingredients.fingerprint != case.ingredients.fingerprint
 
 
 def _earlier_release(project: Project, model: str, fingerprint: str) -> Entry | None:

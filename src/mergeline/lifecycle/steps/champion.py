@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from mergeline.core.release.plan import Version
+from dataclasses import dataclass
+
+from mergeline.core.release.version import Version
 from mergeline.errors import TrackingError
+from mergeline.lifecycle.steps.candidates import Trained, fetch
 from mergeline.lifecycle.steps.project import Project
 
 _NEXT = "Point MLFLOW_TRACKING_URI at the registry of the releases"
+
+
+@dataclass(frozen=True)
+class InProduction:
+    """The champion as it is registered, and with its files."""
+
+    version: Version
+    trained: Trained
+
+
+def find_champion(project: Project, model: str) -> InProduction | None:
+    """The model in production with its files; None before the first release.
+
+    Raises:
+        TrackingError: see `read_champion`.
+    """
+    version = read_champion(project, model)
+    if version is None:
+        return None
+    return InProduction(version, fetch(project, project.tracking.run_of(version)))
 
 
 def read_champion(project: Project, model: str) -> Version | None:

@@ -8,22 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mergeline.adapters.dvc.drops import DropStore
-from mergeline.adapters.git.tree import Tree
-from mergeline.core.declare.pointer import Pointer, describe_differing, parse_pointer
+from mergeline.core.declare.pointer import describe_differing
 from mergeline.core.fingerprint.ingredients import Ingredients
 from mergeline.errors import DropError
-from mergeline.lifecycle.steps.project import Project, declared_tables, pointers_of
-
-
-def differing_drops(project: Project, tree: Tree, ingredients: Ingredients) -> tuple[str, ...]:
-    """The differing files that a model is made of."""
-    store = DropStore(project.repository.root)
-    return tuple(store.differing(_pointers_behind(tree, ingredients)))
+from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.project_tree import ProjectTree
 
 
 def refuse_differing(
-    project: Project, tree: Tree, models: Iterable[Ingredients] | None = None
+    project: Project, tree: ProjectTree, models: Iterable[Ingredients] | None = None
 ) -> None:
     """Refuse to go on with a working tree in which drops differ from their pointers.
 
@@ -36,17 +29,10 @@ def refuse_differing(
         DropError: some differ.
     """
     if models is None:
-        tables = declared_tables(tree).values()
-        pointers = [one for contract in tables for one in pointers_of(tree, contract)]
+        lists = [tree.pointers_of(contract) for contract in tree.contracts.values()]
     else:
-        pointers = [one for model in models for one in _pointers_behind(tree, model)]
-    found = DropStore(project.repository.root).differing(dict.fromkeys(pointers))
-    if found:
-        said, next_step = describe_differing(found)
-        raise DropError(said, next_step=next_step)
-
-
-def _pointers_behind(tree: Tree, ingredients: Ingredients) -> list[Pointer]:
-    paths = [path for one in ingredients.snapshots.values() for path in one.pointers]
-    paths += [f"{path}.dvc" for stage in ingredients.stages for path in stage.data]
-    return [parse_pointer(path, tree.read(path) or b"") for path in dict.fromkeys(paths)]
+        lists = [tree.pointers_behind(model) for model in models]
+    pointers = dict.fromkeys(pointer for pointers in lists for pointer in pointers)
+    if differing := project.drops.differing(pointers):
+        problem, next_step = describe_differing(differing)
+        raise DropError(problem, next_step=next_step)

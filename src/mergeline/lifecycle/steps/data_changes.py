@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from mergeline.adapters.delta.tables import Tables
-from mergeline.adapters.git.tree import Tree
 from mergeline.core.data.diff import DataDiff, diff_snapshots
 from mergeline.core.data.wording import drift_lines, note_lines
 from mergeline.core.release.bundle import Origin
@@ -15,10 +14,8 @@ from mergeline.errors import (
     MergelineError,
 )
 from mergeline.lifecycle.steps.case import Case
-from mergeline.lifecycle.steps.project import (
-    Project,
-    declared_tables,
-)
+from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.snapshots import build_for
 
 
@@ -48,17 +45,17 @@ def data_changes(project: Project, case: Case) -> tuple[DataChange, ...]:
     """What the new snapshot of each table that the change moves has that the base's has not."""
     if case.at_base is None or case.base is None:
         return ()
-    before = case.at_base[1].snapshots
+    before = case.at_base.ingredients.snapshots
     moved = [t for t, now in case.ingredients.snapshots.items() if t not in before
              or before[t].digest != now.digest]  # fmt: skip
-    base_tree = project.repository.tree(case.base.sha)
+    base_tree = project.tree(case.base.sha)
     return tuple(_data_change(project, case, table, base_tree) for table in moved)
 
 
-def _data_change(project: Project, case: Case, table: str, base_tree: Tree) -> DataChange:
+def _data_change(project: Project, case: Case, table: str, base_tree: ProjectTree) -> DataChange:
     """What a table's new snapshot has that the base's has not; only the changed drops are read."""
     now = case.ingredients.snapshots[table].pointers
-    known = case.at_base[1].snapshots if case.at_base else {}
+    known = case.at_base.ingredients.snapshots if case.at_base else {}
     old: Mapping[str, str] = known[table].pointers if table in known else {}
     change = DataChange(
         table,
@@ -67,9 +64,9 @@ def _data_change(project: Project, case: Case, table: str, base_tree: Tree) -> D
     )
     try:
         after = build_for(project, case.tree, case.origin, only={table})[0]
-        found = build_for(project, base_tree, _base_origin(case), only={table})
-        before = found[0].version if found else None
-        contract = declared_tables(case.tree)[table]
+        at_base = build_for(project, base_tree, _base_origin(case), only={table})
+        before = at_base[0].version if at_base else None
+        contract = case.tree.contracts[table]
         tables = Tables(project.tables)
         label = {case.model.label}
         diff = diff_versions(tables, table, before, after.version, key=contract.key, labels=label)

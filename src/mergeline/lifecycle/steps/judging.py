@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,35 +19,50 @@ from mergeline.core.compare.label_leaks import find_leaks
 from mergeline.core.compare.result import Comparison, Scored
 from mergeline.core.declare.model import Role
 from mergeline.core.gate.judge import judge_both, judge_on_base_rows, judge_without_base_rows
-from mergeline.core.gate.verdict import Context, Judgement, Kind
+from mergeline.core.gate.verdict import Context, Judgement, Situation
 from mergeline.core.release.bundle import HOLDOUT
-from mergeline.core.release.plan import Version
 from mergeline.core.report.content import AttributionShares, Moved
 from mergeline.errors import StageError
 from mergeline.lifecycle.steps.attribution import split
 from mergeline.lifecycle.steps.candidates import (
     Trained,
     find,
+    find_or_train,
     importable,
     rows_trained_on,
     score,
 )
 from mergeline.lifecycle.steps.case import Case
+from mergeline.lifecycle.steps.champion import InProduction, find_champion
 from mergeline.lifecycle.steps.moved_bar import may_move_rows, only_drops
-from mergeline.lifecycle.steps.project import (
-    Project,
-    Say,
-)
+from mergeline.lifecycle.steps.project import Project, Say
 
 _ENOUGH = 0.5  # share of the base's rows that must be left to compare on
 
 
-def hold_against(
-    project: Project,
-    case: Case,
-    trained: Trained,
-    champion: tuple[Version, Trained] | None,
-    say: Say,
+def judge_case(project: Project, case: Case, say: Say, *, track: bool) -> Match:
+    """Find or train the candidate, and hold it against production and base on the same rows.
+
+    Args:
+        project: the working copy.
+        case: the evaluated one.
+        say: is told what goes on.
+        track: log the candidate's run in the tracking store.
+
+    Raises:
+        MergelineError: see its classes.
+    """
+    since = time.monotonic()
+    champion = find_champion(project, case.model.name)
+    trained = find_or_train(project, case, say, track=track)
+    say("scoring the same rows with each model")
+    with _judging_code(project, case):
+        match = _hold_against(project, case, trained, champion, say)
+    return replace(match, seconds=time.monotonic() - since)
+
+
+def _hold_against(
+    project: Project, case: Case, trained: Trained, champion: InProduction | None, say: Say
 ) -> Match:
     """Score the candidate's rows with each model, compare and judge.
 
@@ -61,14 +77,14 @@ def hold_against(
     if champion is None and base and base.candidate.fingerprint == trained.candidate.fingerprint:
         base = None  # the first model tells nothing by being held against itself
     models: dict[Role, Trained] = {"candidate": trained}
-    models |= {"champion": champion[1]} if champion else {}
+    models |= {"champion": champion.trained} if champion else {}
     models |= {"base": base} if base else {}
     on = _score_all(case, models, read_holdout(trained.holdout, case.judge))
     # Where the base was never trained, production stands for it.
-    before = _read_before(case, base or (champion[1] if champion else None), on.holdout)
+    before = _read_before(case, base or (champion.trained if champion else None), on.holdout)
     context = _context(case, on, before, has_champion=champion is not None)
     judgement = judge_both(case.gate, case.model.gate, on.comparison, context)
-    if context.kind == "change":
+    if context.kind is Situation.CHANGE:
         judgement = _hold_on_base_rows(case, models, before, judgement, say)
     return Match(
         case=case,
@@ -78,22 +94,22 @@ def hold_against(
         scored=on.scored,
         comparison=on.comparison,
         judgement=judgement,
-        moved=_moved_rows_said(case, before.moved) if context.kind == "change" else (),
+        moved=_moved_rows_said(case, before.moved) if context.kind is Situation.CHANGE else (),
         rows_before=before.moved.of if before.moved else None,
         attribution=split(project, case, trained, base, on.holdout, say=say),
     )
 
 
 @contextlib.contextmanager
-def judging_code(project: Project, case: Case) -> Iterator[None]:
+def _judging_code(project: Project, case: Case) -> Iterator[None]:
     """The project's own metrics as the base has them (law 5); new ones as the tree has them."""
     metrics = [metric for metric in case.judge.metrics if metric.own]
     if not metrics:
         yield
         return
-    tree = case.tree
+    tree = case.tree.files
     if case.base is not None and case.before is not None:
-        new = [path for path in tree.list() if case.before.blob(path) is None]
+        new = [path for path in tree.list() if case.before.files.blob(path) is None]
         tree = project.repository.compose(case.base.sha, tree, new)
     with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
         project.repository.export(tree, Path(folder))
@@ -184,9 +200,9 @@ def _score_all(case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile)
 
 
 def _context(case: Case, on: _OnRows, before: _Before, *, has_champion: bool) -> Context:
-    kind: Kind = "first"
+    kind = Situation.FIRST
     if has_champion:
-        kind = "restore" if case.restored else "change"
+        kind = Situation.RESTORE if case.restored else Situation.CHANGE
     return Context(
         kind=kind,
         evaluated_on=case.started_at.date(),
@@ -218,7 +234,7 @@ def _base_model(project: Project, case: Case) -> Trained | None:
     """The model of the base, where it was ever trained; nothing trains for a comparison."""
     if case.at_base is None:
         return None
-    return find(project, case.model.name, case.at_base[1].fingerprint)
+    return find(project, case.model.name, case.at_base.ingredients.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -227,11 +243,12 @@ class Match:
 
     Attributes:
         rows_before: number of rows of the base's own holdout, where it is known.
+        seconds: that it took, training included where there was any.
     """
 
     case: Case
     trained: Trained
-    champion: tuple[Version, Trained] | None
+    champion: InProduction | None
     holdout: HoldoutFile
     scored: Mapping[Role, Scored]
     comparison: Comparison
@@ -239,3 +256,4 @@ class Match:
     moved: tuple[Moved, ...]
     rows_before: int | None
     attribution: AttributionShares | None
+    seconds: float = 0.0

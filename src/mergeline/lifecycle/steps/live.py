@@ -4,31 +4,45 @@ from __future__ import annotations
 
 from mergeline.adapters.git.repository import Commit
 from mergeline.core.declare.model import Model
-from mergeline.core.release.plan import (
-    Live,
-    Target,
-)
-from mergeline.lifecycle.steps.project import Project, read_model_ingredients
+from mergeline.core.release.plan import Live, Target
+from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.smoke_test import served_digest
 
 
-def read_live(project: Project, target: Target) -> Live:
-    """What registry, ledger and server say of a target's model."""
+def read_live(project: Project, target: Target, served: str | None) -> Live:
+    """What registry and ledger say of a target's model.
+
+    Args:
+        project: the working copy.
+        target: what Git says should serve.
+        served: what the server says, as `ask_server` tells it.
+    """
     tracking = project.tracking
     versions = tracking.versions(target.model)
-    same = [one for one in versions if one.fingerprint == target.fingerprint]
     run = tracking.find(target.model, target.fingerprint)
+    same = (version for version in versions if version.fingerprint == target.fingerprint)
     return Live(
         champion=tracking.champion(target.model),
-        registered=same[0] if same else None,
+        registered=next(same, None),
         candidate=run is not None,
         evaluation=tracking.evaluation(run) if run else None,
         ledger=project.ledger(target.model),
-        served=served_digest(project.server, target.model) if project.server else None,
+        served=served,
     )
+
+
+def ask_server(project: Project, model: str) -> str | None:
+    """Digest of the model that the server has in production; None if no server is configured.
+
+    It is empty if the server has none.
+
+    Raises:
+        DeployError: the server does not answer.
+    """
+    return served_digest(project.server, model) if project.server else None
 
 
 def read_target(project: Project, head: Commit, model: Model) -> Target:
     """What a commit says should serve."""
-    ingredients = read_model_ingredients(project.repository.tree(head.sha), model)
+    ingredients = project.tree(head.sha).ingredients(model)
     return Target(model.name, ingredients.fingerprint, head.sha)

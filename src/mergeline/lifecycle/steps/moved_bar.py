@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from mergeline.adapters.git.tree import Tree
 from mergeline.core.declare.model import Model
 from mergeline.core.fingerprint.ingredients import Change, Ingredients, Stage, changes
 from mergeline.core.report.content import Moved
-from mergeline.lifecycle.steps.project import (
-    declared_models,
-    read_model_ingredients,
-)
+from mergeline.lifecycle.steps.project_tree import Declared, ProjectTree
 
 _JUDGING: dict[str, Literal["metrics", "slices", "labels", "decision", "other"]] = {
     "metrics": "metrics",
@@ -26,26 +22,18 @@ _JUDGING: dict[str, Literal["metrics", "slices", "labels", "decision", "other"]]
 }
 
 
-def base_ingredients(before: Tree | None, name: str) -> tuple[Model, Ingredients] | None:
-    """A model and its ingredients as the base has them; None where it has no such model."""
-    if before is None:
-        return None
-    declared = declared_models(before).get(name)
-    return (declared, read_model_ingredients(before, declared)) if declared else None
-
-
 def moved_bar(
-    at_base: tuple[Model, Ingredients] | None, model: Model, ingredients: Ingredients
+    at_base: Declared | None, model: Model, ingredients: Ingredients
 ) -> tuple[Moved, ...]:
     """What the change edits of how it is judged, beside the lines of the gate."""
     if at_base is None:
         return ()
-    declared, before = at_base
+    before = at_base.ingredients
     where = f"models/{model.name}.yaml"
     moved = [
         Moved(what, where, f"{name} changed")
         for name, what in _JUDGING.items()
-        if getattr(declared, name) != getattr(model, name)
+        if getattr(at_base.model, name) != getattr(model, name)
     ]
     for change in changes(before, ingredients):
         if change.kind == "contract":
@@ -55,7 +43,7 @@ def moved_bar(
     return tuple(moved)
 
 
-def moved_metrics(before: Tree | None, tree: Tree, model: Model) -> tuple[Moved, ...]:
+def moved_metrics(before: ProjectTree | None, tree: ProjectTree, model: Model) -> tuple[Moved, ...]:
     """The project's own metrics whose code the change edits; the base's code still measures."""
     if before is None:
         return ()
@@ -63,19 +51,17 @@ def moved_metrics(before: Tree | None, tree: Tree, model: Model) -> tuple[Moved,
     for metric in model.metrics:
         module = "/".join(metric.name.split(".")[:-1])
         for path in (f"{module}.py", f"{module}/__init__.py"):
-            then, now = before.blob(path), tree.blob(path)
+            then, now = before.files.blob(path), tree.files.blob(path)
             if module and then is not None and then != now:
                 moved.append(Moved("metrics", path, f"the code of {metric.name} changed"))
     return tuple(moved)
 
 
-def may_move_rows(
-    at_base: tuple[Model, Ingredients] | None, model: Model, ingredients: Ingredients
-) -> bool:
+def may_move_rows(at_base: Declared | None, model: Model, ingredients: Ingredients) -> bool:
     """Whether the change edits something that the stage of the holdout reads, beside the drops."""
     if at_base is None:
         return False
-    trees = (at_base[1], ingredients)
+    trees = (at_base.ingredients, ingredients)
     return any(
         change.kind == "contract"
         or _edits_holdout(change, model, *trees)
@@ -84,10 +70,10 @@ def may_move_rows(
     )
 
 
-def only_drops(at_base: tuple[Model, Ingredients] | None, ingredients: Ingredients) -> bool:
+def only_drops(at_base: Declared | None, ingredients: Ingredients) -> bool:
     """Whether the change brings and takes data, and nothing else."""
-    found = changes(at_base[1], ingredients) if at_base else ()
-    return all(change.kind in {"drop", "data"} for change in found)
+    differing = changes(at_base.ingredients, ingredients) if at_base else ()
+    return all(change.kind in {"drop", "data"} for change in differing)
 
 
 def _holdout_stages(model: Model, *trees: Ingredients) -> Iterator[Stage]:

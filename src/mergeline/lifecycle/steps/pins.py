@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 
-from mergeline.adapters.dvc.drops import DropStore
-from mergeline.adapters.git.repository import Repository
-from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.core.data.garbage import Pin
 from mergeline.core.data.snapshot import Snapshot
@@ -18,6 +15,7 @@ from mergeline.core.release.bundle import MANIFEST, Manifest, SnapshotUse
 from mergeline.errors import DeclarationError, DropError, NotFoundError
 from mergeline.lifecycle.steps.champion import refuse_another_registry
 from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.snapshots import gather_snapshots
 
 
@@ -43,30 +41,30 @@ def pinned_snapshots(project: Project) -> dict[str, frozenset[Pin]]:
             here = use.uri == f"{project.tables}/{use.table}"
             pin = Pin(use.digest, use.version if here else None)
             pins.setdefault(use.table, set()).add(pin)
-    for snapshot, expected in _asked_for(project.repository):
+    for snapshot, expected in _asked_for(project):
         pins.setdefault(snapshot.table, set()).add(Pin(snapshot.digest, expected=expected))
     return {table: frozenset(found) for table, found in pins.items()}
 
 
-def _asked_for(repository: Repository) -> Iterator[tuple[Snapshot, bool]]:
+def _asked_for(project: Project) -> Iterator[tuple[Snapshot, bool]]:
     """The snapshots of trees, and whether a table should hold them."""
-    store = DropStore(repository.root)
+    repository = project.repository
     main = repository.main_branch()
     branches = repository.branches()
     at_origin = branches.get(f"refs/remotes/origin/{main.removeprefix('origin/')}")
-    of_main = {repository.tree(sha) for sha in (repository.commit(main).sha, at_origin) if sha}
-    needed = {repository.working_tree(), *of_main}
+    of_main = {project.tree(sha) for sha in (repository.commit(main).sha, at_origin) if sha}
+    needed = {project.working_tree(), *of_main}
     for tree in needed:
-        yield from ((one, True) for one in gather_snapshots(tree, store))
-    others = {repository.tree(sha): name for name, sha in branches.items()}
+        yield from ((snapshot, True) for snapshot in gather_snapshots(tree, project.drops))
+    others = {project.tree(sha): name for name, sha in branches.items()}
     for tree, name in others.items():
         if tree not in needed:
-            yield from ((one, False) for one in _of_branch(name, tree, store))
+            yield from ((snapshot, False) for snapshot in _of_branch(project, name, tree))
 
 
-def _of_branch(name: str, tree: Tree, store: DropStore) -> tuple[Snapshot, ...]:
+def _of_branch(project: Project, name: str, tree: ProjectTree) -> tuple[Snapshot, ...]:
     try:
-        return gather_snapshots(tree, store)
+        return gather_snapshots(tree, project.drops)
     except DeclarationError:  # as it stands, nothing was ever built of it
         return ()
     except DropError as error:

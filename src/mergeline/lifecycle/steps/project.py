@@ -5,26 +5,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from mergeline.adapters.dvc.drops import DropStore
 from mergeline.adapters.forge.base import Forge
 from mergeline.adapters.forge.environment import forge_from_environment
 from mergeline.adapters.git.repository import Commit, Repository
 from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.mlflow.tracking import Tracking
-from mergeline.core.data.snapshot import pointers_digest
-from mergeline.core.declare.contract import Contract, parse_contract
-from mergeline.core.declare.model import Model, parse_model
-from mergeline.core.declare.pointer import Pointer, parse_pointer
-from mergeline.core.declare.strict import did_you_mean
-from mergeline.core.fingerprint.ingredients import Ingredients, TableInput
-from mergeline.core.fingerprint.read_ingredients import read_ingredients
 from mergeline.core.release.bundle import Origin
-from mergeline.core.release.plan import LEDGER, Entry, read_pages
-from mergeline.errors import DeclarationError, InputError, NotFoundError, RepositoryError
+from mergeline.core.release.ledger import LEDGER, Entry, read_pages
+from mergeline.errors import InputError, RepositoryError
 from mergeline.lifecycle.steps.places import state_folder, tables_root
+from mergeline.lifecycle.steps.project_tree import ProjectTree
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 Say = Callable[[str], None]
@@ -79,10 +74,6 @@ class Project:
         """Where this machine keeps the files of a trained candidate."""
         return self.state / "candidates" / f"{model}-{fingerprint[:20]}"
 
-    def without_server(self) -> Project:
-        """The same, with no server to deploy to."""
-        return replace(self, environment={**self.environment, "MERGELINE_SERVER": ""})
-
     def elsewhere(self, state: Path) -> Project:
         """The same repository with nothing known: tables, candidates and caches in `state`."""
         kept = {k: v for k, v in self.environment.items() if k != "MERGELINE_TABLES"}
@@ -113,13 +104,49 @@ class Project:
         return int(named) if _NUMBER.fullmatch(named) else None
 
     def ledger(self, model: str | None = None) -> tuple[Entry, ...]:
-        """The releases so far, oldest first."""
-        self.repository.fetch_pages(LEDGER)
-        entries = read_pages(self.repository.pages(LEDGER))
-        return tuple(entry for entry in entries if model in {None, entry.model})
+        """The releases so far, oldest first, as origin had them when they were first asked for."""
+        return tuple(entry for entry in self._entries if model in {None, entry.model})
 
-    def target_tree(self) -> tuple[Tree, Origin]:
-        """The working tree as it stands, with the commit where it is exactly one."""
+    def forget_ledger(self) -> None:
+        """Have the ledger fetched anew when it is next asked for."""
+        self.__dict__.pop("_entries", None)
+
+    @cached_property
+    def _entries(self) -> tuple[Entry, ...]:
+        self.repository.fetch_pages(LEDGER)
+        return read_pages(self.repository.pages(LEDGER))
+
+    @cached_property
+    def drops(self) -> DropStore:
+        """The drops of the repository; DVC is opened once."""
+        return DropStore(self.repository.root)
+
+    def tree(self, revision: str) -> ProjectTree:
+        """What the tree of a commit, or a tree by its own name, declares.
+
+        Raises:
+            RepositoryError: there is no such commit or tree here.
+        """
+        return self.read_tree(self.repository.tree(revision))
+
+    def working_tree(self) -> ProjectTree:
+        """What the working tree declares as it stands."""
+        return self.read_tree(self.repository.working_tree())
+
+    def read_tree(self, files: Tree) -> ProjectTree:
+        """What a Git tree declares; the same object for the same tree."""
+        return self._trees.setdefault(files.sha, ProjectTree(files))
+
+    @cached_property
+    def _trees(self) -> dict[str, ProjectTree]:
+        return {}
+
+    def target_tree(self) -> tuple[ProjectTree, Origin]:
+        """The working tree as it stands, with the commit if it is exactly that of one."""
+        files, origin = self._target()
+        return self.read_tree(files), origin
+
+    def _target(self) -> tuple[Tree, Origin]:
         tree = self.repository.working_tree()
         branch = self.repository.branch()
         try:
@@ -151,85 +178,3 @@ class Project:
         if base.sha != head.sha or not repository.is_clean():
             return base
         return repository.parent(head)
-
-
-def declared_models(tree: Tree) -> dict[str, Model]:
-    """The models that a tree declares, by name.
-
-    Raises:
-        DeclarationError: one of the files cannot be read as it stands.
-    """
-    paths = [path for path in tree.list("models") if path.endswith(".yaml")]
-    for path in paths:
-        if path.count("/") > 1:
-            raise DeclarationError(
-                "a model is declared in models/ itself, not in a folder of it",
-                where=path,
-                next_step="Move it there, or out of models/",
-            )
-    named = {PurePosixPath(path).stem: path for path in paths}
-    return {name: parse_model(name, tree.read(path) or b"") for name, path in named.items()}
-
-
-def chosen_models(tree: Tree, name: str | None) -> dict[str, Model]:
-    """The model of that name; without a name, all.
-
-    Raises:
-        NotFoundError: there is no such model, or none at all.
-    """
-    models = declared_models(tree)
-    if not models:
-        raise DeclarationError(
-            "the project declares no model", where="models/", next_step="Write models/<name>.yaml"
-        )
-    if name is None:
-        return models
-    if name not in models:
-        raise NotFoundError(
-            f"no model {name!r} ({did_you_mean(name, sorted(models))})", where="models/"
-        )
-    return {name: models[name]}
-
-
-def declared_tables(tree: Tree) -> dict[str, Contract]:
-    """The contracts of a tree, by table."""
-    found = {}
-    for path in tree.list("data"):
-        place = PurePosixPath(path)
-        if place.parent == PurePosixPath("data") and place.suffix == ".yaml":
-            found[place.stem] = parse_contract(place.stem, tree.read(path) or b"")
-    return found
-
-
-def pointers_of(tree: Tree, contract: Contract) -> list[Pointer]:
-    """The pointers that a contract's source names.
-
-    Raises:
-        DeclarationError: there are none.
-    """
-    source = contract.source.rstrip("/")
-    paths = [p for p in tree.list(source) if p.endswith(".dvc")]
-    if not paths and tree.blob(f"{source}.dvc") is not None:
-        paths = [f"{source}.dvc"]
-    if not paths:
-        raise DeclarationError(
-            f"no pointers under {source}",
-            where=contract.path,
-            next_step=f"Add a drop: dvc add {source}/<file>",
-        )
-    return [parse_pointer(path, tree.read(path) or b"") for path in paths]
-
-
-def read_model_ingredients(tree: Tree, model: Model) -> Ingredients:
-    """The ingredients of a model in a tree; no data are needed."""
-    return read_ingredients(
-        tree,
-        model.stage,
-        {table: _table_input(tree, contract) for table, contract in declared_tables(tree).items()},
-        outputs=model.outputs,
-    )
-
-
-def _table_input(tree: Tree, contract: Contract) -> TableInput:
-    pointers = {pointer.path: pointer.md5 for pointer in pointers_of(tree, contract)}
-    return TableInput(pointers_digest(contract, pointers.values()), contract.digest, pointers)

@@ -18,7 +18,7 @@ from mergeline.adapters.scoring_server import Answer, Client, records, running_s
 from mergeline.core.compare.result import CLOSE
 from mergeline.core.declare.strict import write_json
 from mergeline.core.release.bundle import PREDICTIONS
-from mergeline.core.release.plan import Version
+from mergeline.core.release.version import Version
 from mergeline.errors import DeployError
 from mergeline.lifecycle.steps.candidates import Trained
 from mergeline.lifecycle.steps.project import Project

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.drops.convert import convert
 from mergeline.adapters.dvc.drops import DropStore
-from mergeline.adapters.git.tree import Tree
 from mergeline.core.data.snapshot import (
     Built,
     Drop,
@@ -27,22 +26,21 @@ from mergeline.core.release.bundle import Origin
 from mergeline.errors import NotFoundError
 from mergeline.lifecycle.steps.places import tables_root
 from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.project_tree import ProjectTree
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from mergeline.adapters.git.tree import Tree
-
 
 def gather_snapshots(
-    tree: Tree, drops: DropStore, *, only: Collection[str] | None = None
+    tree: ProjectTree, drops: DropStore, *, only: Collection[str] | None = None
 ) -> tuple[Snapshot, ...]:
     """The snapshots that a tree asks for, by its contracts and pointers.
 
     Only the list of a folder pointer's drops is read from the store, no drop.
 
     Args:
-        tree: the Git tree.
+        tree: what a Git tree declares.
         drops: where a folder pointer's list is.
         only: names of the tables to gather; all without it.
 
@@ -51,25 +49,23 @@ def gather_snapshots(
         DropError: the list of a folder pointer is missing.
         RemoteError: the DVC remote cannot be reached.
     """
-    from mergeline.lifecycle.steps.project import declared_tables, pointers_of
-
     return tuple(
-        Snapshot(table, contract, drops_of(pointers_of(tree, contract), drops))
-        for table, contract in declared_tables(tree).items()
+        Snapshot(table, contract, drops_of(tree.pointers_of(contract), drops))
+        for table, contract in tree.contracts.items()
         if only is None or table in only
     )
 
 
 def drops_of(pointers: Collection[Pointer], store: DropStore) -> tuple[Drop, ...]:
     """The drops that pointers stand for, in the order of their paths."""
-    found: list[Drop] = []
+    drops: list[Drop] = []
     for pointer in pointers:
         if pointer.is_folder:
             listed = store.listing(pointer.md5, pointer=pointer.path)
-            found += [Drop(f"{pointer.target}/{path}", md5) for path, md5 in listed]
+            drops += [Drop(f"{pointer.target}/{path}", md5) for path, md5 in listed]
         else:
-            found.append(Drop(pointer.target, pointer.md5, pointer.size))
-    return tuple(sorted(found, key=lambda drop: drop.path))
+            drops.append(Drop(pointer.target, pointer.md5, pointer.size))
+    return tuple(sorted(drops, key=lambda drop: drop.path))
 
 
 def build_snapshots(
@@ -145,7 +141,7 @@ def _pinned(name: str, project: Path) -> tuple[Path, PinnedSnapshot]:
 
 def build_for(
     project: Project,
-    tree: Tree,
+    tree: ProjectTree,
     origin: Origin,
     *,
     only: Collection[str] | None = None,
@@ -156,7 +152,7 @@ def build_for(
 
     Those of the tables to `verify` are read to their end.
     """
-    drops, tables = DropStore(project.repository.root), Tables(project.tables)
+    tables = Tables(project.tables)
     provenance = Provenance(
         commit=origin.commit or "",
         ref=origin.ref or "",
@@ -164,8 +160,8 @@ def build_for(
         author=origin.author or "",
     )
     done = []
-    wanted = gather_snapshots(tree, drops, only=only)
-    for built in build_snapshots(wanted, tables, drops, provenance, verify=verify):
+    wanted = gather_snapshots(tree, project.drops, only=only)
+    for built in build_snapshots(wanted, tables, project.drops, provenance, verify=verify):
         say(describe_built(built))
         done.append(built)
     return done

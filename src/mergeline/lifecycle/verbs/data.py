@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mergeline.adapters.delta.tables import Tables
-from mergeline.adapters.dvc.drops import DropStore
 from mergeline.core.data.diff import DataDiff, diff_snapshots
 from mergeline.core.data.garbage import GarbagePlan, Pin, plan_garbage
 from mergeline.core.data.history import HistoryEntry
@@ -17,7 +16,7 @@ from mergeline.core.declare.contract import Contract, Format
 from mergeline.errors import InputError, NotFoundError, TableError
 from mergeline.lifecycle.steps.data_changes import diff_versions
 from mergeline.lifecycle.steps.pins import pinned_snapshots
-from mergeline.lifecycle.steps.project import Project, declared_models, declared_tables
+from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.snapshots import gather_snapshots
 from mergeline.system.atomic_writes import file_written_whole
 
@@ -39,9 +38,9 @@ class Shelf:
         """All of them."""
         return Tables(self.project.tables)
 
-    def contracts(self) -> dict[str, Contract]:
+    def contracts(self) -> Mapping[str, Contract]:
         """As the working tree declares them, by table."""
-        return declared_tables(self.project.repository.working_tree())
+        return self.project.working_tree().contracts
 
     def version(self, table: str, reference: str | None) -> int:
         """The version that a reference names.
@@ -104,17 +103,16 @@ class Shelf:
         return self._of_tree(table, tip.sha)
 
     def _of_tree(self, table: str, revision: str | None) -> int:
-        repository = self.project.repository
-        tree = repository.tree(revision) if revision else repository.working_tree()
-        store = DropStore(repository.root)
-        snapshots = {one.table: one for one in gather_snapshots(tree, store, only={table})}
-        if table not in snapshots:
+        project = self.project
+        tree = project.tree(revision) if revision else project.working_tree()
+        snapshots = gather_snapshots(tree, project.drops, only={table})
+        if not snapshots:
             raise NotFoundError(
                 f"no contract declares a table {table!r}",
                 where=revision or "the working tree",
                 next_step=f"Write data/{table}.yaml",
             )
-        return self.tables.at_digest(table, snapshots[table].digest)
+        return self.tables.at_digest(table, snapshots[0].digest)
 
     def known(self) -> list[str]:
         """Names of the tables that the working tree declares and that are there."""
@@ -148,7 +146,7 @@ def diff(shelf: Shelf, table: str, before: str | None, after: str | None = None)
     """
     key = _key(shelf, table)
     versions = shelf.version(table, before), shelf.version(table, after)
-    models = declared_models(shelf.project.repository.working_tree()).values()
+    models = shelf.project.working_tree().models.values()
     labels = {model.label for model in models}
     return diff_versions(shelf.tables, table, *versions, key=key, labels=labels)
 

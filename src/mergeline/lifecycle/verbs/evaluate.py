@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from mergeline.lifecycle.steps.evaluation import Evaluated, evaluate_models
+from mergeline.adapters.bundles import check_replaceable
+from mergeline.errors import MergelineError
+from mergeline.lifecycle.steps.case import Case, read_cases
+from mergeline.lifecycle.steps.evaluation import Evaluated, leave_bundle, log_evaluation
+from mergeline.lifecycle.steps.failures import leaving_failure, leaving_failure_of
+from mergeline.lifecycle.steps.judging import judge_case
 from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.reporting import describe, describe_unread
 
 
 def evaluate(
@@ -28,4 +35,29 @@ def evaluate(
     Raises:
         MergelineError: see its classes; a failed run leaves a report of the failure in `bundle`.
     """
-    return evaluate_models(project, model=model, base=base, bundle=bundle, say=say)
+    if bundle is not None:
+        check_replaceable(bundle)
+    with leaving_failure(bundle, partial(describe_unread, project, model)):
+        cases = read_cases(project, model, base)
+    done, failures = [], []
+    for case in cases:
+        folder = bundle / case.model.name if bundle and len(cases) > 1 else bundle
+        try:
+            with leaving_failure_of(project, case, folder):
+                done.append(_evaluate(project, case, folder, say))
+        except MergelineError as error:
+            failures.append(error)  # raised when the other models have their reports
+    if failures:
+        raise failures[0]
+    return done
+
+
+def _evaluate(project: Project, case: Case, bundle: Path | None, say: Say) -> Evaluated:
+    match = judge_case(project, case, say, track=bundle is None)
+    report = describe(project, match)
+    if bundle is None:
+        evaluated = log_evaluation(project, match, report)
+    else:
+        evaluated = leave_bundle(bundle, match, report)
+    say(f"the page: {evaluated.page}")
+    return evaluated

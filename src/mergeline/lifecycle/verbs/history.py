@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mergeline.core.release.plan import Entry
-from mergeline.lifecycle.steps.project import Project, chosen_models
+from mergeline.core.release.ledger import Entry
+from mergeline.lifecycle.steps.project import Project
 
 
 def read(project: Project, model: str | None) -> tuple[Entry, ...]:
@@ -15,5 +15,5 @@ def read(project: Project, model: str | None) -> tuple[Entry, ...]:
     entries = project.ledger(model)
     if model is not None and not entries:
         tree, _ = project.target_tree()
-        chosen_models(tree, model)
+        tree.choose_models(model)
     return entries

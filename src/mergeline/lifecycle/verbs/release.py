@@ -15,27 +15,23 @@ from mergeline.adapters.forge.base import Forge
 from mergeline.adapters.git.repository import Commit, Repository
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.core.declare.model import Model
+from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import gate_digest
-from mergeline.core.release.plan import (
-    Entry,
-    ReleasePlan,
-    Step,
-    StepKind,
-    Version,
-    next_entry,
-    page_name,
-    page_text,
-    plan_release,
-)
+from mergeline.core.release.ledger import Entry, next_entry, page_name, page_text
+from mergeline.core.release.plan import ReleasePlan, Step, StepKind, plan_release
+from mergeline.core.release.version import Version
 from mergeline.core.report.content import Report
 from mergeline.core.report.one_comment import ROOM
 from mergeline.core.report.render.markdown import to_markdown
 from mergeline.errors import ForgeError, InputError, NotFoundError, RepositoryError, TrackingError
 from mergeline.lifecycle.steps.candidates import fetch
-from mergeline.lifecycle.steps.evaluation import evaluate_models
-from mergeline.lifecycle.steps.live import read_live, read_target
-from mergeline.lifecycle.steps.moved_bar import base_ingredients
-from mergeline.lifecycle.steps.project import Project, Say, chosen_models
+from mergeline.lifecycle.steps.case import read_cases
+from mergeline.lifecycle.steps.evaluation import log_evaluation
+from mergeline.lifecycle.steps.failures import leaving_failure_of
+from mergeline.lifecycle.steps.judging import judge_case
+from mergeline.lifecycle.steps.live import ask_server, read_live, read_target
+from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.reporting import describe
 from mergeline.lifecycle.steps.smoke_test import await_served, smoke_test
 from mergeline.system.locks import file_lock
 
@@ -71,7 +67,9 @@ class Released:
             return f"{self.model}: live is target; nothing to do"
         if self.entry is None:
             return f"{self.model}: deployed again"
-        what = "is back in production" if self.entry.kind == "restore" else "is in production"
+        what = (
+            "is back in production" if self.entry.kind is Situation.RESTORE else "is in production"
+        )
         return f"{self.model} v{self.entry.version} {what}"
 
 
@@ -106,7 +104,7 @@ def release(
             next_step="Commit or stash the changes",
         )
     head = project.repository.commit()
-    models = chosen_models(project.repository.tree(head.sha), model).values()
+    models = project.tree(head.sha).choose_models(model).values()
     jobs = [_Job(project, head, declared, override, say) for declared in models]
     if plan_only or _moved_past(project, head):
         return [job.planned() for job in jobs]
@@ -155,11 +153,12 @@ class _Job:
 
     def plan(self) -> ReleasePlan:
         target = read_target(self.project, self.head, self.model)
-        live = read_live(self.project, target)
+        self.project.forget_ledger()  # another release may have written a page since
+        live = read_live(self.project, target, ask_server(self.project, self.model.name))
         self.version = live.registered
         plan = plan_release(target, live, override=self.override)
         judged = plan.refusal or any(step.kind == "promote" for step in plan.steps)
-        if plan.kind == "restore" or not judged:
+        if plan.kind is Situation.RESTORE or not judged:
             return plan
         return plan_release(replace(target, gate=self._gate()), live, override=self.override)
 
@@ -186,7 +185,7 @@ class _Job:
 
     def _overtaken(self) -> Released | None:
         tip = _moved_past(self.project, self.head)
-        nothing = ReleasePlan("release", ())
+        nothing = ReleasePlan(Situation.CHANGE, ())
         return Released(self.model.name, nothing, moved_past=tip, applied=False) if tip else None
 
     def _evaluated(self) -> tuple[ReleasePlan, Report | None]:
@@ -218,9 +217,13 @@ class _Job:
 
     def _evaluate(self, step: Step) -> Report:
         self.say(f"{step.kind}: {step.text}")
-        return evaluate_models(
-            self.project, model=self.model.name, merged_onto=self.merged_onto, say=self.say
-        )[0].report
+        project = self.project
+        [case] = read_cases(project, self.model.name, None, self.merged_onto)
+        with leaving_failure_of(project, case, None):
+            match = judge_case(project, case, self.say, track=True)
+            evaluated = log_evaluation(project, match, describe(project, match))
+        self.say(f"the page: {evaluated.page}")
+        return evaluated.report
 
     @cached_property
     def merged_onto(self) -> Commit | None:
@@ -235,9 +238,9 @@ class _Job:
     def _gate(self) -> str:
         """Digest of the gate that judges the commit."""
         commit = self.merged_onto
-        before = self.project.repository.tree(commit.sha) if commit else None
-        at_base = base_ingredients(before, self.model.name)
-        return gate_digest((at_base[0] if at_base else self.model).gate)
+        before = self.project.tree(commit.sha) if commit else None
+        at_base = before.declared(self.model.name) if before else None
+        return gate_digest((at_base.model if at_base else self.model).gate)
 
     def _tell(self, outcome: Released, report: Report) -> None:
         """Say on the pull request that something else was judged than it showed."""
@@ -277,7 +280,7 @@ class _Job:
         repository = self.project.repository
         version = self._version()
         evaluation = self.project.tracking.evaluation(self._run())
-        restored = plan.kind == "restore"
+        restored = plan.kind is Situation.RESTORE
         for _ in range(_PAGE_TRIES):
             entry = next_entry(
                 self.project.ledger(self.model.name),
@@ -293,7 +296,9 @@ class _Job:
             )
             stamp = f"{int(dt.datetime.now(dt.UTC).timestamp())} +0000"
             name = page_name(entry.model, entry.sequence)
-            if repository.add_page(name, page_text(entry), self.head.sha, time=stamp):
+            added = repository.add_page(name, page_text(entry), self.head.sha, time=stamp)
+            self.project.forget_ledger()
+            if added:
                 return entry
         raise TrackingError(
             "the ledger's next page was taken again and again",

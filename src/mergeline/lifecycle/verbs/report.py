@@ -9,8 +9,6 @@ from mergeline.core.report.content import Report, read_report
 from mergeline.errors import DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.project import (
     Project,
-    declared_models,
-    read_model_ingredients,
 )
 from mergeline.system.atomic_writes import finished_folders
 
@@ -47,11 +45,10 @@ def of_another_tree(project: Project, report: Report) -> bool:
     if report.subject.tree == origin.tree:
         return False
     try:
-        declared = declared_models(tree)[report.model]
-        now = read_model_ingredients(tree, declared).fingerprint
-    except (DeclarationError, KeyError):
+        now = tree.declared(report.model)
+    except DeclarationError:
         return True
-    return now != report.fingerprint
+    return now is None or now.ingredients.fingerprint != report.fingerprint
 
 
 def _read(path: Path) -> Report:

@@ -10,19 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.row_files import read_holdout
 from mergeline.core.compare.result import CLOSE
 from mergeline.core.declare.model import Model
 from mergeline.errors import BundleError, NotFoundError, RepositoryError
 from mergeline.lifecycle.steps.candidates import Trained, fetch, score, train
 from mergeline.lifecycle.steps.case import Case
-from mergeline.lifecycle.steps.project import (
-    Project,
-    Say,
-    chosen_models,
-    read_model_ingredients,
-)
+from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.project_tree import ProjectTree
 
 
 @dataclass(frozen=True)
@@ -69,11 +64,11 @@ def reproduce(project: Project, run_id: str, *, say: Say) -> Reproduced:
 
 def _case(project: Project, tracked: Trained) -> Case:
     tree = _tree(project, tracked)
-    model = chosen_models(tree, tracked.candidate.model)[tracked.candidate.model]
-    ingredients = read_model_ingredients(tree, model)
+    model = tree.choose_models(tracked.candidate.model)[tracked.candidate.model]
+    ingredients = tree.ingredients(model)
     if ingredients.fingerprint != tracked.candidate.fingerprint:
         raise BundleError(
-            f"the tree {tree.sha[:8]} that the run names has fingerprint "
+            f"the tree {tree.files.sha[:8]} that the run names has fingerprint "
             f"{ingredients.fingerprint[:8]}, not {tracked.candidate.fingerprint[:8]}",
             where=f"run {tracked.run.run_id}" if tracked.run else "",
             next_step="Evaluate the tree again",
@@ -91,7 +86,7 @@ def _case(project: Project, tracked: Trained) -> Case:
     )
 
 
-def _tree(project: Project, tracked: Trained) -> Tree:
+def _tree(project: Project, tracked: Trained) -> ProjectTree:
     """The tree that a run was trained from, by its content's own name first.
 
     The commit may be a forge's trial merge, which no clone has; a release of the same fingerprint
@@ -100,11 +95,11 @@ def _tree(project: Project, tracked: Trained) -> Tree:
     candidate = tracked.candidate
     for name in (candidate.origin.tree, candidate.origin.commit):
         with contextlib.suppress(RepositoryError):
-            return project.repository.tree(name or "")
+            return project.tree(name or "")
     for entry in project.ledger(candidate.model):
         if entry.fingerprint == candidate.fingerprint:
             with contextlib.suppress(RepositoryError):
-                return project.repository.tree(entry.commit)
+                return project.tree(entry.commit)
     raise NotFoundError(
         f"the tree {candidate.origin.tree[:8]} of the run is not in this repository",
         where=str(project.repository.root),

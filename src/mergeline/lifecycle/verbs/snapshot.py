@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mergeline.adapters.delta.tables import Tables
-from mergeline.adapters.dvc.drops import DropStore
 from mergeline.core.data.snapshot import Built
 from mergeline.lifecycle.steps.changed_drops import refuse_differing
 from mergeline.lifecycle.steps.project import Project
@@ -46,7 +45,7 @@ def plan_snapshots(project: Project) -> list[PlannedSnapshot]:
             version=tables.find(wanted),
             damaged_files=len(tables.lost(wanted)),
         )
-        for wanted in gather_snapshots(tree, DropStore(project.repository.root))
+        for wanted in gather_snapshots(tree, project.drops)
     ]
 
 
@@ -60,6 +59,5 @@ def snapshot(project: Project) -> list[Built]:
     tree, origin = project.target_tree()
     refuse_differing(project, tree)
     built = build_for(project, tree, origin)
-    wanted = gather_snapshots(tree, DropStore(project.repository.root))
-    write_pins(wanted, project.repository.root)
+    write_pins(gather_snapshots(tree, project.drops), project.repository.root)
     return built

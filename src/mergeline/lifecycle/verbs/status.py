@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from mergeline.adapters.git.repository import Commit, Repository
 from mergeline.core.release.plan import Live, plan_release
 from mergeline.errors import MergelineError
-from mergeline.lifecycle.steps.live import read_live, read_target
-from mergeline.lifecycle.steps.project import Project, chosen_models
+from mergeline.lifecycle.steps.live import ask_server, read_live, read_target
+from mergeline.lifecycle.steps.project import Project
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,15 @@ def status(project: Project, *, model: str | None = None) -> list[Status]:
     """Target and live of each model of the main branch (or the one named)."""
     repository = project.repository
     head = repository.commit(repository.main_branch())
-    found = []
-    for declared in chosen_models(repository.tree(head.sha), model).values():
+    statuses = []
+    for declared in project.tree(head.sha).choose_models(model).values():
         target = read_target(project, head, declared)
-        problem = ""
-        try:
-            live = read_live(project, target)
-        except MergelineError as error:
-            if project.server is None:
-                raise
-            problem = str(error)
-            live = read_live(project.without_server(), target)
+        served, problem = _ask_server(project, declared.name)
+        live = read_live(project, target, served)
         plan = plan_release(target, live)
         drift = plan.refusal or tuple(f"{step.kind}: {step.text}" for step in plan.steps)
         drift = _unlikely(repository, head, live) or drift
-        found.append(
+        statuses.append(
             Status(
                 model=declared.name,
                 commit=head.sha,
@@ -66,7 +60,15 @@ def status(project: Project, *, model: str | None = None) -> list[Status]:
                 drift=drift,
             )
         )
-    return found
+    return statuses
+
+
+def _ask_server(project: Project, model: str) -> tuple[str | None, str]:
+    """What the server answers, or why it does not."""
+    try:
+        return ask_server(project, model), ""
+    except MergelineError as error:
+        return None, str(error)
 
 
 def _unlikely(repository: Repository, head: Commit, live: Live) -> tuple[str, ...]:

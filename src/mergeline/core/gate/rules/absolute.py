@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mergeline.core.compare.result import Measured, MetricResult, Problem
 from mergeline.core.declare.model import Bar
 from mergeline.core.gate.subject import Judged, candidate_value, ends
-from mergeline.core.gate.verdict import Reason
+from mergeline.core.gate.verdict import Reason, Situation
 from mergeline.core.numbers import beside, counted, given
 
 NOTED_ONLY = ("trained_on_holdout", "unknown_training_rows")
@@ -140,7 +140,7 @@ def leaks(judged: Judged) -> Iterator[Reason]:
 def freshness(judged: Judged) -> Iterator[Reason]:
     """The newest holdout row is no older than the gate allows; a restore may be of old rows."""
     limit = judged.gate.freshness_days
-    if limit is None or judged.context.kind == "restore":
+    if limit is None or judged.context.kind is Situation.RESTORE:
         return
     newest, today = judged.context.newest_row, judged.context.evaluated_on
     if newest is None or today is None:

@@ -1,0 +1,115 @@
+"""The ledger: the append-only record of releases, one page a release."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mergeline.core.declare.strict import read_json, write_json
+from mergeline.core.gate.verdict import Situation
+from mergeline.core.release.version import Version
+from mergeline.errors import DeclarationError
+
+LEDGER = "release"  # namespace of the tags
+_PAGE_NAME = re.compile(rf"{LEDGER}/[^/]+/\d{{4,}}")
+FORMAT = 1
+_WRITTEN = {Situation.CHANGE: "release"}  # what every page so far calls it
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One page of the ledger: the message of the tag `release/<model>/<sequence>`.
+
+    Attributes:
+        kind: first, change, or restore when an earlier release went back into production.
+        replaced: the version that was in production before.
+        verdict: of the gate; None for a restore, which is exempt.
+        override: a person's reason to release in spite of the verdict.
+        released_at: ISO 8601, UTC.
+    """
+
+    format: int
+    model: str
+    sequence: int
+    kind: Situation
+    version: int
+    fingerprint: str
+    model_digest: str
+    run_id: str
+    commit: str
+    subject: str
+    author: str
+    pull_request: int | None
+    replaced: int | None
+    verdict: str | None
+    override: str | None
+    released_at: str
+
+
+def next_entry(
+    ledger: Sequence[Entry],
+    version: Version,
+    kind: Situation,
+    *,
+    commit: str,
+    subject: str,
+    author: str,
+    pull_request: int | None,
+    verdict: str | None,
+    override: str | None,
+    released_at: str,
+) -> Entry:
+    """The page that follows a model's ledger."""
+    last = ledger[-1] if ledger else None
+    return Entry(
+        format=FORMAT,
+        model=version.model,
+        sequence=last.sequence + 1 if last else 1,
+        kind=kind,
+        version=version.number,
+        fingerprint=version.fingerprint,
+        model_digest=version.model_digest,
+        run_id=version.run_id,
+        commit=commit,
+        subject=subject,
+        author=author,
+        pull_request=pull_request,
+        replaced=last.version if last else None,
+        verdict=verdict,
+        override=override,
+        released_at=released_at,
+    )
+
+
+def page_name(model: str, sequence: int) -> str:
+    """Name of a page's tag."""
+    return f"{LEDGER}/{model}/{sequence:04d}"
+
+
+def page_text(entry: Entry) -> str:
+    """Message of a page's tag: a line for people, then JSON."""
+    back = "back " if entry.kind is Situation.RESTORE else ""
+    document = json.loads(write_json(entry))
+    document["kind"] = _WRITTEN.get(entry.kind, entry.kind)
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return f"{entry.model} v{entry.version} goes {back}into production\n\n{text}\n"
+
+
+def read_pages(pages: Mapping[str, str]) -> tuple[Entry, ...]:
+    """The ledger out of its tags' messages, oldest first; a tag of another form is no page.
+
+    Raises:
+        DeclarationError: a page cannot be read, or is another than its name says.
+    """
+    entries = [_page(name, text) for name, text in pages.items() if _PAGE_NAME.fullmatch(name)]
+    return tuple(sorted(entries, key=lambda entry: (entry.model, entry.sequence)))
+
+
+def _page(name: str, text: str) -> Entry:
+    _, _, document = text.partition("{")
+    entry = read_json(Entry, "{" + document, where=name)
+    if page_name(entry.model, entry.sequence) != name:
+        raise DeclarationError("the page is another than its name says", where=name)
+    return entry
