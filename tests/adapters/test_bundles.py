@@ -17,7 +17,7 @@ from mergeline.adapters.bundles import (
     written_whole,
 )
 from mergeline.errors import BundleError
-from tests.line.small import Line, content_of
+from tests.support.line import Line, content_of
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from mergeline.serving.plane import Plane
-from tests.serving.world import Registry, classifier, frame, listening, regression, save
+from tests.support.model_server import Registry, listening
+from tests.support.models import classifier, frame, regression, save
 
 
 @pytest.fixture(scope="session")

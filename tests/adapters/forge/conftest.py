@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.forge.worlds import FolderWorld, GitHubWorld, World
+from tests.support.forge_worlds import FolderWorld, GitHubWorld, World
 
 DESCRIPTION = "node_modules/@octokit/openapi/generated/api.github.com.json"
 
