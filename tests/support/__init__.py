@@ -2,7 +2,7 @@
 
 - `project/`: the files of a small project, parcels that are late or not; `parcels` makes its drops.
 - `line`: the demo's people at work on that project, from pull request to release.
-- `stages_in_process`: its stages without DVC, so that a candidate is trained in a second.
+- `stand_ins`: its stages without DVC, and its release without a smoke test.
 - `shop`: a repository with one table and no model.
 - `models`, `model_server`: saved models, a registry of them, and a scoring server in a thread.
 - `forge_worlds`, `github_server`: a forge in a folder and one that answers as GitHub, with people.

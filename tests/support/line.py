@@ -23,7 +23,7 @@ from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs.evaluate import evaluate
 from mergeline.lifecycle.verbs.release import Released
 from tests.support.parcels import PROJECT, drop
-from tests.support.stages_in_process import StagesInProcess, silent
+from tests.support.stand_ins import StagesInProcess, silent
 
 
 class Line(Workplace):
@@ -112,6 +112,14 @@ class Line(Workplace):
             warnings.simplefilter("ignore")  # of DVC's own dependencies
             repo.add([str(self.root / at / path) for path in paths])
             repo.push([str(self.root / at / f"{path}.dvc") for path in paths])
+
+    def propose(self, branch: str, *edits: tuple[str, str, str], title: str | None = None) -> int:
+        """Ana opens a pull request with a commit for each edit (path, old text, new text)."""
+        self.branch(branch)
+        for edit in edits:
+            self.edit(*edit)
+            self.commit(title or branch)
+        return self.push(branch, title)
 
     def evaluate(
         self, at: str = "runner", bundle: Path | None = None, **environment: str

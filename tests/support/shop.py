@@ -27,6 +27,7 @@ columns:
 
 
 def md5(content: bytes) -> str:
+    """The name of a content in DVC's cache."""
     return hashlib.md5(content).hexdigest()
 
 
@@ -39,15 +40,18 @@ class Shop:
 
     @property
     def tables(self) -> Tables:
+        """The tables of the state folder."""
         return Tables(self.state / "tables")
 
     def git(self, *arguments: str) -> str:
+        """What one git command prints."""
         done = subprocess.run(
             ["git", *arguments], cwd=self.root, check=True, capture_output=True, text=True
         )
         return done.stdout.strip()
 
     def commit(self, message: str = "change") -> str:
+        """Commit all changes; the commit's name."""
         self.git("add", "-A")
         self.git("commit", "-qm", message)
         return self.git("rev-parse", "HEAD")
@@ -83,6 +87,7 @@ class Shop:
         return name
 
     def build(self, revision: str | None = None) -> Built:
+        """Build the snapshot of a revision, or of the working tree."""
         repository = Repository.at(self.root)
         tree = repository.tree(revision) if revision else repository.working_tree()
         drops = DropStore(self.root)

@@ -134,20 +134,6 @@ class Workplace:
         self.author.git("push", "--quiet", "origin", branch)
         return self.forge.as_user("ana").open(title or branch, head=branch).number
 
-    def propose(self, branch: str, *edits: tuple[str, str, str], title: str | None = None) -> int:
-        """Ana opens a pull request with a commit for each edit (path, old text, new text)."""
-        self.branch(branch)
-        for edit in edits:
-            self.edit(*edit)
-            self.commit(title or branch)
-        return self.push(branch, title)
-
-    def propose_revert(self, branch: str, commit: str, title: str | None = None) -> int:
-        """Ana opens a pull request that reverts a commit of main."""
-        self.branch(branch)
-        self.author.git("revert", "--no-edit", commit)
-        return self.push(branch, title)
-
     # --- the CI machine -------------------------------------------------------------------------
 
     def check_out(self, revision: str) -> str:

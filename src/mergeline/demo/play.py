@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,35 +42,9 @@ def play(here: Path, *, workspace: Path | None, keep: bool) -> None:
         story = _Story(folder)
         story.set_up(tree)
         with story.serving():
-            _acts(story)
+            story.acts()
             story.releases()
         story.where_to_look(kept=keep or workspace is not None)
-
-
-def _acts(story: _Story) -> None:
-    act = story.screen.act
-    act(1, "main holds January to June 2013; its first release")
-    story.release("origin/main")
-
-    act(2, "a pull request changes params.yaml")
-    number = story.propose_edit("faster-learning", "Learn faster", _BETTER)
-    story.review(number)
-    story.merge(number)
-
-    act(3, "a pull request adds July")
-    number = story.propose_drops("add-july", "Add July", range(7, 8))
-    story.review(number)
-    july = story.merge(number)
-
-    act(4, "a pull request makes the model worse")
-    number = story.propose_edit("tiny-model", "Train for a moment only", _WORSE)
-    story.review(number)
-    story.try_to_merge(number)
-
-    act(5, "git revert of the July merge")
-    number = story.propose_revert("revert-july", "Revert the July drop", july)
-    story.review(number)
-    story.merge(number)
 
 
 class _Story:
@@ -101,20 +75,48 @@ class _Story:
         with running_server(command, cwd=root, env=environment) as self.people.server:
             yield
 
-    def propose_edit(self, branch: str, title: str, edit: tuple[str, str, str]) -> int:
-        """Ana changes a file and opens a pull request."""
-        return self._opened(self.people.propose(branch, edit, title=title), title)
+    def acts(self) -> None:
+        """The five acts."""
+        people, act = self.people, self.screen.act
+        act(1, "main holds January to June 2013; its first release")
+        self.release("origin/main")
 
-    def propose_drops(self, branch: str, title: str, months: range) -> int:
-        """Ana adds the drops of months and opens a pull request."""
+        act(2, "a pull request changes params.yaml")
+        number = self.propose("faster-learning", "Learn faster", lambda: people.edit(*_BETTER))
+        self.review(number)
+        self.merge(number)
+
+        act(3, "a pull request adds July")
+        root = people.author.root
+        number = self.propose("add-july", "Add July", lambda: flights.add_drops(root, range(7, 8)))
+        self.review(number)
+        july = self.merge(number)
+
+        act(4, "a pull request makes the model worse")
+        number = self.propose("tiny-model", "Train for a moment only", lambda: people.edit(*_WORSE))
+        self.review(number)
+        self.try_to_merge(number)
+
+        act(5, "git revert of the July merge")
+        number = self.propose(
+            "revert-july",
+            "Revert the July drop",
+            lambda: people.author.git("revert", "--no-commit", july),
+        )
+        self.review(number)
+        self.merge(number)
+
+    def propose(self, branch: str, title: str, change: Callable[[], object]) -> int:
+        """Ana changes something on a branch and opens a pull request; its number."""
         self.people.branch(branch)
-        flights.add_drops(self.people.author.root, months)
+        change()
         self.people.commit(title)
-        return self._opened(self.people.push(branch, title), title)
-
-    def propose_revert(self, branch: str, title: str, commit: str) -> int:
-        """Ana reverts a merge and opens a pull request."""
-        return self._opened(self.people.propose_revert(branch, commit, title), title)
+        number = self.people.push(branch, title)
+        self.screen.show(f"  pull request [bold]#{number}[/] {title}")
+        changed = self.people.author.git("diff", "--stat=72", "origin/main", branch).splitlines()
+        for line in changed[:-1]:
+            self.screen.show(f"    [dim]{line.strip()}[/]")
+        return number
 
     def review(self, number: int) -> None:
         """A job evaluates a pull request, a trusted one takes the bundle in and comments."""
@@ -167,13 +169,6 @@ class _Story:
         self.people.author.git("checkout", "--quiet", "main")
         self.people.author.git("pull", "--quiet", "--tags")
         self.screen.where_to_look(self.people, kept=kept)
-
-    def _opened(self, number: int, title: str) -> int:
-        changed = self.people.author.git("diff", "--stat=72", "origin/main", "HEAD").splitlines()
-        self.screen.show(f"  pull request [bold]#{number}[/] {title}")
-        for line in changed[:-1]:
-            self.screen.show(f"    [dim]{line.strip()}[/]")
-        return number
 
     def _a_flight(self) -> list[dict[str, Any]]:
         """One flight of the first holdout, the same in each act."""

@@ -10,6 +10,7 @@ from tests.support.shop import CONTRACT, Shop
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A repository with DVC whose one table, `sales`, has no drops yet."""
     root = tmp_path / "repo"
     (root / ".dvc").mkdir(parents=True)
     (root / ".dvc" / "config").write_text("")

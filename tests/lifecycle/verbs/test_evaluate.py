@@ -29,6 +29,7 @@ from mergeline.lifecycle.verbs.plan import plan
 from mergeline.lifecycle.verbs.report import find_report
 from tests.support.line import Line, content_of, judgement_of, run_id_of
 from tests.support.parcels import MODEL, MODEL_YAML, OTHER, WORSE, drop
+from tests.support.stand_ins import run_stages_by, stages_by_dvc
 
 LOOSE = ("models/late.yaml", "at_least: 0.6, margin: 0.05", "at_least: 0.1, margin: 1")
 
@@ -118,8 +119,6 @@ def test_two_machines_that_evaluate_one_tree_at_once_end_with_one_run(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other one finds no candidate either, and is done while this one trains."""
-    from mergeline.lifecycle.steps import candidates as module
-
     line.check_out_pull(3)
     elsewhere: dict[str, Any] = {
         "MERGELINE_STATE": str(line.root / "other-machine"),
@@ -132,7 +131,7 @@ def test_two_machines_that_evaluate_one_tree_at_once_end_with_one_run(
             other.append(line.evaluate("runner", None, **elsewhere))
         return line.quick(checkout, stage, **named)
 
-    monkeypatch.setattr(module, "reproduce", stages_run)
+    run_stages_by(monkeypatch, stages_run)
     mine = line.evaluate()
     assert len(line.quick.runs) == 2
     assert run_id_of(mine) == run_id_of(other[0])
@@ -144,7 +143,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from tests.support.line import Line
-from tests.support.stages_in_process import stages_in_process
+from tests.support.stand_ins import stages_in_process
 line = Line(Path(sys.argv[1]))
 with stages_in_process() as quick:
     print("ready", flush=True)
@@ -623,17 +622,15 @@ def test_stages_run_by_dvc_make_the_same_model_wherever_they_run(
     number = line.propose("other-here", OTHER)
     quick = read_candidate(line.review(number).folder)
     monkeypatch.undo()
-    from mergeline.adapters.dvc import stages
-    from mergeline.lifecycle.steps import candidates as module
+    from mergeline.lifecycle.steps.candidates import train
     from mergeline.lifecycle.steps.case import read_cases
 
-    monkeypatch.setattr(module, "reproduce", stages.reproduce)
-    monkeypatch.setattr(module, "dvc_cache", stages.dvc_cache)
+    stages_by_dvc(monkeypatch)
     made = []
     for place in ("here", "there"):
         project = line.project().elsewhere(tmp_path / place)
         case = read_cases(project, "late", None)[0]
-        made.append(module.train(project, case, line.say).candidate)
+        made.append(train(project, case, line.say).candidate)
     here, there = made
     assert here.model_digest == there.model_digest
     assert here.metrics == there.metrics == quick.metrics

@@ -19,6 +19,7 @@ from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs.release import _Job, release
 from tests.support.line import Line, content_of, entry_of
 from tests.support.parcels import MODEL, WORSE
+from tests.support.stand_ins import smoke_test_by
 
 GATE = ("models/late.yaml", "at_least: 0.6, margin: 0.05", "at_least: 0.1, margin: 1")
 
@@ -248,8 +249,8 @@ def test_a_commit_that_main_moves_past_while_it_is_released_is_not_promoted(
     """The release of the later commit may be done by then, and its model in production."""
     line.merge(1)
     rex = line.forge.as_user("rex")
-    monkeypatch.setattr(
-        "mergeline.lifecycle.verbs.release.smoke_test",
+    smoke_test_by(
+        monkeypatch,
         lambda *_: rex.merge(line.propose("words", ("README.md", "late?", "late?!"))),
     )
     done = line.release()
@@ -339,7 +340,7 @@ def test_a_revert_is_exempt_from_the_gate_but_not_from_the_smoke_test(
     def fails(*_: Any) -> None:
         raise DeployError("served, the model answers otherwise")
 
-    monkeypatch.setattr("mergeline.lifecycle.verbs.release.smoke_test", fails)
+    smoke_test_by(monkeypatch, fails)
     with pytest.raises(DeployError):
         line.release()
     assert champion(line).number == 2
