@@ -166,8 +166,9 @@ class _Story:
 
     def where_to_look(self, *, kept: bool) -> None:
         """What is left, with Ana's clone on main."""
-        self.people.author.git("checkout", "--quiet", "main")
-        self.people.author.git("pull", "--quiet", "--tags")
+        if kept:
+            self.people.author.git("checkout", "--quiet", "main")
+            self.people.author.git("pull", "--quiet", "--tags")
         self.screen.where_to_look(self.people, kept=kept)
 
     def _a_flight(self) -> list[dict[str, Any]]:
