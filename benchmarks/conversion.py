@@ -38,7 +38,7 @@ columns:
 CONVERT = """
 import sys
 from pathlib import Path
-from mergeline.adapters.drops import convert
+from mergeline.adapters.drops.convert import convert
 from mergeline.core.declare.contract import parse_contract
 from mergeline.core.data.snapshot import Drop
 contract = parse_contract("trips", sys.argv[3])

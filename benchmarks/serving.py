@@ -115,7 +115,7 @@ def register(folder: Path, project: Path) -> None:
     """Put the model into production in the registry of a new project."""
     from mlflow import MlflowClient
 
-    from mergeline.adapters.mlflow import Tracking
+    from mergeline.adapters.mlflow.tracking import Tracking
 
     subprocess.run(["git", "init", "--quiet", str(project)], check=True)
     tracking = Tracking(f"sqlite:///{project / '.mergeline' / 'mlflow.db'}", project / "artifacts")

@@ -73,8 +73,8 @@ PARTS = """
 import json, sys, time
 from pathlib import Path
 start = time.perf_counter()
-from mergeline.adapters.delta import Tables
-from mergeline.adapters.drops import convert
+from mergeline.adapters.delta.tables import Tables
+from mergeline.adapters.drops.convert import convert
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.core.data.snapshot import Provenance
 from mergeline.lifecycle.steps import snapshots as data

@@ -83,6 +83,39 @@ def test_the_changelog_has_the_form_that_it_names() -> None:
     assert set(re.findall(r"^### (.*)$", text, flags=re.MULTILINE)) <= KINDS
 
 
+def test_every_law_that_the_code_cites_is_in_the_design() -> None:
+    laws = set(
+        re.findall(r"^(\d+)\. \*\*", (ROOT / "docs/design.md").read_text(), flags=re.MULTILINE)
+    )
+    assert laws
+    for path in [*ROOT.glob("src/**/*.py"), *ROOT.glob("tests/**/*.py")]:
+        cited = set(re.findall(r"\b[Ll]aw (\d+)", path.read_text(encoding="utf-8")))
+        assert cited <= laws, path
+
+
+def test_contributing_names_every_task_and_no_other() -> None:
+    recipes = (ROOT / "justfile").read_text(encoding="utf-8")
+    tasks = set(re.findall(r"^([a-z0-9-]+)(?: \*\w+)?:(?!=)", recipes, flags=re.MULTILINE))
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `just ([a-z0-9-]+)`", text, flags=re.MULTILINE)) == tasks - {
+        "default"
+    }
+
+
+def test_the_index_lists_every_document() -> None:
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    for path in [*DOCUMENTS, *ROOT.glob("docs/*.json")]:
+        above = "" if path.parent.name == "docs" else "../"
+        assert path == ROOT / "docs/README.md" or f"({above}{path.name})" in index, path.name
+
+
+def test_one_version_of_actionlint_is_used_everywhere() -> None:
+    places = [".ci/run", ".pre-commit-config.yaml", "CONTRIBUTING.md"]
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in places]
+    versions = [set(re.findall(r"cmd/actionlint@(v[\d.]+)", text)) for text in texts]
+    assert all(len(found) == 1 and found == versions[0] for found in versions)
+
+
 def test_no_tracked_file_names_a_folder_of_somebodys_machine() -> None:
     home = re.compile(r"(?<![\w.~-])/(?:" + "|".join(["home", "Users", "root", "work"]) + r")/\w")
     for name in tracked():

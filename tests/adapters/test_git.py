@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from mergeline.adapters.git import Repository, run_git
+from mergeline.adapters.git.repository import Repository
 from mergeline.errors import GitError, RepositoryError
+from mergeline.system.git_command import run_git
 
 
 @pytest.fixture(autouse=True)
@@ -131,7 +132,7 @@ def test_inside_a_hook_of_commit_all_the_index_of_the_user_stays(
     hook.write_text(
         f"#!{sys.executable}\n"
         "from pathlib import Path\n"
-        "from mergeline.adapters.git import Repository\n"
+        "from mergeline.adapters.git.repository import Repository\n"
         "here = Repository.at(Path.cwd())\n"
         f"here.export(here.tree({older + '^'!r}), Path({str(tmp_path / 'out')!r}))\n"
     )
@@ -496,7 +497,8 @@ def test_a_page_pushed_by_who_was_then_cut_off_is_fetched(repository: Repository
 def test_twenty_writers_at_once_lose_no_page(repository: Repository) -> None:
     bare = with_origin(repository)
     script = (
-        "import sys; from pathlib import Path; from mergeline.adapters.git import Repository\n"
+        "import sys; from pathlib import Path\n"
+        "from mergeline.adapters.git.repository import Repository\n"
         "r = Repository(Path(sys.argv[1])); sha = r.commit().sha; done = 0; n = 0\n"
         "while done < 5:\n"
         "    n += 1\n"

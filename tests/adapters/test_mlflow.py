@@ -20,7 +20,8 @@ import pytest
 import requests
 
 from mergeline.adapters.bundles import read_candidate
-from mergeline.adapters.mlflow import Run, Tracking
+from mergeline.adapters.mlflow.runs import Run
+from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.errors import NotFoundError, TrackingError
 from tests.support.line import Line, run_id_of
 from tests.support.parcels import MODEL

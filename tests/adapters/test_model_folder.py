@@ -131,7 +131,7 @@ def test_a_model_that_ends_the_process_is_a_finding(
         ({"flavors": None}, "names no flavour"),
         (
             {"flavors": {"sklearn": {"pickled_model": "../x", "serialization_format": "pickle"}}},
-            "no scikit-learn estimator",
+            "scikit-learn estimator is missing",
         ),
     ],
 )

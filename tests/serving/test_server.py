@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mergeline.adapters.mlflow import Tracking
+from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.model_folder import model_digest
 from mergeline.adapters.scoring_server import Client, running_server
 from mergeline.errors import DeployError
@@ -240,7 +240,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_forever_nor_left(
         f"pathlib.Path({str(note)!r}).write_text(str(os.getpid())); time.sleep(120)"
     )
     with (
-        pytest.raises(DeployError, match="did not start: it said nothing"),
+        pytest.raises(DeployError, match="did not start: it printed nothing"),
         running_server([sys.executable, "-c", script], cwd=project, env=environment, patience=2),
     ):
         pass

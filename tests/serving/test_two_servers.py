@@ -12,7 +12,7 @@ import httpx
 import pandas as pd
 import pytest
 
-from mergeline.adapters.mlflow import Tracking
+from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.model_folder import load, model_digest
 from mergeline.serving.plane import Plane
 from tests.support.model_server import listening, until

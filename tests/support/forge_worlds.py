@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Literal, Protocol
 
-from mergeline.adapters.forge import Forge
+from mergeline.adapters.forge.base import Forge
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.forge.github import GitHubForge
 from tests.support.github_server import REPOSITORY, GitHubServer, Pull

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mergeline.adapters.forge.folder import Method
-from mergeline.adapters.git import Repository
-from mergeline.adapters.mlflow import Tracking
+from mergeline.adapters.git.repository import Repository
+from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.core.gate.verdict import Judgement
 from mergeline.core.release.plan import Entry
 from mergeline.demo.people import Workplace

@@ -8,9 +8,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from mergeline.adapters.delta import Tables
+from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.dvc.drops import DropStore
-from mergeline.adapters.git import Repository
+from mergeline.adapters.git.repository import Repository
 from mergeline.core.data.snapshot import Built, Provenance
 from mergeline.lifecycle.steps.snapshots import build_snapshots, gather_snapshots
 

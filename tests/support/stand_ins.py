@@ -21,7 +21,7 @@ import yaml
 from mergeline.adapters import model_folder
 from mergeline.adapters.dvc import stages
 from mergeline.adapters.dvc.stages import StagesRun
-from mergeline.adapters.git import Repository
+from mergeline.adapters.git.repository import Repository
 from mergeline.errors import StageError
 from mergeline.lifecycle.steps import candidates
 from mergeline.lifecycle.steps.project import Project

@@ -1,13 +1,7 @@
-"""Bundles as folders on disk: written whole, read only when their digests agree."""
+"""Bundles as folders on disk, read only when their digests agree."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import shutil
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from mergeline.core.declare.strict import read_json, write_json
@@ -26,11 +20,9 @@ from mergeline.core.release.bundle import (
     check_format,
 )
 from mergeline.errors import BundleError
+from mergeline.system.atomic_writes import put_back
+from mergeline.system.digests import file_sha256
 
-# Folders with these names are not finished, or no longer.
-_PART = ".part"
-_ASIDE = ".replaced.part"
-_LEFT_BEHIND = 24 * 60 * 60  # seconds after which nobody writes there any more
 _PARTS = {MANIFEST, EVALUATION, CANDIDATE_FILES, EVALUATION_FILES}
 
 
@@ -53,72 +45,6 @@ def check_replaceable(folder: Path) -> None:
         )
 
 
-@contextlib.contextmanager
-def written_whole(folder: Path) -> Iterator[Path]:
-    """A scratch folder that becomes `folder`, replacing it, when the block ends without error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    put_back(folder)
-    _sweep(folder.parent)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=_PART, dir=folder.parent))
-    try:
-        yield scratch
-        _replace(folder, scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def finished(parent: Path) -> list[Path]:
-    """The folders in `parent` that were written whole, one under way left out."""
-    inside = sorted(parent.iterdir()) if parent.is_dir() else []
-    for aside in inside:
-        if replaced := _replaced(aside):
-            put_back(replaced)
-    return sorted(path for path in parent.glob("[!.]*") if path.is_dir())
-
-
-def put_back(folder: Path) -> None:
-    """Undo what was cut off between putting `folder` aside and putting another in its place."""
-    if not folder.exists() and _aside(folder).is_dir():
-        with contextlib.suppress(FileNotFoundError):  # another reader was first
-            _aside(folder).rename(folder)
-
-
-def _replace(folder: Path, scratch: Path) -> None:
-    aside = _aside(folder)
-    for last in (False, True):
-        if folder.exists():
-            shutil.rmtree(aside, ignore_errors=True)
-            folder.rename(aside)
-        try:
-            scratch.rename(folder)
-            break
-        except OSError:
-            if last or not folder.exists():  # else a reader has put it back just now
-                raise
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}{_ASIDE}")
-
-
-def _replaced(aside: Path) -> Path | None:
-    """The folder that was put aside as this one, if any was."""
-    name = aside.name.removesuffix(_ASIDE).removeprefix(".")
-    return aside.with_name(name) if name and aside == _aside(aside.with_name(name)) else None
-
-
-def _sweep(parent: Path) -> None:
-    """Remove what writers that were killed have left."""
-    for left in parent.glob(f".*.????????{_PART}"):
-        replaced = _replaced(left)
-        if replaced is not None and not replaced.exists():
-            continue  # the only copy
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > _LEFT_BEHIND:
-                shutil.rmtree(left, ignore_errors=True)
-
-
 def write_candidate(folder: Path, candidate: Candidate) -> None:
     """Write the manifest of the candidate whose files lie in `folder/candidate`."""
     manifest = Manifest(FORMAT, candidate, digests(folder, CANDIDATE_FILES))
@@ -126,11 +52,11 @@ def write_candidate(folder: Path, candidate: Candidate) -> None:
 
 
 def read_candidate(folder: Path) -> Candidate:
-    """The candidate of a bundle, its files checked and that its parts agree.
+    """Read the candidate of a bundle; check its files, and that its parts agree.
 
     Raises:
-        BundleError: there is none, a file is missing, altered or extra, or the manifest contradicts
-            itself.
+        BundleError: the folder is no bundle, a file is missing, altered or extra, or the manifest
+            contradicts itself.
         DeclarationError: the manifest cannot be read.
     """
     put_back(folder)
@@ -143,7 +69,7 @@ def read_candidate(folder: Path) -> Candidate:
 
 def manifest_digest(folder: Path) -> str:
     """SHA-256 of a bundle's manifest."""
-    return file_digest(folder / MANIFEST)
+    return file_sha256(folder / MANIFEST)
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
@@ -152,10 +78,10 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """The evaluation of a bundle, its files checked, and that it is of this candidate.
+    """Read the evaluation of a bundle; check its files, and that it is of this candidate.
 
     Raises:
-        BundleError: there is none, a file is missing, altered or extra, or it is another's.
+        BundleError: the bundle has none, a file is missing, altered or extra, or it is another's.
         DeclarationError: it cannot be read.
     """
     put_back(folder)
@@ -174,20 +100,14 @@ def digests(folder: Path, inside: str) -> dict[str, str]:
     Raises:
         BundleError: something in there is neither a file nor a folder.
     """
-    found = {}
+    digest_by_path = {}
     for path in sorted((folder / inside).rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise BundleError(f"{name} is not a plain file", where=folder.name)
         if path.is_file():
-            found[name] = file_digest(path)
-    return found
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+            digest_by_path[name] = file_sha256(path)
+    return digest_by_path
 
 
 def _text(path: Path) -> str:

@@ -6,21 +6,20 @@ its own code beside it, in another format than pickle, or of another flavour (`m
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from mergeline.errors import BundleError
+from mergeline.system.digests import file_sha256
+from mergeline.system.import_isolation import isolated_imports
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +75,7 @@ class LoadedModel:
             with self._threads.limit(limits=1):
                 answer = np.asarray(self._ask(self._inputs_of(frame)), dtype=np.float64)
         except (Exception, SystemExit) as error:
-            raise BundleError(f"the model cannot score these rows: {_said(error)}") from error
+            raise BundleError(f"the model cannot score these rows: {_first_line(error)}") from error
         shape = (len(frame), len(self.classes)) if self.classes else (len(frame),)
         if answer.shape != shape:
             raise BundleError(f"the model answers in shape {answer.shape}, not {shape}")
@@ -112,7 +111,7 @@ def model_digest(folder: Path) -> str:
     description = _description(folder)
     pickled = _pickle_of(folder, description)
     if pickled is not None:
-        return _file_digest(pickled)
+        return file_sha256(pickled)
     return _digest_of_all(folder, description)
 
 
@@ -130,13 +129,13 @@ def load(folder: Path, expected_digest: str) -> LoadedModel:
     if pickled is not None:
         # Read once, so that what was checked is what is loaded.
         content = pickled.read_bytes()
-        _hold(hashlib.sha256(content).hexdigest(), expected_digest, folder)
-        ask, classes = _loading(lambda: _unpickle(content), folder)
+        _check_digest(hashlib.sha256(content).hexdigest(), expected_digest, folder)
+        ask, classes = _translating_errors(lambda: _unpickle(content), folder)
         size = len(content)
     else:
-        _hold(_digest_of_all(folder, description), expected_digest, folder)
-        ask, classes = _loading(lambda: _load_by_mlflow(folder, description), folder)
-        size = sum(file.stat().st_size for file in _own_files(folder))
+        _check_digest(_digest_of_all(folder, description), expected_digest, folder)
+        ask, classes = _translating_errors(lambda: _load_by_mlflow(folder, description), folder)
+        size = sum(file.stat().st_size for file in _digested_files(folder))
     import threadpoolctl
 
     # Looks for the libraries that are loaded now; doing that at each call costs 5 ms.
@@ -168,7 +167,8 @@ def _how_to_ask(estimator: Any) -> _Loaded:  # noqa: ANN401 - of scikit-learn
 
 
 def _load_by_mlflow(folder: Path, description: Mapping[str, Any]) -> _Loaded:
-    with _modules_apart(folder / "code"):
+    # MLflow leaves its code on sys.path for good. No digest covers bytecode beside it.
+    with isolated_imports(folder / "code", bytecode=False):
         if "sklearn" in description["flavors"]:
             import mlflow.sklearn
 
@@ -180,7 +180,7 @@ def _load_by_mlflow(folder: Path, description: Mapping[str, Any]) -> _Loaded:
 
 
 def _one_at_a_time(ask: Callable[[pd.DataFrame], Any]) -> Callable[[pd.DataFrame], Any]:
-    """Nobody promises that a model of any kind can be asked by several threads at once."""
+    """Let one thread at a time ask: not every kind of model can be asked by several at once."""
     lock = threading.Lock()
 
     def asked(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - whatever the model gives
@@ -190,54 +190,28 @@ def _one_at_a_time(ask: Callable[[pd.DataFrame], Any]) -> Callable[[pd.DataFrame
     return asked
 
 
-@contextlib.contextmanager
-def _modules_apart(code: Path) -> Iterator[None]:
-    """Within, the modules in `code` are imported anew; afterwards nobody else finds them.
-
-    MLflow puts them on sys.path for good: of two versions that are loaded in one process, the
-    second would run with the modules of the first. Bytecode beside them, which no digest covers,
-    is neither read nor written.
-    """
-    names = {path.stem for path in code.glob("*")}
-
-    def take() -> dict[str, ModuleType]:
-        found = [name for name in sys.modules if name.partition(".")[0] in names]
-        return {name: sys.modules.pop(name) for name in found}
-
-    others, path = take(), list(sys.path)
-    bytecode = sys.pycache_prefix, sys.dont_write_bytecode
-    sys.pycache_prefix, sys.dont_write_bytecode = str(code / "none"), True
+def _translating_errors(load_model: Callable[[], _Loaded], folder: Path) -> _Loaded:
     try:
-        yield
-    finally:
-        sys.pycache_prefix, sys.dont_write_bytecode = bytecode
-        take()
-        sys.modules.update(others)
-        sys.path[:] = path
-
-
-def _loading(how: Callable[[], _Loaded], folder: Path) -> _Loaded:
-    try:
-        return how()
+        return load_model()
     except ModuleNotFoundError as error:
         raise BundleError(
-            f"the model cannot be loaded: {_said(error)}",
+            f"the model cannot be loaded: {_first_line(error)}",
             where=str(folder),
             next_step="Install it; or, if it is the project's own, let the model carry it: "
             "cloudpickle.register_pickle_by_value(module) before it is saved",
         ) from error
     except (Exception, SystemExit) as error:
         raise BundleError(
-            f"the model cannot be loaded: {_said(error)}",
+            f"the model cannot be loaded: {_first_line(error)}",
             where=str(folder),
             next_step="Load it with the versions that its requirements.txt names",
         ) from error
 
 
-def _hold(found: str, expected: str, folder: Path) -> None:
-    if found != expected:
+def _check_digest(actual: str, expected: str, folder: Path) -> None:
+    if actual != expected:
         raise BundleError(
-            f"the model's bytes are {found[:12]}, not {expected[:12]}",
+            f"the model's bytes are {actual[:12]}, not {expected[:12]}",
             where=str(folder),
             next_step="Take the model from its run again",
         )
@@ -249,7 +223,7 @@ def _description(folder: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BundleError("not the folder of an MLflow model", where=str(folder)) from error
     if not isinstance(document, dict) or not isinstance(document.get("flavors"), dict):
-        raise BundleError("its MLmodel names no flavour", where=str(folder))
+        raise BundleError("invalid MLmodel: it names no flavour", where=str(folder))
     return document
 
 
@@ -261,17 +235,17 @@ def _pickle_of(folder: Path, description: Mapping[str, Any]) -> Path | None:
     name = flavour.get("pickled_model")
     file = (folder / str(name)).resolve()
     if not name or not file.is_relative_to(folder.resolve()) or not file.is_file():
-        raise BundleError("no scikit-learn estimator in it", where=str(folder))
+        raise BundleError("its scikit-learn estimator is missing", where=str(folder))
     return file
 
 
 def _digest_of_all(folder: Path, description: Mapping[str, Any]) -> str:
-    flavours, files = description["flavors"], _own_files(folder)
+    flavours, files = description["flavors"], _digested_files(folder)
     if not (flavours.get("python_function") or {}).get("loader_module") or not files:
         raise BundleError("neither a scikit-learn estimator nor a pyfunc model", where=str(folder))
-    # It names the files that are unpickled and the module that does it.
+    # The flavours name the files that are unpickled and the module that does it.
     loading = json.dumps(_without_place(flavours), sort_keys=True, default=str)
-    named = [f"{file.relative_to(folder).as_posix()} {_file_digest(file)}" for file in files]
+    named = [f"{file.relative_to(folder).as_posix()} {file_sha256(file)}" for file in files]
     return hashlib.sha256("\n".join([loading, *named]).encode()).hexdigest()
 
 
@@ -282,7 +256,7 @@ def _without_place(value: Any) -> Any:  # noqa: ANN401 - what YAML holds
     return {k: _without_place(v) for k, v in value.items() if k not in _PLACES}
 
 
-def _own_files(folder: Path) -> list[Path]:
+def _digested_files(folder: Path) -> list[Path]:
     return sorted(
         file
         for file in folder.rglob("*")
@@ -290,11 +264,6 @@ def _own_files(folder: Path) -> list[Path]:
         and "__pycache__" not in file.parts
         and file.relative_to(folder).parts[0] not in {*_AROUND, "metadata"}
     )
-
-
-def _file_digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _inputs(description: Mapping[str, Any], folder: Path) -> dict[str, Input]:
@@ -315,7 +284,7 @@ def _inputs(description: Mapping[str, Any], folder: Path) -> dict[str, Input]:
     return inputs
 
 
-def _said(error: Exception | SystemExit) -> str:
+def _first_line(error: Exception | SystemExit) -> str:
     if isinstance(error, SystemExit):  # let through, it would end a verb or a server, maybe with 0
         return f"it ends the process ({error!r:.200})"
     lines = str(error).strip().splitlines()

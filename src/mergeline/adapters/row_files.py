@@ -121,9 +121,9 @@ def read_training_rows(path: Path, model: Model) -> npt.NDArray[np.uint64]:
 
 
 def check_keys(holdout: Path, training_rows: Path, model: Model) -> None:
-    """Hold the types of the key in both files against each other.
+    """Check that both files have the key in the same types.
 
-    Rows are told to be the same by the text of their keys, and 1 as a float is another than 1.
+    Rows are the same if the text of their keys is, and 1 as a float has another text than 1.
 
     Raises:
         StageError: they differ, so that a row of both would pass for two.
@@ -133,13 +133,13 @@ def check_keys(holdout: Path, training_rows: Path, model: Model) -> None:
     one, other = pq.read_schema(holdout), pq.read_schema(training_rows)
     for name in model.key:
         kinds = one.field(name).type, other.field(name).type
-        if _plain(kinds[0]) != _plain(kinds[1]):
+        if _type_name(kinds[0]) != _type_name(kinds[1]):
             problem = f"has the key {name!r} as {kinds[1]}, and {holdout.name} has it as {kinds[0]}"
             raise _unusable(training_rows, problem, model)
 
 
-def _plain(kind: Any) -> str:  # noqa: ANN401 - pyarrow.DataType
-    """A type without what changes no value's text."""
+def _type_name(kind: Any) -> str:  # noqa: ANN401 - pyarrow.DataType
+    """A type's name, the same for types whose values have the same text."""
     return str(kind).removeprefix("large_").replace("string_view", "string")
 
 
@@ -153,8 +153,8 @@ def _row_ids(path: Path, model: Model) -> npt.NDArray[np.uint64]:
     try:
         texts = pl.scan_parquet(path).select(key).collect()["key"]
     except (OSError, pl.exceptions.PolarsError) as error:
-        said = str(error).strip().partition("\n")[0]
-        raise _unusable(path, f"has no keys that can be read: {said}", model) from error
+        message = str(error).strip().partition("\n")[0]
+        raise _unusable(path, f"has no keys that can be read: {message}", model) from error
     digests = b"".join(
         hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts.to_list()
     )
@@ -209,12 +209,12 @@ def _require(path: Path, columns: Sequence[str], model: Model) -> None:
     from pyarrow.lib import ArrowInvalid
 
     try:
-        found = pq.read_schema(path).names
+        names = pq.read_schema(path).names
     except FileNotFoundError as error:
         raise _unusable(path, "was not left by the stages", model) from error
     except (OSError, ArrowInvalid) as error:
         raise _unusable(path, f"cannot be read: {error}", model) from error
-    missing = [name for name in columns if name not in found]
+    missing = [name for name in columns if name not in names]
     if missing:
         raise _unusable(path, f"lacks the declared column {missing[0]!r}", model)
 

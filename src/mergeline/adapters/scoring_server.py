@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-import os
 import re
-import signal
 import subprocess
-import sys
 import threading
 import weakref
 from collections import deque
@@ -20,6 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from mergeline.errors import DeployError, InputError, MergelineError, NotFoundError
+from mergeline.system.child_process import end_child, start_child
 
 _ADDRESS = re.compile(r"serving on (http://\S+)")
 _TIMEOUT = 30.0  # seconds
@@ -87,32 +85,32 @@ class Client:
         """
         which = f"stages/{quote(stage, safe='')}" if version is None else f"versions/{version}"
         path = f"/models/{quote(model, safe='')}/{which}/predict"
-        said = self._ask("POST", path, _body(rows))
+        answer = self._ask("POST", path, _body(rows))
         return Answer(
-            model=self._take(said, "model", str),
-            version=self._take(said, "version", int),
-            stage=self._take(said, "stage", str),
-            fingerprint=self._take(said, "fingerprint", str),
-            model_digest=self._take(said, "model_digest", str),
-            classes=tuple(self._take(said, "classes", list)),
-            predictions=self._take(said, "predictions", list),
+            model=self._take(answer, "model", str),
+            version=self._take(answer, "version", int),
+            stage=self._take(answer, "stage", str),
+            fingerprint=self._take(answer, "fingerprint", str),
+            model_digest=self._take(answer, "model_digest", str),
+            classes=tuple(self._take(answer, "classes", list)),
+            predictions=self._take(answer, "predictions", list),
         )
 
     def models(self) -> list[dict[str, Any]]:
         """Each model with its versions, their stages, and whether they are loaded."""
-        found: list[dict[str, Any]] = self._take(self._ask("GET", "/models"), "models", list)
-        for one in found:
-            self._take(one, "name", str)
-            for version in self._take(one, "versions", list):
+        models: list[dict[str, Any]] = self._take(self._ask("GET", "/models"), "models", list)
+        for model in models:
+            self._take(model, "name", str)
+            for version in self._take(model, "versions", list):
                 self._take(version, "version", int)
                 self._take(version, "stage", str)
                 self._take(version, "model_digest", str)
                 self._take(version, "loaded", bool)
-        return found
+        return models
 
     def versions(self, model: str) -> list[dict[str, Any]]:
-        """The versions of a model; none where the server holds no such model."""
-        return next((one["versions"] for one in self.models() if one["name"] == model), [])
+        """The versions of a model; empty if the server holds no such model."""
+        return next((held["versions"] for held in self.models() if held["name"] == model), [])
 
     def ready(self) -> bool:
         """Whether every version that should be served is loaded."""
@@ -132,16 +130,16 @@ class Client:
                 next_step="Start it (mergeline serve), or correct the address",
             ) from error
         try:
-            said = answer.json()
+            document = answer.json()
         except ValueError:
-            said = None
-        if answer.status_code in accept and isinstance(said, dict):
-            return said
-        raise _refused(answer.status_code, said, self.url)
+            document = None
+        if answer.status_code in accept and isinstance(document, dict):
+            return document
+        raise _refused(answer.status_code, document, self.url)
 
-    def _take(self, said: Any, name: str, kind: type[T]) -> T:  # noqa: ANN401 - any JSON
+    def _take(self, document: Any, name: str, kind: type[T]) -> T:  # noqa: ANN401 - any JSON
         """What an answer has under a name; that it lacks it says who answered."""
-        value = said.get(name) if isinstance(said, dict) else None
+        value = document.get(name) if isinstance(document, dict) else None
         if type(value) is not kind:  # not isinstance: a bool is no number here
             raise _not_ours(self.url)
         return value
@@ -182,45 +180,36 @@ def running_server(
     Raises:
         DeployError: it ended, or was not up in time; with the last lines that it printed.
     """
-    process = subprocess.Popen(
-        # -P: the leash finds no modules of its own where it runs.
-        [sys.executable, "-P", "-m", "mergeline.system.child_process", *command],
-        cwd=cwd,
-        env={**env, "PYTHONUNBUFFERED": "1"},
-        stdin=subprocess.PIPE,  # the leash: closed by our end, even a violent one, it ends it
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
+    process = start_child(
+        command, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
-    watch = _Watch(process)
+    output = _ServerOutput(process)
     try:
-        yield watch.address(patience)
+        yield output.address(patience)
     finally:
-        _end(process)
-        watch.join()
+        end_child(process, patience=_STOP)
+        output.close()
 
 
-class _Watch:
+class _ServerOutput:
     """Reads what a server prints until it ends, so that it never blocks on a full pipe."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        self._found = threading.Event()
+        self._is_known = threading.Event()  # its address, or that it has ended without one
         self._address = ""
         self._tail: deque[str] = deque(maxlen=10)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def address(self, patience: float) -> str:
-        self._found.wait(patience)
+        self._is_known.wait(patience)
         if self._address:
             return self._address
-        said = "; ".join(line for line in self._tail if line.strip())[-500:]
-        raise DeployError(f"the scoring server did not start: {said or 'it said nothing'}")
+        message = "; ".join(line for line in self._tail if line.strip())[-500:]
+        raise DeployError(f"the scoring server did not start: {message or 'it printed nothing'}")
 
-    def join(self) -> None:
+    def close(self) -> None:
         self._thread.join(_STOP)
         for stream in (self._process.stdin, self._process.stderr):
             if stream is not None:
@@ -231,21 +220,10 @@ class _Watch:
         assert self._process.stderr is not None  # noqa: S101 - for the type checker
         for line in self._process.stderr:
             self._tail.append(line.rstrip())
-            if not self._address and (found := _ADDRESS.search(line)):
-                self._address = found.group(1)
-                self._found.set()
-        self._found.set()
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(_STOP)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if not self._address and (match := _ADDRESS.search(line)):
+                self._address = match.group(1)
+                self._is_known.set()
+        self._is_known.set()
 
 
 def _body(rows: Any) -> str:  # noqa: ANN401
@@ -267,10 +245,10 @@ def records(rows: Any) -> list[dict[str, Any]]:  # noqa: ANN401
         rows = rows.to_dict("records")
     if isinstance(rows, Mapping | str):
         raise TypeError("a list of records is expected, one for each row")
-    return [{name: _plain(value) for name, value in row.items()} for row in map(dict, rows)]
+    return [{name: _json_value(value) for name, value in row.items()} for row in map(dict, rows)]
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _json_value(value: Any) -> Any:  # noqa: ANN401
     """A value of a frame as JSON has it: to the last digit, times by ISO 8601, gaps as null."""
     if isinstance(value, str | bool | int) or value is None:
         return value
@@ -283,8 +261,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     return value.item() if hasattr(value, "item") else value
 
 
-def _refused(status: int, said: object, url: str) -> MergelineError:
-    problem = said.get("error") if isinstance(said, dict) else None
+def _refused(status: int, document: object, url: str) -> MergelineError:
+    problem = document.get("error") if isinstance(document, dict) else None
     if not isinstance(problem, dict):
         # A proxy in between answers for a server that is away.
         away = DeployError(f"the server answered {status}", where=url, next_step="Run again later")

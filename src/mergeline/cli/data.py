@@ -109,16 +109,17 @@ def export(target: Path, table: str, reference: str | None) -> None:
 @data.command()
 @click.option("--plan", "plan_only", is_flag=True, help="Print what would go, delete nothing.")
 @click.option(
-    "--older-than", "hours", default=24.0, show_default=True, metavar="HOURS",
+    "--older-than", "hours", default=168.0, show_default=True, metavar="HOURS",
     help="Leave files younger than this: a build may be about to use them.",
 )  # fmt: skip
+@click.option("--force", is_flag=True, help="Allow an age below 24 hours.")
 @JSON
-def gc(plan_only: bool, hours: float, as_json: bool) -> None:  # noqa: FBT001
+def gc(plan_only: bool, hours: float, force: bool, as_json: bool) -> None:  # noqa: FBT001
     """Delete files that no release, open candidate, branch or the working tree pins."""
     from mergeline.lifecycle.verbs import data as browse
 
     shelf = _shelf()
-    plans = browse.find_garbage(shelf, hours=hours)
+    plans = browse.find_garbage(shelf, hours=hours, force=force)
     if as_json:
         print_json(document(one) for one in plans)
     else:

@@ -18,6 +18,7 @@ import click
 
 from mergeline.cli.data import contract, data
 from mergeline.cli.output import JSON, document, print_json
+from mergeline.core.report.render.formats import RENDERERS
 from mergeline.errors import ExternalError, MergelineError, StageError
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def evaluate(
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["terminal", "markdown", "html", "json"]),
+    type=click.Choice(list(RENDERERS)),
     default="terminal",
     show_default=True,
 )

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mergeline.adapters.git import Repository, Tree
+from mergeline.adapters.git.repository import Repository
+from mergeline.adapters.git.tree import Tree
 from mergeline.errors import InputError
 
 MODEL = "delay"

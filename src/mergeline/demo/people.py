@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mergeline.adapters.forge.folder import FolderForge, Method
-from mergeline.adapters.git import Repository, run_git
+from mergeline.adapters.git.repository import Repository
 from mergeline.errors import InputError
 from mergeline.lifecycle.steps.evaluation import Evaluated
 from mergeline.lifecycle.steps.project import Project, Say
@@ -25,6 +25,7 @@ from mergeline.lifecycle.verbs.comment import comment
 from mergeline.lifecycle.verbs.evaluate import evaluate
 from mergeline.lifecycle.verbs.release import Released, release
 from mergeline.lifecycle.verbs.track import track
+from mergeline.system.git_command import run_git
 
 # What would lead a verb away from the folders here.
 _ELSEWHERE = {

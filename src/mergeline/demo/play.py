@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mergeline.adapters.git import Tree
+from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.scoring_server import Client, running_server
 from mergeline.core.report.render.terminal import to_terminal
 from mergeline.demo import flights

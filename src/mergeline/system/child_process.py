@@ -2,20 +2,66 @@
 
     python -m mergeline.system.child_process COMMAND [ARGUMENT ...]
 
-The starter holds this process's standard input open and never writes to it. When it is closed, the
-whole process group, which must be this command's own, is told to end, and soon after killed.
+`start_child` starts this, holds its standard input open and never writes to it. When that is
+closed, the whole process group, which is this command's own, is told to end, and soon after killed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 _GRACE = 2.0  # seconds to end by oneself
+
+
+def start_child(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: int, stderr: int
+) -> subprocess.Popen[str]:
+    """Start a command that ends with this process at the latest.
+
+    Args:
+        command: and its arguments.
+        cwd: where it runs.
+        env: its whole environment; Python is told not to hold its output back.
+        stdout: as `subprocess.Popen` takes it.
+        stderr: as `subprocess.Popen` takes it.
+    """
+    return subprocess.Popen(
+        # -P: this module is not looked for where the command runs.
+        [sys.executable, "-P", "-m", "mergeline.system.child_process", *command],
+        cwd=cwd,
+        env={**env, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+
+
+def end_child(process: subprocess.Popen[str], *, patience: float = 0.0) -> None:
+    """Kill a child and all that it started, unless it ends by itself when told to.
+
+    Args:
+        process: as `start_child` gave it.
+        patience: seconds that it has to end by itself.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        if process.poll() is None and patience:
+            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from mergeline.adapters.delta import Tables
+from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.drops.check import DTYPES
 from mergeline.core.data.snapshot import Built, Drop, Provenance, Snapshot
 from mergeline.core.declare.contract import Contract, parse_contract

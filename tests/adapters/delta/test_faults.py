@@ -16,8 +16,8 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from mergeline.adapters.delta import Tables
-from mergeline.adapters.drops import convert
+from mergeline.adapters.delta.tables import Tables
+from mergeline.adapters.drops.convert import convert
 from mergeline.core.data.snapshot import Built, Drop, Provenance, Snapshot
 from mergeline.core.declare.contract import parse_contract
 from mergeline.errors import TableError
@@ -26,8 +26,8 @@ from mergeline.errors import TableError
 WORKER = textwrap.dedent("""
     import sys
     from pathlib import Path
-    from mergeline.adapters.delta import Tables
-    from mergeline.adapters.drops import convert
+    from mergeline.adapters.delta.tables import Tables
+    from mergeline.adapters.drops.convert import convert
     from mergeline.core.declare.contract import parse_contract
     from mergeline.core.data.snapshot import Drop, Provenance, Snapshot
 

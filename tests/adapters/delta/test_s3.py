@@ -14,8 +14,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from mergeline.adapters.delta import Tables
 from mergeline.adapters.delta.storage import open_storage
+from mergeline.adapters.delta.tables import Tables
 from mergeline.errors import NotFoundError, TableError
 from tests.support.s3_server import s3_environment, s3_server
 
@@ -25,7 +25,7 @@ WORKER = textwrap.dedent("""
     import hashlib, sys
     import polars as pl
     import pyarrow.parquet as pq
-    from mergeline.adapters.delta import Tables
+    from mergeline.adapters.delta.tables import Tables
     from mergeline.core.declare.contract import parse_contract
     from mergeline.core.data.snapshot import Drop, Provenance, Snapshot
 
@@ -108,28 +108,6 @@ def test_history_summaries_and_garbage_work_in_a_bucket(far: Any) -> None:
         far.scanned(1)
     assert [drop.md5 for drop in far.build(a, b).repaired] == [b.md5]
     assert far.scanned(1).height == 20
-
-
-def test_a_clean_up_in_a_bucket_leaves_what_a_build_found_meanwhile(
-    far: Any, server: tuple[str, Path]
-) -> None:
-    drops = [far.drop(n) for n in (1, 2, 3)]
-    far.build(*drops)
-    far.build(drops[0])
-    folder, then = server[1] / far.root.removeprefix("s3://") / "t", time.time() - 3 * 86_400
-    for path in folder.glob("*.parquet"):
-        os.utime(path, (then, then))
-    doomed = [file for file in far.tables.files("t") if file.drop != drops[0].md5]
-    assert all(file.written < time.time() - 86_400 for file in doomed)
-    built = far.build(*drops[:2])
-    far.tables.delete("t", doomed)
-    assert [file.drop for file in far.tables.files("t")] == sorted(d.md5 for d in drops[:2])
-    assert far.scanned(built.version).equals(far.rows(drops[:2]))
-    noted = keys(server, far.root)
-    far.tables.sweep("t", time.time() - 60)
-    assert keys(server, far.root) == noted
-    far.tables.sweep("t", time.time() + 60)
-    assert len(noted - keys(server, far.root)) == 1
 
 
 def test_an_upload_that_breaks_off_leaves_no_object(

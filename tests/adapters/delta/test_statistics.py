@@ -18,8 +18,8 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from mergeline.adapters.delta import Tables
-from mergeline.adapters.drops import convert
+from mergeline.adapters.delta.tables import Tables
+from mergeline.adapters.drops.convert import convert
 from mergeline.core.data.snapshot import Drop, Provenance, Snapshot
 from mergeline.core.declare.contract import parse_contract
 

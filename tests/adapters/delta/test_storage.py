@@ -55,6 +55,6 @@ def test_a_workshop_that_somebody_else_made_is_refused(
     else:
         far.workshop.mkdir()
         os.chown(far.workshop, 12345, 12345)
-    with pytest.raises(TableError, match="no folder of yours"), new_part(far):
+    with pytest.raises(TableError, match="not a folder of yours"), new_part(far):
         pass
     assert old.exists()

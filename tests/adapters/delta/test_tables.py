@@ -247,7 +247,7 @@ def test_a_deleted_table_is_built_anew(world: Any) -> None:
 def test_a_damaged_log_is_said(world: Any) -> None:
     world.build(world.drop(1))
     (folder(world) / "_delta_log" / f"{0:020}.json").write_text("{")
-    with pytest.raises(TableError, match="moved away") as caught:
+    with pytest.raises(TableError, match="move the table away") as caught:
         world.build(world.drop(2))
     assert "\n" not in str(caught.value)
 

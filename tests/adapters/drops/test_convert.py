@@ -333,7 +333,7 @@ def test_memory_does_not_grow_with_the_drop(tmp_path: Path, name: str, rows: int
     code = """
         import sys
         from pathlib import Path
-        from mergeline.adapters.drops import convert
+        from mergeline.adapters.drops.convert import convert
         from mergeline.core.declare.contract import parse_contract
         from mergeline.core.data.snapshot import Drop
         source, target, form = sys.argv[1:]

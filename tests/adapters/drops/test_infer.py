@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mergeline.adapters.drops import convert
+from mergeline.adapters.drops.convert import convert
 from mergeline.adapters.drops.infer import infer
 from mergeline.core.data.first_contract import to_yaml
 from mergeline.core.data.snapshot import Drop

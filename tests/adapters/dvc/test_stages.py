@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mergeline.adapters.dvc.stages import StagesRun, dvc_cache, reproduce, share_cache
-from mergeline.adapters.git import run_git
 from mergeline.errors import ExternalError, StageError
+from mergeline.system.git_command import run_git
 
 DVC_YAML = """\
 stages:

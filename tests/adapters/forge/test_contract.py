@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mergeline.adapters.forge import Comment, Forge
+from mergeline.adapters.forge.base import Comment, Forge
 from mergeline.core.report.one_comment import LIMIT, Stamp
 from mergeline.errors import ForgeError, NotFoundError
 from tests.support.forge_worlds import Method, World

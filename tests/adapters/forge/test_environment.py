@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mergeline.adapters.forge import forge_from_environment
+from mergeline.adapters.forge.environment import forge_from_environment
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.forge.github import GitHubForge
 from mergeline.errors import ForgeError

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mergeline.adapters.forge import labels_of_event
+from mergeline.adapters.forge.event import labels_of_event
 from mergeline.errors import ForgeError
 
 

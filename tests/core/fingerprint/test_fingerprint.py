@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from mergeline.adapters.git import Repository, run_git
+from mergeline.adapters.git.repository import Repository
 from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.fingerprint.change_plan import plan_change
 from mergeline.core.fingerprint.ingredients import Ingredients, changes
 from mergeline.errors import DeclarationError
 from mergeline.lifecycle.steps.project import declared_models, read_model_ingredients
+from mergeline.system.git_command import run_git
 
 FILES = {
     "README.md": "# flowers\n",

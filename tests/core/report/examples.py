@@ -29,17 +29,17 @@ from mergeline.core.compare.result import (
 from mergeline.core.declare.model import Role
 from mergeline.core.fingerprint.ingredients import Change
 from mergeline.core.gate.verdict import Judgement, MovedLine, Reason, Verdict
-from mergeline.core.report import (
-    Attribution,
-    Champion,
+from mergeline.core.report.content import (
+    AttributionShare,
+    AttributionShares,
+    ChampionVersion,
     DataChange,
+    EvaluatedTree,
     Failure,
     Moved,
     OnMerge,
     Report,
-    Run,
-    Share,
-    Subject,
+    TrackedRun,
 )
 
 MEAN = "means of paired per-row losses, by cluster"
@@ -230,7 +230,7 @@ DATA = (
 PASS = Report(
     model="delay",
     kind="change",
-    subject=Subject(
+    subject=EvaluatedTree(
         tree="0f3b7c5f2d1e4a6b8c9d0e1f2a3b4c5d6e7f8091",
         commit="9c1d2e3f4a5b6c7d8e9f0a1b2c3d4e5f6a7b8c9d",
         pull_request=12,
@@ -240,7 +240,7 @@ PASS = Report(
     ),
     evaluated_at="2026-11-03T14:02:11+00:00",
     fingerprint="3f2ac1d09b7e" + "0" * 52,
-    champion=Champion(3, "b" * 64, "41b7a90c2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f70", 9),
+    champion=ChampionVersion(3, "b" * 64, "41b7a90c2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f70", 9),
     comparison=comparison(),
     judgement=Judgement(
         Verdict(
@@ -255,7 +255,7 @@ PASS = Report(
             ),
         )
     ),
-    run=Run("3f2a9be04a6c4d5b8f60a1c2d3e4f506", None, trained=True, seconds=48.2),
+    run=TrackedRun("3f2a9be04a6c4d5b8f60a1c2d3e4f506", None, trained=True, seconds=48.2),
     oldest_row="2013-01-04",
     newest_row="2013-07-29",
     rows_before=52_127,
@@ -306,8 +306,8 @@ INCONCLUSIVE = dataclasses.replace(
                     "−0.003 ± 0.006; about 96 clusters would tell", "roc_auc", None, "champion"),),
         )
     ),
-    run=Run("77e0c1", "https://mlflow.example.org/#/experiments/1/runs/77e0c1", trained=False,
-            seconds=6.31),
+    run=TrackedRun("77e0c1", "https://mlflow.example.org/#/experiments/1/runs/77e0c1",
+                   trained=False, seconds=6.31),
     subject=dataclasses.replace(PASS.subject, behind=2),
     changes=(Change("code", "pipelines/train.py", "train.py", "a1", "b2", ("train", "evaluate")),),
     data=(),
@@ -348,7 +348,7 @@ FAILED = Report(
     evaluated_at=PASS.evaluated_at,
     fingerprint=PASS.fingerprint,
     champion=PASS.champion,
-    run=Run(None, seconds=12.9),
+    run=TrackedRun(None, seconds=12.9),
     changes=CHANGES[1:],
     failure=Failure(
         "train",
@@ -404,7 +404,7 @@ NASTY = dataclasses.replace(
     ),
     data=(DataChange(NASTY_NAME, (NASTY_NAME,), (), 1, 2, 3, (NASTY_NAME,), (NASTY_NAME,)),),
     moved=(Moved("holdout", NASTY_NAME, NASTY_NAME),),
-    run=Run(NASTY_NAME, "javascript:alert(1)"),
+    run=TrackedRun(NASTY_NAME, "javascript:alert(1)"),
 )
 
 SAME = Report(
@@ -414,23 +414,23 @@ SAME = Report(
     evaluated_at=PASS.evaluated_at,
     fingerprint="b" * 64,
     champion=PASS.champion,
-    run=Run("3f2a9be0", None, trained=False, seconds=0.4),
+    run=TrackedRun("3f2a9be0", None, trained=False, seconds=0.4),
     on_merge=OnMerge(None, replaces=3),
 )
 
 RESTORE = dataclasses.replace(
     PASS,
     kind="restore",
-    champion=Champion(5, "c" * 64),
+    champion=ChampionVersion(5, "c" * 64),
     on_merge=OnMerge(4, replaces=5, rollback=5),
-    run=Run("3f2a9be0", None, trained=False, seconds=3.2),
+    run=TrackedRun("3f2a9be0", None, trained=False, seconds=3.2),
 )
 
 SPLIT = dataclasses.replace(
     PASS,
-    attribution=Attribution(
+    attribution=AttributionShares(
         (
-            Share("roc_auc", "ROC AUC", difference(0.0071, 0.0024, "better"),
+            AttributionShare("roc_auc", "ROC AUC", difference(0.0071, 0.0024, "better"),
                   difference(0.0017, 0.0020, "unclear"), difference(0.0088, 0.0031, "better")),
         ),
         "The data alone was trained for this (run 1a2b3c4d).",

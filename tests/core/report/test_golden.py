@@ -7,20 +7,16 @@ look at what git diff says, and at the page in a browser.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mergeline.core.report import Report, curves, terminal_text, to_html, to_markdown, write_json
+from mergeline.core.report.render.formats import RENDERERS
+from mergeline.core.report.render.plots import curves
 from tests.core.report.examples import ALL, PASS
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "report"
-RENDERERS: dict[str, Callable[[Report], str]] = {
-    "md": to_markdown,
-    "html": to_html,
-    "txt": terminal_text,
-}
+FORMS = {"md": "markdown", "html": "html", "txt": "terminal"}  # by the ending of the golden file
 PAGES = ("pass", "moved", "nasty", "failed")  # of which the HTML is kept as well
 
 
@@ -33,9 +29,9 @@ def held(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("kind", RENDERERS)
+@pytest.mark.parametrize("kind", FORMS)
 def test_a_report_renders_as_it_was_last_looked_at(name: str, kind: str) -> None:
-    text = RENDERERS[kind](ALL[name])
+    text = RENDERERS[FORMS[kind]](ALL[name])
     if kind != "html" or name in PAGES:
         held(f"{name}.{kind}", text)
 
@@ -50,4 +46,4 @@ def test_the_curves_are_as_they_were_last_looked_at() -> None:
 
 
 def test_the_machines_report_is_as_published() -> None:
-    held("pass.json", write_json(PASS))
+    held("pass.json", RENDERERS["json"](PASS))

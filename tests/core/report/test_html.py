@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergeline.core.report import curves, to_html
-from mergeline.core.report.render.plots import forests
+from mergeline.core.report.content import Report
+from mergeline.core.report.render.html import to_html
+from mergeline.core.report.render.plots import curves
+from mergeline.core.report.render.plots import forests as forests_of
+from mergeline.core.report.view import view_of
 from tests.core.report.examples import ALL, INCONCLUSIVE, NASTY, PASS
 from tests.core.report.poison import poisoned
 from tests.core.report.test_safe import WORDS
@@ -46,6 +49,12 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
+
+
+def forests(report: Report) -> dict[str, str]:
+    view = view_of(report)
+    assert view is not None
+    return forests_of(view)
 
 
 USUAL = {tag for report in ALL.values() for tag in Page(to_html(report)).tags}

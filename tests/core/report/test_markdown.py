@@ -12,8 +12,10 @@ from markdown_it import MarkdownIt
 
 from mergeline.core.compare.result import Difference, Measured, Other
 from mergeline.core.gate.verdict import Judgement, Reason, Verdict
-from mergeline.core.report import Report, terminal_text, to_html, to_markdown
-from mergeline.core.report.render.markdown import SMALLEST
+from mergeline.core.report.content import Report
+from mergeline.core.report.render.html import to_html
+from mergeline.core.report.render.markdown import SMALLEST, to_markdown
+from mergeline.core.report.render.terminal import terminal_text
 from tests.core.report.examples import ALL, FAIL, NASTY_NAME, PASS, comparison, metrics
 from tests.core.report.poison import poisoned
 from tests.core.report.test_safe import WORDS

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mergeline.core.report import to_markdown
+from mergeline.core.report.render.markdown import to_markdown
 from tests.core.report.examples import ALL, NASTY_NAME
 from tests.core.report.poison import poisoned
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from mergeline.core.report.render import safe
+from mergeline.core.report import safe
 
 PIECES = st.sampled_from(
     [

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mergeline.core.report import terminal_text, to_terminal
+from mergeline.core.report.render.terminal import plain_console, terminal_text, to_terminal
 from tests.core.report.examples import ALL, PASS
 from tests.core.report.poison import poisoned
 from tests.core.report.test_safe import WORDS
@@ -30,7 +30,7 @@ def test_there_is_colour_in_a_terminal_and_none_in_a_file() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_report_fits_on_a_screen(name: str) -> None:
-    lines = terminal_text(ALL[name], width=120).splitlines()
+    lines = terminal_text(ALL[name], plain_console(120)).splitlines()
     assert len(lines) <= 36
     assert max(map(len, lines)) <= 120
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from mergeline.adapters.delta import Tables
+from mergeline.adapters.delta.tables import Tables
 from mergeline.cli import data as cli_data
 from mergeline.core.data.garbage import Pin
 from mergeline.core.data.wording import note_lines
@@ -289,15 +289,15 @@ def test_a_pin_that_the_table_does_not_hold_is_said(shelf: Shelf) -> None:
 
 def test_gc_prints_its_plan_and_deletes_only_without_plan(shelf: Shelf, shop: Shop) -> None:
     files = set((shop.state / "tables" / "sales").glob("*.parquet"))
-    assert "versions 1, 2 stay readable" in run("gc", "--plan", "--older-than", "0")
+    assert "versions 1, 2 stay readable" in run("gc", "--plan", "--older-than", "0", "--force")
     shop.git("branch", "-qD", "feb")
-    printed = run("gc", "--plan", "--older-than", "0")
+    printed = run("gc", "--plan", "--older-than", "0", "--force")
     assert "2 files to delete" in printed
     assert "versions 2 stay readable" in printed
     assert set((shop.state / "tables" / "sales").glob("*.parquet")) == files
-    assert run("gc", "--older-than", "0") == printed
+    assert run("gc", "--older-than", "0", "--force") == printed
     assert len(set((shop.state / "tables" / "sales").glob("*.parquet"))) == 1
-    assert "0 files to delete" in run("gc", "--older-than", "0")
+    assert "0 files to delete" in run("gc", "--older-than", "0", "--force")
     assert shelf.tables.scan("sales", 2).collect().height == 90
 
 
@@ -306,6 +306,13 @@ def test_an_age_that_is_none_is_refused(shelf: Shelf, hours: str) -> None:
     with pytest.raises(InputError, match=r"^files cannot be older than \S+ hours") as refused:
         run("gc", "--older-than", hours)
     assert refused.value.exit_code == 2
+
+
+def test_an_age_below_a_day_needs_force(shelf: Shelf) -> None:
+    with pytest.raises(InputError, match="younger than 24 hours") as refused:
+        run("gc", "--older-than", "23")
+    assert refused.value.exit_code == 2
+    assert "0 files to delete" in run("gc", "--older-than", "23", "--force")
 
 
 def test_infer_prints_a_contract(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mergeline.adapters.bundles import read_candidate
-from mergeline.adapters.delta import Tables
+from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.core.data.garbage import GarbagePlan
 from mergeline.errors import RepositoryError, TrackingError

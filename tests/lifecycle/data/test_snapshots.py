@@ -8,7 +8,7 @@ import pytest
 
 import mergeline
 from mergeline.adapters.dvc.drops import DropStore
-from mergeline.adapters.git import Repository
+from mergeline.adapters.git.repository import Repository
 from mergeline.core.data.snapshot import Built, Drop, Snapshot, pointers_digest
 from mergeline.core.data.violations import RefusedDropError
 from mergeline.core.declare.contract import parse_contract

@@ -11,7 +11,7 @@ import pytest
 
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.core.gate.verdict import Judgement, Reason, Verdict
-from mergeline.core.report import Failure, Report, Subject, write_json
+from mergeline.core.report.content import EvaluatedTree, Failure, Report, write_json
 from mergeline.errors import BundleError, DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs.comment import comment
@@ -34,7 +34,7 @@ def project(world: FolderWorld, **environment: str) -> Project:
     return Project.at(clone, {"MERGELINE_FORGE": str(world.path), **environment})
 
 
-def passed(subject: Subject, when: dt.datetime = NOON, model: str = "delay") -> Report:
+def passed(subject: EvaluatedTree, when: dt.datetime = NOON, model: str = "delay") -> Report:
     verdict = Verdict("pass", (Reason("margin", "pass", "It holds."),))
     return Report(
         model,
@@ -46,7 +46,7 @@ def passed(subject: Subject, when: dt.datetime = NOON, model: str = "delay") -> 
     )
 
 
-def failed(subject: Subject) -> Report:
+def failed(subject: EvaluatedTree) -> Report:
     failure = Failure("train", "no such column", ("Traceback", "KeyError"), "Add it")
     return Report("delay", "failed", subject, NOON.isoformat(), failure=failure)
 
@@ -59,9 +59,9 @@ def bundle(folder: Path, *reports: Report) -> Path:
     return folder
 
 
-def of(world: FolderWorld, number: int) -> Subject:
+def of(world: FolderWorld, number: int) -> EvaluatedTree:
     head = world.forge().pull_request(number).head_sha
-    return Subject(tree="t" * 40, commit=head, pull_request=number)
+    return EvaluatedTree(tree="t" * 40, commit=head, pull_request=number)
 
 
 def quiet(_: str) -> None:
@@ -147,7 +147,7 @@ def test_several_models_share_one_comment_and_the_worst_state(
 def test_a_bundle_cannot_speak_for_another_pull_request(world: FolderWorld, tmp_path: Path) -> None:
     attacked, own = world.open("Theirs"), world.open("Mine")
     head = world.forge().pull_request(own).head_sha
-    claim = Subject(tree="t" * 40, commit=of(world, attacked).commit, pull_request=attacked)
+    claim = EvaluatedTree(tree="t" * 40, commit=of(world, attacked).commit, pull_request=attacked)
     left = bundle(tmp_path / "b", passed(claim))
     said = comment(project(world, MERGELINE_HEAD=head), left, say=quiet)
     assert "nothing is posted" in said
@@ -159,7 +159,7 @@ def test_a_trial_merge_is_reported_on_the_head_that_the_forge_names(
 ) -> None:
     number = world.open("More trees")
     head = world.forge().pull_request(number).head_sha
-    merge = Subject(tree="t" * 40, commit="a" * 40, pull_request=number)
+    merge = EvaluatedTree(tree="t" * 40, commit="a" * 40, pull_request=number)
     comment(project(world, MERGELINE_HEAD=head), bundle(tmp_path / "b", passed(merge)), say=quiet)
     assert f"head={head}" in world.forge().comments(number)[0].body
 
@@ -242,7 +242,7 @@ def test_a_report_of_files_that_are_not_committed_is_refused(
 ) -> None:
     world.open("More trees")
     with pytest.raises(NotFoundError, match="not committed"):
-        comment(project(world), bundle(tmp_path / "b", passed(Subject("t" * 40))), say=quiet)
+        comment(project(world), bundle(tmp_path / "b", passed(EvaluatedTree("t" * 40))), say=quiet)
 
 
 def test_without_a_forge_the_next_step_is_said(world: FolderWorld, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from mergeline.adapters.bundles import read_candidate, read_evaluation
 from mergeline.adapters.dvc.stages import StagesRun
 from mergeline.core.compare.result import Comparison
-from mergeline.core.report import Failure, Report, read_report
+from mergeline.core.report.content import Failure, Report, read_report
 from mergeline.errors import (
     BundleError,
     DeclarationError,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mergeline.adapters.forge.folder import Method
-from mergeline.adapters.git import Repository
-from mergeline.adapters.mlflow import Tracking
+from mergeline.adapters.git.repository import Repository
+from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.core.release.plan import Entry, Version
 from mergeline.errors import DeployError, GitError, RepositoryError, TrackingError
 from mergeline.lifecycle.steps.evaluation import evaluate_models

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mergeline.adapters.git import Repository
+from mergeline.adapters.git.repository import Repository
 from mergeline.errors import BundleError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs.comment import read_reports

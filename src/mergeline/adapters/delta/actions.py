@@ -59,7 +59,7 @@ def remove_action(name: str, size: int) -> RemoveAction:
 def statistics(footer: pq.FileMetaData) -> dict[str, Any]:
     """Delta's statistics of a file, from the footer's of its row groups.
 
-    A column that a row group says nothing of has no bounds: none at all are better than wrong ones.
+    A column gets no bounds if a row group lacks them: no bounds are better than wrong ones.
     """
     least: dict[str, Any] = {}
     most: dict[str, Any] = {}
@@ -79,7 +79,7 @@ def statistics(footer: pq.FileMetaData) -> dict[str, Any]:
         low, high = min(c.min for c in bounded), max(c.max for c in bounded)
         if isinstance(low, str) and max(len(low), len(high)) > _LONGEST_TEXT:
             continue
-        least[name], most[name] = _plain(low), _plain(high)
+        least[name], most[name] = _json_bound(low), _json_bound(high)
     return {
         "numRecords": footer.num_rows,
         "minValues": least,
@@ -88,7 +88,7 @@ def statistics(footer: pq.FileMetaData) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - a JSON scalar
+def _json_bound(value: Any) -> Any:  # noqa: ANN401 - a JSON scalar
     """A bound as the Delta protocol writes it."""
     if isinstance(value, dt.datetime):
         # Not strftime, whose years before 1000 have three digits: no reader takes them for a bound.

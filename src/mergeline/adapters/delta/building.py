@@ -1,4 +1,4 @@
-"""Have a table hold a snapshot: convert what is missing, then commit, or start over if raced."""
+"""Make a table hold a snapshot: convert what is missing, then commit, or start over if raced."""
 
 from __future__ import annotations
 
@@ -135,45 +135,53 @@ class Building:
         return sorted(damaged)
 
     def _commit(self, latest: State | None) -> int | None:
-        """The version committed on top of `latest`, or None where another writer was first."""
-        current = latest.files if latest else {}
+        """The version committed on top of `latest`, or None if another writer was first."""
         stale = self._stale(latest) if latest else ()
-        plan = plan_commit(current, self.snapshot.files)
+        plan = plan_commit(latest.files if latest else {}, self.snapshot.files)
         adds = [] if stale else [self._ready(name) for name in plan.adds]
-        schema = delta_schema(self.snapshot.contract)
-        version = latest.version + 1 if latest else 0
-        said = self._properties(version, plan)
         with translated(self.storage):
             try:
                 if latest is None:
-                    create_table_with_add_actions(
-                        self.storage.uri,
-                        schema,
-                        adds,
-                        name=self.snapshot.table,
-                        configuration=_CONFIGURATION,
-                        storage_options=self.storage.options,
-                        commit_properties=said,
-                    )
-                    return version
-                write = latest.table.create_write_transaction
+                    self._create(adds, plan)
+                    return 0
                 if stale:
-                    removes = [remove_action(name, current[name]) for name in stale]
-                    write(removes, "append", latest.table.schema(), commit_properties=_once())
+                    self._take_out(latest, stale)
                     return None
-                if latest.table.schema() == schema:
-                    removes = [remove_action(name, current[name]) for name in plan.removes]
-                    write([*adds, *removes], "append", schema, commit_properties=said)
-                    return version
-                # Only an overwrite changes the schema; it removes every file by itself.
-                write(adds, "overwrite", schema, commit_properties=said)
+                self._change(latest, adds, plan)
+                return latest.version + 1
             except CommitFailedError:
                 return None
             except DeltaError as error:
                 if latest is None and "already exists" in str(error):
                     return None
                 raise
-        return version
+
+    def _create(self, adds: list[AddAction], plan: CommitPlan) -> None:
+        create_table_with_add_actions(
+            self.storage.uri,
+            delta_schema(self.snapshot.contract),
+            adds,
+            name=self.snapshot.table,
+            configuration=_CONFIGURATION,
+            storage_options=self.storage.options,
+            commit_properties=self._properties(0, plan),
+        )
+
+    def _take_out(self, latest: State, names: Collection[str]) -> None:
+        removes = [remove_action(name, latest.files[name]) for name in names]
+        latest.table.create_write_transaction(
+            removes, "append", latest.table.schema(), commit_properties=_commit_once()
+        )
+
+    def _change(self, latest: State, adds: list[AddAction], plan: CommitPlan) -> None:
+        schema = delta_schema(self.snapshot.contract)
+        properties = self._properties(latest.version + 1, plan)
+        write = latest.table.create_write_transaction
+        if latest.table.schema() == schema:
+            removes = [remove_action(name, latest.files[name]) for name in plan.removes]
+            write([*adds, *removes], "append", schema, commit_properties=properties)
+        else:  # only an overwrite changes the schema; it removes every file by itself
+            write(adds, "overwrite", schema, commit_properties=properties)
 
     def _stale(self, latest: State) -> Collection[str]:
         """Files to take out of the table before the snapshot's commit can add them again.
@@ -238,7 +246,7 @@ class Building:
     def _properties(self, version: int, plan: CommitPlan) -> CommitProperties:
         """What the version's entry in the table's history says."""
         added = [self.snapshot.files[name] for name in plan.adds]
-        said = {
+        metadata = {
             "commit": self.provenance.commit,
             "ref": self.provenance.ref,
             "pull_request": self.provenance.pull_request,
@@ -249,16 +257,18 @@ class Building:
             "drops_added": {drop.md5: drop.path for drop in added},
             "drops_removed": [drop_md5(name) for name in plan.removes],
         }
-        return _once(said, [Transaction(app_id(self.snapshot.digest), version, None)])
+        return _commit_once(metadata, [Transaction(app_id(self.snapshot.digest), version, None)])
 
 
-def _once(
-    said: Mapping[str, object] | None = None, transactions: Sequence[Transaction] = ()
+def _commit_once(
+    metadata: Mapping[str, object] | None = None, transactions: Sequence[Transaction] = ()
 ) -> CommitProperties:
     """Commit on top of the version that was read, or not at all.
 
     Left to itself, delta-rs puts a raced commit on top of the other's, with both writers' files.
     """
     return CommitProperties(
-        custom_metadata=dict(said or {}), max_commit_retries=0, app_transactions=list(transactions)
+        custom_metadata=dict(metadata or {}),
+        max_commit_retries=0,
+        app_transactions=list(transactions),
     )

@@ -1,4 +1,4 @@
-"""A table opened at one version; delta-rs' errors become ours here."""
+"""A table opened at one version; the errors of delta-rs become a TableError here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from polars.exceptions import PolarsError
 
-from mergeline.adapters.delta.storage import Storage, said_in_one_line
+from mergeline.adapters.delta.storage import Storage, message_in_one_line
 from mergeline.core.data.snapshot import Snapshot
 from mergeline.errors import NotFoundError, TableError
 
@@ -83,7 +83,7 @@ def app_id(digest: str) -> str:
 
 
 def open_state(storage: Storage, version: int | None = None) -> State | None:
-    """The table at a version, or at its latest; None where there is none."""
+    """The table at a version, or at its latest; None if there is no table."""
     with translated(storage):
         try:
             table = DeltaTable(storage.uri, version=version, storage_options=storage.options)
@@ -118,7 +118,7 @@ def open_version(storage: Storage, version: int | None = None) -> State:
 
 
 def find_state(latest: State, snapshot: Snapshot) -> State | None:
-    """The version that holds a snapshot, or None where there is none."""
+    """The version that holds a snapshot, or None if no version does."""
     with translated(latest.storage):
         version = latest.table.transaction_version(app_id(snapshot.digest))
     if version is None:
@@ -140,17 +140,17 @@ def damage(storage: Storage, names: Sequence[str], *, version: int) -> TableErro
 
 @contextmanager
 def translated(storage: Storage) -> Iterator[None]:
-    """delta-rs' errors as ours, and those of who reads its files."""
+    """Make the errors of delta-rs, and of those that read its files, a TableError."""
     try:
         yield
     except (DeltaError, OSError, ValueError, pa.ArrowException, PolarsError) as error:
-        said = said_in_one_line(error)
+        message = message_in_one_line(error)
         step = (
-            "Check the place and your access; a table whose log is damaged is moved away, then "
+            "Check the place and your access; if its log is damaged, move the table away: "
             "`mergeline snapshot` makes it anew from its drops"
         )
         raise TableError(
-            f"the Delta table cannot be read or written: {said}",
+            f"the Delta table cannot be read or written: {message}",
             where=storage.uri,
-            next_step="Make room there and run again" if "No space left" in said else step,
+            next_step="Make room there and run again" if "No space left" in message else step,
         ) from error

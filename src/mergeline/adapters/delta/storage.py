@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import re
 import stat
@@ -20,11 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector
 
-from mergeline.adapters.delta.leases import Leases
 from mergeline.core.data.garbage import TableFile
 from mergeline.errors import TableError
+from mergeline.system.atomic_writes import part_file
 
-_log = logging.getLogger(__name__)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r"\s*\d+: ")
 # Delta readers and vacuum pass over names that begin with an underscore.
@@ -46,7 +44,7 @@ class Storage(ABC):
 
     @abstractmethod
     def renew(self, names: Collection[str]) -> None:
-        """Have files count as young again, so that no clean-up takes them."""
+        """Make files young where their time can be set, so that no clean-up takes them."""
 
     @abstractmethod
     def path(self, name: str) -> str:
@@ -58,12 +56,12 @@ class Storage(ABC):
 
     @abstractmethod
     def file(self, name: str) -> TableFile | None:
-        """One file as it is now, or None where there is none."""
+        """One file as it is now, or None if it does not exist."""
 
     def size(self, name: str) -> int | None:
-        """Size in bytes of one file, or None where there is none."""
-        found = self.file(name)
-        return found.size if found else None
+        """Size in bytes of one file, or None if it does not exist."""
+        file = self.file(name)
+        return file.size if file else None
 
     @abstractmethod
     def put(self, part: Path, name: str) -> None:
@@ -71,7 +69,7 @@ class Storage(ABC):
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Remove a file; one that is not there is no error."""
+        """Remove a file; it may be gone already."""
 
     @abstractmethod
     def metadata(self, name: str) -> pq.FileMetaData:
@@ -83,7 +81,7 @@ class Storage(ABC):
 
     @abstractmethod
     def read(self, name: str) -> bytes | None:
-        """A small file's content, or None where there is none."""
+        """A small file's content, or None if it does not exist."""
 
     @property
     @abstractmethod
@@ -120,16 +118,9 @@ def open_storage(uri: str) -> Storage:
     return ObjectStorage(uri)
 
 
-@contextmanager
-def new_part(storage: Storage) -> Iterator[Path]:
-    """A name for a file in the making; what stands there at the end is removed."""
-    descriptor, name = tempfile.mkstemp(dir=storage.open_workshop(), suffix=".part")
-    os.close(descriptor)
-    part = Path(name)
-    try:
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
+def new_part(storage: Storage) -> AbstractContextManager[Path]:
+    """A file in the making, in the workshop; removed at the end unless it was moved."""
+    return part_file(storage.open_workshop())
 
 
 class LocalStorage(Storage):
@@ -153,18 +144,22 @@ class LocalStorage(Storage):
         """See `Storage`."""
         try:
             with os.scandir(self.root / folder) as entries:
-                found = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+                files = [
+                    (entry.name, entry.stat())
+                    for entry in entries
+                    if entry.is_file() and entry.name.endswith(suffix)
+                ]
         except FileNotFoundError:
             return []
-        return [TableFile(n, s.st_size, s.st_mtime) for n, s in found if n.endswith(suffix)]
+        return [TableFile(name, status.st_size, status.st_mtime) for name, status in files]
 
     def file(self, name: str) -> TableFile | None:
         """See `Storage`."""
         try:
-            found = (self.root / name).stat()
+            status = (self.root / name).stat()
         except FileNotFoundError:
             return None
-        return TableFile(name, found.st_size, found.st_mtime)
+        return TableFile(name, status.st_size, status.st_mtime)
 
     def put(self, part: Path, name: str) -> None:
         """See `Storage`."""
@@ -226,13 +221,13 @@ class ObjectStorage(Storage):
         return Path(tempfile.gettempdir()) / f"mergeline-{os.getuid()}"
 
     def open_workshop(self) -> Path:
-        """See `Storage`. Who made it before us could put other rows in the place of ours."""
+        """See `Storage`. Whoever owns the folder could change our rows before they are put."""
         with suppress(FileExistsError):
             self.workshop.mkdir(parents=True, mode=0o700)
-        found = self.workshop.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        status = self.workshop.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
             raise TableError(
-                "is no folder of yours, and drops would be converted in it",
+                "is not a folder of yours, and drops would be converted in it",
                 where=str(self.workshop),
                 next_step="Remove it, or set TMPDIR to a folder of your own",
             )
@@ -260,11 +255,7 @@ class ObjectStorage(Storage):
         return TableFile(name, int(info.size), info.mtime_ns / 1e9) if info.is_file else None
 
     def renew(self, names: Collection[str]) -> None:
-        """See `Storage`; S3 refuses to copy an object onto itself, so it is noted beside them."""
-        try:
-            Leases(self).write(names)
-        except TableError as error:  # who may only read finds and reads all the same
-            _log.warning("a clean-up is not told that these files are in use: %s", error)
+        """See `Storage`. An object's time cannot be set; the age of garbage protects builds."""
 
     def put(self, part: Path, name: str) -> None:
         """See `Storage`."""
@@ -316,7 +307,7 @@ class ObjectStorage(Storage):
             raise
         except (DeltaError, OSError, ValueError, RuntimeError, pa.ArrowException) as error:
             raise TableError(
-                f"the storage cannot be reached: {said_in_one_line(error)}",
+                f"the storage cannot be reached: {message_in_one_line(error)}",
                 where=self.uri,
                 next_step="Check the address, your access and the network, then run again",
             ) from error
@@ -328,11 +319,11 @@ def _copy(source: Any, target: Path) -> None:  # noqa: ANN401 - a stream of pyar
             sink.write(chunk)
 
 
-def said_in_one_line(error: Exception) -> str:
+def message_in_one_line(error: Exception) -> str:
     """delta-rs' words without colours and backtrace."""
     lines = _COLOUR.sub("", str(error)).splitlines()
-    told = itertools.takewhile(lambda line: not _FRAME.match(line), lines)
-    return ": ".join(line.strip(" ↳") for line in told if line.strip()) or type(error).__name__
+    message = itertools.takewhile(lambda line: not _FRAME.match(line), lines)
+    return ": ".join(line.strip(" ↳") for line in message if line.strip()) or type(error).__name__
 
 
 def _options(uri: str) -> dict[str, str]:

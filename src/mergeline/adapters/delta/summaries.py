@@ -5,7 +5,7 @@ at most 16 twigs. Two sets of files that differ in one file differ in the branch
 share all others, so that a summary of a thousand drops and one more costs a few of them. What a
 branch says depends on the files below it only, never on the order in which they came.
 
-All of it can be deleted: what is not there, broken or of another edition is made again.
+All summaries can be deleted: what is missing, broken or of another edition is made again.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def kept(
     write: Callable[[T], dict[str, Any]],
     read: Callable[[dict[str, Any]], T],
 ) -> T:
-    """What is kept as JSON beside the table; made now where there is none that can be read."""
+    """What is kept as JSON beside the table; made now if it cannot be read."""
     content = storage.read(name)
     if content is not None:
         try:
@@ -150,8 +150,8 @@ def _column(fields: dict[str, Any]) -> ColumnProfile:
 
 
 def _branch_name(types: Mapping[str, str], files: Sequence[tuple[str, str]]) -> str:
-    said = json.dumps([list(types.items()), [file for _, file in files]])
-    return f"{MERGED}/{_hash(said)}{_SUFFIX}"
+    content = json.dumps([list(types.items()), [file for _, file in files]])
+    return f"{MERGED}/{_hash(content)}{_SUFFIX}"
 
 
 def _hash(text: str) -> str:

@@ -13,14 +13,14 @@ _ROWS = 65_536
 def is_sound(storage: Storage, name: str, rows: int) -> bool:
     """Whether a file can be read to its end and has so many rows; read in parts.
 
-    Of a file that was written without checksums no more than that can be told.
+    If a file was written without checksums, that is all that can be checked.
     """
     with storage.fetched(name) as path:
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                found: int = sum(batch.num_rows for batch in file.iter_batches(_ROWS))
-        except PermissionError:  # says nothing of what is in it
+                rows_read: int = sum(batch.num_rows for batch in file.iter_batches(_ROWS))
+        except PermissionError:  # it tells nothing about the content
             raise
         except (pa.ArrowException, OSError, ValueError):
             return False
-    return found == rows
+    return rows_read == rows

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import shutil
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from mergeline.errors import DropError
 
 _DECOMPRESSION_ERRORS = (
     EOFError,
-    NotImplementedError,  # a method of zip that Python has not
+    NotImplementedError,  # a compression method that Python lacks
     gzip.BadGzipFile,
     lzma.LZMAError,
     zipfile.BadZipFile,
@@ -26,7 +28,7 @@ Compression = Literal["gz", "zip"]
 
 
 def compression(path: str) -> Compression | None:
-    """The compression that a drop's name says."""
+    """The compression that a drop's name says, or None if it is plain."""
     if path.lower().endswith(".gz"):
         return "gz"
     return "zip" if path.lower().endswith(".zip") else None
@@ -45,8 +47,11 @@ def open_drop(source: Path, drop: Drop) -> Iterator[IO[bytes]]:
                 with gzip.open(source, "rb") as stream:
                     yield cast("IO[bytes]", stream)
             case "zip":
-                with zipfile.ZipFile(source) as archive, archive.open(_only_member(archive)) as one:
-                    yield one
+                with (
+                    zipfile.ZipFile(source) as archive,
+                    archive.open(_only_member(archive)) as stream,
+                ):
+                    yield stream
             case None:
                 with source.open("rb") as stream:
                     yield stream
@@ -58,6 +63,23 @@ def open_drop(source: Path, drop: Drop) -> Iterator[IO[bytes]]:
         ) from error
 
 
+@contextmanager
+def decompressed(source: Path, drop: Drop) -> Iterator[Path]:
+    """The drop as a plain file: itself, or a temporary one.
+
+    Raises:
+        DropError: it is not compressed as its name says, or damaged.
+    """
+    if compression(drop.path) is None:
+        yield source
+        return
+    with tempfile.NamedTemporaryFile(prefix="mergeline-") as plain:
+        with open_drop(source, drop) as stream:
+            shutil.copyfileobj(stream, plain)
+        plain.flush()
+        yield Path(plain.name)
+
+
 def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     members = [
         item
@@ -65,7 +87,7 @@ def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         if not item.is_dir() and not item.filename.startswith("__MACOSX/")
     ]
     if len(members) != 1:
-        raise zipfile.BadZipFile(f"a drop in zip holds one file, this one {len(members)}")
+        raise zipfile.BadZipFile(f"a drop in zip holds one file, this one holds {len(members)}")
     if members[0].flag_bits & 1:
         raise zipfile.BadZipFile("it is encrypted")
     return members[0]

@@ -1,4 +1,4 @@
-"""Hold rows against their contract: cast to its types, and find what breaks it."""
+"""Check rows against their contract: cast them to its types, and find what breaks it."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def absent_values(raw: pl.Series, contract: Contract) -> pl.Series:
 
 
 def cast_to(raw: pl.Series, kind: ColumnType) -> pl.Series:
-    """The values as the type, null where one is none of it (nothing is rounded to fit)."""
+    """The values as the type; null if a value does not fit (nothing is rounded to fit)."""
     dtype = DTYPES[kind]
     if raw.dtype == pl.String:
         values = _cast_text(raw, kind)
@@ -192,7 +192,7 @@ def _cast_moments(raw: pl.Series) -> pl.Series:
 
 
 def _quick_moments(raw: pl.Series) -> pl.Series | None:
-    """What Arrow makes of them, ten times as quickly, or None where one value does not suit it."""
+    """What Arrow makes of them, ten times as quickly, or None if it cannot read a value."""
     shortest = raw.str.len_bytes().min()
     if shortest is None or cast("int", shortest) < _ISO_MOMENT_LENGTH:
         return None
@@ -257,15 +257,15 @@ def _in_nanoseconds(raw: pl.Series) -> bool:
     return isinstance(raw.dtype, pl.Datetime) and raw.dtype.time_unit == "ns"
 
 
-def _cell(one: pl.Series) -> str | None:
-    """A value as it stands in the drop."""
-    if isinstance(one.dtype, pl.Date | pl.Datetime):
-        if beyond_years(one).any():  # Python has no word for it
-            unit = one.dtype.time_unit if isinstance(one.dtype, pl.Datetime) else "days"
-            return f"{one.to_physical().to_list()[0]} {unit} since 1970-01-01"
-        if _in_nanoseconds(one):
-            one = one.cast(pl.String)
-    value = one.to_list()[0]
+def _cell(values: pl.Series) -> str | None:
+    """The only value of a series, as it stands in the drop."""
+    if isinstance(values.dtype, pl.Date | pl.Datetime):
+        if beyond_years(values).any():  # Python cannot represent it
+            unit = values.dtype.time_unit if isinstance(values.dtype, pl.Datetime) else "days"
+            return f"{values.to_physical().to_list()[0]} {unit} since 1970-01-01"
+        if _in_nanoseconds(values):
+            values = values.cast(pl.String)
+    value = values.to_list()[0]
     return None if value is None else str(value)
 
 

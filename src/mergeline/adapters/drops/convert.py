@@ -65,7 +65,7 @@ def convert(source: Path, drop: Drop, contract: Contract, target: Path) -> Conve
 
 
 def _write_checked(source: Path, drop: Drop, contract: Contract, target: Path) -> int:
-    """Write the rows and hold them against the contract; the number of rows."""
+    """Write the rows and check them against the contract; returns the number of rows."""
     findings = Findings()
     rows = _write(source, drop, contract, target, findings)
     if not findings:
@@ -77,7 +77,7 @@ def _write_checked(source: Path, drop: Drop, contract: Contract, target: Path) -
 
 
 def _write(source: Path, drop: Drop, contract: Contract, target: Path, findings: Findings) -> int:
-    """Convert until the end, or only check from the first finding on; the number of rows."""
+    """Write the rows, or only check them from the first finding on; returns their number."""
     rows = 0
     schema = _arrow_schema(contract)
     with target.open("wb") as sink:

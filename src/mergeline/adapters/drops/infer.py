@@ -70,7 +70,7 @@ def infer(source: Path, path: str) -> Inferred:
         raise NotFoundError("there is no such file", where=path)
     try:
         inferred = _look_at(source, Drop(path, ""), _format_of(path))
-        _hold(source, inferred)
+        _check_first_contract(source, inferred)
     except RefusedDropError as error:
         raise _unfit(error.refusal) from error
     return inferred
@@ -102,12 +102,12 @@ def _look_at(source: Path, drop: Drop, form: Format) -> Inferred:
     )
 
 
-def _hold(source: Path, inferred: Inferred) -> None:
+def _check_first_contract(source: Path, inferred: Inferred) -> None:
     """Check the file as a snapshot would: no contract is written that its own file breaks.
 
     Raises:
         RefusedDropError: it breaks the contract.
-        DropError: what is guessed is no contract.
+        DropError: the guessed contract is invalid.
     """
     try:
         contract = parse_contract(_TABLE, to_yaml(inferred))
@@ -118,7 +118,7 @@ def _hold(source: Path, inferred: Inferred) -> None:
 
 
 def _unfit(refusal: Refusal) -> DropError:
-    """The refusal without the contract, which is no file yet."""
+    """The refusal without the contract, which is not a file yet."""
     _, _, places = str(refusal).partition("\n")
     return DropError(
         f"no contract that it meets can be guessed\n{places}",

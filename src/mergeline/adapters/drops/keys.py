@@ -1,4 +1,4 @@
-"""Keys that name two rows of one drop, found in as much memory for a large drop as for a small."""
+"""Keys that name two rows of one drop; the memory needed does not grow with the drop."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from polars.exceptions import PolarsError
 
-from mergeline.adapters.drops.archive import compression, open_drop
-from mergeline.adapters.drops.feed import BLOCK_BYTES, csv_batches
+from mergeline.adapters.drops.archive import compression, decompressed, open_drop
+from mergeline.adapters.drops.arrow_csv import BLOCK_BYTES, csv_batches
 from mergeline.core.data.snapshot import Drop
 from mergeline.core.data.violations import Violation, refuse
 from mergeline.core.declare.contract import ColumnType, Contract, Format
@@ -82,7 +82,7 @@ def read_batches(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch
 
 
 def unreadable(drop: Drop, form: Format, why: str, contract: Contract | None = None) -> DropError:
-    """The error of a drop that is not of its format; a contract without a table is no file yet."""
+    """The error of a drop that is not of its format; an inferred contract has no file."""
     return DropError(
         f"cannot be read as {form}: {why}",
         where=drop.path,
@@ -125,9 +125,9 @@ def _read_csv(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]:
         return "skip"
 
     row, last = 1, None
-    with open_drop(source, drop) as stream:
+    with decompressed(source, drop) as file:
         try:
-            for batch in csv_batches(stream, header, contract.null, count_ragged):
+            for batch in csv_batches(file, header, contract.null, count_ragged):
                 frame = cast("pl.DataFrame", pl.from_arrow(batch))
                 last = frame if frame.height else last
                 yield Batch(frame.select(list(contract.columns)), first_row=row)
@@ -144,7 +144,7 @@ def _read_csv(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]:
 
 
 def column_names(source: Path, drop: Drop) -> list[str]:
-    """The header of a CSV; empty where there is none.
+    """The header of a CSV; empty if the file is.
 
     Raises:
         DropError: it cannot be read.
@@ -218,10 +218,10 @@ def _plain_rows(source: Path, drop: Drop, *, strict: bool = False) -> Iterator[_
                 yield _PlainRow(line, fields or [""] * (width == 1), width)
                 line = reader.line_num + 1
         except csv.Error as error:
-            said = str(error)
-            if said.startswith("field larger"):
-                said = f"a value of more than {BLOCK_BYTES >> 20} MB, as of a quote never closed"
-            yield _PlainRow(line, (), width, problem=said)
+            problem = str(error)
+            if problem.startswith("field larger"):
+                problem = f"a value of more than {BLOCK_BYTES >> 20} MB, as of a quote never closed"
+            yield _PlainRow(line, (), width, problem=problem)
 
 
 def _undecodable_line(source: Path, drop: Drop) -> int | None:

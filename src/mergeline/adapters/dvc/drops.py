@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +11,8 @@ from typing import Any
 
 from mergeline.core.declare.pointer import Pointer
 from mergeline.errors import DropError, RemoteError, RepositoryError
+from mergeline.system.atomic_writes import file_written_whole
+from mergeline.system.digests import file_md5
 
 _log = logging.getLogger(__name__)
 
@@ -39,12 +38,12 @@ class DropStore:
         cached = Path(self._cache.oid_to_path(md5))
         damaged = False
         if cached.is_file():
-            if _md5(cached) == md5.removesuffix(".dir"):
+            if file_md5(cached) == md5.removesuffix(".dir"):
                 return cached
             damaged = True
             _log.warning("the cache file %s is damaged; fetching it again", cached)
         here = self._root / pointer
-        if pointer and here.is_file() and _md5(here) == md5:
+        if pointer and here.is_file() and file_md5(here) == md5:
             return here  # as whoever made the drop left it, before any `dvc add` or `dvc pull`
         self._download(md5, cached, pointer=pointer or md5, damaged=damaged)
         return cached
@@ -52,8 +51,8 @@ class DropStore:
     def differing(self, pointers: Iterable[Pointer]) -> list[str]:
         """Files of the working tree whose content is not what their pointer says, sorted.
 
-        One that does not lie there does not differ. Read are only those of the pointer's size, and
-        of them only what DVC has not read before: its state knows them by time, inode and size.
+        A file that is missing does not differ. Only files of the pointer's size are read, and only
+        if DVC has not read them before: its state knows them by time, inode and size.
 
         Raises:
             DropError: a file cannot be read.
@@ -140,8 +139,7 @@ class DropStore:
             raise RemoteError(
                 f"the DVC remote cannot be opened: {error}", next_step="Run `dvc remote list`"
             ) from error
-        # A folder that is not there (not mounted, not made) holds nothing for another reason than
-        # that nobody pushed.
+        # If the folder is missing (not mounted, not made), that is why it holds nothing.
         if remote.fs.protocol == "local" and not Path(remote.path).parents[1].is_dir():
             raise RemoteError(
                 "the DVC remote's folder does not exist",
@@ -151,17 +149,14 @@ class DropStore:
         return remote
 
     def _download(self, md5: str, cached: Path, *, pointer: str, damaged: bool) -> None:
-        """Put the remote's object into the cache, whole and checked, or not at all."""
+        """Put the remote's object into the cache, checked and whole, or not at all."""
         remote = self._remote()
         if remote is None:
             raise _missing(pointer, md5, "and no DVC remote is configured", damaged=damaged)
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=cached.parent, prefix=f".{cached.name}.")
-        os.close(descriptor)
-        part = Path(name)
-        try:
+        with file_written_whole(cached) as part:
+            part.touch()  # else a remote that has a folder in its place makes one here
             _get(remote, md5, part, pointer=pointer, damaged=damaged)
-            found = _md5(part)
+            found = file_md5(part)
             if found != md5.removesuffix(".dir"):
                 raise DropError(
                     f"the remote's content is not what the pointer says: md5 {found}, not {md5}",
@@ -169,13 +164,10 @@ class DropStore:
                     next_step="Ask whoever added it to run `dvc push` again",
                 )
             part.chmod(0o444)
-            part.replace(cached)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _get(remote: Any, md5: str, part: Path, *, pointer: str, damaged: bool) -> None:  # noqa: ANN401
-    """Download one object; every backend's errors become ours here."""
+    """Download one object; the errors of every backend become a RemoteError here."""
     source = remote.oid_to_path(md5)
     try:
         remote.fs.get_file(source, str(part))
@@ -196,8 +188,3 @@ def _missing(pointer: str, md5: str, remote: str, *, damaged: bool) -> DropError
         where=pointer,
         next_step="Ask whoever added it to run `dvc push`",
     )
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

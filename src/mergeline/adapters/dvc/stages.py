@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mergeline.errors import ExternalError, StageError
+from mergeline.system.child_process import end_child, start_child
 from mergeline.system.environment import without_repository
 
 _RUNNING = re.compile(r"Running (?:stage|callback stage) '([^']+)'")
@@ -33,14 +32,13 @@ class StagesRun:
 
 def dvc_cache(repository: Path) -> Path:
     """The folder of a repository's DVC cache."""
-    said = _dvc(["cache", "dir"], repository)
-    return (repository / said.strip()).resolve()
+    return (repository / _dvc(["cache", "dir"], repository).strip()).resolve()
 
 
 def share_cache(checkout: Path, cache: Path) -> None:
     """Let a checkout use another's cache of results, and restore from it by links.
 
-    A `dvc.lock` that came along is put aside: what stands in it must not decide what runs.
+    A committed `dvc.lock` is removed: its content must not decide what runs.
     """
     (checkout / "dvc.lock").unlink(missing_ok=True)
     (checkout / ".dvc").mkdir(exist_ok=True)
@@ -62,50 +60,31 @@ def reproduce(
     Raises:
         StageError: a stage failed, or DVC refused.
     """
-    watch = _Watch(say)
+    output = _ReproOutput(say)
     # The stages' `python` and `mergeline` are those that run here.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "mergeline.system.child_process",
-            sys.executable,
-            "-m",
-            "dvc",
-            "repro",
-            stage,
-        ],
+    process = start_child(
+        [sys.executable, "-m", "dvc", "repro", stage],
         cwd=checkout,
+        env={**without_repository(os.environ), **environment, "PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        stdin=subprocess.PIPE,  # the leash: closed by our end, it ends the stages
-        start_new_session=True,
-        text=True,
-        errors="replace",
-        env={
-            **without_repository(os.environ),
-            **environment,
-            "PATH": path,
-            "PYTHONUNBUFFERED": "1",
-        },
     )
     with process:
         try:
             assert process.stdout is not None  # noqa: S101 - for the type checker
             for line in process.stdout:
-                watch.line(line.rstrip("\n"))
+                output.line(line.rstrip("\n"))
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            end_child(process)
             raise
-    watch.end()
+    output.end_stage()
     if process.returncode != 0:
-        raise watch.error(stage, checkout)
-    return StagesRun(watch.seconds, tuple(watch.restored))
+        raise output.error(stage, checkout)
+    return StagesRun(output.seconds, tuple(output.restored))
 
 
-class _Watch:
+class _ReproOutput:
     """Follows what `dvc repro` prints."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -122,18 +101,18 @@ class _Watch:
         if failed := _FAILED.search(line):
             self._failed, self._reason = failed.group(1), failed.group(2) or ""
         elif running := _RUNNING.search(line):
-            self.end()
+            self.end_stage()
             self._stage, self._since = running.group(1), time.monotonic()
             self._tail.clear()
             self._say(f"stage {self._stage}")
         elif skipped := _SKIPPED.search(line):
-            self.end()
+            self.end_stage()
             self.restored.append(skipped.group(1))
             self._say(f"stage {skipped.group(1)}: its result is there already")
         elif line.strip() and not line.startswith(("> ", "To track", "\tgit add", "Use `dvc")):
             self._tail.append(line)
 
-    def end(self) -> None:
+    def end_stage(self) -> None:
         if self._stage:
             self.seconds[self._stage] = round(time.monotonic() - self._since, 2)
             self._stage = ""
@@ -144,8 +123,8 @@ class _Watch:
         if self._failed or self.seconds:
             problem = f"stage {stage} failed: {self._last_words(lines)}"
         else:  # what it says of a dvc.yaml begins with the reason and ends with an excerpt
-            said = " ".join(line.strip() for line in lines[:2])
-            problem = f"DVC refuses: {said.removeprefix('ERROR: ')}"
+            reason = " ".join(line.strip() for line in lines[:2])
+            problem = f"DVC refuses: {reason.removeprefix('ERROR: ')}"
         return StageError(
             problem,
             stage=stage,
@@ -163,7 +142,7 @@ class _Watch:
 
 
 def _dvc(arguments: list[str], cwd: Path) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=cwd,
         env=without_repository(os.environ),
@@ -171,9 +150,9 @@ def _dvc(arguments: list[str], cwd: Path) -> str:
         text=True,
         check=False,
     )
-    if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip().splitlines()
+    if process.returncode != 0:
+        lines = (process.stderr or process.stdout).strip().splitlines()
         raise ExternalError(
-            f"dvc {' '.join(arguments)}: {said[-1] if said else 'failed'}", where=str(cwd)
+            f"dvc {' '.join(arguments)}: {lines[-1] if lines else 'failed'}", where=str(cwd)
         )
-    return done.stdout
+    return process.stdout

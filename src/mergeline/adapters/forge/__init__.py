@@ -1,62 +1,15 @@
 """The forge: pull requests, their comments, and the state shown beside a commit.
 
-`GitHubForge` speaks to GitHub, `FolderForge` keeps the same things as files beside a bare
-repository. Both keep one report a pull request, by the rule in `mergeline.core.report.one_comment`.
+    base.py          what every forge does (`Forge`), and how it keeps a single report comment
+    environment.py   which forge the environment names
+    event.py         what the event that started a workflow says of its pull request
+    github.py        a repository on GitHub
+    folder.py        the same things as files beside a bare repository, without a server
+
+    >>> forge = forge_from_environment(os.environ, repository.remote_url())
+    >>> forge.set_status(sha, "success", "passed")
+
+Both forges keep one report a pull request, by the rule in `mergeline.core.report.one_comment`. Each
+makes its system's errors a `ForgeError` or `NotFoundError`: GitHub's in `github.py`, git's in
+`folder.py`.
 """
-
-from __future__ import annotations
-
-import re
-from collections.abc import Mapping
-from pathlib import Path
-
-from mergeline.adapters.forge.base import Comment, Forge, PullRequest, State
-from mergeline.adapters.forge.event import labels_of_event
-from mergeline.errors import ForgeError
-
-__all__ = [
-    "Comment",
-    "Forge",
-    "PullRequest",
-    "State",
-    "forge_from_environment",
-    "labels_of_event",
-]
-
-_GITHUB_API = "https://api.github.com"
-_GITHUB_URL = re.compile(
-    r"(?:https://(?:[^@/]+@)?|ssh://git@|git@)github\.com[/:](?P<name>[\w.-]+/[\w.-]+?)(?:\.git)?/?"
-)
-
-
-def forge_from_environment(env: Mapping[str, str], remote_url: str | None) -> Forge | None:
-    """The forge that the environment names; None where it names none.
-
-    `MERGELINE_FORGE` is the folder of a `FolderForge`. Otherwise `GITHUB_TOKEN` with
-    `GITHUB_REPOSITORY` (or a remote at github.com) and, for another server, `GITHUB_API_URL`.
-
-    Raises:
-        ForgeError: `MERGELINE_FORGE` names no forge's folder, or `GITHUB_REPOSITORY` no repository.
-    """
-    if folder := env.get("MERGELINE_FORGE"):
-        from mergeline.adapters.forge.folder import FolderForge
-
-        return FolderForge(Path(folder))
-    token = env.get("GITHUB_TOKEN")
-    repository = env.get("GITHUB_REPOSITORY") or _github_name(remote_url)
-    if not token or not repository:
-        return None
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
-        raise ForgeError(
-            f"{repository!r} is no repository",
-            where="GITHUB_REPOSITORY",
-            next_step="Write it as owner/name",
-        )
-    from mergeline.adapters.forge.github import GitHubForge
-
-    return GitHubForge(repository, token, env.get("GITHUB_API_URL") or _GITHUB_API)
-
-
-def _github_name(remote_url: str | None) -> str | None:
-    found = _GITHUB_URL.fullmatch(remote_url or "")
-    return found["name"] if found else None

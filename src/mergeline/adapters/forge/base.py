@@ -62,7 +62,7 @@ class Forge(Protocol):
         """The pull request of that number.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: there is no such pull request.
             ForgeError: the forge cannot be reached or refuses.
         """
 
@@ -117,10 +117,10 @@ class CommentStore(Protocol):
         """Add a comment."""
 
     def edit(self, number: int, comment_id: int, body: str) -> None:
-        """Change a comment's body; nothing when it is gone."""
+        """Change a comment's body, unless it is gone."""
 
     def delete(self, number: int, comment_id: int) -> None:
-        """Remove a comment; nothing when it is gone."""
+        """Remove a comment, unless it is gone."""
 
 
 def keep_one_report(store: CommentStore, number: int, markdown: str, stamp: Stamp) -> Comment:
@@ -159,7 +159,7 @@ def _take(store: CommentStore, number: int, steps: Steps) -> None:
 
 
 def checked_length(body: str) -> str:
-    """The body, when a forge takes it.
+    """Return the body if a forge takes it.
 
     Raises:
         ForgeError: it is empty, or longer than 65,536 characters.

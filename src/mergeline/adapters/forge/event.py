@@ -10,7 +10,7 @@ from mergeline.errors import ForgeError
 
 
 def labels_of_event(env: Mapping[str, str]) -> tuple[str, ...]:
-    """Names of the labels of the pull request that a job runs for; none where it runs for none.
+    """Names of the labels of the pull request that a job runs for; empty if it runs for none.
 
     Raises:
         ForgeError: the file cannot be read, or is not of the form that GitHub gives it.
@@ -25,7 +25,7 @@ def labels_of_event(env: Mapping[str, str]) -> tuple[str, ...]:
     except (OSError, ValueError) as error:
         raise _unreadable(path, str(error)) from error
     if not isinstance(event, dict):
-        raise _unreadable(path, "it is no object")
+        raise _unreadable(path, "it is not a JSON object")
     if event.get("pull_request") is None:  # a push, or a merge queue's group
         return ()
     return _names(event["pull_request"], path)

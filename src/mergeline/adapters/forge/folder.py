@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +23,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
-
-from filelock import FileLock
 
 from mergeline.adapters.forge.base import (
     STATUS_CONTEXT,
@@ -39,7 +35,10 @@ from mergeline.adapters.forge.base import (
 )
 from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.report.one_comment import Stamp
-from mergeline.errors import ForgeError, NotFoundError
+from mergeline.errors import ForgeError, GitError, NotFoundError
+from mergeline.system.atomic_writes import write_file_whole
+from mergeline.system.git_command import run_git
+from mergeline.system.locks import file_lock
 
 Method = Literal["squash", "rebase", "merge"]
 
@@ -78,13 +77,13 @@ class FolderForge:
         self.path = path
         self.repository = path / "repository.git"
         self._user = user
-        self._lock = FileLock(path / "lock", timeout=60)
         if not self.repository.is_dir():
             raise ForgeError(
-                "no forge's folder: it has no repository.git",
+                "not the folder of a forge: it has no repository.git",
                 where=str(path),
                 next_step="Name a folder that `FolderForge.create` made",
             )
+        self._lock = file_lock(path / "lock", timeout=60)
 
     @classmethod
     def create(
@@ -109,10 +108,10 @@ class FolderForge:
         """
         self._tip(head)
         self._tip(base)
-        with self._locked():
+        with self._lock:
             number = max(self._numbers(), default=0) + 1
             pull = _Pull(title, self._user, head, base, labels)
-            _write(self._pull_file(number), write_json(pull))
+            write_file_whole(self._pull_file(number), write_json(pull).encode())
         return self.pull_request(number)
 
     def merge(self, number: int, *, method: Method = "squash") -> str:
@@ -120,18 +119,18 @@ class FolderForge:
 
         Raises:
             NotFoundError: there is no such pull request.
-            ForgeError: it is merged already, what stands beside its head is no success, or it
+            ForgeError: it is merged already, the status of its head is not success, or it
                 conflicts with its base.
         """
-        with self._locked():
+        with self._lock:
             pull = self._read(number)
             if pull.commits:
                 raise ForgeError(f"pull request {number} is merged", where=str(self.path))
             head, base = self._tip(pull.head_ref), self._tip(pull.base_ref)
-            said = self.status(head)
-            if said is not None and said[0] != "success":
+            status = self.status(head)
+            if status is not None and status[0] != "success":
                 raise ForgeError(
-                    f"{STATUS_CONTEXT} says {said[0]} ({said[1]})",
+                    f"{STATUS_CONTEXT} says {status[0]} ({status[1]})",
                     where=f"pull request {number} at {head[:8]}",
                     next_step="Push what mends it",
                 )
@@ -140,7 +139,7 @@ class FolderForge:
                 message = f"Merge pull request #{number} from {pull.head_ref}\n\n{pull.title}"
             new = self._merge_commits(pull, head, method, message)
             merged = dataclasses.replace(pull, head_sha=head, base_sha=base, commits=new)
-            _write(self._pull_file(number), write_json(merged))
+            write_file_whole(self._pull_file(number), write_json(merged).encode())
         return new[-1]
 
     def pull_request(self, number: int) -> PullRequest:
@@ -161,17 +160,17 @@ class FolderForge:
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it."""
         self._commit(commit)
-        open_ones = []
+        open_numbers = []
         for number in self._numbers():
             pull = self._read(number)
             if commit in pull.commits:
                 return self.pull_request(number)
             if not pull.commits:
-                open_ones.append(number)
-        for number in open_ones:
-            found = self.pull_request(number)
-            if commit in self._between(found.base_sha, found.head_sha):
-                return found
+                open_numbers.append(number)
+        for number in open_numbers:
+            proposed = self.pull_request(number)
+            if commit in self._between(proposed.base_sha, proposed.head_sha):
+                return proposed
         return None
 
     def upsert_report(
@@ -180,7 +179,7 @@ class FolderForge:
         """Show a report as our one comment with that marker; the newest report stays."""
         self._read(number)
         stamp = Stamp(marker, head_sha, evaluated_at)
-        with self._locked():
+        with self._lock:
             return keep_one_report(self, number, markdown, stamp)
 
     def comment(self, number: int, text: str) -> Comment:
@@ -191,7 +190,7 @@ class FolderForge:
     def comments(self, number: int) -> tuple[Comment, ...]:
         """All comments of a pull request, oldest first."""
         self._read(number)
-        with self._locked():
+        with self._lock:
             files = sorted(self._comment_folder(number).glob("*.json"))
             return tuple(_read_comment(file) for file in files)
 
@@ -199,11 +198,11 @@ class FolderForge:
         """Set the state that stands as `mergeline` beside a commit."""
         self._commit(sha)
         status = _Status(STATUS_CONTEXT, state, shortened(description), url)
-        with self._locked():
-            _write(self.path / "statuses" / f"{sha}.json", write_json(status))
+        with self._lock:
+            write_file_whole(self.path / "statuses" / f"{sha}.json", write_json(status).encode())
 
     def status(self, sha: str) -> tuple[State, str] | None:
-        """State and description that stand beside a commit; None where nothing was said."""
+        """State and description that stand beside a commit; None if none was set."""
         file = self.path / "statuses" / f"{sha}.json"
         if not file.exists():
             return None
@@ -216,31 +215,31 @@ class FolderForge:
 
     def own_comments(self, number: int) -> tuple[Comment, ...]:
         """All comments that we wrote, oldest first."""
-        return tuple(one for one in self.comments(number) if one.author == self._user)
+        return tuple(comment for comment in self.comments(number) if comment.author == self._user)
 
     def post(self, number: int, body: str) -> Comment:
         """Add a comment."""
         folder = self._comment_folder(number)
-        with self._locked():
+        with self._lock:
             counter = self.path / "last-comment"
             comment_id = int(counter.read_text()) + 1 if counter.exists() else 1
-            _write(counter, f"{comment_id}\n")
+            write_file_whole(counter, f"{comment_id}\n".encode())
             file = folder / f"{comment_id:07}.json"
-            _write(file.with_suffix(".md"), body)
-            _write(file, json.dumps({"author": self._user}) + "\n")
+            write_file_whole(file.with_suffix(".md"), body.encode())
+            write_file_whole(file, (json.dumps({"author": self._user}) + "\n").encode())
         return _read_comment(file)
 
     def edit(self, number: int, comment_id: int, body: str) -> None:
-        """Change a comment's body; nothing when it is gone."""
+        """Change a comment's body, unless it is gone."""
         file = self._comment_folder(number) / f"{comment_id:07}.md"
-        with self._locked():
+        with self._lock:
             if file.exists():
-                _write(file, body)
+                write_file_whole(file, body.encode())
 
     def delete(self, number: int, comment_id: int) -> None:
-        """Remove a comment; nothing when it is gone."""
+        """Remove a comment, unless it is gone."""
         file = self._comment_folder(number) / f"{comment_id:07}.json"
-        with self._locked():
+        with self._lock:
             file.unlink(missing_ok=True)
             file.with_suffix(".md").unlink(missing_ok=True)
 
@@ -305,11 +304,6 @@ class FolderForge:
     def _comment_folder(self, number: int) -> Path:
         return self._pull_file(number).parent / "comments"
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with self._lock:
-            yield
-
 
 @contextmanager
 def _private_clone(repository: Path, branch: str, user: str) -> Iterator[Path]:
@@ -330,29 +324,13 @@ def _read_comment(file: Path) -> Comment:
     return Comment(int(file.stem), author, text.read_bytes().decode(), text.as_uri())
 
 
-def _write(file: Path, text: str) -> None:
-    """Put a file there whole: readers see the old one or the new one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".new-")
-    with os.fdopen(handle, "wb") as new:
-        new.write(text.encode())
-        new.flush()
-        os.fsync(new.fileno())
-    Path(name).replace(file)
-
-
 def _git(cwd: Path, *arguments: str) -> str:
-    """Standard output of git, away from the caller's hooks, configuration and terminal."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        check=False,
-        text=True,
-        env={**inherited, "LC_ALL": "C", "GIT_CONFIG_GLOBAL": os.devnull},
-    )
-    if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip()).removeprefix("fatal: ")
-        raise ForgeError(f"git {arguments[0]}: {said or 'failed'}", where=str(cwd))
-    return done.stdout.strip()
+    """Standard output of git, away from the caller's hooks, configuration and terminal.
+
+    Raises:
+        ForgeError: git ended with an error.
+    """
+    try:
+        return run_git(arguments, cwd=cwd, isolated=True).decode().strip()
+    except GitError as error:
+        raise ForgeError(error.message, where=error.where, next_step=error.next_step) from error

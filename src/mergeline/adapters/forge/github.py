@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -44,9 +45,9 @@ _BOT = "[bot]"
 
 
 def _translated(method: Callable[P, T]) -> Callable[P, T]:
-    """Let PyGithub's errors, and those of its HTTP library, leave as ours.
+    """Make the errors of PyGithub and of its HTTP library those of `mergeline.errors`.
 
-    Only for a method that asks and converts the answer: of others it would hide the mistakes.
+    Only for a method that asks and converts the answer: in others it would hide mistakes.
     """
 
     @functools.wraps(method)
@@ -56,7 +57,7 @@ def _translated(method: Callable[P, T]) -> Callable[P, T]:
         except (GithubException, requests.RequestException, *_MALFORMED) as error:
             forge = args[0]
             where = forge.where if isinstance(forge, GitHubForge) else ""
-            raise _in_our_words(error, where) from error
+            raise _translate(error, where) from error
 
     return call
 
@@ -155,14 +156,14 @@ class GitHubForge:
 
     @_translated
     def edit(self, number: int, comment_id: int, body: str) -> None:
-        """Change a comment's body; nothing when it is gone."""
-        with _GoneIsFine():
+        """Change a comment's body, unless it is gone."""
+        with _unless_gone():
             self._repository.get_issue(number).get_comment(comment_id).edit(body)
 
     @_translated
     def delete(self, number: int, comment_id: int) -> None:
-        """Remove a comment; nothing when it is gone."""
-        with _GoneIsFine():
+        """Remove a comment, unless it is gone."""
+        with _unless_gone():
             self._repository.get_issue(number).get_comment(comment_id).delete()
 
     def _all_comments(self, number: int) -> Iterable[IssueComment]:
@@ -190,14 +191,14 @@ class GitHubForge:
         return login if login.endswith(_BOT) else login + _BOT
 
 
-class _GoneIsFine:
-    """What another run has removed needs no writing."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        return isinstance(error, GithubException) and error.status in {404, 410}
+@contextlib.contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Pass over a comment that another run has removed."""
+    try:
+        yield
+    except GithubException as error:
+        if error.status not in {404, 410}:
+            raise
 
 
 def _pull_request(pull: GitHubPullRequest) -> PullRequest:
@@ -234,65 +235,53 @@ def _comment(comment: IssueComment) -> Comment:
     )
 
 
-def _in_our_words(error: Exception, where: str) -> MergelineError:
-    """One of our errors for one of PyGithub's, with what a person can do about it."""
+def _translate(error: Exception, where: str) -> MergelineError:
+    """The error of ours for one of PyGithub's, with what a person can do about it."""
     if isinstance(error, RateLimitExceededException):
-        return ForgeError(
-            "GitHub's rate limit is used up", where=where, next_step="Run again in an hour"
-        )
-    if isinstance(error, requests.Timeout):
-        return ForgeError(
-            f"GitHub did not answer in {_TIMEOUT} s", where=where, next_step="Run again"
-        )
-    if isinstance(error, requests.exceptions.RetryError):
-        return ForgeError(
-            "GitHub answers with errors of its own", where=where, next_step="Run again later"
-        )
-    if isinstance(error, requests.RequestException):
-        return ForgeError(
-            "GitHub cannot be reached",
-            where=where,
-            next_step="Check the network and GITHUB_API_URL",
-        )
-    if isinstance(error, GithubException):
+        message, step = "GitHub's rate limit is used up", "Run again in an hour"
+    elif isinstance(error, requests.Timeout):
+        message, step = f"GitHub did not answer in {_TIMEOUT} s", "Run again"
+    elif isinstance(error, requests.exceptions.RetryError):
+        message, step = "GitHub answers with errors of its own", "Run again later"
+    elif isinstance(error, requests.RequestException):
+        message, step = "GitHub cannot be reached", "Check the network and GITHUB_API_URL"
+    elif isinstance(error, GithubException):
         return _refusal(error, where)
-    return ForgeError(
-        "GitHub answered in a form that is not its API's",
-        where=where,
-        next_step="Check GITHUB_API_URL",
-    )
+    else:
+        message, step = "GitHub answered in a form that is not its API's", "Check GITHUB_API_URL"
+    return ForgeError(message, where=where, next_step=step)
 
 
 def _refusal(error: GithubException, where: str) -> MergelineError:
-    said = _said(error)
+    message = _error_message(error)
     if isinstance(error, BadCredentialsException) or error.status == 401:
         return ForgeError(
             "GitHub does not accept the token", where=where, next_step="Renew GITHUB_TOKEN"
         )
     if error.status == 403:
         return ForgeError(
-            f"GitHub forbids it: {said}",
+            f"GitHub forbids it: {message}",
             where=where,
             next_step="Give the job `permissions: pull-requests: write, statuses: write`",
         )
-    if error.status in {404, 410} or "No commit found" in said:
+    if error.status in {404, 410} or "No commit found" in message:
         return NotFoundError(
-            f"GitHub knows no such pull request or commit: {said}",
+            f"GitHub knows no such pull request or commit: {message}",
             where=where,
             next_step="Check the number, that the commit is pushed, and that the token may read",
         )
     return ForgeError(
-        f"GitHub answered {error.status}: {said}",
+        f"GitHub answered {error.status}: {message}",
         where=where,
         next_step="Correct what is sent",
     )
 
 
-def _said(error: GithubException) -> str:
+def _error_message(error: GithubException) -> str:
     """GitHub's own words: the message, and the first of its detailed errors."""
     data = error.data if isinstance(error.data, dict) else {}
-    said = str(data.get("message") or error.message or "no reason given")
+    message = str(data.get("message") or error.message or "no reason given")
     details = data.get("errors") or []
     first = details[0] if isinstance(details, list) and details else None
     more = first.get("message") or first.get("code") if isinstance(first, dict) else first
-    return f"{said} ({more})" if more else said
+    return f"{message} ({more})" if more else message

@@ -1,7 +1,14 @@
-"""Git, by its command line: trees, bases, private checkouts, and tags as a ledger's pages."""
+"""Git, by its command line.
 
-from mergeline.adapters.git.command import run_git
-from mergeline.adapters.git.repository import Commit, Repository
-from mergeline.adapters.git.tree import Tree
+The working copy's commits and branches, its trees without a checkout of them, private checkouts for
+stages, and annotated tags as the pages of a ledger.
 
-__all__ = ["Commit", "Repository", "Tree", "run_git"]
+    repository.py   a working copy: revisions, composed trees, origin, pages of a ledger
+    tree.py         the files of one tree, read from Git's objects
+
+    >>> repository = Repository.at(Path.cwd())
+    >>> repository.tree("main").read("params.yaml")
+
+Both run git by `mergeline.system.git_command`, which makes git's errors a `GitError`. What a person
+can mend in the repository (no commit, a shallow clone) is a `RepositoryError` of `repository.py`.
+"""

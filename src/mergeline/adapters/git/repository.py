@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mergeline.adapters.git.command import output, run, run_git
 from mergeline.adapters.git.tree import Tree, listed
 from mergeline.errors import GitError, RepositoryError
+from mergeline.system.git_command import checked_output, git_process, run_git
 
 _MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 _DENIED = re.compile(
@@ -74,10 +74,11 @@ class Repository:
 
     def _ask(self, *arguments: str) -> str | None:
         """What git answers a question; None for its "no": exit code 1, and nothing else."""
-        done = run(arguments, self.root)
-        if done.returncode == 1:
+        process = git_process(arguments, self.root)
+        if process.returncode == 1:
             return None
-        return output(arguments[0], done, self.root).decode(errors="surrogateescape").strip()
+        answer = checked_output(arguments[0], process, self.root)
+        return answer.decode(errors="surrogateescape").strip()
 
     @property
     def main_root(self) -> Path:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mergeline.adapters.git.command import run_git
 from mergeline.errors import RepositoryError
+from mergeline.system.git_command import run_git
 
 _LINK = "120000 "  # the mode of a symbolic link
 

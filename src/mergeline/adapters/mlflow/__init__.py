@@ -1,22 +1,12 @@
-"""MLflow: candidates as runs, released models as registered versions."""
+"""MLflow: candidates as runs, released models as registered versions, for people to look at.
 
-from __future__ import annotations
+    tracking.py   runs and registry of one store: `Tracking`
+    runs.py       candidates and their evaluations, found by fingerprint
+    registry.py   released versions, their stages as aliases and tags
+    store.py      opens the store, and makes its errors ours
 
-from mergeline.adapters.mlflow.registry import Registry
-from mergeline.adapters.mlflow.runs import FINGERPRINT, Run, Runs
-from mergeline.core.release.plan import Version
+    >>> Tracking("sqlite:///mlflow.db", Path("artifacts")).find("delay", fingerprint)
 
-__all__ = ["FINGERPRINT", "Run", "Tracking"]
-
-
-class Tracking(Runs, Registry):
-    """One tracking store with its registry.
-
-    Args:
-        uri: as MLFLOW_TRACKING_URI has it; a SQLite file is made at first use.
-        artifacts: folder for the artifacts of experiments made here, for a SQLite store.
-    """
-
-    def run_of(self, version: Version) -> Run:
-        """The run that a registered version comes from."""
-        return self.run(version.run_id)
+MLflow's, its database's and its transport's errors become a `TrackingError` or `NotFoundError` in
+`store.translated`.
+"""

@@ -78,9 +78,9 @@ class Registry(Store):
             return _version(found, {"Production": number})
 
     def register(self, run: Run) -> Version:
-        """The registered version of a run's model; made if it is not there yet.
+        """Register a run's model, unless a version of it is registered already.
 
-        One that is there learns commit and pull request, where it was of none and the run knows.
+        A registered version without commit or pull request gets those of the run.
         """
         for version in self.versions(run.model):
             if version.run_id == run.run_id:
@@ -106,7 +106,7 @@ class Registry(Store):
             return _version(made, {})
 
     def remember_override(self, version: Version, reason: str) -> Version:
-        """Write a person's reason down with a version, for the ledger's page to come."""
+        """Store a person's reason for an override with a version, until the ledger has it."""
         with self.translating():
             self._tag(version.model, version.number, _OVERRIDE, reason[:_TAG_LIMIT])
         return replace(version, override=reason)
@@ -114,8 +114,8 @@ class Registry(Store):
     def move(self, model: str, number: int, stage: Stage) -> None:
         """Move a version to a stage; the one that held Production or Staging is archived.
 
-        Who holds them is what the aliases say, so that there is always exactly one champion. An
-        alias moves in one write and last: what is cut off before that has moved nothing.
+        The aliases decide who holds them, so that there is always exactly one champion. An alias
+        moves last and in one write: if that does not happen, nothing has moved.
         """
         with self.translating(f"no version {number} of {model}"), self.alone():
             self.client.get_model_version(model, str(number))
@@ -162,28 +162,28 @@ class Registry(Store):
             raise
 
     def _holders_by_model(self) -> dict[str, dict[Stage, int]]:
-        found: dict[str, dict[Stage, int]] = {}
+        holders: dict[str, dict[Stage, int]] = {}
         token = None
         while True:
             page = self.client.search_registered_models(max_results=500, page_token=token)
-            found.update((model.name, _holders(model)) for model in page)
+            holders.update((model.name, _holders(model)) for model in page)
             token = page.token
             if not token:
-                return found
+                return holders
 
     def _write_stages(
         self, model: str, holders: Mapping[Stage, int], others: Mapping[int, Stage]
     ) -> None:
-        """Make the tags say what the aliases do, or will do."""
+        """Write each version's stage as a tag, by the aliases as they are or will be."""
         wanted = {**others, **{number: stage for stage, number in holders.items()}}
-        for one in self.client.search_model_versions(f"name='{model}'", max_results=10_000):
-            number, now = int(one.version), one.tags.get(_STAGE, "None")
+        for version in self.client.search_model_versions(f"name='{model}'", max_results=10_000):
+            number, now = int(version.version), version.tags.get(_STAGE, "None")
             stage = wanted.get(number, "Archived" if now in _ALIASES else now)
             if stage != now:
                 self.retrying(partial(self._tag, model, number, _STAGE, stage))
 
     def _follow_aliases(self, model: str) -> None:
-        """Somebody else may have moved one meanwhile, and have planned on what stood before."""
+        """Write the stages again until no other process moves an alias meanwhile."""
         while True:
             holders = self._holders(model)
             self._write_stages(model, holders, {})

@@ -68,7 +68,7 @@ class Runs(Store):
     """The candidates of a tracking store."""
 
     def find(self, model: str, fingerprint: str) -> Run | None:
-        """The complete run of a fingerprint; the one complete first, should there be several."""
+        """The complete run of a fingerprint; of several, the one that was complete first."""
         if self.absent():
             return None
         with self.translating():
@@ -104,7 +104,7 @@ class Runs(Store):
         if self.absent():
             return []
         with self.translating():
-            return sorted(one.name for one in self.client.search_experiments())
+            return sorted(experiment.name for experiment in self.client.search_experiments())
 
     def _by_beginning(self, start: str) -> Run:
         runs = [run for model in self.tracked() for run in self.candidates(model)]
@@ -141,9 +141,9 @@ class Runs(Store):
                     return found
 
     def log(self, candidate: Candidate, bundle: Path) -> Run:
-        """Log a candidate out of its bundle; found, not logged, if its fingerprint is known.
+        """Log a candidate out of its bundle, unless its fingerprint is logged already.
 
-        The run counts as complete with its last tag only, so that one cut off is never found.
+        Its last tag marks the run as complete, so that a run that was cut off is never found.
         """
         with self.translating(), self.alone():
             known = self.find(candidate.model, candidate.fingerprint)
@@ -166,8 +166,8 @@ class Runs(Store):
     def log_evaluation(self, run: Run, evaluation: Evaluation, folder: Path) -> None:
         """Log the newest evaluation of a candidate: its files, then the tag that points to them.
 
-        Commit and pull request become the run's too, where it was of none so far: a revert finds
-        the candidate of an earlier pull request, which stays that one's.
+        A run without commit or pull request gets those of the evaluation. One that has them keeps
+        them: a revert finds the candidate of an earlier pull request.
         """
         from mlflow.entities import RunTag
 
@@ -220,7 +220,7 @@ class Runs(Store):
         return self.fetch(run, path, into)
 
     def fetch(self, run: Run, path: str, into: Path) -> Path:
-        """Download an artifact of a run below `into`; where it is there."""
+        """Download an artifact of a run below `into`; returns where it lies there."""
         into.mkdir(parents=True, exist_ok=True)
         with self.translating(f"run {run.run_id} has no artifact {path!r}"):
             return Path(self.client.download_artifacts(run.run_id, path, str(into)))
@@ -316,7 +316,7 @@ class Runs(Store):
 
 
 def _origin_tags(origin: Origin) -> dict[str, str]:
-    """What is blank at first, of a candidate that was evaluated before it was committed."""
+    """Tags that are blank at first if a candidate was evaluated before it was committed."""
     commit = origin.commit or ""
     return {
         "mlflow.source.git.commit": commit,
@@ -331,7 +331,7 @@ def _in_a_tag(evaluation: Evaluation) -> Evaluation:
 
     if len(write_json(evaluation, indent=None)) <= _TAG_LIMIT:
         return evaluation
-    return replace(evaluation, reasons=tuple(one[:200] for one in evaluation.reasons[:8]))
+    return replace(evaluation, reasons=tuple(reason[:200] for reason in evaluation.reasons[:8]))
 
 
 def _run(run: Any, uri: str) -> Run:  # noqa: ANN401 - mlflow.entities.Run
@@ -374,7 +374,7 @@ def _names(keys: Iterable[str]) -> dict[str, str]:
 
 
 def _name(key: str) -> str:
-    """MLflow takes a name for a relative path as well."""
+    """A key as a name that MLflow takes, which must be a relative path as well."""
     parts = _NOT_IN_A_NAME.sub("_", key)[:_NAME_LIMIT].split("/")
     return (
         "/".join(part.replace(".", "_") if part in _STEPS else part for part in parts if part)

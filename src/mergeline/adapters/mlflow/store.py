@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from mergeline.errors import MergelineError, NotFoundError, TrackingError
+from mergeline.system.locks import file_lock
 
 _SQLITE = "sqlite:///"
+_DATABASES = {"mssql", "mysql", "postgresql", "sqlite"}  # that MLflow opens by SQLAlchemy
 _PATIENCE = 10  # seconds for a server to answer that it is there
 _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^\s/]+@")
 T = TypeVar("T")
@@ -44,20 +46,18 @@ class Store:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """No other process of this machine writes to the same SQLite file meanwhile.
+        """Keep other processes of this machine from writing to the same SQLite file.
 
-        On a server, what is written must come right without.
+        Writers to a server are not kept apart: what they write must be right without a lock.
         """
-        from filelock import FileLock
-
         if self._file is None:
             yield
             return
-        with FileLock(f"{self._file}.writing.lock"):
+        with file_lock(f"{self._file}.writing.lock"):
             yield
 
     def retrying(self, write: Callable[[], T]) -> T:
-        """The first setting of an alias or tag, raced, fails although it has been set."""
+        """Write, and try again: MLflow fails if two writers set a new alias or tag at once."""
         import tenacity
         from mlflow.exceptions import MlflowException
 
@@ -80,7 +80,7 @@ class Store:
 
     @property
     def _file(self) -> Path | None:
-        """Of a SQLite store."""
+        """The file of a SQLite store."""
         if not self.uri.startswith(_SQLITE):
             return None
         return Path(self.uri.removeprefix(_SQLITE))
@@ -94,7 +94,6 @@ class Store:
         import logging
 
         import mlflow
-        from filelock import FileLock
 
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
@@ -105,9 +104,8 @@ class Store:
         if self._file is None:
             _look_for_database(self.uri)
             return mlflow.MlflowClient()
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         # Several processes that open a new database at once break each other's migrations.
-        with FileLock(f"{self._file}.lock"):
+        with file_lock(f"{self._file}.lock"):
             _look_for_database(self.uri)
             client = mlflow.MlflowClient()
             client.search_experiments(max_results=1)
@@ -115,35 +113,28 @@ class Store:
 
 
 def _look_for_server(uri: str) -> None:
-    """Ask once, shortly, before MLflow asks again and again.
+    """Ask a tracking server once, before MLflow asks again and again.
 
     Raises:
-        TrackingError: nobody answers there, or it is no address.
+        TrackingError: nobody answers there, or the address is invalid.
     """
     try:
         scheme = urlsplit(uri).scheme
     except ValueError as error:
         raise TrackingError(
-            f"no address: {error}",
+            f"invalid address: {error}",
             where=without_password(uri),
             next_step="Correct MLFLOW_TRACKING_URI",
         ) from error
     if scheme not in {"http", "https"}:
         return
-    from mlflow.exceptions import MlflowException
-    from mlflow.utils.credentials import get_default_host_creds
-    from mlflow.utils.rest_utils import http_request
+    import requests
 
     try:
-        http_request(
-            get_default_host_creds(uri),
-            "/health",
-            "GET",
-            max_retries=0,
-            timeout=_PATIENCE,
-            raise_on_status=False,
-        )
-    except MlflowException as error:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=_PATIENCE)
+    except requests.exceptions.SSLError:
+        return  # it answers; MLflow's own settings say which certificates it trusts
+    except requests.RequestException as error:
         raise TrackingError(
             "the tracking server does not answer",
             where=without_password(uri),
@@ -155,16 +146,13 @@ def _look_for_database(uri: str) -> None:
     """Ask a database once; MLflow asks ten times, over 100 seconds.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: it does not answer, or is none.
+        sqlalchemy.exc.SQLAlchemyError: it does not answer, or is not a database.
     """
-    from mlflow.store.db.db_types import DATABASE_ENGINES
-
-    if urlsplit(uri).scheme.partition("+")[0] not in DATABASE_ENGINES:
+    if urlsplit(uri).scheme.partition("+")[0] not in _DATABASES:
         return
     import sqlalchemy
-    from mlflow.store.db.utils import create_sqlalchemy_engine
 
-    engine = create_sqlalchemy_engine(uri)
+    engine = sqlalchemy.create_engine(uri)
     try:
         sqlalchemy.inspect(engine)
     finally:
@@ -175,7 +163,7 @@ def translated(error: Exception, uri: str, missing: str) -> MergelineError:
     """Ours for one of MLflow, its database or its transport.
 
     Args:
-        error: as it was raised; if it is none of theirs, it is raised again.
+        error: as it was raised; any other error is raised again.
         uri: of the store.
         missing: what to say if something does not exist.
     """
@@ -190,9 +178,8 @@ def translated(error: Exception, uri: str, missing: str) -> MergelineError:
         error, MlflowException | requests.RequestException | sqlalchemy.exc.SQLAlchemyError
     ):
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        said = without_password(lines[0][:300])
         return TrackingError(
-            f"the tracking store failed: {said}",
+            f"the tracking store failed: {without_password(lines[0][:300])}",
             where=where,
             next_step="Check MLFLOW_TRACKING_URI and that the store answers, then run again",
         )

@@ -1,1 +1,21 @@
-"""The plan of a release, the ledger, and the bundle that one job leaves for another."""
+"""Plan a release, and keep its record.
+
+A release puts the reviewed model of a commit into production. This room decides which steps that
+takes. It compares the target (what Git says should serve) with live (what registry, ledger and
+server say does serve). Applied, the steps leave a state for which the plan is empty, so a release
+that was killed is finished by running it again (law 7).
+
+    bundle   what one job leaves for another: a folder held together by digests
+    version  a version of a model in the registry
+    ledger   the record of releases: an annotated Git tag for each, written and read as text
+    plan     the steps from live to target, or the reasons to refuse
+
+For example, after a revert:
+
+    plan = plan_release(target, live)
+    plan.kind         # "restore": the ledger knows this fingerprint
+    plan.steps        # smoke test, promote, record: nothing is trained and nothing judged
+
+The steps are taken by `lifecycle.verbs.release`. This room may import the rooms before it: declare,
+fingerprint, data, compare and gate.
+"""

@@ -1,68 +1,29 @@
-"""The report: the verdict and its evidence, as Markdown, JSON, HTML and for the terminal."""
+"""The report: the verdict and its evidence, for a person and for a machine.
 
-from __future__ import annotations
+The last step of an evaluation. It takes a comparison and the gate's judgement as plain data and
+says what they mean; it measures nothing and decides nothing. Its files, in the order in which they
+work:
 
-from typing import TYPE_CHECKING
+- `content`: `Report`, everything that can be shown, as plain data; it is what `report.json` holds.
+- `view`: `View`, a report that has models to compare. A failed report has none, nor has one of a
+  change that changes no model: each renderer has a short path for these at its top.
+- `safe`: makes text harmless; names and messages come from whoever wrote the pull request.
+- `tables`: the metrics, the slices and the costs of the models as rows of text.
+- `sentences`: what the models do, in sentences: the headline, the rows compared, who is hurt.
+- `context`: what stands around the verdict, in sentences: what changed, whether the bar moved,
+  what merging does, what was evaluated, and when.
+- `render`: lays the same rows and sentences out as Markdown, HTML, for the terminal and as JSON.
+- `one_comment`: which comment of a pull request is the report, and how exactly one remains.
 
-from mergeline.core.report.content import (
-    FORMAT,
-    Attribution,
-    Champion,
-    DataChange,
-    Failure,
-    Moved,
-    OnMerge,
-    Report,
-    Run,
-    Share,
-    Subject,
-    read_report,
-    write_json,
-)
-from mergeline.core.report.render.markdown import to_markdown
-from mergeline.core.report.render.plots import curves
+For example, to show a report that somebody left as JSON:
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from mergeline.core.report.content import read_report
+    from mergeline.core.report.render.markdown import to_markdown
 
-__all__ = [
-    "FORMAT",
-    "Attribution",
-    "Champion",
-    "DataChange",
-    "Failure",
-    "Moved",
-    "OnMerge",
-    "Report",
-    "Run",
-    "Share",
-    "Subject",
-    "curves",
-    "read_report",
-    "terminal_text",
-    "to_html",
-    "to_markdown",
-    "to_terminal",
-    "write_json",
-]
+    report = read_report(text, where="report.json")
+    print(to_markdown(report))
 
-
-def to_html(report: Report) -> str:
-    """One self-contained page; the same bytes for the same report."""
-    from mergeline.core.report.render import html
-
-    return html.to_html(report)
-
-
-def to_terminal(report: Report) -> RenderableType:
-    """For a rich console, which decides about colour."""
-    from mergeline.core.report.render import terminal
-
-    return terminal.to_terminal(report)
-
-
-def terminal_text(report: Report, width: int = 100) -> str:
-    """What the terminal shows, without colour."""
-    from mergeline.core.report.render import terminal
-
-    return terminal.terminal_text(report, width)
+It may import every other room of `core`, and no room imports it. Reading a report and showing it as
+Markdown must stay possible without any library of models, since the job that comments on a pull
+request loads none.
+"""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mergeline.core.compare.result import Comparison, Difference
-from mergeline.core.declare import strict as declaration
+from mergeline.core.declare import strict
 from mergeline.core.fingerprint.ingredients import Change
 from mergeline.core.gate.verdict import Judgement, Verdict
 from mergeline.errors import BundleError
@@ -24,7 +24,7 @@ about, and `Report.failure` says why."""
 
 
 @dataclass(frozen=True)
-class Champion:
+class ChampionVersion:
     """The model in production when the candidate was evaluated."""
 
     version: int
@@ -34,8 +34,8 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What the report is about.
+class EvaluatedTree:
+    """The Git tree that the report is about.
 
     Attributes:
         tree: name of the evaluated Git tree.
@@ -43,7 +43,7 @@ class Subject:
         branch: that it would be merged onto.
         base: commit that it was evaluated against, the one it would be merged onto.
         base_fingerprint: of the model at the base.
-        behind: commits that the branch has beyond the base; more than none makes a stale report.
+        behind: commits that the branch has beyond the base; if there are any, the report is stale.
     """
 
     tree: str
@@ -56,13 +56,13 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrackedRun:
     """The tracked run of the candidate.
 
     Attributes:
-        url: of its page, where the tracking store has pages.
+        url: of its page, if the tracking store has pages.
         trained: False when it was found by its fingerprint, and not trained again.
-        seconds: that the evaluation took, training included where there was any.
+        seconds: that the evaluation took, training included if there was one.
     """
 
     id: str | None
@@ -77,7 +77,7 @@ class DataChange:
 
     Attributes:
         drops_added, drops_removed: by name; a replaced drop stands in both.
-        rows_added, rows_removed: None where not counted.
+        rows_added, rows_removed: None if not counted.
         schema: one sentence for each column that is new, gone or of another type.
         drift: one line for each column whose values moved, the worst first.
         notes: anything else to know, e.g. duplicate keys.
@@ -108,7 +108,7 @@ class OnMerge:
     """What merging causes.
 
     Attributes:
-        version: number that the candidate gets; None where nothing is released.
+        version: number that the candidate gets; None if nothing is released.
         replaces: version in production now.
         rollback: version that `git revert` of the merge brings back.
         trains: whether it trains again.
@@ -121,7 +121,7 @@ class OnMerge:
 
 
 @dataclass(frozen=True)
-class Share:
+class AttributionShare:
     """How much of one metric's difference to the base each part of the change makes.
 
     Attributes:
@@ -137,16 +137,16 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Attribution:
+class AttributionShares:
     """The difference to the base, split: the data alone, then params and code on top of them."""
 
-    shares: tuple[Share, ...]
+    shares: tuple[AttributionShare, ...]
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there is no comparison.
+    """Why a run came to no comparison.
 
     Attributes:
         stage: of `dvc.yaml`, or the step of mergeline, that failed.
@@ -167,22 +167,22 @@ class Report:
         evaluated_at: ISO 8601 with time zone.
         judgement: the verdict by the base's gate, what of the gate moved, and the verdict by the
             gate as moved.
-        newest_row, oldest_row: ISO dates of the holdout, where its rows have dates.
+        newest_row, oldest_row: ISO dates of the holdout, if its rows have dates.
         changes: ingredients that differ from the base's.
         moved: what else moved of the bar: see `Moved`; lines of the gate are in `judgement`.
-        rows_before: number of rows of the base's own holdout, where it is known.
+        rows_before: number of rows of the base's own holdout, if known.
     """
 
     model: str
     kind: Kind
-    subject: Subject
+    subject: EvaluatedTree
     evaluated_at: str
     format: Literal[1] = FORMAT
     fingerprint: str | None = None
-    champion: Champion | None = None
+    champion: ChampionVersion | None = None
     comparison: Comparison | None = None
     judgement: Judgement | None = None
-    run: Run | None = None
+    run: TrackedRun | None = None
     oldest_row: str | None = None
     newest_row: str | None = None
     changes: tuple[Change, ...] = ()
@@ -190,7 +190,7 @@ class Report:
     moved: tuple[Moved, ...] = ()
     rows_before: int | None = None
     on_merge: OnMerge | None = None
-    attribution: Attribution | None = None
+    attribution: AttributionShares | None = None
     failure: Failure | None = None
 
     @property
@@ -205,8 +205,12 @@ class Report:
 
 
 def write_json(report: Report) -> str:
-    """`report.json`. ValueError where a number is NaN or infinite: absent is said otherwise."""
-    return declaration.write_json(report)
+    """`report.json`.
+
+    Raises:
+        ValueError: a number is NaN or infinite; one that is absent is None.
+    """
+    return strict.write_json(report)
 
 
 def read_report(text: bytes | str, *, where: str) -> Report:
@@ -214,17 +218,17 @@ def read_report(text: bytes | str, *, where: str) -> Report:
 
     Raises:
         BundleError: it is a report of another format.
-        DeclarationError: it is no report.
+        DeclarationError: it is not a report.
     """
     try:
         document = json.loads(text)
-        form = document.get("format", FORMAT) if isinstance(document, dict) else FORMAT
+        version = document.get("format", FORMAT) if isinstance(document, dict) else FORMAT
     except ValueError:
-        form = FORMAT  # the strict reader says what is wrong
-    if form != FORMAT:
+        version = FORMAT  # the strict reader says what is wrong
+    if version != FORMAT:
         raise BundleError(
-            f"report of format {form!r}, this is mergeline for format {FORMAT}",
+            f"report of format {version!r}, this is mergeline for format {FORMAT}",
             where=where,
             next_step="Evaluate again with this version of mergeline",
         )
-    return declaration.read_json(Report, text, where=where)
+    return strict.read_json(Report, text, where=where)

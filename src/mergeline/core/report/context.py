@@ -1,4 +1,4 @@
-"""What stands around a verdict: what changed, the bar, what merging does, what it is about."""
+"""What stands around a verdict: what changed, the bar, what merging does, what was evaluated."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from mergeline.core import numbers
 from mergeline.core.compare import digits
 from mergeline.core.fingerprint.ingredients import Change
+from mergeline.core.report import safe
 from mergeline.core.report.content import DataChange, Report
-from mergeline.core.report.render import safe
 from mergeline.core.report.sentences import Sentence, Span, branch, code, say, strong
 
 _SHA = 7
@@ -18,11 +18,29 @@ _SHA = 7
 # --- what changed --------------------------------------------------------------------------------
 
 
+def params_changes(report: Report) -> list[Change]:
+    """Params that differ from the base's."""
+    return [change for change in report.changes if change.kind == "params"]
+
+
+def code_changes(report: Report) -> list[Change]:
+    """Code that differs from the base's; commands, stages and the lock count as code."""
+    kinds = {"code", "command", "stage", "lock"}
+    return [change for change in report.changes if change.kind in kinds]
+
+
+def data_changes(report: Report) -> list[Change]:
+    """Data and contracts that differ; drops only if no table says what they changed."""
+    kinds = {"data", "contract"} if report.data else {"data", "contract", "drop"}
+    return [change for change in report.changes if change.kind in kinds]
+
+
 def data_summary(report: Report) -> Sentence:
     """Drops and rows, table by table."""
     if report.data:
-        return _listed([table_summary(change) for change in report.data], 4, " · ")
-    return _listed([change_said(c) for c in report.changes if c.kind in {"drop", "data"}], 3)
+        return _first_items([table_summary(change) for change in report.data], 4, " · ")
+    changes = [change for change in report.changes if change.kind in {"drop", "data"}]
+    return _first_items([change_sentence(change) for change in changes], 3)
 
 
 def table_summary(change: DataChange) -> Sentence:
@@ -30,36 +48,36 @@ def table_summary(change: DataChange) -> Sentence:
     parts: list[str | Span] = []
     for names, sign in ((change.drops_added, "+"), (change.drops_removed, "−")):
         if names:
-            listed = _listed([say(code(name)) for name in names], 3, ", ")
-            parts += [f", {sign}{numbers.counted(len(names), 'drop')} (", *listed, ")"]
+            drops = _first_items([say(code(name)) for name in names], 3, ", ")
+            parts += [f", {sign}{numbers.counted(len(names), 'drop')} (", *drops, ")"]
     for rows, sign in ((change.rows_added, "+"), (change.rows_removed, "−")):
         parts += [f", {sign}{numbers.counted(rows, 'row')}"] if rows else []
     if change.schema:
         parts.append(f", {numbers.counted(len(change.schema), 'schema change')}")
     if change.drift:
         parts.append(f", {numbers.counted(len(change.drift), 'column drifts', 'columns drift')}")
-    said = say(*parts) or say(", contract changed")  # of the same drops, and yet another snapshot
-    return say(code(change.table), said[0].text.removeprefix(","), *said[1:])
+    # the same drops make another snapshot only under another contract
+    first, *rest = say(*parts) or say(", contract changed")
+    return say(code(change.table), first.text.removeprefix(","), *rest)
 
 
-def params_summary(changes: Sequence[Change]) -> Sentence:
+def params_summary(report: Report) -> Sentence:
     """`train.learning_rate` 0.1 → 0.05."""
-    return _listed([change_said(change) for change in changes if change.kind == "params"], 3)
+    return _first_items([change_sentence(change) for change in params_changes(report)], 3)
 
 
-def code_summary(changes: Sequence[Change]) -> Sentence:
-    """`train.py` changed; commands, stages and the lock count as code."""
-    kinds = {"code", "command", "stage", "lock"}
-    return _listed([change_said(change) for change in changes if change.kind in kinds], 3)
+def code_summary(report: Report) -> Sentence:
+    """`train.py` changed."""
+    return _first_items([change_sentence(change) for change in code_changes(report)], 3)
 
 
-def change_said(change: Change) -> Sentence:
+def change_sentence(change: Change) -> Sentence:
     """What one ingredient was and is."""
     values = change.said.removeprefix(change.what)
     return say(code(change.what), safe.one_line(values, 160))
 
 
-def _listed(items: Sequence[Sentence], most: int, between: str = "; ") -> Sentence:
+def _first_items(items: Sequence[Sentence], most: int, between: str = "; ") -> Sentence:
     """The first items, and how many more there are."""
     spans: list[Span] = []
     for item in items[:most]:
@@ -69,13 +87,13 @@ def _listed(items: Sequence[Sentence], most: int, between: str = "; ") -> Senten
 
 
 def split(report: Report) -> Sentence:
-    """How much of the difference the data make, and how much the rest."""
+    """How much of the difference the data make, and how much params and code."""
     if report.attribution is None or not report.attribution.shares:
         return ()
-    first = report.attribution.shares[0]
+    primary = report.attribution.shares[0]
     return say(
-        f"{safe.name(first.label)} {digits.change(first.data)} by the data, "
-        f"{digits.change(first.rest)} by params and code"
+        f"{safe.name(primary.label)} {digits.change(primary.data)} by the data, "
+        f"{digits.change(primary.rest)} by params and code"
     )
 
 
@@ -95,20 +113,17 @@ def bar(report: Report) -> Sentence:
     return say("gate and contracts as on ", code(branch(report)), grown)
 
 
-def moved_lines(report: Report) -> list[Sentence]:
+def moved_sentences(report: Report) -> list[Sentence]:
     """Each thing of the bar that the change edits."""
     gate = report.judgement.moved if report.judgement else ()
-    said = [
-        say("gate: ", code(one.key), f" {_value(one.before)} → {_value(one.after)}") for one in gate
+    lines = [
+        say("gate: ", code(m.key), f" {safe.one_line(m.before)} → {safe.one_line(m.after)}")
+        for m in gate
     ]
-    return said + [
-        say(f"{one.what}: ", code(one.where), f" — {safe.one_line(one.text, 200)}")
-        for one in report.moved
+    return lines + [
+        say(f"{moved.what}: ", code(moved.where), f" — {safe.one_line(moved.text, 200)}")
+        for moved in report.moved
     ]
-
-
-def _value(text: str) -> str:
-    return safe.one_line(text)
 
 
 def both_verdicts(report: Report) -> list[Sentence]:
@@ -116,22 +131,23 @@ def both_verdicts(report: Report) -> list[Sentence]:
     judgement = report.judgement
     if judgement is None:
         return []
-    onto, now, said = code(branch(report)), judgement.verdict.outcome, []
+    onto, now = code(branch(report)), judgement.verdict.outcome
+    sentences = []
     if judgement.as_moved is not None:
-        said.append(
+        sentences.append(
             say("By the gate of ", onto, ", which counts: ", strong(now),
                 ". By the gate of this change: ", strong(judgement.as_moved.outcome), ".")
         )  # fmt: skip
     if judgement.on_base_rows is not None:
         there = f" ({numbers.counted(judgement.base_rows or 0, 'row')}): "
-        said.append(
+        sentences.append(
             say("On the holdout of ", onto, there, strong(judgement.on_base_rows.outcome),
                 ". On both, which counts: ", strong(now), ".")
         )  # fmt: skip
     elif judgement.base_problem:
         why = safe.one_line(judgement.base_problem, 120).rstrip(".")
-        said.append(say("No verdict on the holdout of ", onto, f": {why}."))
-    return said
+        sentences.append(say("No verdict on the holdout of ", onto, f": {why}."))
+    return sentences
 
 
 # --- what happens on merge -----------------------------------------------------------------------
@@ -142,22 +158,17 @@ def merging(report: Report) -> list[Sentence]:
     plan = report.on_merge
     if plan is None:
         return []
-    said = []
     refused = report.verdict is not None and report.verdict.outcome != "pass"
     if plan.version is None or refused:
         stays = f"; v{plan.replaces} stays in production" if plan.replaces is not None else ""
-        said.append(say(f"Merging releases nothing{stays}"))
-    else:
-        trained = "it trains again" if plan.trains else "nothing trains again"
-        instead = f" in place of v{plan.replaces}" if plan.replaces is not None else ""
-        said.append(
-            say(
-                "Merging puts ", strong(f"v{plan.version}"), f" into production{instead}; {trained}"
-            )
-        )
-        if plan.rollback is not None:
-            said.append(say(code("git revert"), f" of the merge brings v{plan.rollback} back"))
-    return said
+        return [say(f"Merging releases nothing{stays}")]
+    trained = "it trains again" if plan.trains else "nothing trains again"
+    instead = f" in place of v{plan.replaces}" if plan.replaces is not None else ""
+    version = strong(f"v{plan.version}")
+    sentences = [say("Merging puts ", version, f" into production{instead}; {trained}")]
+    if plan.rollback is not None:
+        sentences.append(say(code("git revert"), f" of the merge brings v{plan.rollback} back"))
+    return sentences
 
 
 # --- is this about what I am merging, and where is the run ---------------------------------------
@@ -178,7 +189,7 @@ def subject(report: Report) -> Sentence:
 
 
 def stale(report: Report) -> Sentence:
-    """Said when the branch has gone on since."""
+    """That the branch has gone on since; empty if it has not."""
     behind = report.subject.behind
     if behind < 1:
         return ()
@@ -191,20 +202,20 @@ def stale(report: Report) -> Sentence:
 
 def provenance(report: Report) -> list[Sentence]:
     """The run, when, how long, and whether it was trained for this."""
-    said = []
+    sentences = []
     run = report.run
     if run is not None and run.id:
         name = Span(run.id[:8], "link", run.url) if run.url else code(run.id[:8])
         how = "trained" if run.trained else "found by its fingerprint, not trained again"
-        said.append(say("run ", name, f", {how}"))
+        sentences.append(say("run ", name, f", {how}"))
     if report.fingerprint:
-        said.append(say("fingerprint ", code(report.fingerprint[:12])))
+        sentences.append(say("fingerprint ", code(report.fingerprint[:12])))
     took = f" in {numbers.duration(run.seconds)}" if run and run.seconds is not None else ""
-    said.append(say(f"evaluated {when(report.evaluated_at)}{took}"))
-    return said
+    sentences.append(say(f"evaluated {readable_time(report.evaluated_at)}{took}"))
+    return sentences
 
 
-def when(moment: str) -> str:
+def readable_time(moment: str) -> str:
     """`2026-11-03 14:02 UTC`."""
     try:
         parsed = datetime.fromisoformat(moment)

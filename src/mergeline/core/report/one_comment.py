@@ -7,7 +7,7 @@ whoever writes asks again afterwards: applied to its own result it changes nothi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -70,16 +70,16 @@ def stamped(stamp: Stamp, markdown: str) -> str:
 
 
 def read_stamp(body: str, marker: str) -> Stamp | None:
-    """The stamp on the first line of a body; None where there is none for this marker.
+    """The stamp on the first line of a body. None if that line has no stamp of this marker.
 
-    A marker further down, or quoted with `>`, is a person's words.
+    A marker further down, or quoted with `>`, was written by a person.
     """
     first, _, _ = body.partition("\n")
-    found = _FIRST_LINE.fullmatch(first.rstrip("\r"))
-    if found is None or found["marker"] != marker:
+    match = _FIRST_LINE.fullmatch(first.rstrip("\r"))
+    if match is None or match["marker"] != marker:
         return None
     try:
-        return Stamp(marker, found["head"], datetime.fromisoformat(found["when"]))
+        return Stamp(marker, match["head"], datetime.fromisoformat(match["when"]))
     except ValueError:
         return None
 
@@ -103,21 +103,17 @@ def converge(
         body: its body, stamp line included.
         current_head: the commit that the pull request proposes now.
     """
-    there = sorted(ours, key=lambda comment: comment.id)
-    if not there:
+    oldest_first = sorted(ours, key=lambda comment: comment.id)
+    if not oldest_first:
         return Steps(post=body)
-    newest = max(there, key=lambda comment: order(comment.stamp, current_head))
+    newest = max(oldest_first, key=lambda comment: order(comment.stamp, current_head))
     late = order(wanted, current_head) < order(newest.stamp, current_head)
     best = newest.body if late else body
-    keep = there[0]
+    keep = oldest_first[0]
     edit = None if same_text(keep.body, best) else (keep.id, best)
-    return Steps(edit=edit, delete=tuple(comment.id for comment in there[1:]))
+    return Steps(edit=edit, delete=tuple(comment.id for comment in oldest_first[1:]))
 
 
-def same_text(one: str, other: str) -> bool:
+def same_text(body: str, other: str) -> bool:
     """Whether two bodies are the same, but for what a forge may do to line ends."""
-    return _lines(one) == _lines(other)
-
-
-def _lines(text: str) -> Sequence[str]:
-    return text.replace("\r\n", "\n").rstrip().split("\n")
+    return body.replace("\r\n", "\n").rstrip() == other.replace("\r\n", "\n").rstrip()

@@ -6,17 +6,18 @@ needs to know who wrote a name.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from mergeline.core import numbers
-from mergeline.core.compare.result import Comparison, Flips, Other, SliceFlips
+from mergeline.core.compare.result import Comparison, Flips, ModelFacts, SliceFlips
 from mergeline.core.declare.model import Role
 from mergeline.core.gate.verdict import Reason
-from mergeline.core.report import tables
+from mergeline.core.report import safe, tables
 from mergeline.core.report.content import Report
-from mergeline.core.report.render import safe
 from mergeline.core.report.tables import Row, Tone
+from mergeline.core.report.view import View, view_of
 
 Style = Literal["text", "code", "strong", "reference", "link"]
 MARKS: dict[Tone, str] = {"good": "✅", "bad": "❌", "warn": "⚠", "unsure": "❔", "plain": "➖"}
@@ -60,33 +61,31 @@ def champion_name(report: Report) -> str:
 
 def role_name(report: Report, role: Role) -> str:
     """Head of a role's column."""
-    if role == "candidate":
-        return "this change"
-    if role == "base":
-        return branch(report)
-    return f"{champion_name(report)} (production)" if report.champion else "production"
-
-
-def change_head(report: Report, other: Role) -> str:
-    """Head of the column of differences from a model."""
-    if len(tables.others(report)) < 2:
-        return "change"
-    return f"change from {short_role_name(report, other)}"
-
-
-def outcome_head(report: Report) -> str:
-    """Head of the column of words: which of two differences they are about."""
-    other = tables.against(report)
-    if other is None or len(tables.others(report)) < 2:
-        return ""
-    return f"against {short_role_name(report, other)}"
+    name = short_role_name(report, role)
+    return f"{name} (production)" if role == "champion" and report.champion else name
 
 
 def short_role_name(report: Report, role: Role) -> str:
     """A role in a legend."""
-    if role == "champion":
-        return champion_name(report) if report.champion else "production"
-    return role_name(report, role)
+    if role == "candidate":
+        return "this change"
+    if role == "base":
+        return branch(report)
+    return champion_name(report) if report.champion else "production"
+
+
+def change_head(view: View, other: Role) -> str:
+    """Head of the column of differences from a model."""
+    if len(view.others) < 2:
+        return "change"
+    return f"change from {short_role_name(view.report, other)}"
+
+
+def outcome_head(view: View) -> str:
+    """Head of the column of words: which of two differences they are about."""
+    if view.against is None or len(view.others) < 2:
+        return ""
+    return f"against {short_role_name(view.report, view.against)}"
 
 
 def branch(report: Report) -> str:
@@ -123,168 +122,56 @@ def headline(report: Report) -> Sentence:
         return say(model, " could not be evaluated", *where)
     if report.kind == "same":
         return say(model, " stays as it is — nothing that determines the model changes")
-    outcome = report.verdict.outcome if report.verdict else None
-    if outcome is None:
+    if report.verdict is None:
         return say(model, " has no verdict")
-    return say(*_permission(report, outcome), *_tail(report))
+    passed, failed, unsure = _permission(report)
+    if report.verdict.outcome == "inconclusive":
+        return say("Can't tell whether ", model, unsure)
+    view = view_of(report)
+    permission = passed if report.verdict.outcome == "pass" else failed
+    return say(model, permission, *(_how_it_did(view) if view else ()))
 
 
-def _permission(report: Report, outcome: str) -> Sentence:
-    model, champion = code(report.model), champion_name(report)
+def _permission(report: Report) -> tuple[str, str, str]:
+    """What follows the model's name if the gate passes it, refuses it, or cannot tell."""
+    champion = champion_name(report)
     if report.kind == "first":
-        what = "the first model in production"
-        return {
-            "pass": say(model, f" may be {what}"),
-            "fail": say(model, f" may not be {what}"),
-        }.get(outcome, say("Can't tell whether ", model, f" may be {what}"))
+        what = "be the first model in production"
+        return f" may {what}", f" may not {what}", f" may {what}"
     if report.kind == "restore":
         back = report.on_merge.version if report.on_merge else None
         version = f" v{back}" if back is not None else " of an earlier release"
         place = f" in place of {champion}" if report.champion else ""
-        return {
-            "pass": say(model, f"{version} goes back into production{place}"),
-            "fail": say(model, f"{version} may not go back into production"),
-        }.get(outcome, say("Can't tell whether ", model, f"{version} may go back"))
-    return {
-        "pass": say(model, f" may replace {champion}"),
-        "fail": say(model, f" may not replace {champion}"),
-    }.get(outcome, say("Can't tell whether ", model, f" may replace {champion}"))
+        return (
+            f"{version} goes back into production{place}",
+            f"{version} may not go back into production",
+            f"{version} may go back",
+        )
+    return f" may replace {champion}", f" may not replace {champion}", f" may replace {champion}"
 
 
-def _tail(report: Report) -> Sentence:
-    row = primary_row(report)
-    if row is None or row.difference is None or report.verdict is None:
+def _how_it_did(view: View) -> Sentence:
+    """How the primary metric did, after a verdict that is a pass or a fail."""
+    row = _primary_row(view)
+    if row is None or row.difference is None:
         return ()
     outcome = row.difference.outcome
-    if report.verdict.outcome == "pass":
+    words = {"better": "better", "same": "as good"}
+    if view.verdict.outcome == "pass":
         # a restore passes however much worse it is
-        worse = "worse, within the margin" if row.difference.margin_holds else "worse"
-        said = {"better": "better", "same": "as good", "worse": worse}
-        return say(" — ", said.get(outcome, "no difference can be told"))
-    if report.verdict.outcome == "inconclusive":
-        return ()
+        words["worse"] = "worse, within the margin" if row.difference.margin_holds else "worse"
+        return say(" — ", words.get(outcome, "no difference can be told"))
     if outcome == "worse":
         return say(" — worse")
-    said = {"better": "better", "same": "as good"}
-    if outcome in said:
-        return say(" — ", said[outcome], " on ", row.label, ", refused all the same")
+    if outcome in words:
+        return say(" — ", words[outcome], " on ", row.label, ", refused all the same")
     return ()
 
 
-def primary_row(report: Report) -> Row | None:
+def _primary_row(view: View) -> Row | None:
     """The metric of the headline."""
-    return next((row for row in tables.metric_rows(report) if row.primary), None)
-
-
-def lead(report: Report) -> list[Sentence]:
-    """On which rows, against what, by how much: the numbers of the headline."""
-    row = primary_row(report)
-    comparison = report.comparison
-    if row is None or comparison is None:
-        return []
-    said = [say(*_numbers(report, row), " on ", *rows_said(report))]
-    others = [other for other in tables.metric_rows(report)[1:] if other.difference is not None]
-    if others:
-        said.append(say(*_numbers(report, others[0], loud=False)))
-    return said
-
-
-def _numbers(report: Report, row: Row, *, loud: bool = True) -> Sentence:
-    other = tables.against(report)
-    mine = row.cells.get("candidate", "—")
-    if other is None or row.difference is None:
-        text = f"{row.label} {mine}"
-    else:
-        text = f"{row.label} {row.cells.get(other, '—')} → {mine}, {row.changes.get(other, '—')}"
-    return say(strong(text) if loud else text)
-
-
-def rows_said(report: Report) -> Sentence:
-    """Which rows, how many, how sure."""
-    comparison = report.comparison
-    if comparison is None:
-        return ()
-    facts = comparison.holdout
-    parts: list[str | Span] = [numbers.counted(facts.used, "row")]
-    parts += [f" of {span}"] if (span := dates(report)) else []
-    parts += [" that ", _who_has_not_seen(report, comparison)]
-    how: list[str | Span] = []
-    if tables.against(report) is not None:
-        how.append(f"{numbers.percent(comparison.level)} intervals")
-    if facts.cluster_column and facts.clusters is not None:
-        how += [", "] if how else []
-        how += [f"{numbers.count(facts.clusters)} clusters by ", code(facts.cluster_column)]
-    return say(*parts, *([" (", *how, ")"] if how else []))
-
-
-def dates(report: Report) -> str:
-    """`2013-07-01 to 2013-07-31`, where rows have dates."""
-    ends = dict.fromkeys(day for day in (report.oldest_row, report.newest_row) if day)
-    return " to ".join(safe.one_line(day, 20) for day in ends)
-
-
-def _who_has_not_seen(report: Report, comparison: Comparison) -> str:
-    models = [comparison.models[role] for role in tables.roles(report)]
-    scored = [facts for facts in models if facts.scored]
-    if any(facts.trained_on is None for facts in scored):
-        return "are held out (what every model was trained on is not known)"
-    return {0: "are held out", 1: "the model has not seen", 2: "neither model has seen"}.get(
-        len(scored), "none of the models has seen"
-    )
-
-
-def left_out(report: Report) -> Sentence:
-    """Rows of the holdout that do not count, and why."""
-    comparison = report.comparison
-    if comparison is None or comparison.holdout.rows == comparison.holdout.used:
-        return ()
-    out = comparison.holdout.rows - comparison.holdout.used
-    of = numbers.count(comparison.holdout.rows)
-    return say(f"{numbers.count(out)} of {of} rows are left out, for a model was trained on them")
-
-
-def rows_facts(report: Report) -> list[Sentence]:
-    """The rows and the models: what was held out, who was fitted on how much, on which labels."""
-    comparison = report.comparison
-    if comparison is None:
-        return []
-    facts = comparison.holdout
-    of = f"{numbers.count(facts.used)} of {numbers.count(facts.rows)} holdout rows are compared"
-    said = [say(of, f" ({span})" if (span := dates(report)) else "", ", digest ",
-                code(facts.digest[:12]))]  # fmt: skip
-    said += [one] if (one := left_out(report)) else []
-    if comparison.labels:
-        shares = ((c.label, numbers.share(c.rows, facts.used)) for c in comparison.labels[:10])
-        balance = ", ".join(f"{label} {share}" for label, share in shares)
-        said.append(say(code(comparison.label), f" is {balance}"))
-    if (spread := comparison.label_quantiles) is not None:
-        ends = (spread.minimum, spread.quarter, spread.three_quarters, spread.maximum)
-        low, quarter, three_quarters, high = map(numbers.number, ends)
-        half = f" lies between {low} and {high}, half of it between {quarter} and {three_quarters}"
-        middle = f"; median {numbers.number(spread.median)}, mean {numbers.number(spread.mean)}"
-        said.append(say(code(comparison.label), half, middle))
-    for role in tables.roles(report):
-        model = comparison.models[role]
-        parts: list[str | Span] = [short_role_name(report, role), ": "]
-        known = model.trained_on is not None
-        rows = numbers.counted(model.trained_on or 0, "row")
-        parts.append(f"fitted on {rows}" if known else "nobody knows what it was fitted on")
-        if model.seen:
-            parts.append(f", {numbers.count(model.seen)} of them in the holdout")
-        if model.decision is not None:
-            parts.append(f", says yes from {numbers.given(model.decision)} on")
-        said.append(say(*parts))
-    methods = dict.fromkeys(
-        f"{metric.label}: {one.method}"
-        for metric in comparison.metrics
-        for one in metric.differences.values()
-        if one.method
-    )
-    said += [say("intervals — ", "; ".join(methods))] if methods else []
-    return said + [say(problem.text) for problem in comparison.problems]
-
-
-# --- why -----------------------------------------------------------------------------------------
+    primary = view.comparison.primary
+    return next((row for row in tables.metric_rows(view) if row.name == primary), None)
 
 
 def deciding(report: Report) -> list[Reason]:
@@ -297,44 +184,153 @@ def deciding(report: Report) -> list[Reason]:
     ]
 
 
+# --- on which rows, by how much ------------------------------------------------------------------
+
+
+def lead(view: View) -> list[Sentence]:
+    """On which rows, against what, by how much: the numbers of the headline."""
+    primary = _primary_row(view)
+    if primary is None:
+        return []
+    others = [row for row in tables.metric_rows(view)[1:] if row.difference is not None]
+    first = say(strong(_numbers(view, primary)), " on ", *rows_compared(view))
+    return [first, *(say(_numbers(view, row)) for row in others[:1])]
+
+
+def _numbers(view: View, row: Row) -> str:
+    """`ROC AUC 0.742 → 0.751, +0.0088 ± 0.0031`."""
+    mine = row.cells.get("candidate", "—")
+    if view.against is None or row.difference is None:
+        return f"{row.label} {mine}"
+    theirs, change = row.cells.get(view.against, "—"), row.changes.get(view.against, "—")
+    return f"{row.label} {theirs} → {mine}, {change}"
+
+
+def rows_compared(view: View) -> Sentence:
+    """Which rows, how many, how sure."""
+    facts = view.comparison.holdout
+    days = dates(view.report)
+    which = f" of {days}" if days else ""
+    how: list[str | Span] = []
+    if view.against is not None:
+        how.append(f"{numbers.percent(view.comparison.level)} intervals")
+    if facts.cluster_column and facts.clusters is not None:
+        how += [", "] if how else []
+        how += [f"{numbers.count(facts.clusters)} clusters by ", code(facts.cluster_column)]
+    return say(
+        numbers.counted(facts.used, "row"), which, " that ", _who_has_not_seen(view),
+        *([" (", *how, ")"] if how else []),
+    )  # fmt: skip
+
+
+def dates(report: Report) -> str:
+    """`2013-07-01 to 2013-07-31`; empty if the rows have no dates."""
+    ends = dict.fromkeys(day for day in (report.oldest_row, report.newest_row) if day)
+    return " to ".join(safe.one_line(day, 20) for day in ends)
+
+
+def _who_has_not_seen(view: View) -> str:
+    models = [view.comparison.models[role] for role in view.roles]
+    scored = [facts for facts in models if facts.scored]
+    if any(facts.trained_on is None for facts in scored):
+        return "are held out (what every model was trained on is not known)"
+    return {0: "are held out", 1: "the model has not seen", 2: "neither model has seen"}.get(
+        len(scored), "none of the models has seen"
+    )
+
+
+def rows_facts(view: View) -> list[Sentence]:
+    """The rows and the models: what was held out, who was fitted on how much, on which labels."""
+    comparison = view.comparison
+    models = [
+        _model_facts(short_role_name(view.report, role), comparison.models[role])
+        for role in view.roles
+    ]
+    problems = [say(problem.text) for problem in comparison.problems]
+    return [*_holdout_facts(view), *_label_facts(comparison), *models, *_methods(comparison),
+            *problems]  # fmt: skip
+
+
+def _holdout_facts(view: View) -> Iterator[Sentence]:
+    facts = view.comparison.holdout
+    used, rows = numbers.count(facts.used), numbers.count(facts.rows)
+    days = dates(view.report)
+    yield say(
+        f"{used} of {rows} holdout rows are compared", f" ({days})" if days else "", ", digest ",
+        code(facts.digest[:12]),
+    )  # fmt: skip
+    if facts.rows != facts.used:
+        out = numbers.count(facts.rows - facts.used)
+        yield say(f"{out} of {rows} rows are left out, for a model was trained on them")
+
+
+def _label_facts(comparison: Comparison) -> Iterator[Sentence]:
+    label, used = code(comparison.label), comparison.holdout.used
+    if comparison.labels:
+        shares = ((c.label, numbers.share(c.rows, used)) for c in comparison.labels[:10])
+        yield say(label, f" is {', '.join(f'{name} {share}' for name, share in shares)}")
+    if (spread := comparison.label_quantiles) is not None:
+        ends = (spread.minimum, spread.quarter, spread.three_quarters, spread.maximum)
+        low, quarter, three_quarters, high = map(numbers.number, ends)
+        half = f" lies between {low} and {high}, half of it between {quarter} and {three_quarters}"
+        middle = f"; median {numbers.number(spread.median)}, mean {numbers.number(spread.mean)}"
+        yield say(label, half, middle)
+
+
+def _model_facts(name: str, model: ModelFacts) -> Sentence:
+    fitted = "nobody knows what it was fitted on"
+    if model.trained_on is not None:
+        fitted = f"fitted on {numbers.counted(model.trained_on, 'row')}"
+    seen = f", {numbers.count(model.seen)} of them in the holdout" if model.seen else ""
+    decision = ""
+    if model.decision is not None:
+        decision = f", says yes from {numbers.given(model.decision)} on"
+    return say(name, ": ", fitted, seen, decision)
+
+
+def _methods(comparison: Comparison) -> list[Sentence]:
+    """How the intervals were made."""
+    methods = dict.fromkeys(
+        f"{metric.label}: {difference.method}"
+        for metric in comparison.metrics
+        for difference in metric.differences.values()
+        if difference.method
+    )
+    return [say("intervals — ", "; ".join(methods))] if methods else []
+
+
 # --- who is hurt ---------------------------------------------------------------------------------
 
 
-def hurt(report: Report) -> Sentence:
+def hurt(view: View) -> Sentence:
     """One line that says who gets other decisions, and which slices are worse."""
-    comparison = report.comparison
-    if comparison is None:
-        return ()
     parts: list[str] = []
-    flips = flips_of(report)
-    if flips is not None:
+    flips = flips_of(view)
+    if flips is not None and view.against is not None:
         parts.append(
-            f"{numbers.count(flips[1].changed)} of {numbers.count(flips[1].rows)} decisions differ "
-            f"from {short_role_name(report, flips[0])}'s"
-            f" ({numbers.count(flips[1].wrong_to_right)} now right, "
-            f"{numbers.count(flips[1].right_to_wrong)} now wrong)"
+            f"{numbers.count(flips.changed)} of {numbers.count(flips.rows)} decisions differ "
+            f"from {short_role_name(view.report, view.against)}'s"
+            f" ({numbers.count(flips.wrong_to_right)} now right, "
+            f"{numbers.count(flips.right_to_wrong)} now wrong)"
         )
-    judged = [one for one in comparison.slices if one.judged]
-    chosen = tables.against(report)
-    if judged and chosen is not None:
-        worse = {row.place for row in tables.hurt_rows(report)}
-        said = numbers.count(len(worse)) if worse else "none"
-        told = any(metric.differences.get(chosen) for one in judged for metric in one.metrics)
+    judged = [part for part in view.comparison.slices if part.judged]
+    if judged and view.against is not None:
         slices = numbers.counted(len(judged), "slice")
-        parts.append(f"{said} of {slices} worse" if told else f"nobody knows: {slices} not judged")
-    return say("; ".join(parts)) if parts else ()
+        compared = any(m.differences.get(view.against) for part in judged for m in part.metrics)
+        worse = len({row.place for row in tables.hurt_rows(view)})
+        how_many = numbers.count(worse) if worse else "none"
+        parts.append(
+            f"{how_many} of {slices} worse" if compared else f"nobody knows: {slices} not judged"
+        )
+    return say("; ".join(parts))
 
 
-def flips_of(report: Report) -> tuple[Other, Flips] | None:
-    """The changed decisions against the model that the candidate is held against first."""
-    other = tables.against(report)
-    if report.comparison is None or other is None:
-        return None
-    flips = report.comparison.flips.get(other)
-    return None if flips is None else (other, flips)
+def flips_of(view: View) -> Flips | None:
+    """The decisions that differ from those of the model compared with first."""
+    return view.comparison.flips.get(view.against) if view.against else None
 
 
 def most_flipped(flips: Flips, most: int) -> list[SliceFlips]:
     """Slices by how many rows more are wrong now than right now; those that lose come first."""
-    changed = [one for one in flips.slices if one.changed]
-    return sorted(changed, key=lambda one: one.wrong_to_right - one.right_to_wrong)[:most]
+    changed = [part for part in flips.slices if part.changed]
+    return sorted(changed, key=lambda part: part.wrong_to_right - part.right_to_wrong)[:most]

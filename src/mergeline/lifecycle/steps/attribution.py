@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from mergeline.adapters.forge import labels_of_event
+from mergeline.adapters.forge.event import labels_of_event
 from mergeline.adapters.row_files import HoldoutFile
 from mergeline.core.compare.attribution import Step, attribute
 from mergeline.core.fingerprint.ingredients import changes
-from mergeline.core.report import Attribution, Share
+from mergeline.core.report.content import AttributionShare, AttributionShares
 from mergeline.errors import DeclarationError, ForgeError, MergelineError, NotFoundError
 from mergeline.lifecycle.steps.candidates import Trained, find, score, train
 from mergeline.lifecycle.steps.case import Case
@@ -32,7 +32,7 @@ def split(
     holdout: HoldoutFile,
     *,
     say: Say,
-) -> Attribution | None:
+) -> AttributionShares | None:
     """The split; None where the change is of one kind, or it would train and nobody asked.
 
     One that fails costs no verdict: it is said.
@@ -56,7 +56,7 @@ def split(
 
 def _split(
     project: Project, case: Case, trained: Trained, base: Trained, holdout: HoldoutFile, *, say: Say
-) -> Attribution | None:
+) -> AttributionShares | None:
     middle = _data_only(project, case)
     if middle is None:
         return None
@@ -77,7 +77,7 @@ def _split(
     )
     shares = tuple(share for step in result.steps if (share := _share(step)) is not None)
     note = "; ".join(problem.text for problem in result.problems)
-    return Attribution(shares, note) if shares else None
+    return AttributionShares(shares, note) if shares else None
 
 
 def _mixed(case: Case) -> bool:
@@ -122,10 +122,10 @@ def _labels(project: Project) -> tuple[str, ...]:
     return project.forge.pull_request(project.pull_request).labels
 
 
-def _share(step: Step) -> Share | None:
+def _share(step: Step) -> AttributionShare | None:
     if step.by_data is None or step.by_rest is None or step.total is None:
         return None
     parts = [step.by_data, step.by_rest, step.total]
     if step.negated:
         parts = [part.turned() for part in parts]
-    return Share(step.name, step.label, *parts)
+    return AttributionShare(step.name, step.label, *parts)

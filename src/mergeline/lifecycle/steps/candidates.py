@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import platform
 import shutil
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
-from mergeline.adapters.bundles import file_digest, read_candidate, write_candidate, written_whole
+from mergeline.adapters.bundles import read_candidate, write_candidate
 from mergeline.adapters.dvc.stages import dvc_cache, reproduce, share_cache
-from mergeline.adapters.mlflow import Run
+from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.model_folder import LoadedModel, load, model_digest
 from mergeline.adapters.row_files import HoldoutFile, check_keys, read_holdout, read_training_rows
 from mergeline.core.compare.comparison import compare
@@ -34,6 +32,10 @@ from mergeline.errors import BundleError, DeclarationError, MergelineError, Stag
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.snapshots import build_for
+from mergeline.system.atomic_writes import folder_written_whole
+from mergeline.system.digests import file_sha256
+from mergeline.system.import_isolation import isolated_imports
+from mergeline.system.locks import file_lock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,15 +83,12 @@ def fetch(project: Project, run: Run) -> Trained:
     Raises:
         BundleError: what the store has is not what its manifest says.
     """
-    from filelock import FileLock
-
     folder = project.candidate_folder(run.model, run.fingerprint)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with file_lock(f"{folder}.lock"):
         local = _local(folder)
         if local and local.candidate.model_digest == run.model_digest:
             return replace(local, run=run)
-        with written_whole(folder) as scratch:
+        with folder_written_whole(folder) as scratch:
             project.tracking.fetch(run, MANIFEST, scratch)
             project.tracking.fetch(run, CANDIDATE_FILES, scratch)
             candidate = read_candidate(scratch)
@@ -108,11 +107,8 @@ def train(project: Project, case: Case, say: Say) -> Trained:
         StageError: a stage failed, or left something other than the declaration says.
         MergelineError: the snapshots could not be built.
     """
-    from filelock import FileLock
-
     folder = project.candidate_folder(case.model.name, case.ingredients.fingerprint)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with file_lock(f"{folder}.lock"):
         done = _local(folder)
         if done is not None:
             return done
@@ -120,7 +116,7 @@ def train(project: Project, case: Case, say: Say) -> Trained:
         checkout = project.state / "builds" / folder.name
         try:
             seconds = _run_stages(project, case, checkout, say)
-            with written_whole(folder) as scratch, importable(checkout, case.model.metrics):
+            with folder_written_whole(folder) as scratch, importable(checkout, case.model.metrics):
                 shutil.copytree(checkout / case.model.outputs, scratch / CANDIDATE_FILES)
                 write_candidate(scratch, _describe(scratch, case, uses, seconds))
         finally:
@@ -180,35 +176,9 @@ def rows_trained_on(trained: Trained, judged_by: Model) -> npt.NDArray[np.uint64
     return read_training_rows(trained.folder / CANDIDATE_FILES / TRAINING_ROWS, declared)
 
 
-@contextlib.contextmanager
-def importable(root: Path, metrics: Iterable[MetricChoice]) -> Iterator[None]:
-    """The project's own metrics can be imported from a checkout, and are forgotten afterwards.
-
-    Two checkouts have modules of the same names: the second would run with the first one's.
-    """
-    named = {_top(metric.name) for metric in metrics if metric.own}
-    tops = {name for name in named if (root / name).is_dir() or (root / f"{name}.py").is_file()}
-    others = {name: sys.modules.pop(name) for name in [*sys.modules] if _top(name) in tops}
-    before = set(sys.modules)
-    sys.path.insert(0, str(root))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(root))
-        for name in [name for name in sys.modules if name not in before]:
-            if _is_below(sys.modules[name], root):
-                del sys.modules[name]
-        sys.modules.update(others)
-
-
-def _top(module: str) -> str:
-    return module.partition(".")[0]
-
-
-def _is_below(module: ModuleType, root: Path) -> bool:
-    file = getattr(module, "__file__", None)
-    places = [file] if file else [*getattr(module, "__path__", [])]  # a folder without __init__
-    return any(Path(place).is_relative_to(root) for place in places)
+def importable(root: Path, metrics: Iterable[MetricChoice]) -> AbstractContextManager[None]:
+    """The project's own metrics can be imported from a checkout, and are forgotten afterwards."""
+    return isolated_imports(root, {m.name.partition(".")[0] for m in metrics if m.own})
 
 
 def _local(folder: Path) -> Trained | None:
@@ -271,7 +241,7 @@ def _describe(
         ingredients=case.ingredients,
         origin=case.origin,
         model_digest=model_digest(files / MODEL),
-        holdout_digest=file_digest(files / HOLDOUT),
+        holdout_digest=file_sha256(files / HOLDOUT),
         snapshots=uses,
         params=case.ingredients.params(),
         metrics={},

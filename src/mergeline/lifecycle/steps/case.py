@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from mergeline.adapters.git import Commit, Tree
+from mergeline.adapters.git.repository import Commit
+from mergeline.adapters.git.tree import Tree
 from mergeline.core.compare.comparison import with_metrics_of
 from mergeline.core.declare.model import Gate, Model
 from mergeline.core.fingerprint.ingredients import Ingredients

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mergeline.adapters.dvc.drops import DropStore
-from mergeline.adapters.git import Tree
+from mergeline.adapters.git.tree import Tree
 from mergeline.core.declare.pointer import Pointer, describe_differing, parse_pointer
 from mergeline.core.fingerprint.ingredients import Ingredients
 from mergeline.errors import DropError

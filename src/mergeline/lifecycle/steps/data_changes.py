@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from mergeline.adapters.delta import Tables
-from mergeline.adapters.git import Tree
+from mergeline.adapters.delta.tables import Tables
+from mergeline.adapters.git.tree import Tree
 from mergeline.core.data.diff import DataDiff, diff_snapshots
 from mergeline.core.data.wording import drift_lines, note_lines
 from mergeline.core.release.bundle import Origin
-from mergeline.core.report import (
-    DataChange,
-)
+from mergeline.core.report.content import DataChange
 from mergeline.errors import (
     MergelineError,
 )

@@ -15,9 +15,8 @@ from mergeline.adapters.bundles import (
     digests,
     manifest_digest,
     write_evaluation,
-    written_whole,
 )
-from mergeline.adapters.git import Commit
+from mergeline.adapters.git.repository import Commit
 from mergeline.adapters.row_files import write_predictions
 from mergeline.core.release.bundle import (
     EVALUATION_FILES,
@@ -29,11 +28,7 @@ from mergeline.core.release.bundle import (
     gate_digest,
 )
 from mergeline.core.release.plan import Version
-from mergeline.core.report import (
-    Report,
-    to_markdown,
-    write_json,
-)
+from mergeline.core.report.content import Report, write_json
 from mergeline.errors import MergelineError, StageError
 from mergeline.lifecycle.steps.candidates import Trained, fetch, find, train
 from mergeline.lifecycle.steps.case import Case, read_cases
@@ -41,6 +36,8 @@ from mergeline.lifecycle.steps.champion import read_champion
 from mergeline.lifecycle.steps.judging import Match, hold_against, judging_code
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.reporting import describe, describe_failure, describe_unread
+from mergeline.system.atomic_writes import folder_written_whole
+from mergeline.system.locks import file_lock
 
 
 @dataclass(frozen=True)
@@ -131,12 +128,10 @@ def _evaluate_one(project: Project, case: Case, bundle: Path | None, say: Say) -
 
 def _log(project: Project, match: Match, report: Report) -> Evaluated:
     """Leave the bundle in the state folder, and log its evaluation with the candidate's run."""
-    from filelock import FileLock
-
     against = match.champion[0].fingerprint[:12] if match.champion else "first"
     folder = project.state / "bundles" / f"{match.trained.folder.name}-{against}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with file_lock(f"{folder}.lock"):
         evaluation = _write_bundle(folder, match, report)
         if match.trained.run is not None:
             files = folder / EVALUATION_FILES
@@ -162,11 +157,10 @@ def _tracked(project: Project, trained: Trained, say: Say) -> Trained:
 
 def _write_bundle(folder: Path, match: Match, report: Report) -> Evaluation:
     """The bundle: the candidate's files, and those of its evaluation."""
-    from mergeline.core.report.one_comment import ROOM
-    from mergeline.core.report.render.html import to_html
+    from mergeline.core.report.render.formats import RENDERERS
     from mergeline.core.report.render.plots import curves
 
-    with written_whole(folder) as scratch:
+    with folder_written_whole(folder) as scratch:
         shutil.copytree(match.trained.folder, scratch, dirs_exist_ok=True)
         files = scratch / EVALUATION_FILES
         files.mkdir()
@@ -176,9 +170,9 @@ def _write_bundle(folder: Path, match: Match, report: Report) -> Evaluation:
             match.case.judge,
             {one.role: one.predictions for one in match.scored},
         )
-        (files / REPORT).write_text(write_json(report), encoding="utf-8")
-        (files / REPORT_MARKDOWN).write_text(to_markdown(report, limit=ROOM), encoding="utf-8")
-        (files / REPORT_PAGE).write_text(to_html(report), encoding="utf-8")
+        forms = {REPORT: "json", REPORT_MARKDOWN: "markdown", REPORT_PAGE: "html"}
+        for name, form in forms.items():
+            (files / name).write_text(RENDERERS[form](report), encoding="utf-8")
         for name, svg in curves(report).items():
             (files / name).write_text(svg, encoding="utf-8")
         evaluation = _evaluation(match, scratch)
@@ -225,7 +219,7 @@ def _leaving_failure(
 
 
 def _leave(bundle: Path, failed: Report) -> None:
-    with written_whole(bundle) as scratch:
+    with folder_written_whole(bundle) as scratch:
         files = scratch / EVALUATION_FILES
         files.mkdir()
         (files / REPORT).write_text(write_json(failed), encoding="utf-8")

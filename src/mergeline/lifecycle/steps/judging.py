@@ -21,10 +21,7 @@ from mergeline.core.gate.judge import judge_both, judge_on_base_rows, judge_with
 from mergeline.core.gate.verdict import Context, Judgement, Kind
 from mergeline.core.release.bundle import HOLDOUT
 from mergeline.core.release.plan import Version
-from mergeline.core.report import (
-    Attribution,
-)
-from mergeline.core.report.content import Moved
+from mergeline.core.report.content import AttributionShares, Moved
 from mergeline.errors import StageError
 from mergeline.lifecycle.steps.attribution import split
 from mergeline.lifecycle.steps.candidates import (
@@ -240,4 +237,4 @@ class Match:
     judgement: Judgement
     moved: tuple[Moved, ...]
     rows_before: int | None
-    attribution: Attribution | None
+    attribution: AttributionShares | None

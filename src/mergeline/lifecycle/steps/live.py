@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mergeline.adapters.git import Commit
+from mergeline.adapters.git.repository import Commit
 from mergeline.core.declare.model import Model
 from mergeline.core.release.plan import (
     Live,

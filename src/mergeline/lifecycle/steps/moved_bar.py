@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from mergeline.adapters.git import Tree
+from mergeline.adapters.git.tree import Tree
 from mergeline.core.declare.model import Model
 from mergeline.core.fingerprint.ingredients import Change, Ingredients, Stage, changes
 from mergeline.core.report.content import Moved

@@ -8,8 +8,9 @@ from functools import cache, partial
 from pathlib import Path
 
 from mergeline.adapters.dvc.drops import DropStore
-from mergeline.adapters.git import Repository, Tree
-from mergeline.adapters.mlflow import Run
+from mergeline.adapters.git.repository import Repository
+from mergeline.adapters.git.tree import Tree
+from mergeline.adapters.mlflow.runs import Run
 from mergeline.core.data.garbage import Pin
 from mergeline.core.data.snapshot import Snapshot
 from mergeline.core.declare.strict import read_json

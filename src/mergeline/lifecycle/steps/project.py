@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from mergeline.adapters.forge import Forge, forge_from_environment
-from mergeline.adapters.git import Commit, Repository, Tree
-from mergeline.adapters.mlflow import Tracking
+from mergeline.adapters.forge.base import Forge
+from mergeline.adapters.forge.environment import forge_from_environment
+from mergeline.adapters.git.repository import Commit, Repository
+from mergeline.adapters.git.tree import Tree
+from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.core.data.snapshot import pointers_digest
 from mergeline.core.declare.contract import Contract, parse_contract
 from mergeline.core.declare.model import Model, parse_model

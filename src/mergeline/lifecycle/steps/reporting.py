@@ -8,13 +8,13 @@ from typing import Literal
 
 from mergeline.core.fingerprint.ingredients import changes
 from mergeline.core.release.plan import Version
-from mergeline.core.report import (
-    Champion,
+from mergeline.core.report.content import (
+    ChampionVersion,
+    EvaluatedTree,
     Failure,
     OnMerge,
     Report,
-    Run,
-    Subject,
+    TrackedRun,
 )
 from mergeline.errors import MergelineError, StageError
 from mergeline.lifecycle.steps.candidates import Trained
@@ -45,7 +45,7 @@ def describe(project: Project, match: Match, seconds: float) -> Report:
         champion=_champion(champion),
         comparison=None if same and _holds(match) else match.comparison,
         judgement=match.judgement,
-        run=Run(
+        run=TrackedRun(
             id=match.trained.run.run_id if match.trained.run else None,
             url=match.trained.run.url if match.trained.run else None,
             trained=match.trained.fresh,
@@ -76,8 +76,8 @@ def _kind(match: Match, *, same: bool) -> Literal["first", "change", "restore", 
     return "restore" if match.case.restored else "change"
 
 
-def _subject(case: Case) -> Subject:
-    return Subject(
+def _subject(case: Case) -> EvaluatedTree:
+    return EvaluatedTree(
         tree=case.origin.tree,
         commit=case.origin.commit,
         pull_request=case.origin.pull_request,
@@ -88,12 +88,12 @@ def _subject(case: Case) -> Subject:
     )
 
 
-def _champion(champion: tuple[Version, Trained] | None) -> Champion | None:
+def _champion(champion: tuple[Version, Trained] | None) -> ChampionVersion | None:
     if champion is None:
         return None
     version, trained = champion
     origin = trained.candidate.origin
-    return Champion(version.number, version.fingerprint, origin.commit, origin.pull_request)
+    return ChampionVersion(version.number, version.fingerprint, origin.commit, origin.pull_request)
 
 
 def _on_merge(
@@ -121,7 +121,7 @@ def describe_unread(project: Project, model: str | None, error: MergelineError) 
     return Report(
         model=model or ", ".join(Path(path).stem for path in paths) or "models",
         kind="failed",
-        subject=Subject(origin.tree, origin.commit, origin.pull_request),
+        subject=EvaluatedTree(origin.tree, origin.commit, origin.pull_request),
         evaluated_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         failure=_failure(error, "plan"),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mergeline.adapters.mlflow import Run
+from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.model_folder import read_inputs
 from mergeline.adapters.row_files import read_predictions
 from mergeline.adapters.scoring_server import Answer, Client, records, running_server

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mergeline.adapters.delta import Tables
-from mergeline.adapters.drops import convert
+from mergeline.adapters.delta.tables import Tables
+from mergeline.adapters.drops.convert import convert
 from mergeline.adapters.dvc.drops import DropStore
-from mergeline.adapters.git import Tree
+from mergeline.adapters.git.tree import Tree
 from mergeline.core.data.snapshot import (
     Built,
     Drop,
@@ -31,7 +31,7 @@ from mergeline.lifecycle.steps.project import Project, Say
 if TYPE_CHECKING:
     import polars as pl
 
-    from mergeline.adapters.git import Tree
+    from mergeline.adapters.git.tree import Tree
 
 
 def gather_snapshots(
@@ -122,7 +122,7 @@ def table(name: str, project: Path = Path()) -> pl.LazyFrame:
         NotFoundError: nothing is pinned yet, or the table does not hold it.
         TableError: files of the table are gone.
     """
-    from mergeline.adapters.git import Repository
+    from mergeline.adapters.git.repository import Repository
 
     root, pinned = _pinned(name, project)
     tables = Tables(tables_root(os.environ, lambda: Repository.at(root).main_root))

@@ -1,1 +1,25 @@
-"""One module for each verb."""
+"""One file for each verb: what `mergeline <verb>` does.
+
+In the order of a change's life:
+
+    contract   writes a first contract for a raw file
+    plan       says what a change will cause, before anything runs
+    snapshot   has the tables hold what pointers and contracts say
+    evaluate   trains the candidate, unless it is known, and has it judged
+    report     finds an evaluation's report and shows it again
+    track      takes a bundle of an untrusted job into the tracking store
+    comment    shows a bundle's reports on its pull request
+    release    puts the reviewed model of HEAD into production
+    status     compares what should serve with what does
+    history    reads the ledger
+    reproduce  trains a tracked run's fingerprint again
+    data       shows, compares, exports and cleans up snapshots
+
+`serve` is the floor `serving`, and `demo` is a floor too. A verb's file is named after
+it, and its function takes the project:
+
+    outcomes = evaluate(Project.at(), say=print)
+
+A verb gathers by way of steps and adapters, lets the core decide, and applies. It prints nothing:
+the command line does. No verb imports another: what two verbs need is a step.
+"""

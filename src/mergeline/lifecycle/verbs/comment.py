@@ -11,10 +11,11 @@ import datetime as dt
 from dataclasses import replace
 from pathlib import Path
 
-from mergeline.adapters.forge import Forge, PullRequest, State
+from mergeline.adapters.forge.base import Forge, PullRequest, State
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
-from mergeline.core.report import Report, read_report, to_markdown
+from mergeline.core.report.content import Report, read_report
 from mergeline.core.report.one_comment import ROOM, Stamp, read_stamp
+from mergeline.core.report.render.markdown import to_markdown
 from mergeline.errors import BundleError, NotFoundError, TrackingError
 from mergeline.lifecycle.steps.project import Project, Say
 

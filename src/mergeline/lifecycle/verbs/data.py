@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mergeline.adapters.delta import Tables
+from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.core.data.diff import DataDiff, diff_snapshots
 from mergeline.core.data.garbage import GarbagePlan, Pin, plan_garbage
@@ -19,10 +19,12 @@ from mergeline.lifecycle.steps.data_changes import diff_versions
 from mergeline.lifecycle.steps.pins import pinned_snapshots
 from mergeline.lifecycle.steps.project import Project, declared_models, declared_tables
 from mergeline.lifecycle.steps.snapshots import gather_snapshots
+from mergeline.system.atomic_writes import file_written_whole
 
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
 _MOST_HOURS = 24 * 36_525  # a century
+_SAFE_HOURS = 24
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl"}
 
 
@@ -175,28 +177,35 @@ def export(shelf: Shelf, table: str, reference: str | None, target: Path) -> int
             f"there is no folder {target.parent}", where=str(target), next_step="Make it first"
         )
     version = shelf.version(table, reference)
-    part = target.with_name(f".{target.name}.part")
     try:
-        rows = shelf.tables.export(table, version, part, kind)
-        part.replace(target)
+        with file_written_whole(target) as part:
+            return shelf.tables.export(table, version, part, kind)
     except OSError as error:
         raise TableError(f"cannot be written: {error.strerror}", where=str(target)) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return rows
 
 
-def find_garbage(shelf: Shelf, *, hours: float) -> tuple[GarbagePlan, ...]:
+def find_garbage(shelf: Shelf, *, hours: float, force: bool = False) -> tuple[GarbagePlan, ...]:
     """The files older than so many hours that nothing pins, for `collect`.
 
+    Args:
+        shelf: the project's tables.
+        hours: files younger than this stay.
+        force: take an age below a day, which a build that is running may not survive.
+
     Raises:
-        InputError: that is no age.
+        InputError: the age is invalid, or below a day without `force`.
         MergelineError: see `pinned_snapshots`.
     """
     if not 0 <= hours <= _MOST_HOURS:  # nor is NaN
         raise InputError(
             f"files cannot be older than {hours:g} hours",
-            next_step=f"Give hours from 0 to {_MOST_HOURS:,}, such as --older-than 24",
+            next_step=f"Give hours from 0 to {_MOST_HOURS:,}, such as --older-than 168",
+        )
+    if hours < _SAFE_HOURS and not force:
+        raise InputError(
+            f"a build that is running may need files younger than {_SAFE_HOURS} hours",
+            where="--older-than",
+            next_step=f"Give {_SAFE_HOURS} hours or more, or --force while nothing is built",
         )
     before = dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours)
     return plan_collection(shelf.tables, pinned_snapshots(shelf.project), before=before)
@@ -242,4 +251,3 @@ def collect(tables: Tables, plans: Collection[GarbagePlan]) -> None:
         since = range(plan.latest + 1, tables.latest(plan.table) + 1)
         taken = {name for version in since for name in tables.files_of(plan.table, version)}
         tables.delete(plan.table, [file for file in plan.delete if file.name not in taken])
-        tables.sweep(plan.table, plan.before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mergeline.adapters.git import Tree
+from mergeline.adapters.git.tree import Tree
 from mergeline.core.declare.model import Model
 from mergeline.core.fingerprint.change_plan import ChangePlan, plan_change
 from mergeline.core.fingerprint.ingredients import Ingredients

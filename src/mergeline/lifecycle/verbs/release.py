@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from mergeline.adapters.forge import Forge
-from mergeline.adapters.git import Commit, Repository
-from mergeline.adapters.mlflow import Run
+from mergeline.adapters.forge.base import Forge
+from mergeline.adapters.git.repository import Commit, Repository
+from mergeline.adapters.mlflow.runs import Run
 from mergeline.core.declare.model import Model
 from mergeline.core.release.bundle import gate_digest
 from mergeline.core.release.plan import (
@@ -27,8 +27,9 @@ from mergeline.core.release.plan import (
     page_text,
     plan_release,
 )
-from mergeline.core.report import Report, to_markdown
+from mergeline.core.report.content import Report
 from mergeline.core.report.one_comment import ROOM
+from mergeline.core.report.render.markdown import to_markdown
 from mergeline.errors import ForgeError, InputError, NotFoundError, RepositoryError, TrackingError
 from mergeline.lifecycle.steps.candidates import fetch
 from mergeline.lifecycle.steps.evaluation import evaluate_models
@@ -36,6 +37,7 @@ from mergeline.lifecycle.steps.live import read_live, read_target
 from mergeline.lifecycle.steps.moved_bar import base_ingredients
 from mergeline.lifecycle.steps.project import Project, Say, chosen_models
 from mergeline.lifecycle.steps.smoke_test import await_served, smoke_test
+from mergeline.system.locks import file_lock
 
 _PAGE_TRIES = 5
 _JUDGING_TRIES = 3
@@ -109,11 +111,9 @@ def release(
     jobs = [_Job(project, head, declared, override, say) for declared in models]
     if plan_only or _moved_past(project, head):
         return [job.planned() for job in jobs]
-    from filelock import FileLock
-
     project.state.mkdir(parents=True, exist_ok=True)
     # MLflow's aliases have no compare-and-swap: promotion is serialised here.
-    with FileLock(project.state / "release.lock"):
+    with file_lock(project.state / "release.lock"):
         return [job.apply() for job in jobs]
 
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mergeline.adapters.bundles import finished
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
-from mergeline.core.report import (
-    Report,
-    read_report,
-    to_markdown,
-    write_json,
-)
+from mergeline.core.report.content import Report, read_report
+from mergeline.core.report.render.formats import RENDERERS
 from mergeline.errors import DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.project import (
     Project,
     declared_models,
     read_model_ingredients,
 )
+from mergeline.system.atomic_writes import finished_folders
 
 
 def find_report(project: Project, source: str | None) -> Report:
@@ -32,7 +28,8 @@ def find_report(project: Project, source: str | None) -> Report:
         return _read(folder / REPORT)
     if source is not None:
         return _read(Path(source) / EVALUATION_FILES / REPORT)
-    reports = [folder / EVALUATION_FILES / REPORT for folder in finished(project.state / "bundles")]
+    bundles = finished_folders(project.state / "bundles")
+    reports = [folder / EVALUATION_FILES / REPORT for folder in bundles]
     left = sorted(
         (path for path in reports if path.is_file()), key=lambda path: path.stat().st_mtime
     )
@@ -59,27 +56,14 @@ def of_another_tree(project: Project, report: Report) -> bool:
 
 
 def render(report: Report, form: str) -> str:
-    """The report as `terminal`, `markdown`, `html` or `json`, ending in a newline."""
-    if form == "markdown":
-        return to_markdown(report)
-    if form == "json":
-        return write_json(report)
-    if form == "html":
-        from mergeline.core.report.render.html import to_html
+    """The report in one of the forms of `RENDERERS`."""
+    if form == "terminal":
+        from rich.console import Console
 
-        return to_html(report)
-    from io import StringIO
+        from mergeline.core.report.render.terminal import terminal_text
 
-    from rich.console import Console
-
-    from mergeline.core.report.render.terminal import to_terminal
-
-    console = Console()
-    out = Console(file=StringIO(), force_terminal=console.is_terminal, width=console.width,
-                  color_system=console.color_system)  # type: ignore[arg-type]  # fmt: skip
-    with out.capture() as captured:
-        out.print(to_terminal(report))
-    return captured.get()
+        return terminal_text(report, Console())  # in this terminal's width and colours
+    return RENDERERS[form](report)
 
 
 def _read(path: Path) -> Report:

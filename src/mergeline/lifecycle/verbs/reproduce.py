@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mergeline.adapters.git import Tree
+from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.row_files import read_holdout
 from mergeline.core.compare.result import CLOSE
 from mergeline.core.declare.model import Model

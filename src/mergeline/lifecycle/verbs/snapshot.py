@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mergeline.adapters.delta import Tables
+from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.core.data.snapshot import Snapshot
 from mergeline.core.numbers import counted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mergeline.adapters.git import Commit, Repository
+from mergeline.adapters.git.repository import Commit, Repository
 from mergeline.core.release.plan import Live, plan_release
 from mergeline.errors import MergelineError
 from mergeline.lifecycle.steps.live import read_live, read_target

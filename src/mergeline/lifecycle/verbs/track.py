@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mergeline.adapters.bundles import read_candidate, read_evaluation
-from mergeline.adapters.mlflow import Run
+from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.model_folder import model_digest
 from mergeline.core.release.bundle import CANDIDATE_FILES, EVALUATION_FILES, MANIFEST, MODEL, REPORT
 from mergeline.errors import BundleError

@@ -1,4 +1,4 @@
-"""Make a text fit: fold and drop what matters least, and say so."""
+"""Make a report fit into a comment: shorten and leave out what matters least, and say so."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Part:
 
 
 def fit(parts: Sequence[Part], limit: int, *, note: str) -> str:
-    """The parts in their order, in at most `limit` characters where their last forms allow.
+    """The parts in their order, in at most `limit` characters if their last forms allow that.
 
     Args:
         parts: in reading order.
@@ -35,14 +35,14 @@ def fit(parts: Sequence[Part], limit: int, *, note: str) -> str:
         text = _joined(parts, chosen, note)
         if len(text) <= limit:
             return text
-        open_ = [
+        shortenable = [
             (part.weight, -len(part.forms[chosen[index]]), index)
             for index, part in enumerate(parts)
             if chosen[index] + 1 < len(part.forms)
         ]
-        if not open_:
+        if not shortenable:
             return text
-        chosen[min(open_)[2]] += 1
+        chosen[min(shortenable)[2]] += 1
 
 
 def _joined(parts: Sequence[Part], chosen: Sequence[int], note: str) -> str:

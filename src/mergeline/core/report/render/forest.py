@@ -11,24 +11,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mergeline.core.compare.result import Other
-from mergeline.core.report import tables
-from mergeline.core.report.content import Report
-from mergeline.core.report.render import safe
+from mergeline.core.report import safe, tables
 from mergeline.core.report.tables import Row, Tone
+from mergeline.core.report.view import View
 
 _WIDTH = 41  # cells of the scale; odd, so that one of them is the middle
-_LABEL = 28
+_LABEL = 28  # characters, so that the scale keeps its place
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One interval, turned so that more is better; `margin` is how much worse it may be."""
+    """One interval, turned so that more is better.
+
+    Attributes:
+        change: the difference in words, e.g. `+0.009 ± 0.003`.
+        margin: how much worse it may be.
+    """
 
     label: str
     estimate: float
     low: float
     high: float
-    said: str
+    change: str
     tone: Tone
     margin: float | None
 
@@ -38,7 +42,7 @@ class Forest:
     """Marks on the scale from `low` to `high`, which holds 0.
 
     Attributes:
-        better_up: False where the numbers were turned: the scale's are then the metric's, negated.
+        better_up: False if the numbers were turned: the scale's are then the metric's, negated.
     """
 
     metric: str
@@ -48,14 +52,12 @@ class Forest:
     better_up: bool
 
 
-def forest(report: Report, name: str, most: int = 40) -> Forest | None:
-    """A metric's difference on all rows, then slice by slice; None without intervals."""
-    other = tables.against(report)
-    if other is None:
-        return None
-    rows = [row for row in tables.metric_rows(report) if row.name == name]
-    rows += tables.slice_rows(report, name)
-    marks = tuple(mark for row in rows[:most] if (mark := _mark(row, other)) is not None)
+def forest(view: View, name: str, most: int = 40) -> Forest | None:
+    """A metric's difference on all rows, then slice by slice; None if it has no intervals."""
+    other = view.against
+    rows = [row for row in tables.metric_rows(view) if row.name == name]
+    rows += tables.slice_rows(view, name).values()
+    marks = tuple(mark for row in rows[:most] if other and (mark := _mark(row, other)))
     if not marks:
         return None
     low = min(0.0, *(mark.low for mark in marks))
@@ -66,26 +68,27 @@ def forest(report: Report, name: str, most: int = 40) -> Forest | None:
 
 
 def _mark(row: Row, other: Other) -> Mark | None:
-    found = row.difference
-    if found is None or found.estimate is None or found.low is None or found.high is None:
+    difference = row.difference
+    if difference is None:
         return None
-    ends = (found.estimate, found.low, found.high)
-    if not all(map(math.isfinite, ends)):
+    turned = difference if row.better_up else difference.turned()
+    estimate, low, high = turned.estimate, turned.low, turned.high
+    if estimate is None or low is None or high is None:
         return None
-    estimate, low, high = ends if row.better_up else (-ends[0], -ends[2], -ends[1])
-    label = "all rows" if row.place is None else " = ".join(row.place)
-    said = row.changes.get(other, "")
-    label = safe.one_line(label, 60)
-    return Mark(label, estimate, low, high, said, row.tone, found.margin)
+    if not all(map(math.isfinite, (estimate, low, high))):
+        return None
+    label = "all rows" if row.place is None else safe.one_line(" = ".join(row.place), 60)
+    change = row.changes.get(other, "")
+    return Mark(label, estimate, low, high, change, row.tone, difference.margin)
 
 
-def text(report: Report, name: str, most: int = 40) -> str:
-    """The plot as lines; empty where there are fewer than two intervals."""
-    plot = forest(report, name, most)
+def text(view: View, name: str, most: int = 40) -> str:
+    """The plot as lines; empty if there are fewer than two intervals."""
+    plot = forest(view, name, most)
     if plot is None or len(plot.marks) < 2:
         return ""
     zero = _cell(plot, 0.0)
-    labels = [_fitted(mark.label) for mark in plot.marks]
+    labels = [safe.one_line(mark.label, _LABEL) for mark in plot.marks]
     wide = max(map(_columns, labels))
     head = f"{'':{wide}}  {'worse ◂'.rjust(zero)}│{' ▸ better'}"
     title = f"{safe.one_line(plot.metric)}, change and interval"
@@ -93,7 +96,7 @@ def text(report: Report, name: str, most: int = 40) -> str:
 
 
 def _lines(plot: Forest, labels: Sequence[str], wide: int, zero: int) -> list[str]:
-    said = []
+    lines = []
     for mark, label in zip(plot.marks, labels, strict=True):
         cells = [" "] * _WIDTH
         cells[zero] = "│"
@@ -103,17 +106,12 @@ def _lines(plot: Forest, labels: Sequence[str], wide: int, zero: int) -> list[st
         cells[low], cells[high] = "├", "┤"
         cells[at] = "●"
         padded = label + " " * (wide - _columns(label))
-        said.append(f"{padded}  {''.join(cells)}  {mark.said}".rstrip())
-    return said
+        lines.append(f"{padded}  {''.join(cells)}  {mark.change}".rstrip())
+    return lines
 
 
 def _cell(plot: Forest, value: float) -> int:
     return round((value - plot.low) / (plot.high - plot.low) * (_WIDTH - 1))
-
-
-def _fitted(label: str) -> str:
-    """So short that the scale keeps its place."""
-    return safe.one_line(label, _LABEL).replace("--", "-\u2060-")
 
 
 def _columns(label: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from mergeline.core.report.render import safe
+from mergeline.core.report import safe
 from mergeline.core.report.sentences import Sentence, Span
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ def grid(head: Sequence[str], align: Sequence[str], body: Iterable[Sequence[str]
 
 
 def folded(title: Sentence, body: str) -> tuple[str, ...]:
-    """Folded, then the title alone; the title alone where there is nothing to fold."""
+    """Folded, then the title alone; only the title if there is nothing to fold."""
     if not body:
         return (sentence(title) if title and title[0].style == "strong" else "",)
     summary = "".join(map(_html, title))
@@ -25,14 +25,14 @@ def folded(title: Sentence, body: str) -> tuple[str, ...]:
 
 
 def alert(kind: str, body: str) -> str:
-    """A coloured box; nothing around nothing."""
+    """A coloured box; empty if there is nothing to put into it."""
     if not body:
         return ""
     return "\n".join([f"> [!{kind}]", *(f"> {line}".rstrip() for line in body.split("\n"))])
 
 
 def listed(items: Sequence[T], show: Callable[[T], str], steps: Sequence[int]) -> tuple[str, ...]:
-    """As a list of so many items, then shorter and shorter."""
+    """The items as a list, in several forms: each of as many items as a step says."""
     if not items:
         return ("",)
     shown = [f"- {show(item)}" for item in items[: max(steps)]]
@@ -43,14 +43,9 @@ def listed(items: Sequence[T], show: Callable[[T], str], steps: Sequence[int]) -
     return tuple(dict.fromkeys(forms))
 
 
-def text(said: str, longest: int = safe.LONGEST_TEXT) -> str:
-    """Anyone's text, harmless."""
-    return safe.markdown(said, longest)
-
-
-def cell(said: str, *, loud: bool = False) -> str:
+def cell(number: str, *, loud: bool = False) -> str:
     """A number in a table, which stays on one line on a phone."""
-    shown = safe.markdown(said, safe.LONGEST_NAME).replace(" ", "&nbsp;")
+    shown = safe.markdown(number, safe.LONGEST_NAME).replace(" ", "&nbsp;")
     return f"**{shown}**" if loud and shown.isascii() and shown[-1:].isalnum() else shown
 
 
@@ -64,17 +59,17 @@ def _span(span: Span) -> str:
         return safe.markdown_code(span.text)
     if span.style == "reference":
         return f"#{int(span.text)}"
-    said = safe.markdown(span.text)
+    text = safe.markdown(span.text)
     if span.style == "strong":
-        # two stars are no emphasis where punctuation stands against them
-        return f"**{said}**" if said[:1].isalnum() and said[-1:].isalnum() else f"<b>{said}</b>"
+        # two stars beside punctuation are not read as emphasis
+        return f"**{text}**" if text[:1].isalnum() and text[-1:].isalnum() else f"<b>{text}</b>"
     target = safe.url(span.target) if span.style == "link" else None
-    return f"[{said}]({target})" if target else said
+    return f"[{text}]({target})" if target else text
 
 
 def _html(span: Span) -> str:
     """Within `<summary>`, where GitHub reads HTML and no Markdown."""
     if span.style == "code":
         return safe.html_code(span.text)
-    said = safe.markdown(span.text)
-    return f"<b>{said}</b>" if span.style == "strong" else said
+    text = safe.markdown(span.text)
+    return f"<b>{text}</b>" if span.style == "strong" else text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -12,13 +11,11 @@ from markupsafe import Markup
 
 from mergeline.core import numbers
 from mergeline.core.compare import digits
-from mergeline.core.compare.result import Comparison
-from mergeline.core.report import context as circumstances
-from mergeline.core.report import sentences as words
-from mergeline.core.report import tables
+from mergeline.core.report import context, safe, sentences, tables
 from mergeline.core.report.content import Report
-from mergeline.core.report.render import plots, safe, svg
+from mergeline.core.report.render import plots, svg
 from mergeline.core.report.sentences import Sentence, Span
+from mergeline.core.report.view import View, view_of
 
 _MOST = 400  # items of a list; a page must open on a phone
 _PLOTS = {
@@ -31,22 +28,36 @@ _PLOTS = {
 
 def to_html(report: Report) -> str:
     """The full page; the same bytes for the same report."""
+    view = view_of(report)
+    changed = {
+        "Params": context.params_changes(report),
+        "Code, commands and lock": context.code_changes(report),
+        "Data": context.data_changes(report),
+    }
     return _template().render(
         report=report,
+        view=view,
         style=Markup(svg.STYLE),  # noqa: S704 - our own
-        plots=[(_PLOTS[name], _drawn(one)) for name, one in plots.model_plots(report).items()],
-        forests=_by_size(plots.forests(report)),
         tables=tables,
-        words=words,
-        around=circumstances,
+        sentences=sentences,
+        context=context,
         digits=digits,
         numbers=numbers,
-        changed=_changed(report),
+        changed=[(title, changes) for title, changes in changed.items() if changes],
         tail=safe.lines(report.failure.tail, most=60) if report.failure else [],
-        slice_columns=_slice_columns(report),
         most=_MOST,
-        slices=tables.slices_by_need(report, _MOST),
+        **(_compared(view) if view else {}),
     )
+
+
+def _compared(view: View) -> dict[str, Any]:
+    """What the page shows only if there is a comparison."""
+    return {
+        "plots": [(_PLOTS[name], _drawn(plot)) for name, plot in plots.model_plots(view).items()],
+        "forests": _by_size(plots.forests(view)),
+        "slice_columns": tables.slice_columns(view, most=8),
+        "slices": tables.slices_by_need(view, _MOST),
+    }
 
 
 @cache
@@ -54,18 +65,16 @@ def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"sentence": _sentence, "name": safe.name, "said": _said}
-    text = (
-        files("mergeline.core.report.render").joinpath("report.html.j2").read_text(encoding="utf-8")
-    )
-    return environment.from_string(text)
+    environment.filters |= {"sentence": _sentence, "name": safe.name, "text": _text}
+    source = files("mergeline.core.report.render").joinpath("report.html.j2")
+    return environment.from_string(source.read_text(encoding="utf-8"))
 
 
 def _drawn(inline: str) -> Markup:
     return Markup(inline)  # noqa: S704 - ElementTree has escaped every text
 
 
-def _said(text: str) -> str:
+def _text(text: str) -> str:
     return safe.one_line(text, safe.LONGEST_TEXT)
 
 
@@ -74,43 +83,16 @@ def _sentence(sentence: Sentence) -> Markup:
 
 
 def _span(span: Span) -> Markup:
-    text = safe.one_line(span.text, safe.LONGEST_TEXT).replace(" ± ", "\u00a0±\u00a0")
+    text = _text(span.text).replace(" ± ", "\u00a0±\u00a0")
     if span.style == "code":
         return Markup("<code>{}</code>").format(safe.name(text))
     if span.style == "strong":
         return Markup("<strong>{}</strong>").format(text)
     if span.style == "reference":
         return Markup("#{}").format(text)
-    target = safe.url(span.target) if span.style == "link" else None
-    return (
-        Markup('<a href="{}">{}</a>').format(target, text) if target else Markup("{}").format(text)
-    )
-
-
-def _changed(report: Report) -> list[tuple[str, Sequence[Any]]]:
-    """Changes in groups that a reader thinks in."""
-    groups = {
-        "Params": ("params",),
-        "Code, commands and lock": ("code", "command", "stage", "lock"),
-        "Data": ("data", "contract") if report.data else ("drop", "data", "contract"),
-    }
-    found = [
-        (title, [change for change in report.changes if change.kind in kinds])
-        for title, kinds in groups.items()
-    ]
-    return [(title, changes) for title, changes in found if changes]
-
-
-def _slice_columns(report: Report) -> list[tuple[str, dict[tuple[str, str] | None, tables.Row]]]:
-    """Label of each metric that has slices, and its rows by slice."""
-    comparison: Comparison | None = report.comparison
-    if comparison is None:
-        return []
-    found = []
-    for name in tables.slice_metrics(report, most=8):
-        rows = tables.slice_rows(report, name)
-        found.append((rows[0].label, {row.place: row for row in rows}))
-    return found
+    if span.style == "link" and (target := safe.url(span.target)):
+        return Markup('<a href="{}">{}</a>').format(target, text)
+    return Markup("{}").format(text)
 
 
 def _by_size(drawn: dict[str, str]) -> list[tuple[str, Markup]]:

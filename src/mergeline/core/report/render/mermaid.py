@@ -6,46 +6,39 @@ from collections.abc import Mapping, Sequence
 
 from mergeline.core import numbers
 from mergeline.core.declare.model import Role
-from mergeline.core.report import sentences as words
-from mergeline.core.report.content import Report
-from mergeline.core.report.render import safe
+from mergeline.core.report import safe
+from mergeline.core.report.sentences import short_role_name
+from mergeline.core.report.view import View
 
 Points = tuple[tuple[float, float], ...]
 _STEPS = 20
 _BLUE, _GREY = "#2f81f7", "#8b949e"  # readable on GitHub's light and dark page
 
 
-def curves(report: Report) -> str:
-    """ROC, precision-recall and calibration, those there are points for, as Markdown."""
-    comparison = report.comparison
-    if comparison is None:
-        return ""
+def curves(view: View) -> str:
+    """As Markdown: the ROC, precision-recall and calibration curves that have points."""
+    comparison = view.comparison
     blocks = [
-        _curve(report, comparison.roc, "ROC curve", ("false-positive rate", "true-positive rate")),
-        _curve(report, comparison.pr, "Precision-recall curve", ("recall", "precision")),
-        _calibration(report),
+        _curve(view, comparison.roc, "ROC curve", ("false-positive rate", "true-positive rate")),
+        _curve(view, comparison.pr, "Precision-recall curve", ("recall", "precision")),
+        _calibration(view),
     ]
     return "\n\n".join(block for block in blocks if block)
 
 
-def _curve(
-    report: Report,
-    points: Mapping[Role, Points],
-    title: str,
-    axes: tuple[str, str],
-) -> str:
+def _curve(view: View, points: Mapping[Role, Points], title: str, axes: tuple[str, str]) -> str:
     both: tuple[Role, ...] = ("champion", "candidate")
     shown = [role for role in both if points.get(role)]
     if "candidate" not in shown:
         return ""
     series = [[_at(points[role], step / _STEPS) for step in range(_STEPS + 1)] for role in shown]
-    legend = _legend(report, shown)
+    legend = _legend(view, shown)
     chart = _chart(
         title,
         f'x-axis "{axes[0]}" 0 --> 1',
         f'y-axis "{axes[1]}" 0 --> 1',
-        [("line", one) for one in series],
-        _colours(shown),
+        [("line", heights) for heights in series],
+        [_BLUE if role == "candidate" else _GREY for role in shown],
     )
     at = (0.05, 0.1, 0.2, 0.5)
     texts = []
@@ -60,40 +53,37 @@ def _curve(
     return f"**{title}** ({axes[1]} at {axes[0]}): {'; '.join(texts)}\n\n{chart}"
 
 
-def _calibration(report: Report) -> str:
-    comparison = report.comparison
-    bins = comparison.calibration.get("candidate", ()) if comparison else ()
-    if not bins or comparison is None or comparison.task == "regression":
+def _calibration(view: View) -> str:
+    bins = view.comparison.calibration.get("candidate", ())
+    if not bins or view.comparison.task == "regression":
         return ""
-    labels = ", ".join(f'"{numbers.number(one.predicted, 2)}"' for one in bins)
-    top = max(1e-9, *(one.observed for one in bins), *(one.predicted for one in bins))
+    predicted, observed = [b.predicted for b in bins], [b.observed for b in bins]
+    labels = [numbers.number(value, 2) for value in predicted]
+    quoted = ", ".join(f'"{label}"' for label in labels)
+    top = max(1e-9, *observed, *predicted)
     chart = _chart(
         "Calibration of this change",
-        f"x-axis [{labels}]",
+        f"x-axis [{quoted}]",
         f'y-axis "share that came true" 0 --> {_point(min(1.0, 1.1 * top))}',
-        [("bar", [one.observed for one in bins]), ("line", [one.predicted for one in bins])],
+        [("bar", observed), ("line", predicted)],
         (_BLUE, _GREY),
     )
-    said = " · ".join(
-        f"{numbers.number(one.predicted, 2)} → {numbers.number(one.observed, 2)}" for one in bins
+    pairs = " · ".join(
+        f"{label} → {numbers.number(value, 2)}"
+        for label, value in zip(labels, observed, strict=True)
     )
     text = (
         "**Calibration** of this change (predicted → came true; bars: came true, line: predicted)"
     )
-    return f"{text}: {said}\n\n{chart}"
+    return f"{text}: {pairs}\n\n{chart}"
 
 
-def _legend(report: Report, shown: Sequence[Role]) -> list[str]:
+def _legend(view: View, shown: Sequence[Role]) -> list[str]:
+    names = [safe.markdown(short_role_name(view.report, role)) for role in shown]
+    if len(shown) < 2:
+        return names
     colours = {"candidate": "blue", "champion": "grey"}
-    return [
-        f"{safe.markdown(words.short_role_name(report, role))}"
-        + (f" ({colours[role]})" if len(shown) > 1 else "")
-        for role in shown
-    ]
-
-
-def _colours(shown: Sequence[Role]) -> tuple[str, ...]:
-    return tuple(_BLUE if role == "candidate" else _GREY for role in shown)
+    return [f"{name} ({colours[role]})" for name, role in zip(names, shown, strict=True)]
 
 
 def _chart(
@@ -126,13 +116,10 @@ def _point(value: float) -> str:
 
 
 def _at(points: Sequence[tuple[float, float]], x: float) -> float:
-    """The curve's height at x, on straight lines between points sorted by their first number."""
-    ordered = sorted(points)
-    below = [point for point in ordered if point[0] <= x]
-    above = [point for point in ordered if point[0] > x]
-    if not below:
-        return above[0][1]
-    if not above:
-        return below[-1][1]
-    (x0, y0), (x1, y1) = below[-1], above[0]
+    """The curve's height at x, on straight lines between its points."""
+    left = max((point for point in points if point[0] <= x), default=min(points))
+    right = min((point for point in points if point[0] > x), default=max(points))
+    if left == right:
+        return left[1]
+    (x0, y0), (x1, y1) = left, right
     return y0 + (y1 - y0) * (x - x0) / (x1 - x0)

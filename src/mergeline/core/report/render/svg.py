@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from mergeline.core import numbers
-from mergeline.core.report.render import safe
+from mergeline.core.report import safe
 
 Point = tuple[float, float]
 
@@ -90,14 +90,14 @@ class Drawing:
             element.set("fill-opacity", f"{opacity:.3f}")
 
     def text(
-        self, at: Point, said: str, style: str = "", *, anchor: str = "start", turned: bool = False
+        self, at: Point, label: str, style: str = "", *, anchor: str = "start", turned: bool = False
     ) -> None:
         """A label; `anchor` as SVG has it; `turned` reads upwards."""
         element = self._add("text", style, x=at[0], y=at[1])
         element.set("text-anchor", anchor)
         if turned:
             element.set("transform", f"rotate(-90 {_n(at[0])} {_n(at[1])})")
-        element.text = safe.one_line(said, 120)
+        element.text = safe.one_line(label, 120)
 
     def inline(self) -> str:
         """For a page that brings `STYLE`."""

@@ -1,4 +1,4 @@
-"""Text of strangers made harmless: names, values and messages that a pull request brings.
+"""Makes text harmless: names, values and messages that come with a pull request.
 
 On GitHub text is read twice: as Markdown, then once more as rendered text, where mentions,
 references, links and emoji are found. Entities and backslashes stop the first reading only; a
@@ -15,14 +15,12 @@ from urllib.parse import quote, urlsplit
 LONGEST_NAME = 80
 LONGEST_TEXT = 600
 _BREAK = "&#8203;"  # zero-width space
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-# Default_Ignorable_Code_Point of Unicode 17 (DerivedCoreProperties.txt; the same since 14), then
-# what is blank by its name: Braille's empty cell, Egyptian blanks, Khitan's filler, a null note.
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-    "\u2800\U00013441\U00013442\U00016fe4\U0001d159]"
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # of unicodedata.category
+# Letters and marks without ink, which have no category of their own: what Unicode lists as
+# Default_Ignorable_Code_Point (DerivedCoreProperties.txt), and Braille's empty cell.
+_NO_INK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef\u2800]"
 )
 _MARKUP = re.compile(r"[\\`*{}\[\]<>#|~@&$!^]|(?<![^\W_])_|_(?![^\W_])")
 _LEADING = re.compile(r"^(\s*)(?:([-+=])(?=\s|$|[-=]+\s*$)|(\d+)([.)])(?=\s|$))")
@@ -30,36 +28,23 @@ _LINK = re.compile(r"(?i)(https?|ftps?|mailto|xmpp|www)([:.])")
 _EMOJI = re.compile(r":(?=(?:[\w+-]|&#95;)+:)")
 _ISSUE = re.compile(r"(?i)(gh)-(?=\d)")
 _PLAIN_CODE = re.compile(r"[\w ./=,:;()\[\]%→+-]*")
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # colours, and moves of the cursor
 
 
 def one_line(text: str, longest: int = LONGEST_NAME) -> str:
-    """Without line ends; invisible characters by their number; the middle of a long one left out.
+    """The text on one line, without its middle if it is long.
 
-    A character that only turns the direction of others, or hides, is shown as ⟨U+202E⟩.
+    A character that cannot be seen, or turns the direction of others, is shown as ⟨U+202E⟩.
     """
     text = _shortened(text, longest * 4)  # what is cut away need not be looked at
-    if text.isascii() and text.isprintable():
-        return _shortened(text, longest)
-    shown = "".join(map(_visible, text.replace("\r\n", "\n").replace("\n", " ").replace("\t", " ")))
-    return _shortened(_few_marks(shown), longest)
+    text = text.replace("\r\n", " ").replace("\n", " ").replace("\t", " ")
+    return _shortened("".join(map(_visible, text)), longest)
 
 
 def _visible(character: str) -> str:
-    if unicodedata.category(character) in _HIDDEN or _INVISIBLE.match(character):
+    if unicodedata.category(character) in _HIDDEN or _NO_INK.match(character):
         return f"⟨U+{ord(character):04X}⟩"
     return character
-
-
-def _few_marks(text: str) -> str:
-    """At most three combining marks in a row, so that a name keeps to its line."""
-    kept: list[str] = []
-    run = 0
-    for character in text:
-        run = run + 1 if unicodedata.category(character) in {"Mn", "Me"} else 0
-        if run <= 3:
-            kept.append(character)
-    return "".join(kept)
 
 
 def _shortened(text: str, longest: int) -> str:
@@ -70,7 +55,7 @@ def _shortened(text: str, longest: int) -> str:
 
 
 def name(text: str) -> str:
-    """A stranger's name as plain text on one line; an empty one is said."""
+    """A stranger's name as plain text on one line; `(empty)` if it has no letters."""
     return one_line(text) if text.strip() else "(empty)"
 
 
@@ -83,18 +68,15 @@ def lines(text: tuple[str, ...], *, most: int = 30, longest: int = 300) -> list[
 def markdown(text: str, longest: int = LONGEST_TEXT) -> str:
     """Text that GitHub shows as it is: no markup, mention, reference, link, emoji or formula.
 
-    At most `longest` characters of it, and less where escapes would make more than twice that.
+    At most `longest` characters of it, and fewer if escapes would make more than twice that.
     """
-    return _bounded(_escaped, one_line(text, longest), 2 * longest)
+    return _escaped_within(_escaped, one_line(text, longest), 2 * longest)
 
 
-def _bounded(escape: Callable[[str], str], text: str, most: int) -> str:
-    escaped = escape(text)
-    while len(escaped) > most:
+def _escaped_within(escape: Callable[[str], str], text: str, most: int) -> str:
+    """The text escaped, shortened before that until it takes at most so many characters."""
+    while len(escaped := escape(text)) > most and len(text) > 8:
         text = _shortened(text.replace("…", ""), max(8, len(text) * 2 // 3))
-        escaped = escape(text)
-        if len(text) <= 8:
-            break
     return escaped
 
 
@@ -108,7 +90,7 @@ def _escaped(text: str) -> str:
 
 
 def markdown_code(text: str, longest: int = LONGEST_NAME) -> str:
-    """A name in code type, in a table too; backticks where nothing in it could end them."""
+    """A name in code type, in a table too; in backticks if nothing in it could end them."""
     text = one_line(text, longest)
     if not text.strip():
         return "*(empty)*"
@@ -120,7 +102,7 @@ def markdown_code(text: str, longest: int = LONGEST_NAME) -> str:
 def html_code(text: str) -> str:
     """A name in `<code>`, all its punctuation as entities: Markdown finds nothing in it."""
     text = one_line(text) if text.strip() else "(empty)"
-    return _bounded(_escaped_code, text, 3 * LONGEST_NAME)
+    return _escaped_within(_escaped_code, text, 3 * LONGEST_NAME)
 
 
 def _escaped_code(text: str) -> str:
@@ -129,7 +111,7 @@ def _escaped_code(text: str) -> str:
 
 
 def markdown_block(text: tuple[str, ...], *, most: int = 30) -> str:
-    """Lines in a fenced block that nothing in them can close."""
+    """The last lines that a program printed, in a fenced block."""
     return fenced(lines(text, most=most))
 
 
@@ -154,16 +136,16 @@ def url(text: str | None) -> str | None:
     return quote(text, safe=":/?#=&%+,;~.-_")
 
 
-def _entity(found: re.Match[str]) -> str:
-    character = found[0]
+def _entity(match: re.Match[str]) -> str:
+    character = match[0]
     if character == "$":
         return "<span>$</span>"  # as GitHub's own page on formulas has it
     escaped = f"&#{ord(character)};"
     return escaped + _BREAK if character in "@#" else escaped
 
 
-def _not_a_list(found: re.Match[str]) -> str:
-    space, bullet, digits, dot = found.groups()
+def _not_a_list(match: re.Match[str]) -> str:
+    space, bullet, digits, dot = match.groups()
     if bullet:
         return f"{space}&#{ord(bullet)};"
     return f"{space}{digits}&#{ord(dot)};"

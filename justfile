@@ -1,0 +1,65 @@
+# The names of what one does in this repository. `just` comes with `uv sync`: .venv/bin/just
+export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
+
+# List the tasks
+default:
+    @just --list --unsorted
+
+# Install what uv.lock pins into .venv
+setup:
+    uv sync --locked --compile-bytecode
+
+# Install the hooks that check a commit and a push
+hooks:
+    pre-commit install
+
+# Run all checks that take seconds, the fastest first
+check: style spelling lock workflows types
+
+# Check lint rules and formatting
+style:
+    ruff check
+    ruff format --check
+
+# Correct lint findings and formatting where ruff can
+fix:
+    ruff check --fix
+    ruff format
+
+# Check spelling
+spelling:
+    codespell
+
+# Check that uv.lock fits pyproject.toml
+lock:
+    uv lock --check
+
+# Check the workflows; needs actionlint on the PATH, see CONTRIBUTING.md
+workflows:
+    zizmor --offline --quiet --persona pedantic .
+    actionlint -shellcheck= -pyflakes=
+
+# Check types
+types:
+    mypy
+
+# Run the quick tests, or those named: `just test tests/core`
+test *arguments:
+    pytest -n logical {{ arguments }}
+
+# Run the tests that take minutes
+slow *arguments:
+    pytest -m slow {{ arguments }}
+
+# Run the tests on a real S3 server
+s3 *arguments:
+    uv sync --locked --compile-bytecode --extra s3
+    pytest -m s3 {{ arguments }}
+
+# Run the quick tests and report which lines they ran
+coverage *arguments:
+    pytest -n logical --cov {{ arguments }}
+
+# Run everything from a clean clone of HEAD
+ci:
+    bash .ci/run

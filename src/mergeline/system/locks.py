@@ -1,0 +1,25 @@
+"""Locks between the processes of one machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+
+def file_lock(path: str | Path, *, timeout: float = -1) -> BaseFileLock:
+    """A lock that one process at a time holds, within `with`; its holder may take it again.
+
+    Args:
+        path: of the lock's file, which is made, as is its folder.
+        timeout: seconds to wait for it; without one, for ever.
+
+    Raises:
+        filelock.Timeout: when it is taken, and another process holds it for too long.
+    """
+    from filelock import FileLock
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path, timeout=timeout)
