@@ -10,16 +10,9 @@ from pathlib import Path
 import pytest
 
 from mergeline.adapters.bundles import read_candidate
-from tests.line.small import (
-    BETTER,
-    OTHER,
-    WORSE,
-    Line,
-    borrow_line,
-    content_of,
-    copy_line,
-    quick_stages,
-)
+from tests.support.line import Line, borrow_line, content_of, copy_line
+from tests.support.parcels import BETTER, OTHER, WORSE
+from tests.support.stand_ins import smoke_test_by, stages_in_process
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,23 +22,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def _built(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    """See `line`."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    line = Line(tmp_path_factory.mktemp("line"))
-    line.build()
-    line.first = line.release()
-    with quick_stages():
+    """The line that `line` and `clone` copy: built once, with a real server's smoke test."""
+    with pytest.MonkeyPatch.context() as patch, stages_in_process():
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        line = Line(tmp_path_factory.mktemp("line"))
+        line.build()
+        line.first = line.release()
         for name, edit in {"better": BETTER, "worse": WORSE}.items():
             line.review(line.propose(name, edit))
         number = line.propose("other", OTHER)
-        line.check_out_pull(number)
-        line.evaluate(bundle=line.bundle, MERGELINE_PULL_REQUEST=str(number))
-    fingerprint = read_candidate(line.bundle).fingerprint[:20]
-    for left in (line.state / "candidates").glob(f"*{fingerprint}*"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
-    line.check_out("origin/main")
-    patch.undo()
+        line.review(number, line.bundle)
+        fingerprint = read_candidate(line.bundle).fingerprint[:20]
+        for left in (line.state / "candidates").glob(f"*{fingerprint}*"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        line.check_out("origin/main")
     return line
 
 
@@ -86,7 +76,6 @@ def _no_store_is_left_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _played(line: Line, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    with quick_stages() as quick:
-        line.quick = quick
-        monkeypatch.setattr("mergeline.lifecycle.verbs.release.smoke_test", lambda *_: None)
+    with stages_in_process() as line.quick:
+        smoke_test_by(monkeypatch, lambda *_: None)
         yield line

@@ -38,7 +38,7 @@ OUTSIDE = {
 }  # fmt: skip
 CLOCKS = {"now", "today", "utcnow", "fromtimestamp"}
 # Plays the reference project's people, so it names what they work on.
-KNOWS_THE_REFERENCE_PROJECT = {"demo/play.py"}
+KNOWS_THE_REFERENCE_PROJECT = {"demo/flights.py", "demo/play.py"}
 
 
 @dataclass(frozen=True)

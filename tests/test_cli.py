@@ -19,7 +19,8 @@ import pytest
 
 from mergeline.adapters.model_folder import model_digest
 from mergeline.cli import main as cli
-from tests.line.small import MODEL, OTHER, Line, content_of, drop
+from tests.support.line import Line, content_of
+from tests.support.parcels import MODEL, OTHER, drop
 
 
 @dataclass(frozen=True)

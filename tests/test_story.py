@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mergeline.adapters.git.repository import Repository
 from mergeline.core.release.ledger import Entry
+from mergeline.demo.people import Workplace
 from mergeline.lifecycle.steps.project import Project
 
 pytestmark = pytest.mark.slow
@@ -34,13 +34,14 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.fixture
 def project(story: tuple[Path, str]) -> Project:
+    """The project as the CI machine sees it when the story is over."""
     workspace, _ = story
-    runner = Repository.at(workspace / "runner")
-    return Project(runner, {"MERGELINE_STATE": str(workspace / "state")})
+    return Workplace(workspace, say=print).project()
 
 
 @pytest.fixture
 def ledger(project: Project) -> tuple[Entry, ...]:
+    """The releases of the story."""
     return project.ledger("delay")
 
 

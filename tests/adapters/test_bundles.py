@@ -15,7 +15,7 @@ from mergeline.adapters.bundles import (
     read_evaluation,
 )
 from mergeline.errors import BundleError
-from tests.line.small import Line
+from tests.support.line import Line
 
 
 @pytest.mark.parametrize("made", [[], ["manifest.json"], ["evaluation/report.json"],

@@ -23,7 +23,8 @@ from mergeline.adapters.bundles import read_candidate
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.errors import NotFoundError, TrackingError
-from tests.line.small import MODEL, Line
+from tests.support.line import Line, run_id_of
+from tests.support.parcels import MODEL
 
 # MLflow's own calls of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -315,11 +316,11 @@ def origin_of(line: Line, run_id: str) -> tuple[str, str]:
 def test_a_candidate_evaluated_before_its_pull_request_learns_commit_and_number(line: Line) -> None:
     edit = ("params.yaml", "C: 1.0", "C: 0.7")
     line.edit(*edit, at="runner")
-    run = line.evaluate().report.run.id
+    run = run_id_of(line.evaluate())
     assert origin_of(line, run) == ("", "")
     line.git("checkout", "--quiet", "--force", "HEAD", at="runner")
     number = line.propose("early", edit)
-    assert line.review(number).report.run.id == run
+    assert run_id_of(line.review(number)) == run
     assert line.quick.runs == [line.quick.runs[0]]
     known = (line.git("rev-parse", "early"), str(number))
     assert origin_of(line, run) == known
@@ -341,7 +342,7 @@ def test_a_version_of_a_tree_evaluated_before_its_commit_alone_names_the_release
     line: Line,
 ) -> None:
     line.edit("params.yaml", "C: 1.0", "C: 0.7", at="runner")
-    run = line.evaluate().report.run.id
+    run = run_id_of(line.evaluate())
     head = line.commit("Calm", at="runner")
     line.git("push", "--quiet", "origin", "HEAD:main", at="runner")
     line.release()

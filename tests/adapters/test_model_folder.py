@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 
 from mergeline.adapters.model_folder import LoadedModel, load, model_digest, read_inputs
 from mergeline.errors import BundleError
-from tests.serving.world import classifier, frame, late, regression, save
+from tests.support.models import classifier, frame, late, regression, save
 
 
 @pytest.fixture(scope="module")

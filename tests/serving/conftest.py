@@ -7,42 +7,50 @@ import httpx
 import pytest
 
 from mergeline.serving.plane import Plane
-from tests.serving.world import Registry, classifier, frame, listening, regression, save
+from tests.support.model_server import Registry, listening
+from tests.support.models import classifier, frame, regression, save
 
 
 @pytest.fixture(scope="session")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a classifier."""
     return save(classifier(0.01), tmp_path_factory.mktemp("models") / "first", frame())
 
 
 @pytest.fixture(scope="session")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a classifier that answers otherwise than `first`."""
     return save(classifier(1.0), tmp_path_factory.mktemp("models") / "second", frame())
 
 
 @pytest.fixture(scope="session")
 def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a regression, which takes numbers only."""
     rows = frame()[["hour", "wind"]]
     return save(regression(), tmp_path_factory.mktemp("models") / "numbers", rows)
 
 
 @pytest.fixture
 def registry() -> Registry:
+    """An empty registry."""
     return Registry()
 
 
 @pytest.fixture
 def plane(registry: Registry) -> Plane:
+    """A data plane on the registry, which a test refreshes itself."""
     return Plane(registry.versions, registry.fetch)
 
 
 @pytest.fixture
 def address(plane: Plane) -> Iterator[str]:
+    """Address of a scoring server over the plane."""
     with listening(plane) as address:
         yield address
 
 
 @pytest.fixture
 def http(address: str) -> Iterator[httpx.Client]:
+    """A client of that server."""
     with httpx.Client(base_url=address, trust_env=False) as http:
         yield http

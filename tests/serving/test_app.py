@@ -16,7 +16,8 @@ from mergeline.adapters.model_folder import load, model_digest
 from mergeline.serving.app import BODY_LIMIT
 from mergeline.serving.plane import Plane
 from tests.adapters.test_model_folder import Leaver
-from tests.serving.world import ROW, Registry, frame, regression, save
+from tests.support.model_server import Registry
+from tests.support.models import ROW, frame, regression, save
 
 PREDICT = "/models/delay/stages/production/predict"
 SLIP = {"origin": "JFK", "hour": 17, "wnd": 8.5}

@@ -21,7 +21,8 @@ from mergeline.adapters.model_folder import load, model_digest
 from mergeline.adapters.scoring_server import records
 from mergeline.errors import DeployError, InputError, NotFoundError
 from mergeline.serving.plane import Plane
-from tests.serving.world import ROW, Registry, frame, listening
+from tests.support.model_server import Registry, listening
+from tests.support.models import ROW, frame
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_rows_and_frames_get_the_model_s_own_answers_to_the_last_digit(
 
 
 def test_an_answer_says_who_made_it(client: mergeline.Client, registry: Registry) -> None:
-    version = registry.found["delay", 1]
+    version = registry.known["delay", 1]
     answer = client.predict("delay", [ROW], stage="PRODUCTION")
     assert (answer.model, answer.version, answer.stage) == ("delay", 1, "Production")
     assert answer.fingerprint == version.fingerprint

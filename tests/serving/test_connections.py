@@ -18,7 +18,7 @@ import pytest
 
 from mergeline.serving import app
 from mergeline.serving.server import most_connections
-from tests.serving.world import until
+from tests.support.model_server import until
 
 FILES = 200  # that the server may open
 HEAD = (

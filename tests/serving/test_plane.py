@@ -12,7 +12,8 @@ import pytest
 
 from mergeline.errors import DeployError, NotFoundError, TrackingError
 from mergeline.serving.plane import Plane, predict
-from tests.serving.world import ROW, Registry, save
+from tests.support.model_server import Registry
+from tests.support.models import ROW, save
 
 
 def ready(plane: Plane) -> bool:
@@ -65,7 +66,7 @@ def test_a_version_whose_bytes_are_others_is_reported_and_the_old_one_answers_on
     with pytest.raises(DeployError, match="bytes are"):
         predict(plane.by_version("delay", 2), [ROW])
     registry.register(second)
-    registry.move(registry.found["delay", 3], "Production")
+    registry.move(registry.known["delay", 3], "Production")
     plane.reconcile()
     assert plane.by_stage("delay", "production").version.number == 3
     assert list(plane.routing.versions) == [("delay", 3)]
@@ -90,7 +91,7 @@ def test_a_version_without_a_digest_is_not_served(
     registry: Registry, plane: Plane, first: Path
 ) -> None:
     version = registry.register(first, "Production")
-    registry.found["delay", 1] = replace(version, model_digest="")
+    registry.known["delay", 1] = replace(version, model_digest="")
     plane.reconcile()
     assert not ready(plane)
     assert "no digest" in plane.problems()[0]
@@ -227,7 +228,7 @@ def test_what_is_served_is_said_in_a_line(registry: Registry, plane: Plane, firs
     assert plane.summary() == "nothing to serve yet: release a model"
     registry.register(first, "Production")
     broken = registry.register(first)
-    registry.found["delay", 2] = replace(broken, model_digest="0" * 64)
+    registry.known["delay", 2] = replace(broken, model_digest="0" * 64)
     registry.register(first, model="other")
     plane.reconcile()
     assert plane.summary() == "delay v1 (production), v2 (not loaded); other v1"

@@ -20,7 +20,8 @@ from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.model_folder import model_digest
 from mergeline.adapters.scoring_server import Client, running_server
 from mergeline.errors import DeployError
-from tests.serving.world import ROW, until
+from tests.support.model_server import until
+from tests.support.models import ROW
 
 # MLflow's own calls of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")

@@ -18,7 +18,7 @@ from mergeline.core.declare.strict import write_json
 from mergeline.core.release.version import Version
 from mergeline.errors import DeployError
 from mergeline.lifecycle.steps.smoke_test import without_secrets
-from tests.serving.world import ROW
+from tests.support.models import ROW
 
 
 def test_a_folder_is_served_without_a_registry_and_only_with_the_expected_bytes(

@@ -15,7 +15,8 @@ import pytest
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.model_folder import load, model_digest
 from mergeline.serving.plane import Plane
-from tests.serving.world import ROW, listening, until
+from tests.support.model_server import listening, until
+from tests.support.models import ROW
 
 # MLflow's own calls of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")

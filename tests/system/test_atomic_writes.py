@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mergeline.system.atomic_writes import finished_folders, folder_written_whole
-from tests.line.small import content_of
+from tests.support.line import content_of
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from mergeline.adapters.delta.storage import open_storage
 from mergeline.adapters.delta.tables import Tables
 from mergeline.errors import NotFoundError, TableError
-from tests.s3_server import s3_environment, s3_server
+from tests.support.s3_server import s3_environment, s3_server
 
 pytestmark = pytest.mark.s3
 

@@ -15,7 +15,7 @@ from mergeline.core.data.snapshot import Drop
 from mergeline.core.data.violations import RefusedDropError, Violation
 from mergeline.core.declare.contract import Contract, parse_contract
 from mergeline.errors import DropError
-from tests.memory import peak_memory
+from tests.support.memory import peak_memory
 
 CONTRACT = parse_contract(
     "t",

@@ -11,7 +11,7 @@ from mergeline.adapters.drops import keys
 from mergeline.adapters.drops.keys import find_duplicates
 from mergeline.core.data.snapshot import Drop
 from mergeline.core.declare.contract import Column, Contract
-from tests.memory import peak_memory
+from tests.support.memory import peak_memory
 
 NAMES = st.one_of(
     st.sampled_from(["hash", "row", "rows", "len", "count", "index", "0", "1", "literal", "key"]),

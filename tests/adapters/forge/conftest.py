@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.forge.worlds import FolderWorld, GitHubWorld, World
+from tests.support.forge_worlds import FolderWorld, GitHubWorld, World
 
 DESCRIPTION = "node_modules/@octokit/openapi/generated/api.github.com.json"
 
 
 @pytest.fixture
 def github() -> Iterator[GitHubWorld]:
+    """A server that answers as GitHub does, and the people around it."""
     world = GitHubWorld()
     yield world
     world.server.close()
@@ -24,6 +25,7 @@ def github() -> Iterator[GitHubWorld]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> FolderWorld:
+    """A forge in a folder, and the people around it."""
     return FolderWorld(tmp_path / "forge")
 
 
@@ -46,9 +48,9 @@ def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]
     upstream = f"http://127.0.0.1:{behind}"
     command = [program, "proxy", "--errors", "--port", str(front), DESCRIPTION, upstream]
     with (
-        log.open("wb") as said,
+        log.open("wb") as printed,
         subprocess.Popen(
-            command, cwd=home, stdout=said, stderr=said, start_new_session=True
+            command, cwd=home, stdout=printed, stderr=printed, start_new_session=True
         ) as run,
     ):
         try:
@@ -69,8 +71,9 @@ def described(prism: tuple[int, int]) -> Iterator[GitHubWorld]:
 
 @pytest.fixture(params=["github", "folder", pytest.param("described", marks=pytest.mark.slow)])
 def world(request: pytest.FixtureRequest) -> World:
-    made: World = request.getfixturevalue(request.param)
-    return made
+    """Each forge in turn: what holds for one must hold for all."""
+    forge: World = request.getfixturevalue(request.param)
+    return forge
 
 
 def _free_port() -> int:

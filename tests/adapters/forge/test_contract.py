@@ -12,7 +12,7 @@ import pytest
 from mergeline.adapters.forge.base import Comment, Forge
 from mergeline.core.report.one_comment import LIMIT, Stamp
 from mergeline.errors import ForgeError, NotFoundError
-from tests.adapters.forge.worlds import Method, World
+from tests.support.forge_worlds import Method, World
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from mergeline.adapters.forge.environment import forge_from_environment
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.forge.github import GitHubForge
 from mergeline.errors import ForgeError
-from tests.adapters.forge.worlds import FolderWorld
+from tests.support.forge_worlds import FolderWorld
 
 
 def where(env: dict[str, str], remote: str | None = None) -> str | None:

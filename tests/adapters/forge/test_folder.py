@@ -9,7 +9,7 @@ import pytest
 
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.errors import DeclarationError, ForgeError, NotFoundError
-from tests.adapters.forge.worlds import FolderWorld
+from tests.support.forge_worlds import FolderWorld
 
 
 def test_a_folder_without_a_repository_is_refused(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from mergeline.adapters.forge.github import GitHubForge
 from mergeline.errors import ForgeError, MergelineError, NotFoundError
-from tests.adapters.forge.github_server import REPOSITORY
-from tests.adapters.forge.worlds import GitHubWorld
+from tests.support.forge_worlds import GitHubWorld
+from tests.support.github_server import REPOSITORY
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -15,10 +15,11 @@ from mergeline.errors import InputError, NotFoundError, TableError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs import data as browse
 from mergeline.lifecycle.verbs.data import Shelf
+from tests.support.shop import Shop
 
 
 @pytest.fixture
-def shelf(shop: Any, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def shelf(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     """A table of three versions: January, February on a branch, and January mended."""
     shop.add("2013-01", rows=100)
     shop.build(shop.commit("january"))
@@ -56,7 +57,7 @@ def test_a_snapshot_is_named_by_version_digest_commit_branch_or_date(shelf: Shel
 
 
 def test_a_date_names_what_main_asked_for_then_and_no_pull_requests_snapshot(
-    shop: Any, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def build(month: str, day: str) -> int:
         monkeypatch.setenv("GIT_COMMITTER_DATE", f"2013-{day}T12:00:00+00:00")
@@ -103,7 +104,7 @@ def test_a_name_that_names_nothing_is_said(shelf: Shelf, reference: str, said: s
         shelf.version("sales", reference)
 
 
-def test_a_commit_whose_snapshot_was_never_built_is_said(shelf: Shelf, shop: Any) -> None:
+def test_a_commit_whose_snapshot_was_never_built_is_said(shelf: Shelf, shop: Shop) -> None:
     shop.add("2013-03")
     with pytest.raises(NotFoundError, match="holds no snapshot"):
         shelf.version("sales", None)
@@ -133,7 +134,7 @@ gate: {{primary: {metric}}}
 """
 
 
-def test_the_balance_of_a_label_is_told_before_and_after(shop: Any) -> None:
+def test_the_balance_of_a_label_is_told_before_and_after(shop: Shop) -> None:
     (shop.root / "models").mkdir()
     for task, label, more, metric in (
         ("binary", "big", "classes: [false, true]", "roc_auc"),
@@ -171,7 +172,7 @@ def test_history_and_show_and_diff_print_tables(shelf: Shelf) -> None:
 
 
 def test_a_contract_that_makes_other_rows_of_the_same_drops_is_a_difference(
-    shelf: Shelf, shop: Any
+    shelf: Shelf, shop: Shop
 ) -> None:
     contract = shop.root / "data" / "sales.yaml"
     contract.write_text(contract.read_text().replace("key:", "null: ['', N]\nkey:"))
@@ -255,7 +256,7 @@ def plan(tables: Tables, *pins: Pin) -> Any:
     return one
 
 
-def test_garbage_is_what_no_pinned_version_needs(shelf: Shelf, shop: Any) -> None:
+def test_garbage_is_what_no_pinned_version_needs(shelf: Shelf, shop: Shop) -> None:
     tables = shelf.tables
     digests = {entry.version: entry.digest for entry in browse.history(shelf, "sales")}
     before = {version: tables.scan("sales", version).collect() for version in digests}
@@ -286,7 +287,7 @@ def test_a_pin_that_the_table_does_not_hold_is_said(shelf: Shelf) -> None:
     assert plan(shelf.tables, Pin("ab" * 32, version=1)).pinned == (1, 2)
 
 
-def test_gc_prints_its_plan_and_deletes_only_without_plan(shelf: Shelf, shop: Any) -> None:
+def test_gc_prints_its_plan_and_deletes_only_without_plan(shelf: Shelf, shop: Shop) -> None:
     files = set((shop.state / "tables" / "sales").glob("*.parquet"))
     assert "versions 1, 2 stay readable" in run("gc", "--plan", "--older-than", "0", "--force")
     shop.git("branch", "-qD", "feb")

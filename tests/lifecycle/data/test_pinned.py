@@ -18,7 +18,8 @@ from mergeline.lifecycle.steps.snapshots import gather_snapshots
 from mergeline.lifecycle.verbs import data as browse
 from mergeline.lifecycle.verbs.evaluate import evaluate
 from mergeline.lifecycle.verbs.snapshot import snapshot
-from tests.line.small import Line, drop
+from tests.support.line import Line
+from tests.support.parcels import drop
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 

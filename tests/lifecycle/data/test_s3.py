@@ -8,12 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 
-from tests.s3_server import s3_environment, s3_server
+from tests.support.s3_server import s3_environment, s3_server
+from tests.support.shop import Shop
 
 pytestmark = pytest.mark.s3
 BUCKET = "warehouse"
@@ -32,7 +32,7 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield folder / BUCKET
 
 
-def run(shop: Any, *arguments: str) -> str:
+def run(shop: Shop, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=shop.root, env=os.environ.copy(), capture_output=True, text=True, check=False,
@@ -41,26 +41,26 @@ def run(shop: Any, *arguments: str) -> str:
     return done.stdout
 
 
-def cached(shop: Any) -> set[str]:
+def cached(shop: Shop) -> set[str]:
     """The md5 of each drop in DVC's cache."""
     files = (shop.root / ".dvc" / "cache" / "files" / "md5").glob("??/*")
     return {path.parent.name + path.name for path in files}
 
 
-def forget(shop: Any) -> None:
+def forget(shop: Shop) -> None:
     """A new machine: nothing is in DVC's cache."""
     for path in (shop.root / ".dvc" / "cache" / "files" / "md5").glob("??/*"):
         path.chmod(0o600)
         path.unlink()
 
 
-def keep_drops_in_the_bucket(shop: Any) -> None:
+def keep_drops_in_the_bucket(shop: Shop) -> None:
     far = f"[core]\n    remote = far\n['remote \"far\"']\n    url = s3://{BUCKET}/drops\n"
     (shop.root / ".dvc" / "config").write_text(far)
 
 
 def test_a_snapshot_in_a_bucket_fetches_only_the_missing_drops_from_a_bucket(
-    shop: Any, bucket: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_drops_in_the_bucket(shop)
     monkeypatch.setenv("MERGELINE_TABLES", f"s3://{BUCKET}/tables")
@@ -82,7 +82,7 @@ def test_a_snapshot_in_a_bucket_fetches_only_the_missing_drops_from_a_bucket(
 
 
 def test_a_drop_that_the_bucket_lacks_is_said(
-    shop: Any, bucket: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_drops_in_the_bucket(shop)
     shop.add("2013-01")

@@ -3,7 +3,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,7 +10,7 @@ import mergeline
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.adapters.git.repository import Repository
 from mergeline.cli.show import planned_snapshot_lines
-from mergeline.core.data.snapshot import Built, Drop, pointers_digest
+from mergeline.core.data.snapshot import Built, Drop, Snapshot, pointers_digest
 from mergeline.core.data.violations import RefusedDropError
 from mergeline.core.declare.contract import parse_contract
 from mergeline.errors import DeclarationError, DropError, NotFoundError
@@ -23,15 +22,16 @@ from mergeline.lifecycle.steps.snapshots import (
     write_pins,
 )
 from mergeline.lifecycle.verbs.snapshot import plan_snapshots, snapshot
+from tests.support.shop import Shop
 
 
-def gather(shop: Any) -> Any:
+def gather(shop: Shop) -> Snapshot:
     tree = Repository.at(shop.root).working_tree()
     [snapshot] = gather_snapshots(ProjectTree(tree), DropStore(shop.root))
     return snapshot
 
 
-def test_a_pull_request_that_adds_a_month_costs_that_month(shop: Any) -> None:
+def test_a_pull_request_that_adds_a_month_costs_that_month(shop: Shop) -> None:
     shop.add("2013-01")
     shop.add("2013-02")
     shop.build(shop.commit())
@@ -41,7 +41,7 @@ def test_a_pull_request_that_adds_a_month_costs_that_month(shop: Any) -> None:
     assert (built.version, built.rows) == (1, 15)
 
 
-def test_a_revert_is_found(shop: Any) -> None:
+def test_a_revert_is_found(shop: Shop) -> None:
     shop.add("2013-01")
     first = shop.build(shop.commit())
     shop.add("2013-02")
@@ -51,7 +51,7 @@ def test_a_revert_is_found(shop: Any) -> None:
     assert (again.digest, again.version, again.found) == (first.digest, first.version, True)
 
 
-def test_two_pull_requests_that_each_add_a_drop_merge_without_a_conflict(shop: Any) -> None:
+def test_two_pull_requests_that_each_add_a_drop_merge_without_a_conflict(shop: Shop) -> None:
     shop.add("2013-01")
     shop.commit()
     for month in ("2013-02", "2013-03"):
@@ -64,7 +64,7 @@ def test_two_pull_requests_that_each_add_a_drop_merge_without_a_conflict(shop: A
     assert merged.converted == ()
 
 
-def test_a_folder_pointer_and_file_pointers_make_the_same_table(shop: Any) -> None:
+def test_a_folder_pointer_and_file_pointers_make_the_same_table(shop: Shop) -> None:
     shop.add("2013-01")
     shop.add("2013-02")
     files = shop.build()
@@ -86,14 +86,14 @@ def test_a_folder_pointer_and_file_pointers_make_the_same_table(shop: Any) -> No
     assert pointers_digest(snapshot.contract, [md5]) != digest
 
 
-def test_the_source_may_name_the_folder_pointer_itself(shop: Any) -> None:
+def test_the_source_may_name_the_folder_pointer_itself(shop: Shop) -> None:
     contract = shop.root / "data" / "sales.yaml"
     contract.write_text(contract.read_text().replace("raw/sales", "raw/sales.dvc"))
     shop.add_folder({"a.csv": b"id,shop,amount,big\n1,N,1,true\n"})
     assert shop.build().rows == 1
 
 
-def test_dvc_add_makes_pointers_that_are_read(shop: Any) -> None:
+def test_dvc_add_makes_pointers_that_are_read(shop: Shop) -> None:
     folder = shop.root / "data" / "raw" / "sales"
     folder.mkdir(parents=True)
     (folder / "2013-01.csv").write_bytes(b"id,shop,amount,big\n1,N,1,true\n")
@@ -105,7 +105,7 @@ def test_dvc_add_makes_pointers_that_are_read(shop: Any) -> None:
     assert shop.build(shop.commit()).rows == 1
 
 
-def test_a_refused_drop_leaves_its_table_as_it_was(shop: Any) -> None:
+def test_a_refused_drop_leaves_its_table_as_it_was(shop: Shop) -> None:
     shop.add("2013-01")
     shop.build()
     shop.add("2013-02", more="7x,N,1,true\n8,N,-1,true\n")
@@ -121,7 +121,7 @@ def test_a_refused_drop_leaves_its_table_as_it_was(shop: Any) -> None:
 
 @pytest.mark.parametrize("why", ["it is refused", "its content is missing"])
 def test_a_drop_that_cannot_be_taken_leaves_the_other_tables_as_they_were_too(
-    shop: Any, why: str
+    shop: Shop, why: str
 ) -> None:
     contract = (shop.root / "data/sales.yaml").read_text()
     (shop.root / "data/early.yaml").write_text(contract.replace("raw/sales", "raw/early"))
@@ -144,17 +144,17 @@ def test_a_drop_that_cannot_be_taken_leaves_the_other_tables_as_they_were_too(
     ]  # fmt: skip
 
 
-def commits(shop: Any) -> list[Path]:
+def commits(shop: Shop) -> list[Path]:
     return sorted((shop.state / "tables").glob("*/_delta_log/*.json"))
 
 
-def test_a_drop_whose_content_is_missing_names_its_pointer(shop: Any) -> None:
+def test_a_drop_whose_content_is_missing_names_its_pointer(shop: Shop) -> None:
     shop.point("data/raw/sales/2013-01.csv", "ab" * 16)
     with pytest.raises(DropError, match=r"data/raw/sales/2013-01\.csv: .*dvc push"):
         shop.build()
 
 
-def test_a_drop_edited_in_the_cache_is_refused(shop: Any) -> None:
+def test_a_drop_edited_in_the_cache_is_refused(shop: Shop) -> None:
     name = shop.add("2013-01")
     path = DropStore(shop.root).fetch(name)
     path.chmod(0o644)
@@ -163,12 +163,12 @@ def test_a_drop_edited_in_the_cache_is_refused(shop: Any) -> None:
         shop.build()
 
 
-def test_a_contract_without_pointers_is_said(shop: Any) -> None:
+def test_a_contract_without_pointers_is_said(shop: Shop) -> None:
     with pytest.raises(DeclarationError, match="no pointers under data/raw/sales"):
         shop.build()
 
 
-def test_one_line_reads_the_pinned_snapshot(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_line_reads_the_pinned_snapshot(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.add("2013-01")
     shop.build()
     write_pins([gather(shop)], shop.root)
@@ -182,7 +182,7 @@ def test_one_line_reads_the_pinned_snapshot(shop: Any, monkeypatch: pytest.Monke
 
 
 def test_rows_of_a_state_folder_named_from_here_are_read_from_elsewhere_too(
-    shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.add("2013-01")
     shop.build()
@@ -194,7 +194,7 @@ def test_rows_of_a_state_folder_named_from_here_are_read_from_elsewhere_too(
     assert rows.collect().height == 5
 
 
-def test_a_pin_is_the_same_bytes_on_every_machine(shop: Any, tmp_path: Path) -> None:
+def test_a_pin_is_the_same_bytes_on_every_machine(shop: Shop, tmp_path: Path) -> None:
     shop.add("2013-02")
     shop.add("2013-01")
     [here] = write_pins([gather(shop)], shop.root)
@@ -207,7 +207,7 @@ def test_a_pin_is_the_same_bytes_on_every_machine(shop: Any, tmp_path: Path) -> 
     assert here.read_bytes() == there.read_bytes()
 
 
-def test_nothing_pinned_is_said(shop: Any) -> None:
+def test_nothing_pinned_is_said(shop: Shop) -> None:
     with pytest.raises(
         NotFoundError, match=r"no snapshot of 'sales' is pinned.*mergeline snapshot"
     ):
@@ -220,7 +220,7 @@ def test_importing_mergeline_loads_no_table_library() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_a_thousand_pointers_stay_quick(shop: Any) -> None:
+def test_a_thousand_pointers_stay_quick(shop: Shop) -> None:
     for n in range(1000):
         shop.point(f"data/raw/sales/{n:04}.csv", f"f{n:031x}")
     revision = shop.commit()
@@ -237,7 +237,7 @@ def test_a_thousand_pointers_stay_quick(shop: Any) -> None:
 
 
 def test_a_file_lost_is_planned_and_said_to_be_made_again(
-    shop: Any,
+    shop: Shop,
 ) -> None:
     shop.add("2013-01")
     shop.add("2013-02")

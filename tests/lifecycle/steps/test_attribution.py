@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mergeline.errors import GitError
-from tests.line.small import BETTER, Line, drop
+from tests.support.line import Line
+from tests.support.parcels import BETTER, drop
 
 
 @pytest.fixture

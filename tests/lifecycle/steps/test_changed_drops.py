@@ -12,7 +12,8 @@ from mergeline.core.declare.pointer import Pointer
 from mergeline.errors import DropError
 from mergeline.lifecycle.verbs.plan import plan
 from mergeline.lifecycle.verbs.snapshot import snapshot
-from tests.line.small import Line, drop
+from tests.support.line import Line
+from tests.support.parcels import drop
 
 DROP = "data/raw/parcels/2024-01.csv"
 NEXT = f"Take it in: dvc add {DROP}; or go back: dvc checkout {DROP}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.line.small import Line
+from tests.support.line import Line
 
 
 def test_the_report_of_a_new_drop_says_the_balance_of_the_label(line: Line) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mergeline.lifecycle.steps.evaluation import Evaluated
-from tests.line.small import WORSE, Line, drop
+from tests.support.line import Line, judgement_of
+from tests.support.parcels import WORSE, drop
 
 ROWS = ("pipelines/rows.py", 'rows.sort("id").collect()')
 ZONE = 'rows.sort("id").with_columns(zone=(pl.col("id") % 5 == 0).cast(pl.String)).collect()'
@@ -11,9 +12,9 @@ ZONE = 'rows.sort("id").with_columns(zone=(pl.col("id") % 5 == 0).cast(pl.String
 
 def refused(found: Evaluated) -> set[str]:
     assert found.evaluation.verdict == "fail"
-    judgement = found.report.judgement
-    assert judgement is not None
-    return {reason.rule for reason in judgement.verdict.reasons if reason.outcome == "fail"}
+    return {
+        reason.rule for reason in judgement_of(found).verdict.reasons if reason.outcome == "fail"
+    }
 
 
 def moved(found: Evaluated) -> list[str]:
@@ -71,7 +72,8 @@ def test_slices_that_a_change_renames_are_judged_as_they_were(line: Line) -> Non
     renamed = ".cast(pl.String)).with_columns(zone=pl.lit('all')).collect()"
     found = line.review(line.propose("hidden", ("pipelines/rows.py", old, renamed)))
     assert moved(found) == ["of the 300 rows before: 300 with another zone"]
-    judgement = found.report.judgement
+    judgement = judgement_of(found)
+    assert judgement.on_base_rows
     judged = {reason.text for reason in judgement.on_base_rows.reasons if reason.rule == "slices"}
     assert judged == {"ROC AUC holds its bar in 2 of 2 slices"}
     assert judgement.base_rows == 300
@@ -103,5 +105,5 @@ def test_a_drop_that_only_adds_rows_is_judged_on_all_of_them_at_once(line: Line)
     line.commit("April")
     found = line.review(line.push("april"))
     assert found.passed
-    assert found.report.judgement.base_rows is None
+    assert judgement_of(found).base_rows is None
     assert "the holdout goes from 300 to 400 rows" in line.markdown(found)

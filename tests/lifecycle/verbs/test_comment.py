@@ -16,8 +16,8 @@ from mergeline.core.report.content import EvaluatedTree, Failure, Report, write_
 from mergeline.errors import BundleError, DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs.comment import comment
-from tests.adapters.forge.worlds import FolderWorld
-from tests.line.small import Line
+from tests.support.forge_worlds import FolderWorld
+from tests.support.line import Line
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -28,7 +28,9 @@ from mergeline.lifecycle.steps.evaluation import Evaluated
 from mergeline.lifecycle.verbs.evaluate import evaluate
 from mergeline.lifecycle.verbs.plan import plan
 from mergeline.lifecycle.verbs.report import find_report
-from tests.line.small import FILES, MODEL, OTHER, WORSE, Line, content_of, drop, git
+from tests.support.line import Line, content_of, judgement_of, run_id_of
+from tests.support.parcels import MODEL, MODEL_YAML, OTHER, WORSE, drop
+from tests.support.stand_ins import run_stages_by, stages_by_dvc
 
 LOOSE = ("models/late.yaml", "at_least: 0.6, margin: 0.05", "at_least: 0.1, margin: 1")
 
@@ -49,8 +51,9 @@ def numbers(report: Report) -> Comparison:
 def test_the_same_tree_is_never_trained_twice(line: Line) -> None:
     found = line.review(1)
     assert line.quick.runs == []
+    assert found.report.run
     assert not found.report.run.trained
-    assert found.report.run.id
+    assert run_id_of(found)
     assert len(candidates(line)) == 3
 
 
@@ -117,8 +120,6 @@ def test_two_machines_that_evaluate_one_tree_at_once_end_with_one_run(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other one finds no candidate either, and is done while this one trains."""
-    from mergeline.lifecycle.steps import candidates as module
-
     line.check_out_pull(3)
     elsewhere: dict[str, Any] = {
         "MERGELINE_STATE": str(line.root / "other-machine"),
@@ -129,15 +130,12 @@ def test_two_machines_that_evaluate_one_tree_at_once_end_with_one_run(
     def stages_run(checkout: Path, stage: str, **named: Any) -> StagesRun:
         if not other and "other-machine" not in str(checkout):
             other.append(line.evaluate("runner", None, **elsewhere))
-        return cast(StagesRun, line.quick(checkout, stage, **named))
+        return line.quick(checkout, stage, **named)
 
-    monkeypatch.setattr(module, "reproduce", stages_run)
+    run_stages_by(monkeypatch, stages_run)
     mine = line.evaluate()
     assert len(line.quick.runs) == 2
-    assert mine.report.run is not None
-    assert other[0].report.run is not None
-    assert other[0].report.run is not None
-    assert mine.report.run.id == other[0].report.run.id
+    assert run_id_of(mine) == run_id_of(other[0])
     assert len(candidates(line)) == len(set(candidates(line))) == 4
 
 
@@ -145,9 +143,10 @@ RACER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from tests.line.small import Line, quick_stages
+from tests.support.line import Line
+from tests.support.stand_ins import stages_in_process
 line = Line(Path(sys.argv[1]))
-with quick_stages() as quick:
+with stages_in_process() as quick:
     print("ready", flush=True)
     sys.stdin.readline()
     found = line.evaluate()
@@ -181,7 +180,7 @@ def test_two_processes_that_evaluate_one_tree_at_once_train_it_once(line: Line) 
 
 def test_only_the_models_that_a_change_touches_are_evaluated(line: Line) -> None:
     line.branch("second")
-    line.write("models/again.yaml", FILES["models/late.yaml"])
+    line.write("models/again.yaml", MODEL_YAML)
     line.commit("Another declaration of the same model")
     line.check_out_pull(line.push("second"))
     done = evaluate(line.project(), say=line.say)
@@ -212,10 +211,11 @@ def test_a_change_that_touches_no_model_says_that_nothing_changes(line: Line) ->
 def test_a_loosened_gate_is_judged_by_the_old_one_and_said(line: Line) -> None:
     found = line.review(line.propose("loose", WORSE, LOOSE))
     assert found.evaluation.verdict == "fail"
-    judgement = found.report.judgement
+    judgement = judgement_of(found)
     assert {moved.key for moved in judgement.moved} == {
         "metrics.roc_auc.at_least", "metrics.roc_auc.margin",
     }  # fmt: skip
+    assert judgement.as_moved
     assert judgement.as_moved.outcome == "pass"
     text = (found.folder / "evaluation" / "report.md").read_text()
     assert "bar moved" in text.lower() or "moves the bar" in text.lower()
@@ -224,7 +224,7 @@ def test_a_loosened_gate_is_judged_by_the_old_one_and_said(line: Line) -> None:
 def test_a_longer_holdout_is_said_and_judged_on_the_old_one_too(line: Line) -> None:
     found = line.review(line.propose("half", ("params.yaml", "every: 4", "every: 3")))
     assert any("holdout_every 4 → 3" in moved.text for moved in found.report.moved)
-    judgement = found.report.judgement
+    judgement = judgement_of(found)
     assert judgement.on_base_rows is None
     assert judgement.base_problem == "the candidate is fitted on 200 of its 300 rows"
     [reason] = [one for one in judgement.verdict.reasons if one.outcome != "pass"]
@@ -236,7 +236,8 @@ def test_a_longer_holdout_is_said_and_judged_on_the_old_one_too(line: Line) -> N
 def test_a_holdout_that_loses_a_few_rows_is_judged_on_all_of_them(line: Line) -> None:
     rows = "parcels(every, held_out=True)"
     found = line.review(line.propose("few", ("pipelines/evaluate.py", rows, rows + ".head(290)")))
-    judgement = found.report.judgement
+    judgement = judgement_of(found)
+    assert judgement.on_base_rows
     assert (judgement.on_base_rows.outcome, judgement.base_rows) == ("pass", 300)
     assert found.passed
     assert "On the holdout of `main` (300 rows): **pass**" in line.markdown(found)
@@ -248,7 +249,7 @@ def test_a_worse_model_is_refused_although_its_own_holdout_flatters_it(line: Lin
     rows = "parcels(every, held_out=True)"
     flatter = ("pipelines/evaluate.py", rows, rows + told_by_weight)
     found = line.review(line.propose("flattered", WORSE, polars, flatter))
-    judgement = found.report.judgement
+    judgement = judgement_of(found)
     assert found.evaluation.verdict == "fail"
     refused = [reason.rule for reason in judgement.verdict.reasons if reason.outcome == "fail"]
     assert refused == ["leak", "base_holdout"]  # of the rows that are left the weight tells all
@@ -331,7 +332,7 @@ def test_a_moved_holdout_whose_old_rows_lack_a_new_column_is_said(line: Line) ->
             ("pipelines/evaluate.py", "held_out=True)", "held_out=True).head(290)"),
         )
     )
-    judgement = found.report.judgement
+    judgement = judgement_of(found)
     assert judgement.on_base_rows is None
     assert "'heavy'" in judgement.base_problem
     assert found.evaluation.verdict == "fail"  # a new column is also none that callers send
@@ -385,7 +386,7 @@ def test_a_trial_merge_is_judged_by_its_first_parent(line: Line) -> None:
     line.git("merge", "--quiet", "--no-ff", "--no-edit", head, at="runner")
     found = line.evaluate()
     assert found.evaluation.verdict == "fail"
-    assert found.report.judgement.moved == ()
+    assert judgement_of(found).moved == ()
 
 
 def test_a_shallow_clone_without_the_parent_is_refused(line: Line) -> None:
@@ -414,8 +415,9 @@ def test_a_shallow_clone_of_one_branch_is_told_to_deepen(line: Line) -> None:
 def clone_shallow(line: Line, branch: str, *options: str) -> Path:
     """As `actions/checkout` does without fetch-depth."""
     source = (line.root / "forge" / "repository.git").as_uri()
-    git(line.root, "clone", "--quiet", "--depth=1", f"--branch={branch}", *options, source, "cut")
-    git(line.root / "cut", "remote", "set-head", "origin", "--delete") if not options else None
+    line.git("clone", "--quiet", "--depth=1", f"--branch={branch}", *options, source, "cut", at=".")
+    if not options:
+        line.git("remote", "set-head", "origin", "--delete", at="cut")
     return line.root / "cut"
 
 
@@ -529,7 +531,7 @@ def test_what_would_end_the_process_within_is_an_error_with_a_report(
 
 def test_a_model_that_fails_keeps_no_other_from_its_report(line: Line, tmp_path: Path) -> None:
     line.branch("second")
-    early = FILES["models/late.yaml"].replace("outputs: build/late", "outputs: build/nowhere")
+    early = MODEL_YAML.replace("outputs: build/late", "outputs: build/nowhere")
     line.write("models/early.yaml", early)
     line.edit(*OTHER)
     line.commit("Two at once, one of which leaves nothing")
@@ -564,6 +566,7 @@ def test_a_bundle_is_whole_and_nothing_else_is_written(line: Line, tmp_path: Pat
     assert (line.state / "mlflow.db").read_bytes() == database
     assert content_of(line.state / "artifacts") == artifacts
     assert found.folder == tmp_path / "bundle"
+    assert found.report.run
     assert found.report.run.id is None
     candidate = read_candidate(found.folder)
     assert read_evaluation(found.folder) == found.evaluation
@@ -602,7 +605,7 @@ def test_reports_of_several_models_are_folders_of_one_bundle(line: Line, tmp_pat
     from mergeline.lifecycle.verbs.evaluate import evaluate
 
     line.branch("second")
-    line.write("models/again.yaml", FILES["models/late.yaml"])
+    line.write("models/again.yaml", MODEL_YAML)
     line.edit(*OTHER)
     line.commit("Two at once")
     line.check_out_pull(line.push("second"))
@@ -622,17 +625,15 @@ def test_stages_run_by_dvc_make_the_same_model_wherever_they_run(
     number = line.propose("other-here", OTHER)
     quick = read_candidate(line.review(number).folder)
     monkeypatch.undo()
-    from mergeline.adapters.dvc import stages
-    from mergeline.lifecycle.steps import candidates as module
+    from mergeline.lifecycle.steps.candidates import train
     from mergeline.lifecycle.steps.case import read_cases
 
-    monkeypatch.setattr(module, "reproduce", stages.reproduce)
-    monkeypatch.setattr(module, "dvc_cache", stages.dvc_cache)
+    stages_by_dvc(monkeypatch)
     made = []
     for place in ("here", "there"):
         project = line.project().elsewhere(tmp_path / place)
         case = read_cases(project, "late", None)[0]
-        made.append(module.train(project, case, line.say).candidate)
+        made.append(train(project, case, line.say).candidate)
     here, there = made
     assert here.model_digest == there.model_digest
     assert here.metrics == there.metrics == quick.metrics

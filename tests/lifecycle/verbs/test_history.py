@@ -8,7 +8,7 @@ from rich.console import Console
 from mergeline.cli.tables import ledger_table
 from mergeline.errors import NotFoundError
 from mergeline.lifecycle.verbs.history import read
-from tests.line.small import Line
+from tests.support.line import Line
 
 
 def shown(line: Line, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:

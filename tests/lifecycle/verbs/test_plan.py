@@ -8,7 +8,8 @@ import pytest
 
 from mergeline.cli.show import change_plan_lines
 from mergeline.lifecycle.verbs.plan import plan
-from tests.line.small import MODEL, Line, content_of
+from tests.support.line import Line, content_of, run_id_of
+from tests.support.parcels import MODEL
 
 NOTHING = f"{MODEL}: nothing that determines the model changes; nothing runs"
 
@@ -113,7 +114,7 @@ def test_a_changed_metric_and_key_move_the_bar(clone: Line) -> None:
 
 def test_a_tree_that_was_evaluated_is_told_with_its_run(line: Line) -> None:
     line.check_out_pull(1)
-    run = line.evaluate().report.run.id
+    run = run_id_of(line.evaluate())
     assert lines(line) == [
         "params.yaml: train.C 1.0 → 0.5",
         f"{MODEL}: this tree was trained already (run {run}); nothing trains",

@@ -8,7 +8,8 @@ import polars as pl
 
 from mergeline.lifecycle.verbs.data import Shelf
 from tests.adapters.delta.readers import READERS
-from tests.line.small import Line, drop
+from tests.support.line import Line
+from tests.support.parcels import drop
 
 
 def rows(*months: int) -> pl.DataFrame:

@@ -9,20 +9,26 @@ from typing import Any
 
 import pytest
 
+from mergeline.adapters.forge.folder import Method
 from mergeline.adapters.git.repository import Repository
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.cli.show import release_lines
 from mergeline.core.release.ledger import Entry
+from mergeline.core.release.version import Version
 from mergeline.errors import DeployError, GitError, RepositoryError, TrackingError
 from mergeline.lifecycle.verbs.evaluate import evaluate
 from mergeline.lifecycle.verbs.release import _Job, release
-from tests.line.small import MODEL, WORSE, Line, content_of
+from tests.support.line import Line, content_of, entry_of
+from tests.support.parcels import MODEL, WORSE
+from tests.support.stand_ins import smoke_test_by
 
 GATE = ("models/late.yaml", "at_least: 0.6, margin: 0.05", "at_least: 0.1, margin: 1")
 
 
-def champion(line: Line) -> Any:
-    return line.project().tracking.champion(MODEL)
+def champion(line: Line) -> Version:
+    version = line.project().tracking.champion(MODEL)
+    assert version is not None
+    return version
 
 
 def ledger(line: Line) -> tuple[Entry, ...]:
@@ -47,7 +53,7 @@ def test_the_first_release_trains_gates_tests_promotes_and_records(line: Line) -
 
 
 @pytest.mark.parametrize("method", ["squash", "rebase", "merge"])
-def test_the_reviewed_model_is_released_however_it_is_merged(line: Line, method: str) -> None:
+def test_the_reviewed_model_is_released_however_it_is_merged(line: Line, method: Method) -> None:
     reviewed = line.project().tracking.candidates(MODEL)
     line.merge(1, method)
     done = line.release()
@@ -55,8 +61,8 @@ def test_the_reviewed_model_is_released_however_it_is_merged(line: Line, method:
     assert line.quick.runs == []
     now = champion(line)
     assert now.run_id in {run.run_id for run in reviewed}
-    assert now.fingerprint == done.entry.fingerprint
-    assert done.entry.pull_request == 1
+    assert now.fingerprint == entry_of(done).fingerprint
+    assert entry_of(done).pull_request == 1
     assert len(line.project().tracking.candidates(MODEL)) == len(reviewed)
 
 
@@ -75,8 +81,8 @@ def test_a_release_after_another_merge_trains_and_gates_the_merged_tree(line: Li
     assert "evaluate: this tree was never evaluated: train it and hold it against production" in (
         line.said
     )
-    assert done.entry.version == 3
-    assert done.entry.verdict == "pass"
+    assert entry_of(done).version == 3
+    assert entry_of(done).verdict == "pass"
     april = line.project().tracking.run_of(champion(line))
     assert april.fingerprint == line.quick.runs[-1].removeprefix("late-") + april.fingerprint[20:]
 
@@ -219,7 +225,7 @@ def test_a_first_release_killed_after_promotion_is_recorded_as_the_first(line: L
     line.git("tag", "--delete", "release/late/0001", at="runner")
     line.release()
     [page] = ledger(line)
-    assert page == replace(line.first.entry, released_at=page.released_at)
+    assert page == replace(entry_of(line.first), released_at=page.released_at)
 
 
 # --- law 8: never backwards by accident -----------------------------------------------------------
@@ -244,8 +250,8 @@ def test_a_commit_that_main_moves_past_while_it_is_released_is_not_promoted(
     """The release of the later commit may be done by then, and its model in production."""
     line.merge(1)
     rex = line.forge.as_user("rex")
-    monkeypatch.setattr(
-        "mergeline.lifecycle.verbs.release.smoke_test",
+    smoke_test_by(
+        monkeypatch,
         lambda *_: rex.merge(line.propose("words", ("README.md", "late?", "late?!"))),
     )
     done = line.release()
@@ -335,7 +341,7 @@ def test_a_revert_is_exempt_from_the_gate_but_not_from_the_smoke_test(
     def fails(*_: Any) -> None:
         raise DeployError("served, the model answers otherwise")
 
-    monkeypatch.setattr("mergeline.lifecycle.verbs.release.smoke_test", fails)
+    smoke_test_by(monkeypatch, fails)
     with pytest.raises(DeployError):
         line.release()
     assert champion(line).number == 2
@@ -498,7 +504,7 @@ def test_two_writers_of_one_page_both_get_one(
     done = line.release()
     assert raced == ["release/late/0002"]
     assert [page.sequence for page in ledger(line)] == [1, 2, 3]
-    assert ledger(line)[2] == done.entry
+    assert ledger(line)[2] == entry_of(done)
     assert pages(line) == ["release/late/0001", "release/late/0002", "release/late/0003"]
 
 

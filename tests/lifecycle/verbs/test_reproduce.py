@@ -10,7 +10,8 @@ import pytest
 from mergeline.cli.show import reproduction_lines
 from mergeline.errors import BundleError, NotFoundError
 from mergeline.lifecycle.verbs.reproduce import Reproduced, reproduce
-from tests.line.small import MODEL, Line, content_of
+from tests.support.line import Line, content_of, run_id_of
+from tests.support.parcels import MODEL
 
 
 def run_id(line: Line, pull_request: int | None = 1) -> str:
@@ -42,7 +43,7 @@ def test_a_run_can_be_reproduced_whatever_is_checked_out_or_changed(line: Line) 
 
 def test_a_run_of_a_dirty_tree_is_reproduced_from_its_tree(line: Line) -> None:
     line.edit("params.yaml", "C: 1.0", "C: 3.0", at="runner")
-    run = line.evaluate().report.run.id
+    run = run_id_of(line.evaluate())
     line.git("checkout", "--quiet", "--force", "HEAD", at="runner")
     assert again(line, run).agrees
 
@@ -52,8 +53,7 @@ def trial_merge(line: Line, number: int) -> str:
     head = line.forge.pull_request(number).head_sha
     line.check_out("origin/main")
     line.git("merge", "--quiet", "--no-ff", "-m", "trial", head, at="runner")
-    run: str = line.evaluate(MERGELINE_PULL_REQUEST=str(number)).report.run.id
-    return run
+    return run_id_of(line.evaluate(MERGELINE_PULL_REQUEST=str(number)))
 
 
 @pytest.mark.parametrize("meanwhile", ["nothing", "a README"])
@@ -83,7 +83,7 @@ def test_training_that_depends_on_more_than_its_tree_is_not_reproduced(
     line.commit("lucky")
     found = line.review(line.push("lucky"))
     monkeypatch.setenv("LUCK", "0.001")
-    done = again(line, found.report.run.id)
+    done = again(line, run_id_of(found))
     assert not done.agrees
     assert not done.same_bytes
     assert reproduction_lines(done)[-1] == "NOT reproduced"

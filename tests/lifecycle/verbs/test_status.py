@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mergeline.lifecycle.verbs.status import status
-from tests.line.small import MODEL, Line
+from tests.support.line import Line
+from tests.support.parcels import MODEL
 
 
 def test_status_is_without_drift_after_a_release(line: Line) -> None:

@@ -25,7 +25,8 @@ from mergeline.core.release.bundle import EVALUATION_FILES, Candidate, Evaluatio
 from mergeline.errors import BundleError, DeclarationError, MergelineError
 from mergeline.lifecycle.verbs.comment import comment
 from mergeline.lifecycle.verbs.track import plan_tracking, track
-from tests.line.small import MODEL, Line, content_of
+from tests.support.line import Line, content_of, entry_of
+from tests.support.parcels import MODEL
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_a_tracked_bundle_is_released_without_training(line: Line) -> None:
     line.merge(3)
     done = line.release()
     assert release_lines(done) == ["late v2 is in production"]
-    assert done.entry.run_id == run.run_id
+    assert entry_of(done).run_id == run.run_id
     assert line.quick.runs == []
 
 

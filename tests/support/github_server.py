@@ -50,7 +50,14 @@ class Note:
 
 
 class GitHubServer:
-    """The state, and the HTTP server over it in a thread."""
+    """The state, and the HTTP server over it in a thread.
+
+    Attributes:
+        tokens: the login that each token belongs to.
+        requests: method and path of each request, in order.
+        faults: status, body and headers that the next requests get instead of an answer.
+        before: is called with method and path before a request is answered.
+    """
 
     def __init__(self, port: int = 0, public_url: str | None = None) -> None:
         self.pulls: dict[int, Pull] = {}
@@ -105,10 +112,10 @@ class GitHubServer:
             ("DELETE", r"/issues/comments/(\d+)", self._delete_comment),
         ]
         for verb, pattern, route in routes:
-            found = re.fullmatch(f"/repos/{REPOSITORY}{pattern}", path)
-            if found and verb == method:
+            match = re.fullmatch(f"/repos/{REPOSITORY}{pattern}", path)
+            if match and verb == method:
                 with self._lock:
-                    return route(found[1], login=login, query=query, sent=sent)
+                    return route(match[1], login=login, query=query, sent=sent)
         return _not_found()
 
     def _get_pull(self, number: str, **_: Any) -> Answer:
@@ -118,8 +125,8 @@ class GitHubServer:
     def _pulls_of(self, sha: str, query: dict[str, str], **_: Any) -> Answer:
         if sha not in self.commits:
             return 422, {"message": f"No commit found for SHA: {sha}"}
-        found = [p for p in self.pulls.values() if sha in {*p.commits, p.merge_commit, p.head}]
-        return 200, _Page([self._pull_body(pull, whole=False) for pull in found], query)
+        pulls = [p for p in self.pulls.values() if sha in {*p.commits, p.merge_commit, p.head}]
+        return 200, _Page([self._pull_body(pull, whole=False) for pull in pulls], query)
 
     def _get_commit(self, sha: str, **_: Any) -> Answer:
         if sha not in self.commits:
@@ -211,7 +218,7 @@ class GitHubServer:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 pass
 
-            def _any(self) -> None:
+            def _respond(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 sent = json.loads(self.rfile.read(length)) if length else None
                 parts = urlsplit(self.path)
@@ -243,7 +250,7 @@ class GitHubServer:
                 self.end_headers()
                 self.wfile.write(text)
 
-            do_GET = do_POST = do_PATCH = do_DELETE = _any  # noqa: N815
+            do_GET = do_POST = do_PATCH = do_DELETE = _respond  # noqa: N815
 
         return Handler
 

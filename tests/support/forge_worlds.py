@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from mergeline.adapters.forge.base import Forge
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.forge.github import GitHubForge
-from tests.adapters.forge.github_server import REPOSITORY, GitHubServer, Pull
+from tests.support.github_server import REPOSITORY, GitHubServer, Pull
 
 Method = Literal["squash", "rebase", "merge"]
 
