@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mergeline.adapters.model_folder import LoadedModel, load, model_digest
+from mergeline.adapters.models.folder import LoadedModel, load, model_digest
 from mergeline.adapters.scoring_server import records, running_server
 
 MODEL = "model"

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from mergeline.adapters.model_folder import model_digest
+from mergeline.adapters.models.folder import model_digest
 from mergeline.cli import main as cli
 from tests.support.line import Line, content_of
 from tests.support.parcels import MODEL, OTHER, drop

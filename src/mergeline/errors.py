@@ -14,7 +14,8 @@
         ├── TableError             a Delta table
         ├── TrackingError          MLflow: tracking or registry
         ├── ForgeError             pull requests and comments
-        └── DeployError            the serving side
+        ├── DeployError            the serving side
+        └── WallsError             what confines an untrusted model
 
 A refusal by the gate is an outcome (exit code 1), not an error.
 """
@@ -109,3 +110,7 @@ class ForgeError(ExternalError):
 
 class DeployError(ExternalError):
     """A deploy target cannot be reached, or does not serve what it should."""
+
+
+class WallsError(ExternalError):
+    """This machine cannot confine an untrusted model, where it must."""

@@ -12,10 +12,10 @@ import httpx
 import pandas as pd
 import pytest
 
-from mergeline.adapters.model_folder import load, model_digest
+from mergeline.adapters.models.folder import load, model_digest
 from mergeline.serving.app import BODY_LIMIT
 from mergeline.serving.plane import Plane
-from tests.adapters.test_model_folder import Leaver
+from tests.adapters.models.test_folder import Leaver
 from tests.support.model_server import Registry
 from tests.support.models import ROW, frame, regression, save
 

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 import mergeline
-from mergeline.adapters.model_folder import load, model_digest
+from mergeline.adapters.models.folder import load, model_digest
 from mergeline.adapters.scoring_server import records
 from mergeline.errors import DeployError, InputError, NotFoundError
 from mergeline.serving.plane import Plane

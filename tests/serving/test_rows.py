@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mergeline.adapters.model_folder import Input
+from mergeline.adapters.models.folder import Input
 from mergeline.errors import InputError
 from mergeline.serving.rows import ROW_LIMIT, to_frame
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mergeline.adapters.model_folder import Input
+from mergeline.adapters.models.folder import Input
 from mergeline.core.compare.result import InputColumn
 from mergeline.core.declare.model import Gate
 from mergeline.core.gate.judge import judge

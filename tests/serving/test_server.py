@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from mergeline.adapters.mlflow.tracking import Tracking
-from mergeline.adapters.model_folder import model_digest
+from mergeline.adapters.models.folder import model_digest
 from mergeline.adapters.scoring_server import Client, running_server
 from mergeline.errors import DeployError
 from tests.support.model_server import until

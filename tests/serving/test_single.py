@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mergeline.adapters.model_folder import model_digest
+from mergeline.adapters.models.folder import model_digest
 from mergeline.adapters.scoring_server import Client, running_server
 from mergeline.core.declare.strict import write_json
 from mergeline.core.release.version import Version

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from mergeline.adapters.mlflow.tracking import Tracking
-from mergeline.adapters.model_folder import load, model_digest
+from mergeline.adapters.models.folder import load, model_digest
 from mergeline.serving.plane import Plane
 from tests.support.model_server import listening, until
 from tests.support.models import ROW

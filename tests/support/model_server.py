@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
-from mergeline.adapters.model_folder import model_digest
+from mergeline.adapters.models.folder import model_digest
 from mergeline.core.release.version import Version
 from mergeline.serving.app import make_app
 from mergeline.serving.plane import Plane

@@ -1,4 +1,4 @@
-"""Stand-ins for the two slow steps of the line: the stages under DVC, and the smoke test.
+"""Stand-ins for the slow steps of the line: stages under DVC, models behind walls, the smoke test.
 
 This is the one place that patches them. `Project` could carry both as fields, but commands of the
 command line make their `Project` themselves: tests of those would have to patch all the same.
@@ -10,23 +10,30 @@ import contextlib
 import os
 import runpy
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import pytest
 import yaml
 
-from mergeline.adapters import model_folder
 from mergeline.adapters.dvc import stages
 from mergeline.adapters.dvc.stages import StagesRun
 from mergeline.adapters.git.repository import Repository
+from mergeline.adapters.models.folder import LoadedModel, load
+from mergeline.core.compare import behaviour
 from mergeline.errors import StageError
-from mergeline.lifecycle.steps import candidates
+from mergeline.lifecycle.steps import candidates, scoring
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs import release
 from mergeline.lifecycle.verbs.snapshot import snapshot
+from mergeline.system.confinement import Walls
 
 
 @dataclass
@@ -80,8 +87,36 @@ def stages_in_process() -> Iterator[StagesInProcess]:
     with pytest.MonkeyPatch.context() as patch:
         run_stages_by(patch, runner)
         patch.setattr(candidates, "dvc_cache", lambda root: root / ".dvc/cache")
-        patch.setattr(model_folder, "_LATENCY_ROWS", 3)
+        patch.setattr(scoring, "confined_model", _in_process)
+        patch.setattr(behaviour, "SINGLE_ROWS", 2)
         yield runner
+
+
+@dataclass
+class _InProcess:
+    """A model that is asked in this process, as `ConfinedModel` is asked in a child."""
+
+    model: LoadedModel
+    load_seconds: float = 0.1
+    peak_memory_mb: float = 200.0
+
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        return self.model.classes
+
+    def predict(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+        return self.model.predict(frame)
+
+    def latency_ms(self, sample: pd.DataFrame) -> float:
+        since = time.perf_counter()
+        self.predict(sample.head(1))
+        return (time.perf_counter() - since) * 1000
+
+
+@contextlib.contextmanager
+def _in_process(folder: Path, digest: str, walls: Walls) -> Iterator[_InProcess]:
+    """Starting a child takes 2 s; `tests/adapters/models` holds it against what walls are for."""
+    yield _InProcess(load(folder, digest))
 
 
 def stages_by_dvc(patch: pytest.MonkeyPatch) -> None:

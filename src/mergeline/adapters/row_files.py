@@ -237,3 +237,14 @@ def _date_of(cluster: object) -> dt.date | None:
         return dt.date.fromisoformat(str(cluster)[:10])
     except ValueError:
         return None
+
+
+def content_digest(frame: pd.DataFrame) -> str:
+    """SHA-256 of the names, types and values of a frame's columns."""
+    import pyarrow as pa
+
+    table = pa.Table.from_pandas(frame)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return hashlib.sha256(sink.getvalue()).hexdigest()

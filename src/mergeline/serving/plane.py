@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mergeline.adapters.model_folder import LoadedModel, load
+from mergeline.adapters.models.folder import LoadedModel, load
 from mergeline.core.declare.strict import did_you_mean
 from mergeline.core.release.version import Version
 from mergeline.errors import BundleError, DeployError, InputError, MergelineError, NotFoundError

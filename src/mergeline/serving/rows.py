@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mergeline.adapters.model_folder import Input
+from mergeline.adapters.models.folder import Input
 from mergeline.errors import InputError
 
 if TYPE_CHECKING:

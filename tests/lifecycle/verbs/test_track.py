@@ -19,7 +19,7 @@ from mergeline.adapters.bundles import (
     write_candidate,
     write_evaluation,
 )
-from mergeline.adapters.model_folder import model_digest
+from mergeline.adapters.models.folder import model_digest
 from mergeline.cli.show import planned_tracking_lines, release_lines
 from mergeline.core.release.bundle import EVALUATION_FILES, Candidate, Evaluation
 from mergeline.errors import BundleError, DeclarationError, MergelineError

@@ -65,7 +65,10 @@ def compare(holdout: Holdout, scored: Mapping[Role, Scored], model: Model) -> Co
         ),
         models={role: _facts(role, one, model, prepared) for role, one in scored.items()},
         metrics=metric_results(models, model.gate.metrics, LEVEL),
-        problems=_problems(holdout, prepared, model),
+        problems=(
+            *_problems(holdout, prepared, model),
+            *(problem for one in scored.values() for problem in one.misbehaviour),
+        ),
         **described,
     )
 
@@ -138,6 +141,8 @@ def _facts(role: Role, scored: Scored, model: Model, prepared: Prepared[Role]) -
         seen=None if seen is None else int(np.count_nonzero(seen)),
         latency_ms=_finite(scored.latency_ms),
         size_bytes=scored.size_bytes,
+        load_s=scored.load_s,
+        memory_mb=scored.memory_mb,
         inputs=scored.inputs,
         classes=_texts(scored.classes),
         decision=(scored.threshold or model.decision) if model.task == "binary" else None,

@@ -180,6 +180,9 @@ def _probabilities(
     if outside or (numbers.ndim == 2 and _sums_off_one(numbers)):
         what = "outside 0 to 1" if outside else "that do not sum to one"
         return Unusable("not_probabilities", f"the {name} predicts numbers {what}")
+    if numbers.ndim == 1 and len(numbers) > 2 and np.isin(numbers, (0.0, 1.0)).all():
+        text = f"the {name} answers with classes, not probabilities: save it with predict_proba"
+        return Unusable("hard_labels", text)
     if classes > 2:
         return Predicted(numbers, numbers.argmax(axis=1), epsilon)
     positive = numbers if numbers.ndim == 1 else np.ascontiguousarray(numbers[:, 1])

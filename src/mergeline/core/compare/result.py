@@ -29,7 +29,8 @@ ProblemKind = Literal[
     "empty_holdout", "one_class_holdout", "missing_labels", "unknown_labels", "missing_slice",
     "duplicate_rows", "tampered_holdout", "unscored", "other_rows", "wrong_shape", "wrong_classes",
     "nan_predictions", "infinite_predictions", "not_probabilities", "constant_predictions",
-    "worse_than_chance", "unknown_training_rows", "trained_on_holdout",
+    "worse_than_chance", "unknown_training_rows", "trained_on_holdout", "hard_labels",
+    "fails_on_single_rows", "depends_on_batch", "unstable", "fails_on_null",
 ]  # fmt: skip
 
 CLOSE = 1e-9
@@ -84,6 +85,9 @@ class Scored:
         inputs: raw columns it takes.
         threshold: probability from which it decides for the positive class; None: the
             declaration's (`decision` in `models/*.yaml`).
+        load_s: seconds that it took to load; None if not measured.
+        memory_mb: the most memory that its process held, in 10^6 bytes; None if not measured.
+        misbehaviour: what is wrong with its answers when it is asked in other ways.
     """
 
     rows_digest: str
@@ -95,6 +99,9 @@ class Scored:
     size_bytes: int | None = None
     inputs: tuple[InputColumn, ...] = ()
     threshold: float | None = None
+    load_s: float | None = None
+    memory_mb: float | None = None
+    misbehaviour: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -305,6 +312,8 @@ class ModelFacts:
     inputs: tuple[InputColumn, ...]
     classes: tuple[str, ...]
     decision: float | None
+    load_s: float | None = None
+    memory_mb: float | None = None
 
 
 @dataclass(frozen=True)

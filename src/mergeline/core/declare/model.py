@@ -76,6 +76,8 @@ class Gate:
     inconclusive: Literal["pass", "fail", "ask"] = "fail"
     latency_ms: float | None = None
     size_mb: float | None = None
+    load_s: float | None = None
+    memory_mb: float | None = None
     schema: Literal["compatible", "any"] = "compatible"
     freshness_days: float | None = None
     unavailable: tuple[str, ...] = ()
@@ -227,6 +229,8 @@ def _gate_problems(gate: Gate) -> Iterator[str]:
     limits = {
         "latency_ms": gate.latency_ms,
         "size_mb": gate.size_mb,
+        "load_s": gate.load_s,
+        "memory_mb": gate.memory_mb,
         "freshness_days": gate.freshness_days,
     }
     for key, bars in _bar_tables(gate).items():

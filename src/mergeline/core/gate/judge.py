@@ -36,6 +36,8 @@ RULES = (
     slices.slices,
     absolute.latency_ceiling,
     absolute.size_ceiling,
+    absolute.load_ceiling,
+    absolute.memory_ceiling,
     absolute.leaks,
     relative.schema,
     absolute.freshness,
@@ -82,7 +84,9 @@ def judge_on_base_rows(
         context: with what differs there, e.g. the newest row.
     """
     # The age of the rows and the cost of the model were judged already.
-    rows_only = dataclasses.replace(gate, freshness_days=None, latency_ms=None, size_mb=None)
+    rows_only = dataclasses.replace(
+        gate, freshness_days=None, latency_ms=None, size_mb=None, load_s=None, memory_mb=None
+    )
     on_base_rows = judge(rows_only, comparison, context)
     word, used = on_base_rows.outcome, comparison.holdout.used
     result = " it passes" if word == "pass" else f": {on_base_rows.reasons[0].text}"

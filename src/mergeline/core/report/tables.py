@@ -107,6 +107,8 @@ def cost_rows(view: View) -> list[Row]:
     costs: tuple[tuple[str, Callable[[ModelFacts], str | None]], ...] = (
         ("latency, one row", _latency),
         ("size", _size),
+        ("load", _load),
+        ("memory", _memory),
     )
     rows = []
     for label, show in costs:
@@ -122,6 +124,14 @@ def _latency(facts: ModelFacts) -> str | None:
 
 def _size(facts: ModelFacts) -> str | None:
     return None if facts.size_bytes is None else numbers.size(facts.size_bytes)
+
+
+def _load(facts: ModelFacts) -> str | None:
+    return None if facts.load_s is None else numbers.duration(facts.load_s)
+
+
+def _memory(facts: ModelFacts) -> str | None:
+    return None if facts.memory_mb is None else numbers.size(round(facts.memory_mb * 1e6))
 
 
 def outcome_words(difference: Difference) -> tuple[str, Tone]:

@@ -10,9 +10,11 @@ from mergeline.core.compare.attribution import MetricSplit, attribute
 from mergeline.core.fingerprint.ingredients import changes
 from mergeline.core.report.content import AttributionShare, AttributionShares
 from mergeline.errors import DeclarationError, ForgeError, MergelineError, NotFoundError
-from mergeline.lifecycle.steps.candidates import Trained, find, score, train
+from mergeline.lifecycle.steps.candidates import find, train
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.scoring import CANDIDATE, score_models
+from mergeline.lifecycle.steps.trained import Trained
 
 LABEL = "attribution"
 _DATA = {"drop", "contract"}
@@ -62,11 +64,13 @@ def _split(
     if data is None:
         return None
     judge = case.judge
+    models = {"base": base, "data": data, CANDIDATE: trained}
+    scored = score_models(project, models, holdout, judge)
     result = attribute(
         holdout.rows,
-        base=score(base, holdout, judge),
-        data=score(data, holdout, judge),
-        candidate=score(trained, holdout, judge),
+        base=scored["base"],
+        data=scored["data"],
+        candidate=scored[CANDIDATE],
         model=judge,
     )
     shares = tuple(share for metric in result.metrics if (share := _share(metric)) is not None)

@@ -6,7 +6,7 @@ import platform
 import shutil
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 from mergeline.adapters.bundles import read_candidate, write_candidate
 from mergeline.adapters.dvc.stages import dvc_cache, reproduce, share_cache
 from mergeline.adapters.mlflow.runs import Run
-from mergeline.adapters.model_folder import LoadedModel, load, model_digest
-from mergeline.adapters.row_files import HoldoutFile, check_keys, read_holdout, read_training_rows
+from mergeline.adapters.models.folder import model_digest
+from mergeline.adapters.row_files import check_keys, read_holdout, read_training_rows
 from mergeline.core.compare.comparison import compare
-from mergeline.core.compare.result import InputColumn, Scored
-from mergeline.core.declare.model import MetricChoice, Model
+from mergeline.core.declare.model import MetricChoice, Role
 from mergeline.core.release.bundle import (
     CANDIDATE_FILES,
     HOLDOUT,
@@ -28,44 +27,19 @@ from mergeline.core.release.bundle import (
     Candidate,
     SnapshotUse,
 )
-from mergeline.errors import BundleError, DeclarationError, MergelineError, StageError
+from mergeline.errors import BundleError, DeclarationError, StageError
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.scoring import CANDIDATE, score_models
 from mergeline.lifecycle.steps.snapshots import build_for
+from mergeline.lifecycle.steps.trained import Trained
 from mergeline.system.atomic_writes import folder_written_whole
 from mergeline.system.digests import file_sha256
 from mergeline.system.import_isolation import isolated_imports
 from mergeline.system.locks import file_lock
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A candidate with its files.
-
-    Attributes:
-        folder: a bundle's folder, complete but for an evaluation.
-        run: where it is tracked, if it is.
-        fresh: whether it was trained just now.
-    """
-
-    candidate: Candidate
-    folder: Path
-    run: Run | None
-    fresh: bool
-
-    @property
-    def model(self) -> Path:
-        """The MLflow model's folder."""
-        return self.folder / CANDIDATE_FILES / MODEL
-
-    @property
-    def holdout(self) -> Path:
-        """The rows it is judged on."""
-        return self.folder / CANDIDATE_FILES / HOLDOUT
+    pass
 
 
 def find(project: Project, model: str, fingerprint: str) -> Trained | None:
@@ -146,62 +120,10 @@ def train(project: Project, case: Case, say: Say) -> Trained:
             seconds = _run_stages(project, case, checkout, say)
             with folder_written_whole(folder) as scratch, importable(checkout, case.model.metrics):
                 shutil.copytree(checkout / case.model.outputs, scratch / CANDIDATE_FILES)
-                write_candidate(scratch, _describe(scratch, case, uses, seconds))
+                write_candidate(scratch, _describe(project, scratch, case, uses, seconds))
         finally:
             shutil.rmtree(checkout, ignore_errors=True)
     return Trained(read_candidate(folder), folder, None, fresh=True)
-
-
-def score(trained: Trained, holdout: HoldoutFile, judged_by: Model) -> Scored:
-    """What a model says about the rows of a holdout, its own or another's.
-
-    A model that cannot score the rows is a finding: then the predictions are None.
-    """
-    loaded = None
-    problem = ""
-    predictions = None
-    latency = None
-    try:
-        loaded = load(trained.model, trained.candidate.model_digest)
-        frame = holdout.frame
-        missing = [name for name in loaded.inputs if name not in frame.columns]
-        if missing:
-            problem = f"takes a column {missing[0]!r} that the holdout does not have"
-        else:
-            frame = frame[list(loaded.inputs)]
-            predictions = loaded.predict(frame)
-            latency = loaded.latency_ms(frame.head(50)) if len(frame) else None
-    except MergelineError as error:
-        problem = str(error)
-    return Scored(
-        rows_digest=holdout.rows.digest,
-        predictions=predictions,
-        classes=loaded.classes if loaded and loaded.classes else judged_by.classes,
-        problem=problem,
-        trained_on=rows_trained_on(trained, judged_by),
-        latency_ms=latency,
-        size_bytes=loaded.size_bytes if loaded else None,
-        inputs=_columns(loaded) if loaded else (),
-        threshold=trained.candidate.declaration.decision,
-    )
-
-
-def _columns(loaded: LoadedModel) -> tuple[InputColumn, ...]:
-    return tuple(
-        InputColumn(name, kind.type, required=not kind.nullable)
-        for name, kind in loaded.inputs.items()
-    )
-
-
-def rows_trained_on(trained: Trained, judged_by: Model) -> npt.NDArray[np.uint64] | None:
-    """Row ids of the rows that a model was fitted on.
-
-    None where its key is another than that of who judges: then rows cannot be told to be the same.
-    """
-    declared = trained.candidate.declaration
-    if declared.key != judged_by.key:
-        return None
-    return read_training_rows(trained.folder / CANDIDATE_FILES / TRAINING_ROWS, declared)
 
 
 def importable(root: Path, metrics: Iterable[MetricChoice]) -> AbstractContextManager[None]:
@@ -255,7 +177,11 @@ def _run_stages(project: Project, case: Case, checkout: Path, say: Say) -> dict[
 
 
 def _describe(
-    folder: Path, case: Case, uses: tuple[SnapshotUse, ...], seconds: dict[str, float]
+    project: Project,
+    folder: Path,
+    case: Case,
+    uses: tuple[SnapshotUse, ...],
+    seconds: dict[str, float],
 ) -> Candidate:
     files = folder / CANDIDATE_FILES
     model = case.model
@@ -277,7 +203,9 @@ def _describe(
         environment=_environment(),
     )
     own = Trained(candidate, folder, None, fresh=True)
-    comparison = compare(holdout.rows, {"candidate": score(own, holdout, model)}, model)
+    models: dict[Role, Trained] = {CANDIDATE: own}
+    scored = score_models(project, models, holdout, model)
+    comparison = compare(holdout.rows, scored, model)
     metrics = {
         metric.name: measured.value
         for metric in comparison.metrics

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from mergeline.core.release.version import Version
 from mergeline.errors import TrackingError
-from mergeline.lifecycle.steps.candidates import Trained, fetch
+from mergeline.lifecycle.steps.candidates import fetch
 from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.trained import Trained
 
 _NEXT = "Point MLFLOW_TRACKING_URI at the registry of the releases"
 

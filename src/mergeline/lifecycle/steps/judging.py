@@ -24,18 +24,13 @@ from mergeline.core.release.bundle import HOLDOUT
 from mergeline.core.report.content import AttributionShares, Moved
 from mergeline.errors import StageError
 from mergeline.lifecycle.steps.attribution import split
-from mergeline.lifecycle.steps.candidates import (
-    Trained,
-    find,
-    find_or_train,
-    importable,
-    rows_trained_on,
-    score,
-)
+from mergeline.lifecycle.steps.candidates import find, find_or_train, importable
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.champion import InProduction, find_champion
 from mergeline.lifecycle.steps.moved_bar import may_move_rows, only_drops
 from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.scoring import score_models
+from mergeline.lifecycle.steps.trained import Trained, rows_trained_on
 
 _ENOUGH = 0.5  # share of the base's rows that must be left to compare on
 
@@ -79,13 +74,13 @@ def _hold_against(
     models: dict[Role, Trained] = {"candidate": trained}
     models |= {"champion": champion.trained} if champion else {}
     models |= {"base": base} if base else {}
-    on = _score_all(case, models, read_holdout(trained.holdout, case.judge))
+    on = _score_all(project, case, models, read_holdout(trained.holdout, case.judge))
     # Where the base was never trained, production stands for it.
     before = _read_before(case, base or (champion.trained if champion else None), on.holdout)
     context = _context(case, on, before, has_champion=champion is not None)
     judgement = judge_both(case.gate, case.model.gate, on.comparison, context)
     if context.kind is Situation.CHANGE:
-        judgement = _hold_on_base_rows(case, models, before, judgement, say)
+        judgement = _hold_on_base_rows(project, case, models, before, judgement, say=say)
     return Match(
         case=case,
         trained=trained,
@@ -137,10 +132,12 @@ def _read_before(case: Case, base: Trained | None, now: HoldoutFile) -> _Before:
 
 
 def _hold_on_base_rows(
+    project: Project,
     case: Case,
     models: Mapping[Role, Trained],
     before: _Before,
     judgement: Judgement,
+    *,
     say: Say,
 ) -> Judgement:
     """Judge on the base's rows too where the change moves its holdout.
@@ -164,7 +161,7 @@ def _hold_on_base_rows(
         )
         return _without_base_rows(case, judgement, problem)
     standing = {**models, "base": models.get("base", models["champion"])}
-    there = _score_all(case, standing, left)
+    there = _score_all(project, case, standing, left)
     candidate = there.scored["candidate"]
     if candidate.predictions is None:  # it takes a column that is new
         return _without_base_rows(case, judgement, f"the candidate {candidate.problem}")
@@ -194,8 +191,10 @@ class _OnRows:
     comparison: Comparison
 
 
-def _score_all(case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile) -> _OnRows:
-    scored = {role: score(model, holdout, case.judge) for role, model in models.items()}
+def _score_all(
+    project: Project, case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile
+) -> _OnRows:
+    scored = score_models(project, models, holdout, case.judge)
     return _OnRows(holdout, scored, compare(holdout.rows, scored, case.judge))
 
 

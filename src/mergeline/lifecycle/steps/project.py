@@ -17,9 +17,10 @@ from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.core.release.bundle import Origin
 from mergeline.core.release.ledger import LEDGER, Entry, read_pages
-from mergeline.errors import InputError, RepositoryError
+from mergeline.errors import InputError, RepositoryError, WallsError
 from mergeline.lifecycle.steps.places import state_folder, tables_root
 from mergeline.lifecycle.steps.project_tree import ProjectTree
+from mergeline.system.confinement import Walls, find_walls
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 Say = Callable[[str], None]
@@ -64,6 +65,26 @@ class Project:
         """The tracking store: MLFLOW_TRACKING_URI, or a SQLite file in the state folder."""
         named = self.environment.get("MLFLOW_TRACKING_URI")
         return Tracking(named or f"sqlite:///{self.state / 'mlflow.db'}", self.state / "artifacts")
+
+    @cached_property
+    def walls(self) -> Walls:
+        """What stands around a model that is asked, as tried on this machine.
+
+        Raises:
+            WallsError: MERGELINE_WALLS is `required`, as in the workflows, and there are gaps.
+        """
+        walls = find_walls()
+        if not walls.hold and self.environment.get("MERGELINE_WALLS") == "required":
+            raise WallsError(
+                f"nothing keeps an untrusted model in its process ({walls})",
+                next_step="Install bubblewrap, or use a Linux kernel with Landlock",
+            )
+        return walls
+
+    @cached_property
+    def answers(self) -> dict[object, object]:
+        """What models said in this process, by model, rows and way of asking."""
+        return {}
 
     @cached_property
     def forge(self) -> Forge | None:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mergeline.adapters.mlflow.runs import Run
-from mergeline.adapters.model_folder import read_inputs
+from mergeline.adapters.models.folder import read_inputs
 from mergeline.adapters.row_files import read_predictions
 from mergeline.adapters.scoring_server import Answer, Client, records, running_server
 from mergeline.core.compare.result import CLOSE
@@ -20,8 +20,8 @@ from mergeline.core.declare.strict import write_json
 from mergeline.core.release.bundle import PREDICTIONS
 from mergeline.core.release.version import Version
 from mergeline.errors import DeployError
-from mergeline.lifecycle.steps.candidates import Trained
 from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.trained import Trained
 
 _ROWS = 20
 _PATIENCE = 60.0  # seconds for a server to take up a promotion

@@ -14,10 +14,12 @@ from mergeline.adapters.row_files import read_holdout
 from mergeline.core.compare.result import CLOSE
 from mergeline.core.declare.model import Model
 from mergeline.errors import BundleError, NotFoundError, RepositoryError
-from mergeline.lifecycle.steps.candidates import Trained, fetch, score, train
+from mergeline.lifecycle.steps.candidates import fetch, train
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.project_tree import ProjectTree
+from mergeline.lifecycle.steps.scoring import score_models
+from mergeline.lifecycle.steps.trained import Trained
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def reproduce(project: Project, run_id: str, *, say: Say) -> Reproduced:
         elsewhere = project.elsewhere(Path(folder))
         say(f"training {case.ingredients.fingerprint[:8]} again")
         again = train(elsewhere, case, say)
-        return _hold_against(tracked, again, case.model, run_id)
+        return _hold_against(project, tracked, again, case.model, run_id)
 
 
 def _case(project: Project, tracked: Trained) -> Case:
@@ -107,12 +109,14 @@ def _tree(project: Project, tracked: Trained) -> ProjectTree:
     )
 
 
-def _hold_against(tracked: Trained, again: Trained, model: Model, run_id: str) -> Reproduced:
+def _hold_against(
+    project: Project, tracked: Trained, again: Trained, model: Model, run_id: str
+) -> Reproduced:
     import numpy as np
 
     holdout = read_holdout(tracked.holdout, model)
-    one = score(tracked, holdout, model)
-    other = score(again, holdout, model)
+    scored = score_models(project, {"tracked": tracked, "again": again}, holdout, model)
+    one, other = scored["tracked"], scored["again"]
     same = (
         one.predictions is not None
         and other.predictions is not None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mergeline.adapters.bundles import read_candidate, read_evaluation
 from mergeline.adapters.mlflow.runs import Run
-from mergeline.adapters.model_folder import model_digest
+from mergeline.adapters.models.folder import model_digest
 from mergeline.core.release.bundle import CANDIDATE_FILES, EVALUATION_FILES, MANIFEST, MODEL, REPORT
 from mergeline.errors import BundleError
 from mergeline.lifecycle.steps.project import Project, Say

@@ -112,6 +112,18 @@ def size_ceiling(judged: Judged) -> Iterator[Reason]:
     yield from _ceiling("size", "the model's files take", "MB", megabytes, judged.gate.size_mb)
 
 
+def load_ceiling(judged: Judged) -> Iterator[Reason]:
+    """The model takes no longer to load than the gate allows."""
+    value = judged.candidate.load_s if judged.candidate else None
+    yield from _ceiling("load", "the model takes to load", "s", value, judged.gate.load_s)
+
+
+def memory_ceiling(judged: Judged) -> Iterator[Reason]:
+    """The process of the model holds no more memory than the gate allows."""
+    value = judged.candidate.memory_mb if judged.candidate else None
+    yield from _ceiling("memory", "its process holds", "MB", value, judged.gate.memory_mb)
+
+
 def _ceiling(
     rule: str, what: str, unit: str, value: float | None, ceiling: float | None
 ) -> Iterator[Reason]:

@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LATENCY_ROWS = 30
+# Flavours whose pyfunc gives a classifier's classes; its own `predict_proba` gives probabilities.
+_ANSWER_WITH_CLASSES = {"catboost", "lightgbm", "xgboost"}
 _PICKLES = {"cloudpickle", "pickle"}
 # What MLflow writes around a model: ids, times and environments, which differ for the same model.
 _AROUND = {
     "MLmodel", "conda.yaml", "input_example.json", "python_env.yaml", "registered_model_meta",
     "requirements.txt", "serving_input_example.json",
 }  # fmt: skip
+_MOST_DESCRIPTION = 1_000_000  # characters
 _PLACES = {"env", "python_version", "uri"}
 
 
@@ -142,6 +145,16 @@ def load(folder: Path, expected_digest: str) -> LoadedModel:
     return LoadedModel(inputs, classes, size, needed, ask, threadpoolctl.ThreadpoolController())
 
 
+def own_size(folder: Path) -> int:
+    """Bytes of the estimator's own files.
+
+    Raises:
+        BundleError: not the folder of an MLflow model.
+    """
+    pickled = _pickle_of(folder, _description(folder))
+    return sum(file.stat().st_size for file in ([pickled] if pickled else _digested_files(folder)))
+
+
 def read_inputs(folder: Path) -> dict[str, Input]:
     """The columns that a model takes, by its signature; the model is not loaded.
 
@@ -175,8 +188,13 @@ def _load_by_mlflow(folder: Path, description: Mapping[str, Any]) -> _Loaded:
             return _how_to_ask(mlflow.sklearn.load_model(str(folder)))
         import mlflow.pyfunc
 
+        model = mlflow.pyfunc.load_model(str(folder))
+        if _ANSWER_WITH_CLASSES & set(description["flavors"]):
+            own = model.get_raw_model()
+            if hasattr(own, "predict_proba"):
+                return _one_at_a_time(own.predict_proba), tuple(own.classes_)
         classes = (description.get("metadata") or {}).get("classes") or ()
-        return _one_at_a_time(mlflow.pyfunc.load_model(str(folder)).predict), tuple(classes)
+        return _one_at_a_time(model.predict), tuple(classes)
 
 
 def _one_at_a_time(ask: Callable[[pd.DataFrame], Any]) -> Callable[[pd.DataFrame], Any]:
@@ -217,10 +235,23 @@ def _check_digest(actual: str, expected: str, folder: Path) -> None:
         )
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """Without aliases, which MLflow writes none of: a few nested ones hold gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has an alias")
+        return super().compose_node(parent, index)
+
+
 def _description(folder: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        with (folder / "MLmodel").open(encoding="utf-8") as file:
+            text = file.read(_MOST_DESCRIPTION + 1)
+        if len(text) > _MOST_DESCRIPTION:
+            raise BundleError("MLmodel is too large to be one", where=str(folder))
+        document = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a safe loader
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise BundleError("not the folder of an MLflow model", where=str(folder)) from error
     if not isinstance(document, dict) or not isinstance(document.get("flavors"), dict):
         raise BundleError("invalid MLmodel: it names no flavour", where=str(folder))

@@ -19,7 +19,7 @@ import yaml
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
-from mergeline.adapters.model_folder import LoadedModel, load, model_digest, read_inputs
+from mergeline.adapters.models.folder import LoadedModel, load, model_digest, read_inputs
 from mergeline.errors import BundleError
 from tests.support.models import classifier, frame, late, regression, save
 
@@ -163,7 +163,7 @@ def test_a_file_that_is_no_pickle_says_so(folder: Path) -> None:
 def test_code_of_the_project_s_own_must_be_carried_by_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import cloudpickle  # type: ignore[import-untyped]
+    import cloudpickle
     from sklearn.preprocessing import FunctionTransformer
 
     (tmp_path / "own_features.py").write_text("def double(rows): return rows * 2\n")
@@ -313,3 +313,22 @@ def test_a_model_with_another_number_of_answers_than_classes_is_refused(tmp_path
         two = LinearRegression().fit(rows, np.column_stack([late(frame()), rows["wind"]]))
     with pytest.raises(BundleError, match=r"answers in shape \(1, 2\), not \(1,\)"):
         load_unseen(save(two, tmp_path / "model", rows)).predict(pd.DataFrame(rows.head(1)))
+
+
+def test_a_flavour_that_answers_with_classes_is_asked_for_probabilities(tmp_path: Path) -> None:
+    import lightgbm
+    import mlflow.lightgbm
+    from mlflow.models import infer_signature
+
+    rows = frame(200)[["hour", "wind"]]
+    labels = late(rows)
+    model = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1).fit(rows, labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        signature = infer_signature(rows, model.predict_proba(rows))
+        mlflow.lightgbm.save_model(
+            model, tmp_path / "model", signature=signature, pip_requirements=["lightgbm"]
+        )
+        loaded = load(tmp_path / "model", model_digest(tmp_path / "model"))
+        np.testing.assert_array_equal(loaded.predict(rows), model.predict_proba(rows))
+    assert len(loaded.classes) == 2

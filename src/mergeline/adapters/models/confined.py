@@ -1,0 +1,220 @@
+"""Ask a model that nobody vouches for: in a child process behind walls, with input columns only.
+
+The child gets neither labels nor keys, and answers with numbers of a stated shape; whatever else it
+sends is a finding about the model. Times and memory are measured from outside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mergeline.errors import BundleError
+from mergeline.system.confinement import Confined, Limits, Walls, start_confined
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+_CHILD = "mergeline.adapters.models.child"
+_START_SECONDS = 120.0
+_MOST_TEXT = 100_000  # bytes of an answer that is not numbers
+_MOST_CLASSES = 1_000
+_TEXT_SHOWN = 300
+
+
+@dataclass
+class ConfinedModel:
+    """A model in a child process, ready to be asked.
+
+    Attributes:
+        classes: order of the probability columns as the model itself names them; empty for a
+            regression.
+        load_seconds: that it took to load.
+    """
+
+    classes: tuple[bool | int | str, ...]
+    load_seconds: float
+    _child: Confined
+    _seconds: float
+    _peak_mb: float = field(default=0.0)
+
+    def predict(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Probabilities, shape (n, classes), or numbers, shape (n,), for rows of input columns.
+
+        Raises:
+            BundleError: the model fails on these rows, answers in another shape, ends its process,
+                or takes longer or more memory than it may.
+        """
+        import numpy as np
+        import pyarrow as pa
+
+        sink = pa.BufferOutputStream()
+        table = pa.Table.from_pandas(frame)
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        most = 16 + 8 * len(frame) * max(len(self.classes), 1)
+        kind, content = _ask(self._child, sink.getvalue().to_pybytes(), self._seconds, most)
+        self._peak_mb = max(self._peak_mb, _peak_mb(self._child.process.pid))
+        if kind == b"E":
+            raise BundleError(_one_line(content))
+        expected = (len(frame), len(self.classes))
+        if kind != b"A" or len(content) < 16 or struct.unpack("<QQ", content[:16]) != expected:
+            raise BundleError("the model's process sent something else than an answer")
+        if len(content) != most:
+            raise BundleError("the model's process sent an answer of another length")
+        numbers = np.frombuffer(content, dtype="<f8", offset=16).astype(np.float64)
+        return numbers.reshape(expected) if self.classes else numbers
+
+    def latency_ms(self, sample: pd.DataFrame, rows: int = 30) -> float:
+        """Median milliseconds of predictions of single rows of `sample`, by our clock."""
+        import statistics
+
+        single = [sample.iloc[[i % len(sample)]] for i in range(rows)]
+        self.predict(single[0])
+        times = []
+        for row in single:
+            since = time.perf_counter()
+            self.predict(row)
+            times.append((time.perf_counter() - since) * 1000)
+        return statistics.median(times)
+
+    @property
+    def peak_memory_mb(self) -> float:
+        """The most memory that its process held, in 10^6 bytes, as of the last question."""
+        return self._peak_mb
+
+
+@contextlib.contextmanager
+def confined_model(
+    folder: Path, digest: str, walls: Walls, *, limits: Limits | None = None
+) -> Iterator[ConfinedModel]:
+    """A model behind walls for as long as the context lasts.
+
+    Args:
+        folder: of the MLflow model.
+        digest: that its bytes must have.
+        walls: as `find_walls` found them.
+        limits: of the child; each answer may take `seconds` too.
+
+    Raises:
+        BundleError: the model cannot be loaded, or ends its process while it is.
+    """
+    limits = limits or Limits()
+    arguments = [str(folder.resolve()), digest]
+    with start_confined(walls, _CHILD, arguments, readable=[folder], limits=limits) as child:
+        kind, content = _receive(child, _START_SECONDS, _MOST_TEXT)
+        since = time.perf_counter()
+        if kind == b"S":
+            kind, content = _receive(child, limits.seconds, _MOST_TEXT)
+        seconds = time.perf_counter() - since
+        if kind == b"E":
+            raise BundleError(_one_line(content))
+        if kind != b"L":
+            raise BundleError("the model's process sent something else than its classes")
+        model = ConfinedModel(_classes(content), seconds, child, limits.seconds)
+        model._peak_mb = _peak_mb(child.process.pid)  # noqa: SLF001 - made here
+        yield model
+
+
+def _classes(content: bytes) -> tuple[bool | int | str, ...]:
+    try:
+        classes = json.loads(content)["classes"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise BundleError("the model's process sent classes that cannot be read") from error
+    if not isinstance(classes, list) or len(classes) > _MOST_CLASSES:
+        raise BundleError(f"the model names more than {_MOST_CLASSES:,} classes, or none in a list")
+    if not all(isinstance(one, bool | int | str) for one in classes):
+        raise BundleError("the model's classes are neither texts, whole numbers nor booleans")
+    return tuple(classes)
+
+
+def _ask(child: Confined, question: bytes, seconds: float, most: int) -> tuple[bytes, bytes]:
+    """Send a question and receive the answer; the child reads while it cannot yet answer."""
+    until = time.monotonic() + seconds
+    content = memoryview(struct.pack("<Q", len(question)) + question)
+    pipe = child.stdin.fileno()
+    os.set_blocking(pipe, False)
+    while content:
+        _, ready, _ = select.select([], [pipe], [], max(0.0, until - time.monotonic()))
+        if not ready:
+            child.end()
+            raise BundleError(f"the model took longer than {seconds:g} s to take the rows")
+        try:
+            content = content[os.write(pipe, content[:1_000_000]) :]
+        except OSError as error:
+            raise BundleError(_ended(child)) from error
+    return _receive(child, max(0.0, until - time.monotonic()), most, seconds)
+
+
+def _receive(
+    child: Confined, seconds: float, most: int, allowed: float | None = None
+) -> tuple[bytes, bytes]:
+    until = time.monotonic() + seconds
+    most = max(most, _MOST_TEXT)
+    length = struct.unpack("<Q", _read(child, 8, until, allowed or seconds))[0]
+    if not 1 <= length <= most + 1:
+        child.end()
+        raise BundleError("the model's process sent more than an answer has")
+    content = _read(child, length, until, allowed or seconds)
+    return content[:1], content[1:]
+
+
+def _read(child: Confined, count: int, until: float, allowed: float) -> bytes:
+    pipe, parts = child.stdout.fileno(), []
+    while count:
+        ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
+        if not ready:
+            child.end()
+            raise BundleError(f"the model took longer than {allowed:g} s to answer")
+        part = os.read(pipe, min(count, 1_000_000))
+        if not part:
+            raise BundleError(_ended(child))
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def _ended(child: Confined) -> str:
+    """What is known of a child that ended before it answered."""
+    with contextlib.suppress(Exception):
+        child.process.wait(timeout=2)
+    words = _one_line(child.last_words().encode())
+    code = child.process.poll()
+    ending = {0: "ends its process", None: "closed its answers"}.get(code, f"ended with {code}")
+    if "MemoryError" in words or "Cannot allocate" in words or "bad_alloc" in words:
+        ending = "takes more memory than it may"
+    return f"the model {ending} instead of answering" + (f" ({words})" if words else "")
+
+
+def _one_line(content: bytes) -> str:
+    """Untrusted text on one line, without what a terminal or a log would obey."""
+    text = content[-2_000:].decode(errors="replace")
+    lines = [line for line in text.splitlines() if line.strip()]
+    last = lines[-1] if lines else ""
+    return "".join(c for c in last if c.isprintable()).replace("::", ":").strip()[:_TEXT_SHOWN]
+
+
+def _peak_mb(pid: int) -> float:
+    """The largest peak of a process and those below it; 0 where the system does not tell."""
+    peak, waiting = 0.0, [pid]
+    while waiting:
+        process = Path("/proc") / str(waiting.pop())
+        try:
+            status = (process / "status").read_text(encoding="utf-8")
+            for children in process.glob("task/*/children"):
+                waiting += [int(child) for child in children.read_text(encoding="utf-8").split()]
+        except OSError:
+            continue
+        found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+        peak = max([peak, *(int(kilobytes) * 1024 / 1e6 for kilobytes in found)])
+    return peak

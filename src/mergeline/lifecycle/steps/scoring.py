@@ -1,0 +1,164 @@
+"""Ask models for the rows of a holdout: each behind walls, in a child process of its own (law 9).
+
+A model's bytes are code. In this process nothing of a model is loaded: its signature is read as
+data, and its answers come back as numbers. Children of several models run side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from mergeline.adapters.models.confined import ConfinedModel, confined_model
+from mergeline.adapters.models.folder import Input, own_size, read_inputs
+from mergeline.adapters.row_files import HoldoutFile, content_digest
+from mergeline.core.compare.behaviour import Trial, Trialled, misbehaviour, trials
+from mergeline.core.compare.result import InputColumn, Problem, Scored
+from mergeline.core.declare.model import Model
+from mergeline.errors import MergelineError
+from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.trained import Trained, rows_trained_on
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+_SIDE_BY_SIDE = 2
+_LATENCY_SAMPLE = 50  # rows
+CANDIDATE: Literal["candidate"] = "candidate"
+"""The name of the model that is also asked in other ways than all rows at once."""
+Name = TypeVar("Name", bound=str)
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What a model says of the rows, and what asking it showed."""
+
+    predictions: npt.NDArray[np.float64]
+    classes: tuple[bool | int | str, ...]
+    latency_ms: float | None
+    load_s: float
+    memory_mb: float
+    misbehaviour: tuple[Problem, ...]
+
+
+def score_models(
+    project: Project,
+    models: Mapping[Name, Trained],
+    holdout: HoldoutFile,
+    judged_by: Model,
+) -> dict[Name, Scored]:
+    """What each model says about the rows of one holdout.
+
+    A model that cannot score the rows is a finding: then its predictions are None.
+
+    Args:
+        project: whose walls stand around the models.
+        models: by name.
+        holdout: the rows.
+        judged_by: the declaration that says classes and key.
+    """
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        asked = {
+            name: pool.submit(
+                _score, project, trained, holdout, judged_by, try_it=name == CANDIDATE
+            )
+            for name, trained in models.items()
+        }
+        return {name: answer.result() for name, answer in asked.items()}
+
+
+def _score(
+    project: Project, trained: Trained, holdout: HoldoutFile, judged_by: Model, *, try_it: bool
+) -> Scored:
+    scored = Scored(
+        rows_digest=holdout.rows.digest,
+        predictions=None,
+        classes=judged_by.classes,
+        trained_on=rows_trained_on(trained, judged_by),
+        threshold=trained.candidate.declaration.decision,
+    )
+    try:
+        inputs = read_inputs(trained.model)
+        scored = replace(scored, inputs=_columns(inputs), size_bytes=own_size(trained.model))
+        missing = [name for name in inputs if name not in holdout.frame.columns]
+        if missing:
+            problem = f"takes a column {missing[0]!r} that the holdout does not have"
+            return replace(scored, problem=problem)
+        answers = _answers(project, trained, holdout, inputs, try_it=try_it)
+    except MergelineError as error:
+        return replace(scored, problem=str(error))
+    return replace(
+        scored,
+        predictions=answers.predictions,
+        classes=answers.classes or judged_by.classes,
+        latency_ms=answers.latency_ms,
+        load_s=answers.load_s,
+        memory_mb=answers.memory_mb,
+        misbehaviour=answers.misbehaviour,
+    )
+
+
+def _answers(
+    project: Project,
+    trained: Trained,
+    holdout: HoldoutFile,
+    inputs: Mapping[str, Input],
+    *,
+    try_it: bool,
+) -> _Answers:
+    """As the model gives them; one that was asked for the same rows before is not asked again."""
+    digest = trained.candidate.model_digest
+    frame = holdout.frame[list(inputs)].reset_index(drop=True)
+    question = (digest, content_digest(frame), try_it)
+    if question not in project.answers:
+        with confined_model(trained.model, digest, project.walls) as model:
+            ids = holdout.rows.row_id
+            project.answers[question] = _ask(model, frame, ids, inputs, try_it=try_it)
+    answers = project.answers[question]
+    if not isinstance(answers, _Answers):
+        raise TypeError("these are no answers")
+    return answers
+
+
+def _ask(
+    model: ConfinedModel,
+    frame: pd.DataFrame,
+    row_id: npt.NDArray[np.uint64],
+    inputs: Mapping[str, Input],
+    *,
+    try_it: bool,
+) -> _Answers:
+    predictions = model.predict(frame)
+    latency = model.latency_ms(frame.head(_LATENCY_SAMPLE)) if len(frame) else None
+    problems: tuple[Problem, ...] = ()
+    if try_it:
+        optional = [name for name, column in inputs.items() if column.nullable]
+        trialled = [_try(model, frame, trial) for trial in trials(row_id, optional)]
+        problems = misbehaviour(predictions, trialled)
+    return _Answers(
+        predictions, model.classes, latency, model.load_seconds, model.peak_memory_mb, problems
+    )
+
+
+def _try(model: ConfinedModel, frame: pd.DataFrame, trial: Trial) -> Trialled:
+    import numpy as np
+
+    if trial.null is not None:
+        frame = frame.copy()
+        frame[trial.null] = frame[trial.null].where(np.zeros(len(frame), dtype=bool))
+    try:
+        answers = [model.predict(frame.iloc[rows]) for rows in trial.batches()]
+    except MergelineError as error:
+        return Trialled(trial, None, error.message)
+    return Trialled(trial, np.concatenate(answers))
+
+
+def _columns(inputs: Mapping[str, Input]) -> tuple[InputColumn, ...]:
+    return tuple(
+        InputColumn(name, column.type, required=not column.nullable)
+        for name, column in inputs.items()
+    )

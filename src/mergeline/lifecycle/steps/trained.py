@@ -1,0 +1,53 @@
+"""A trained candidate and its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mergeline.adapters.mlflow.runs import Run
+from mergeline.adapters.row_files import read_training_rows
+from mergeline.core.declare.model import Model
+from mergeline.core.release.bundle import CANDIDATE_FILES, HOLDOUT, MODEL, TRAINING_ROWS, Candidate
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A candidate with its files.
+
+    Attributes:
+        folder: a bundle's folder, complete but for an evaluation.
+        run: where it is tracked, if it is.
+        fresh: whether it was trained just now.
+    """
+
+    candidate: Candidate
+    folder: Path
+    run: Run | None
+    fresh: bool
+
+    @property
+    def model(self) -> Path:
+        """The MLflow model's folder."""
+        return self.folder / CANDIDATE_FILES / MODEL
+
+    @property
+    def holdout(self) -> Path:
+        """The rows it is judged on."""
+        return self.folder / CANDIDATE_FILES / HOLDOUT
+
+
+def rows_trained_on(trained: Trained, judged_by: Model) -> npt.NDArray[np.uint64] | None:
+    """Row ids of the rows that a model was fitted on.
+
+    None where its key is another than that of who judges: then rows cannot be told to be the same.
+    """
+    declared = trained.candidate.declaration
+    if declared.key != judged_by.key:
+        return None
+    return read_training_rows(trained.folder / CANDIDATE_FILES / TRAINING_ROWS, declared)

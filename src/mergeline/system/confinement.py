@@ -1,0 +1,293 @@
+"""A child process behind walls, for code that nobody vouches for, such as a pickled model.
+
+Such code may do what it likes in its own process. The walls keep it there: it sees no environment
+but its own, no file but Python and what it was given, no network and no other process; it cannot
+gain rights, outlive its parent, or take more time, memory, processes or output than it may.
+
+Two kinds of walls are known. *bubblewrap* gives the child namespaces of its own. *Landlock* needs
+neither namespaces nor an installed program, and so works where a kernel restricts namespaces. With
+both goes a filter that refuses system calls which no model needs, such as starting a process.
+Neither is trusted because it is there: `find_walls` starts a probe behind
+them that tries to get out, and what it could do is said.
+
+    walls = find_walls()
+    with start_confined(walls, "some.module", ["argument"], readable=[folder]) as child:
+        child.stdin.write(question)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+WallKind = Literal["bubblewrap", "landlock", "none"]
+_PROBE_SECONDS = 20.0
+_START = "mergeline.system.confined_start"
+_PROBE = "mergeline.system.confinement_probe"
+# Shared libraries, and what the dynamic loader and the C library read.
+_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/localtime")
+_NOBODY = "65534"
+_OWN_TMP = "/tmp"  # noqa: S108 - a file system of the child's own
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a confined child may take.
+
+    Attributes:
+        seconds: of processor time; the parent holds it to its own clock.
+        memory_mb: of its data, in 10^6 bytes.
+        file_mb: size of a file that it writes.
+    """
+
+    seconds: float = 600.0
+    memory_mb: float = 8_000.0
+    file_mb: float = 100.0
+
+
+@dataclass(frozen=True)
+class Walls:
+    """How a child is confined, and what a probe behind these walls could still do.
+
+    Attributes:
+        gaps: one sentence each; empty where the walls held against every attempt.
+    """
+
+    kind: WallKind
+    gaps: tuple[str, ...]
+
+    @property
+    def hold(self) -> bool:
+        """Whether the probe got nowhere."""
+        return not self.gaps
+
+    def __str__(self) -> str:
+        name = {"bubblewrap": "bubblewrap", "landlock": "Landlock", "none": "no walls"}[self.kind]
+        return f"{name}: {', '.join(self.gaps)}" if self.gaps else f"{name}, tried and tight"
+
+
+@dataclass
+class Confined:
+    """A running confined child.
+
+    Attributes:
+        stdin, stdout: its pipes.
+    """
+
+    process: subprocess.Popen[bytes]
+    stdin: IO[bytes]
+    stdout: IO[bytes]
+    _tail: _Tail
+
+    def end(self) -> None:
+        """End it and whatever it has started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def last_words(self) -> str:
+        """The end of what it wrote to standard error: untrusted text."""
+        return self._tail.text()
+
+
+def find_walls() -> Walls:
+    """The best walls of this machine: the first that hold, else those with the fewest gaps.
+
+    Each kind that can be had is tried by a probe, which takes some tenths of a second.
+    """
+    tried = []
+    for kind in _kinds():
+        walls = Walls(kind, probe(kind))
+        if walls.hold:
+            return walls
+        tried.append(walls)
+    return min(tried, key=lambda walls: len(walls.gaps))
+
+
+@contextlib.contextmanager
+def start_confined(
+    walls: Walls,
+    module: str,
+    arguments: Sequence[str] = (),
+    *,
+    readable: Sequence[Path] = (),
+    python: Path | None = None,
+    limits: Limits | None = None,
+) -> Iterator[Confined]:
+    """Run a Python module behind walls for as long as the context lasts.
+
+    Args:
+        walls: as `find_walls` found them.
+        module: is run as `__main__`; it and what it imports must be installed.
+        arguments: of the command line.
+        readable: files and folders that it may read beside Python itself.
+        python: interpreter of another environment; None: the one that runs this.
+        limits: None: the usual ones.
+    """
+    limits, kind = limits or Limits(), walls.kind
+    with tempfile.TemporaryDirectory(prefix="mergeline-confined-") as scratch:
+        program = python or Path(sys.executable)
+        places = [str(path.resolve()) for path in readable]
+        can_read = [*_python_places(program), *places]
+        order = {
+            "module": module,
+            "arguments": list(arguments),
+            "limits": asdict(limits),
+            "walls": kind,
+            "parent": os.getpid(),
+            "readable": can_read,
+            "scratch": _OWN_TMP if kind == "bubblewrap" else scratch,
+        }
+        # -P: nothing is imported from the current folder; -s: nor from a home.
+        command = [str(program), "-P", "-s", "-B", "-m", _START, json.dumps(order)]
+        if kind == "bubblewrap":
+            command = [*_bubblewrap(can_read, limits), *command]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=scratch,
+            env=_environment(scratch),
+            start_new_session=True,
+        )
+        if process.stdin is None or process.stdout is None or process.stderr is None:
+            raise AssertionError("the pipes were asked for")
+        child = Confined(process, process.stdin, process.stdout, _Tail(process.stderr))
+        try:
+            yield child
+        finally:
+            child.end()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+class _Tail:
+    """Reads a pipe to its end and keeps the last of it."""
+
+    def __init__(self, pipe: IO[bytes], keep: int = 4_000) -> None:
+        self._kept, self._keep = b"", keep
+        self._thread = threading.Thread(target=self._read, args=(pipe,), daemon=True)
+        self._thread.start()
+
+    def _read(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            while chunk := pipe.read1(65_536):  # type: ignore[attr-defined]
+                self._kept = (self._kept + chunk)[-self._keep :]
+
+    def text(self) -> str:
+        self._thread.join(timeout=2)
+        return self._kept.decode(errors="replace")
+
+
+def _kinds() -> list[WallKind]:
+    found: list[WallKind] = []
+    if sys.platform == "linux":
+        if shutil.which("bwrap"):
+            found.append("bubblewrap")
+        found.append("landlock")
+    return [*found, "none"]
+
+
+def _bubblewrap(readable: Sequence[str], limits: Limits) -> list[str]:
+    command = [
+        shutil.which("bwrap") or "bwrap",
+        "--unshare-all", "--die-with-parent", "--new-session", "--clearenv",
+        "--uid", _NOBODY, "--gid", _NOBODY, "--cap-drop", "ALL",
+        "--proc", "/proc", "--dev", "/dev",
+        "--size", str(int(limits.memory_mb * 1e6)), "--tmpfs", _OWN_TMP,
+    ]  # fmt: skip
+    for path in readable:
+        command += ["--ro-bind", path, path]
+    for name, value in _environment(_OWN_TMP).items():
+        command += ["--setenv", name, value]
+    return [*command, "--remount-ro", "/", "--chdir", _OWN_TMP, "--"]
+
+
+def _environment(home: str) -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": home,
+        "TMPDIR": home,
+        "LANG": "C.UTF-8",
+        # One thread for each library: the answers and their times are then those of a server.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "JOBLIB_MULTIPROCESSING": "0",
+    } | {name: value for name, value in os.environ.items() if name == "OPENBLAS_CORETYPE"}
+
+
+def _python_places(program: Path) -> list[str]:
+    """Where an interpreter, its packages and this one are."""
+    package = Path(__file__).parents[1]
+    if program == Path(sys.executable):
+        paths = sysconfig.get_paths()
+        places = [sys.base_prefix, sys.prefix, paths["purelib"], paths["platlib"], paths["stdlib"]]
+    else:
+        places = [str(program.parents[1]), str(program.resolve().parents[1])]
+    wanted = [*_SYSTEM, *places, str(package)]
+    there = [path for path in dict.fromkeys(wanted) if Path(path).exists()]
+    return [path for path in there if not any(_is_inside(path, other) for other in there)]
+
+
+def _is_inside(path: str, other: str) -> bool:
+    return path != other and Path(path).is_relative_to(other)
+
+
+def probe(kind: WallKind) -> tuple[str, ...]:
+    """What code behind such walls can do that it should not; tried, not looked up."""
+    with tempfile.TemporaryDirectory(prefix="mergeline-probe-") as folder, _bait() as bait:
+        secret, forbidden = Path(folder) / "secret", Path(folder) / "written"
+        secret.write_text("secret", encoding="utf-8")
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            server.listen(1)
+            targets = {
+                "pid": bait.pid,
+                "parent": os.getpid(),
+                "port": server.getsockname()[1],
+                "secret": str(secret),
+                "forbidden": str(forbidden),
+                "environment": [*_environment(folder), "PWD", "LC_CTYPE"],
+            }
+            limits = Limits(seconds=_PROBE_SECONDS, memory_mb=1_000)
+            order = [json.dumps(targets)]
+            with start_confined(Walls(kind, ()), _PROBE, order, limits=limits) as child:
+                timer = threading.Timer(_PROBE_SECONDS, child.end)
+                timer.start()
+                answer = child.stdout.read(10_000)
+                timer.cancel()
+                words = child.last_words
+        try:
+            gaps = [str(gap) for gap in json.loads(answer)]
+        except ValueError:
+            return (f"the probe did not run: {' '.join(words().split())[-200:] or 'no answer'}",)
+        if forbidden.exists() and "it can write files" not in gaps:
+            gaps.append("it can write files")
+        return tuple(gaps)
+
+
+@contextlib.contextmanager
+def _bait() -> Iterator[subprocess.Popen[bytes]]:
+    """Another process with a secret in its environment, for the probe to look for."""
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        env={"MERGELINE_PROBE_SECRET": "secret"},
+    ) as process:
+        yield process
+        process.kill()

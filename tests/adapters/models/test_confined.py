@@ -1,0 +1,201 @@
+"""Hostile models, asked behind walls: each is contained and becomes a finding."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from mergeline.adapters.models.confined import confined_model
+from mergeline.adapters.models.folder import load, model_digest
+from mergeline.errors import BundleError
+from mergeline.system.confinement import Limits, Walls
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
+FRAME = pd.DataFrame({"weight": np.linspace(0, 1, 60), "distance": np.linspace(1, 0, 60)})
+ROOM = Limits(seconds=60, memory_mb=2_000)
+SHORT = Limits(seconds=8, memory_mb=2_000)
+
+
+class Hostile(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """Does something in `predict_proba`, then answers."""
+
+    def __init__(self, code: str = "") -> None:
+        self.code = code
+
+    def fit(self, rows: pd.DataFrame, labels: Any) -> Hostile:
+        self.classes_ = np.unique(labels)
+        return self
+
+    def predict_proba(self, rows: pd.DataFrame) -> Any:
+        exec(self.code, {"self": self, "rows": rows})
+        positive = rows["weight"].to_numpy()
+        return np.column_stack([1 - positive, positive])
+
+
+@pytest.fixture(params=["bubblewrap", "landlock"])
+def walls(request: pytest.FixtureRequest) -> Walls:
+    if request.param == "bubblewrap" and not shutil.which("bwrap"):
+        pytest.skip("bubblewrap is not installed")
+    return Walls(request.param, ())
+
+
+def saved(folder: Path, code: str = "") -> Path:
+    """A model that runs `code` each time it is asked."""
+    import mlflow.sklearn
+    from mlflow.models import infer_signature
+
+    model = Hostile(code).fit(FRAME, FRAME["weight"] > 0.5)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            mlflow.sklearn.save_model(
+                model, folder, signature=infer_signature(FRAME, np.zeros((60, 2))),
+                pip_requirements=["scikit-learn"], serialization_format="cloudpickle",
+            )  # fmt: skip
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    return folder
+
+
+def asked(folder: Path, walls: Walls, limits: Limits = ROOM) -> Any:
+    """The answers of a model behind walls."""
+    with confined_model(folder, model_digest(folder), walls, limits=limits) as model:
+        return model.predict(FRAME)
+
+
+def test_a_model_behind_walls_answers_as_it_does_without(walls: Walls, tmp_path: Path) -> None:
+    folder = saved(tmp_path / "model")
+    with confined_model(folder, model_digest(folder), walls) as model:
+        answers = model.predict(FRAME)
+        assert model.classes == (False, True)
+        assert model.latency_ms(FRAME) > 0
+        assert 0 < model.load_seconds < 60
+        assert 50 < model.peak_memory_mb < 2_000
+    np.testing.assert_array_equal(answers, load(folder, model_digest(folder)).predict(FRAME))
+
+
+def test_bytes_of_another_digest_are_not_loaded(walls: Walls, tmp_path: Path) -> None:
+    folder = saved(tmp_path / "model")
+    with (
+        pytest.raises(BundleError, match="bytes are"),
+        confined_model(folder, "0" * 64, walls),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import os; os._exit(0)", "ends its process"),
+        ("import sys; sys.exit(0)", "ends the process"),
+        ("import os; os.abort()", "instead of answering"),
+        ("held = [bytearray(10**8) for _ in range(100)]", "MemoryError|more memory"),
+        ("import os\nwhile True: os.fork()", "Operation not permitted"),
+        ("import os; os.kill(os.getppid(), 9)", "Operation not permitted"),
+        ("import socket; socket.create_connection(('127.0.0.1', 9))", "Operation not permitted"),
+        ("import subprocess; subprocess.run(['id'])", "Operation not permitted"),
+        ("open('/etc/shadow').read()", "No such file|Permission denied"),
+    ],
+)
+def test_a_hostile_model_is_contained_and_said(
+    walls: Walls, tmp_path: Path, code: str, message: str
+) -> None:
+    folder = saved(tmp_path / "model", code)
+    with pytest.raises(BundleError, match=message):
+        asked(folder, walls)
+
+
+@pytest.mark.parametrize("code", ["import time; time.sleep(600)", "while True: pass"])
+def test_a_model_that_takes_for_ever_is_ended(walls: Walls, tmp_path: Path, code: str) -> None:
+    folder = saved(tmp_path / "model", code)
+    with pytest.raises(BundleError, match=r"took longer than 8 s|ended with"):
+        asked(folder, walls, SHORT)
+
+
+def test_a_model_sees_no_labels_no_environment_and_nobody_elses_files(
+    walls: Walls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MERGELINE_TEST_TOKEN", "a secret")
+    labels = tmp_path / "holdout.parquet"
+    labels.write_text("labels", encoding="utf-8")
+    code = f"""
+import os, pathlib
+found = [p for p in pathlib.Path('/proc').glob('[0-9]*/environ')]
+texts = []
+here = pathlib.Path({str(Path.cwd())!r})
+for path in [*found, pathlib.Path({str(labels)!r}), here / '.git/config']:
+    try:
+        texts.append(path.read_bytes())
+    except OSError:
+        pass
+leaked = b'a secret' in b''.join(texts) or any(b'labels' in t or b'[core]' in t for t in texts)
+leaked = leaked or 'MERGELINE_TEST_TOKEN' in os.environ
+assert not leaked, 'it leaked'
+assert list(rows.columns) == ['weight', 'distance']
+"""
+    assert asked(saved(tmp_path / "model", code), walls).shape == (60, 2)
+
+
+def test_a_model_that_patches_its_libraries_changes_no_other_model(
+    walls: Walls, tmp_path: Path
+) -> None:
+    code = """
+import numpy, sklearn.metrics
+numpy.isfinite = lambda *_: numpy.True_
+sklearn.metrics.roc_auc_score = lambda *_: 1.0
+"""
+    from sklearn.metrics import roc_auc_score
+
+    asked(saved(tmp_path / "hostile", code), walls)
+    assert roc_auc_score([0, 1], [0.9, 0.1]) == 0
+    assert not np.isfinite(np.nan)
+
+
+def test_what_a_model_prints_reaches_neither_answers_nor_log(
+    walls: Walls, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = "print('::error::owned' * 100_000); import os; os.write(1, b'x' * 100)"
+    assert asked(saved(tmp_path / "model", code), walls).shape == (60, 2)
+    assert "owned" not in "".join(capfd.readouterr())
+
+
+def test_an_answer_that_is_none_is_refused(walls: Walls, tmp_path: Path) -> None:
+    # The pipe that answers go out on is the model's to find; what it writes there is its own loss.
+    code = """
+import os
+for handle in range(3, 30):
+    try:
+        os.write(handle, b'\\xff' * 64)
+    except OSError:
+        pass
+"""
+    with pytest.raises(BundleError, match="the model"):
+        asked(saved(tmp_path / "model", code), walls)
+
+
+def test_a_models_error_is_one_line_without_commands(walls: Walls, tmp_path: Path) -> None:
+    code = "raise ValueError('first\\n::error file=a::owned\\x1b[2J')"
+    with pytest.raises(BundleError) as found:
+        asked(saved(tmp_path / "model", code), walls)
+    text = str(found.value)
+    assert "\n" not in text
+    assert "::" not in text
+    assert "\x1b" not in text
+
+
+def test_no_scratch_folder_is_left(walls: Walls, tmp_path: Path) -> None:
+    before = {path.name for path in Path(os.environ.get("TMPDIR", "/tmp")).glob("mergeline-conf*")}
+    asked(saved(tmp_path / "model"), walls)
+    after = {path.name for path in Path(os.environ.get("TMPDIR", "/tmp")).glob("mergeline-conf*")}
+    assert after <= before
