@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -143,7 +144,24 @@ def test_the_reporting_workflow_checks_out_nothing_of_the_pull_request() -> None
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["ref"] == "${{ github.event.repository.default_branch }}"
     verbs = [words[0] for words in commands(workflow)]
-    assert verbs == ["track", "comment"]
+    assert verbs == ["judge", "track", "comment"]
+
+
+def test_the_judging_job_has_no_secret_and_what_it_says_is_all_that_is_believed() -> None:
+    jobs = read(FOLDER / "report.yml")["jobs"]
+    assert set(jobs["judge"]["permissions"].values()) == {"read"}
+    assert "secrets." not in json.dumps(jobs["judge"])
+    assert "environment" not in jobs["judge"]
+    [judging] = [step for step in jobs["judge"]["steps"] if step["name"] == "Judge"]
+    assert judging["env"]["MERGELINE_WALLS"] == "required"
+    assert "TOKEN" not in json.dumps(judging)
+    for name in ("track", "comment"):
+        [fetched] = [
+            step["with"]
+            for step in jobs[name]["steps"]
+            if "download-artifact" in step.get("uses", "")
+        ]
+        assert fetched == {"name": "judged", "path": "${{ runner.temp }}/judged"}
 
 
 def test_no_workflow_uses_pull_request_target() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from mergeline.core.declare.strict import read_json, write_json
@@ -24,6 +25,8 @@ from mergeline.errors import BundleError
 from mergeline.system.atomic_writes import put_back
 from mergeline.system.digests import file_sha256
 
+_MOST_FILES, _MOST_BYTES, _MOST_MANIFEST = 10_000, 4_000_000_000, 16_000_000
+_LONGEST_NAME = 400
 _PARTS = {MANIFEST, EVALUATION, CANDIDATE_FILES, EVALUATION_FILES}
 
 
@@ -50,6 +53,33 @@ def write_candidate(folder: Path, candidate: Candidate) -> None:
     """Write the manifest of the candidate whose files lie in `folder/candidate`."""
     manifest = Manifest(FORMAT, candidate, digests(folder, CANDIDATE_FILES))
     (folder / MANIFEST).write_text(write_json(manifest), encoding="utf-8")
+
+
+def copy_candidate(folder: Path, into: Path) -> None:
+    """Copy the manifest and the candidate's files of a bundle that nobody vouches for.
+
+    Raises:
+        BundleError: there are links or special files among them, names that cannot be printed, or
+            more files or bytes than a candidate has.
+    """
+    files = [folder / MANIFEST, *(folder / CANDIDATE_FILES).rglob("*")]
+    size = 0
+    for path in files:
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise BundleError(f"{name!r} is not a plain file", where=folder.name)
+        if not name.isprintable() or len(name) > _LONGEST_NAME:
+            raise BundleError(f"{name[:80]!r} is not a file's name here", where=folder.name)
+        size += path.stat().st_size
+    if len(files) > _MOST_FILES or size > _MOST_BYTES or files[0].stat().st_size > _MOST_MANIFEST:
+        raise BundleError(
+            f"{len(files):,} files of {size:,} bytes are more than a candidate has",
+            where=folder.name,
+        )
+    into.mkdir(parents=True)
+    shutil.copyfile(files[0], into / MANIFEST)
+    if (folder / CANDIDATE_FILES).is_dir():
+        shutil.copytree(folder / CANDIDATE_FILES, into / CANDIDATE_FILES, symlinks=True)
 
 
 def read_candidate(folder: Path) -> Candidate:

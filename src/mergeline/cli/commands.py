@@ -22,6 +22,9 @@ from mergeline.cli.output import (
 from mergeline.core.report.render.formats import RENDERERS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mergeline.lifecycle.steps.evaluation import Evaluated
     from mergeline.lifecycle.steps.project import Project
 
 REFUSED = 1
@@ -106,19 +109,28 @@ def evaluate(
 
     It is trained unless it is known. Exit code 1: the gate refuses it.
     """
-    from mergeline.cli.show import report_text
     from mergeline.lifecycle.verbs.evaluate import evaluate as run
 
     if plan_only:
         _print_plan(model, base, as_json=as_json)
         return
     evaluated = run(_project(), model=model, base=base, bundle=bundle, say=say)
-    if as_json:
-        print_json(as_document(each.report) for each in evaluated)
-    else:
-        for each in evaluated:
-            click.echo(report_text(each.report, "terminal"), nl=False)
-    sys.exit(max((each.exit_code for each in evaluated), default=0))
+    _end_with_reports(evaluated, as_json=as_json)
+
+
+@commands.command()
+@click.argument("bundle", type=_FOLDER)
+@click.option("--into", type=_FOLDER, required=True, help="Leave the judged bundle there.")
+@_BASE
+@click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
+def judge(bundle: Path, into: Path, base: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Judge a candidate that an untrusted job left.
+
+    Nothing of the working tree is run. Exit code 1: the gate refuses it.
+    """
+    from mergeline.lifecycle.verbs.judge import judge as run
+
+    _end_with_reports(run(_project(), bundle, into=into, base=base, say=say), as_json=as_json)
 
 
 @commands.command()
@@ -268,6 +280,17 @@ def demo(workspace: Path | None, keep: bool) -> None:  # noqa: FBT001
 
 commands.add_command(data)
 commands.add_command(contract)
+
+
+def _end_with_reports(evaluated: Sequence[Evaluated], *, as_json: bool) -> None:
+    from mergeline.cli.show import report_text
+
+    if as_json:
+        print_json(as_document(each.report) for each in evaluated)
+    else:
+        for each in evaluated:
+            click.echo(report_text(each.report, "terminal"), nl=False)
+    sys.exit(max((each.exit_code for each in evaluated), default=0))
 
 
 def _project() -> Project:

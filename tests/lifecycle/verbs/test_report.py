@@ -8,8 +8,8 @@ import pytest
 
 from mergeline.adapters.git.repository import Repository
 from mergeline.errors import BundleError, NotFoundError
+from mergeline.lifecycle.steps.bundle_folders import read_reports
 from mergeline.lifecycle.steps.project import Project
-from mergeline.lifecycle.verbs.comment import read_reports
 from mergeline.lifecycle.verbs.report import find_report
 
 

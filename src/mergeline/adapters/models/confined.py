@@ -129,7 +129,7 @@ def confined_model(
 def _classes(content: bytes) -> tuple[bool | int | str, ...]:
     try:
         classes = json.loads(content)["classes"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BundleError("the model's process sent classes that cannot be read") from error
     if not isinstance(classes, list) or len(classes) > _MOST_CLASSES:
         raise BundleError(f"the model names more than {_MOST_CLASSES:,} classes, or none in a list")

@@ -304,7 +304,7 @@ def _inputs(description: Mapping[str, Any], folder: Path) -> dict[str, Input]:
             column["name"]: Input(str(column["type"]), not column.get("required", True))
             for column in columns
         }
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         inputs = {}
     if not inputs:
         raise BundleError(

@@ -157,8 +157,8 @@ def read_json(cls: type[T], text: bytes | str, *, where: str, former: Collection
         former: keys that older documents have, and that nobody reads any more.
     """
     try:
-        value = json.loads(text)
-    except ValueError as error:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
         raise DeclarationError(
             f"not readable as JSON: {error}", where=where, next_step="Make it again"
         ) from error
@@ -166,6 +166,10 @@ def read_json(cls: type[T], text: bytes | str, *, where: str, former: Collection
         raise DeclarationError("expected a JSON object", where=where, next_step="Make it again")
     kept = {key: part for key, part in value.items() if key not in former}
     return read(cls, kept, where=where)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def write_json(value: object, *, indent: int | None = 2) -> str:

@@ -219,7 +219,7 @@ def read_report(text: bytes | str, *, where: str) -> Report:
     try:
         document = json.loads(text)
         version = document.get("format", FORMAT) if isinstance(document, dict) else FORMAT
-    except ValueError:
+    except (ValueError, RecursionError):
         version = FORMAT  # the strict reader says what is wrong
     if version != FORMAT:
         raise BundleError(

@@ -58,7 +58,7 @@ def _split(
         return None
     name, fingerprint = middle.model.name, middle.ingredients.fingerprint
     data = find(project, name, fingerprint)
-    if data is None and _asked(project, case, say):
+    if data is None and case.may_train and _asked(project, case, say):
         say("training the base on the change's data, to tell the data's part from the rest")
         data = train(project, middle, say)
     if data is None:

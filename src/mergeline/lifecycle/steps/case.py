@@ -28,6 +28,8 @@ class Case:
         before: the tree of that commit.
         behind: commits that the branch has beyond the base.
         overtaken: whether those make another model of it, so that the merge is to be trained.
+        noted: what else the report says of the bar.
+        may_train: whether its stages may be run here.
         restored: the latest release with this fingerprint, where the tree goes back to one.
     """
 
@@ -43,6 +45,8 @@ class Case:
     before: ProjectTree | None = None
     overtaken: bool = False
     restored: Entry | None = None
+    noted: tuple[Moved, ...] = ()
+    may_train: bool = True
 
     @property
     def judge(self) -> Model:
@@ -60,11 +64,17 @@ class Case:
         return (
             *moved_bar(self.at_base, self.model, self.ingredients),
             *moved_metrics(self.before, self.tree, self.judge),
+            *self.noted,
         )
 
 
 def read_cases(
-    project: Project, name: str | None, onto: str | None, merged_onto: Commit | None = None
+    project: Project,
+    name: str | None,
+    onto: str | None,
+    merged_onto: Commit | None = None,
+    *,
+    as_committed: bool = False,
 ) -> list[Case]:
     """The cases of the models that the working tree changes; of all, if it changes none.
 
@@ -74,6 +84,7 @@ def read_cases(
         onto: branch that the tree would be merged onto; None: the main branch.
         merged_onto: what the branch was before the tree was merged, where that is known; then it
             is a commit that counts, not the files around it.
+        as_committed: as well without knowing that.
 
     Raises:
         DropError: drops in the working tree are not what their pointers say.
@@ -108,7 +119,7 @@ def read_cases(
             )
         )
     cases = [case for case in cases if _touched(case)] or cases
-    if merged_onto is None:
+    if merged_onto is None and not as_committed:
         refuse_differing(project, tree, [case.ingredients for case in cases])
     return cases
 

@@ -39,7 +39,7 @@ def leaving_failure(
         ours = _as_ours(error)
         folder = of_stages if bundle is None and isinstance(ours, StageError) else bundle
         if folder is not None:
-            _leave(folder, describe(ours))
+            leave_failure(folder, describe(ours))
         if isinstance(error, SystemExit):
             raise ours from error
         raise
@@ -53,7 +53,8 @@ def leaving_failure_of(
     return leaving_failure(bundle, partial(describe_failure, case), of_stages=of_stages)
 
 
-def _leave(bundle: Path, failed: Report) -> None:
+def leave_failure(bundle: Path, failed: Report) -> None:
+    """Leave a bundle that holds only the report of a failure."""
     with folder_written_whole(bundle) as scratch:
         files = scratch / EVALUATION_FILES
         files.mkdir()

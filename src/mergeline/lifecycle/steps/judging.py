@@ -48,8 +48,20 @@ def judge_case(project: Project, case: Case, say: Say, *, track: bool) -> Match:
         MergelineError: see its classes.
     """
     since = time.monotonic()
-    champion = find_champion(project, case.model.name)
     trained = find_or_train(project, case, say, track=track)
+    return replace(judge_trained(project, case, trained, say), seconds=time.monotonic() - since)
+
+
+def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> Match:
+    """Hold a candidate against production and base on the same rows.
+
+    Raises:
+        MergelineError: see its classes.
+    """
+    since = time.monotonic()
+    if not project.walls.hold:
+        say(f"weak walls around models that are asked: {project.walls}")
+    champion = find_champion(project, case.model.name)
     say("scoring the same rows with each model")
     with _judging_code(project, case):
         match = _hold_against(project, case, trained, champion, say)
@@ -104,7 +116,10 @@ def _judging_code(project: Project, case: Case) -> Iterator[None]:
         return
     tree = case.tree.files
     if case.base is not None and case.before is not None:
+        known = {metric.name for metric in case.at_base.model.metrics} if case.at_base else set()
+        # A new file may take the name of a library, so none comes along without need.
         new = [path for path in tree.list() if case.before.files.blob(path) is None]
+        new = [] if known.issuperset(metric.name for metric in metrics) else new
         tree = project.repository.compose(case.base.sha, tree, new)
     with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
         project.repository.export(tree, Path(folder))

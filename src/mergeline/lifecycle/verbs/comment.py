@@ -13,15 +13,14 @@ from pathlib import Path
 
 from mergeline.adapters.forge.base import Forge, PullRequest, State
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
-from mergeline.core.report.content import Report, read_report
+from mergeline.core.report.content import Report
 from mergeline.core.report.one_comment import ROOM, Stamp, read_stamp
 from mergeline.core.report.render.markdown import to_markdown
 from mergeline.errors import BundleError, NotFoundError, TrackingError
+from mergeline.lifecycle.steps.bundle_folders import read_reports
 from mergeline.lifecycle.steps.project import Project, Say
 
 MARKER = "report"
-_MOST_BYTES = 16_000_000
-_MOST_MODELS = 10
 
 
 @dataclass(frozen=True)
@@ -109,24 +108,6 @@ def _later(stands: Stamp | None, ours: Stamp) -> bool:
     )
 
 
-def read_reports(bundle: Path) -> list[Report]:
-    """The reports of a bundle, or of the bundles in a folder; a failed run's too.
-
-    Raises:
-        BundleError: there is none, or one that cannot be a report.
-        DeclarationError: one is not of a report's form.
-    """
-    name = f"{EVALUATION_FILES}/{REPORT}"
-    paths = [bundle / name] if (bundle / name).exists() else sorted(bundle.glob(f"[!.]*/{name}"))
-    if not paths or len(paths) > _MOST_MODELS:
-        raise BundleError(
-            f"{len(paths)} reports there" if paths else "no report there",
-            where=str(bundle),
-            next_step="Name what evaluate --bundle left",
-        )
-    return [_read(path, path.relative_to(bundle).as_posix()) for path in paths]
-
-
 def state(reports: list[Report]) -> tuple[State, str]:
     """What stands beside the commit: the worst of the reports, and each in a word."""
     words = [(_state(report), f"{report.model}: {_word(report)}") for report in reports]
@@ -143,12 +124,6 @@ def _state(report: Report) -> State:
 
 def _word(report: Report) -> str:
     return report.verdict.outcome if report.verdict else "could not be evaluated"
-
-
-def _read(path: Path, where: str) -> Report:
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
-        raise BundleError("cannot be a report", where=where, next_step="Evaluate again")
-    return read_report(path.read_bytes(), where=where)
 
 
 def _head(project: Project, reports: list[Report]) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 from mergeline.adapters.bundles import read_candidate, read_evaluation
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.models.folder import model_digest
-from mergeline.core.release.bundle import CANDIDATE_FILES, EVALUATION_FILES, MANIFEST, MODEL, REPORT
+from mergeline.core.release.bundle import CANDIDATE_FILES, EVALUATION_FILES, MANIFEST, MODEL
 from mergeline.errors import BundleError
+from mergeline.lifecycle.steps.bundle_folders import bundle_folders
 from mergeline.lifecycle.steps.project import Project, Say
 
 
@@ -73,24 +74,6 @@ def _folders_to_track(bundle: Path, say: Say) -> list[Path]:
     if not folders:
         say("the evaluation failed: there is no candidate to track")
     return folders
-
-
-def bundle_folders(bundle: Path) -> list[Path]:
-    """The bundles with a candidate in a folder: itself, or the folders in it.
-
-    Raises:
-        BundleError: there is neither one, nor the report of a failed run.
-    """
-    if (bundle / MANIFEST).is_file():
-        return [bundle]
-    inside = sorted(path.parent for path in bundle.glob(f"[!.]*/{MANIFEST}"))
-    failed = [*bundle.glob(f"{EVALUATION_FILES}/{REPORT}")]
-    failed += bundle.glob(f"[!.]*/{EVALUATION_FILES}/{REPORT}")
-    if not inside and not failed:
-        raise BundleError(
-            "no bundle here", where=str(bundle), next_step="Name what evaluate --bundle left"
-        )
-    return inside
 
 
 def _track_one(project: Project, folder: Path, say: Say) -> Run:

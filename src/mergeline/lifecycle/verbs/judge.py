@@ -1,0 +1,126 @@
+"""`judge`: the verdict on a candidate of an untrusted job, from numbers computed here (law 9).
+
+Of the bundle only the candidate's files are taken: what the job says of its own verdict is never
+read. The tree is read as data, models are asked behind walls, and code of the project that measures
+is the base's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from mergeline.adapters.bundles import check_replaceable, copy_candidate, read_candidate
+from mergeline.adapters.models.folder import model_digest
+from mergeline.core.gate.verdict import Situation
+from mergeline.core.release.bundle import CANDIDATE_FILES, MANIFEST, MODEL
+from mergeline.core.report.content import Moved
+from mergeline.errors import BundleError, MergelineError
+from mergeline.lifecycle.steps.bundle_folders import bundle_folders, read_reports
+from mergeline.lifecycle.steps.case import Case, read_cases
+from mergeline.lifecycle.steps.evaluation import Evaluated, leave_bundle
+from mergeline.lifecycle.steps.failures import leave_failure, leaving_failure
+from mergeline.lifecycle.steps.judging import judge_trained
+from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.reporting import describe, describe_failure, describe_unread
+from mergeline.lifecycle.steps.trained import Trained
+
+
+def judge(
+    project: Project, bundle: Path, *, into: Path, base: str | None = None, say: Say
+) -> list[Evaluated]:
+    """Judge the candidates of a bundle by the base's gate, and leave bundles of our own.
+
+    Args:
+        project: a clean working copy of the tree that was evaluated; nothing of it is run.
+        bundle: what the untrusted job left: a bundle, or a folder of bundles.
+        into: where the bundle (of several models: a folder each) is left.
+        base: branch that the tree would be merged onto; None: the main branch.
+        say: is told what goes on.
+
+    Raises:
+        BundleError: the bundle is of another shape, size or tree. Then a report in `into` says so.
+        MergelineError: something could not be judged; as above.
+    """
+    check_replaceable(into)
+    with leaving_failure(into, partial(describe_unread, project, None)):
+        cases = read_cases(project, None, base, as_committed=True)
+    judged, failures = [], []
+    for case in cases:
+        folder = into / case.model.name if len(cases) > 1 else into
+        try:
+            with leaving_failure(folder, partial(describe_failure, case)):
+                if (evaluated := _judge_one(project, case, bundle, folder, say)) is not None:
+                    judged.append(evaluated)
+        except MergelineError as error:
+            failures.append(error)  # raised when the other models have their reports
+    if failures:
+        raise failures[0]
+    return judged
+
+
+def _judge_one(
+    project: Project, case: Case, bundle: Path, into: Path, say: Say
+) -> Evaluated | None:
+    folders = {folder.name: folder for folder in bundle_folders(bundle)}
+    alone = folders.get(bundle.name) if len(folders) == 1 else None
+    found = folders.get(case.model.name, alone)
+    if found is None:
+        failed = [one for one in read_reports(bundle) if one.model == case.model.name]
+        if not failed or failed[0].kind is not Situation.FAILED:
+            raise BundleError(f"the job left no candidate of {case.model.name}", where=bundle.name)
+        say(f"{case.model.name}: the job failed, and its report is passed on")
+        told = failed[0].failure.message if failed[0].failure else "it left no reason"
+        error = BundleError(f"the job could not evaluate it: {told}", where=bundle.name)
+        leave_failure(into, describe_failure(case, error))
+        return None
+    with _taken(found, case) as trained:
+        say(f"{case.model.name}: judging {case.ingredients.fingerprint[:8]}")
+        match = judge_trained(project, _by_the_base(case), trained, say)
+        return leave_bundle(into, match, describe(project, match))
+
+
+@contextlib.contextmanager
+def _taken(folder: Path, case: Case) -> Iterator[Trained]:
+    """The candidate's files in a folder of our own, held against their digests and the tree."""
+    with tempfile.TemporaryDirectory(prefix="mergeline-") as scratch:
+        taken = Path(scratch) / "bundle"
+        copy_candidate(folder, taken)
+        candidate = read_candidate(taken)
+        name = case.model.name
+        problems = {
+            f"the bundle's candidate is of {candidate.model}, not {name}": candidate.model != name,
+            "the bundle's candidate is of another fingerprint than the tree": (
+                candidate.fingerprint != case.ingredients.fingerprint
+            ),
+            "the bundle's candidate has another declaration than the tree": (
+                candidate.declaration != case.model
+            ),
+            "the model is not the one that the manifest names": (
+                model_digest(taken / CANDIDATE_FILES / MODEL) != candidate.model_digest
+            ),
+        }
+        for problem, is_so in problems.items():
+            if is_so:
+                raise BundleError(problem, where=MANIFEST, next_step="Evaluate this tree again")
+        yield Trained(replace(candidate, origin=case.origin), taken, None, fresh=True)
+
+
+def _by_the_base(case: Case) -> Case:
+    """The case without what would run the change's code: its stages, and metrics that it adds."""
+    case = replace(case, may_train=False)
+    known = {metric.name for metric in case.at_base.model.metrics} if case.at_base else set()
+    new = [metric for metric in case.model.metrics if metric.own and metric.name not in known]
+    if not new:
+        return case
+    kept = tuple(metric for metric in case.model.metrics if metric not in new)
+    where = f"models/{case.model.name}.yaml"
+    said = tuple(
+        Moved("metrics", where, f"{metric.name} is new: it is measured once merged")
+        for metric in new
+    )
+    return replace(case, model=replace(case.model, metrics=kept), noted=said)
