@@ -117,7 +117,7 @@ def test_a_plot_that_stands_alone_brings_its_colours_for_light_and_dark() -> Non
 
 def test_there_is_an_interval_for_each_metric_and_each_judged_slice() -> None:
     drawn = forests(PASS)
-    assert list(drawn) == ["ROC AUC", "log loss", "Brier score", "recall"]
+    assert list(drawn) == ["ROC AUC", "recall", "log loss", "Brier score"]
     assert drawn["ROC AUC"].count("<circle") == 1 + 12
     assert drawn["log loss"].count("<circle") == 1
 

@@ -209,6 +209,13 @@ def test_whatever_the_words_in_it_a_report_keeps_its_shape_and_its_room(
             assert child.type != "html_inline" or child.content in TAGS
 
 
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("character", "`$@#<a")
+def test_the_smallest_room_holds_a_report_of_long_words(name: str, character: str) -> None:
+    report = poisoned(ALL[name], lambda: character * 500)
+    assert len(to_markdown(report, SMALLEST)) <= SMALLEST
+
+
 def test_no_stranger_writes_into_a_diagram() -> None:
     def diagrams(report: Report) -> list[str]:
         return re.findall(r"```mermaid\n(.*?)```", to_markdown(report), re.DOTALL)

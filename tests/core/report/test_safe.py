@@ -128,7 +128,7 @@ def test_escapes_cannot_blow_a_text_up(piece: str, times: int) -> None:
 @settings(deadline=None)
 @given(st.lists(WORDS, max_size=6))
 def test_nothing_that_a_program_prints_ends_its_block(printed: list[str]) -> None:
-    block = safe.markdown_block(tuple(printed))
+    block = safe.fenced(safe.lines(tuple(printed)))
     tokens = READER.parse(f"{block}\n\nafter")
     assert [token.type for token in tokens] == [
         "fence", "paragraph_open", "inline", "paragraph_close",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 from mergeline.core import numbers
 from mergeline.core.compare import digits
@@ -12,35 +13,29 @@ from mergeline.core.report import safe
 from mergeline.core.report.content import DataChange, Report
 from mergeline.core.report.sentences import Sentence, Span, branch, code, say, strong
 
+What = Literal["data", "params", "code"]
+_KINDS: dict[What, set[str]] = {
+    "data": {"data", "contract", "drop"},
+    "params": {"params"},
+    "code": {"code", "command", "stage", "lock"},
+}
 _SHA = 7
 
 
 # --- what changed --------------------------------------------------------------------------------
 
 
-def params_changes(report: Report) -> list[Change]:
-    """Params that differ from the base's."""
-    return [change for change in report.changes if change.kind == "params"]
-
-
-def code_changes(report: Report) -> list[Change]:
-    """Code that differs from the base's; commands, stages and the lock count as code."""
-    kinds = {"code", "command", "stage", "lock"}
+def changes(report: Report, what: What) -> list[Change]:
+    """Ingredients that differ from the base's; drops only if no table says what they changed."""
+    kinds = _KINDS[what] - ({"drop"} if report.data else set())
     return [change for change in report.changes if change.kind in kinds]
 
 
-def data_changes(report: Report) -> list[Change]:
-    """Data and contracts that differ; drops only if no table says what they changed."""
-    kinds = {"data", "contract"} if report.data else {"data", "contract", "drop"}
-    return [change for change in report.changes if change.kind in kinds]
-
-
-def data_summary(report: Report) -> Sentence:
-    """Drops and rows, table by table."""
-    if report.data:
+def summary(report: Report, what: What) -> Sentence:
+    """The first changes in a line, e.g. `train.learning_rate` 0.1 → 0.05; data table by table."""
+    if what == "data" and report.data:
         return _first_items([table_summary(change) for change in report.data], 4, " · ")
-    changes = [change for change in report.changes if change.kind in {"drop", "data"}]
-    return _first_items([change_sentence(change) for change in changes], 3)
+    return _first_items([change_sentence(change) for change in changes(report, what)], 3)
 
 
 def table_summary(change: DataChange) -> Sentence:
@@ -61,20 +56,16 @@ def table_summary(change: DataChange) -> Sentence:
     return say(code(change.table), first.text.removeprefix(","), *rest)
 
 
-def params_summary(report: Report) -> Sentence:
-    """`train.learning_rate` 0.1 → 0.05."""
-    return _first_items([change_sentence(change) for change in params_changes(report)], 3)
-
-
-def code_summary(report: Report) -> Sentence:
-    """`train.py` changed."""
-    return _first_items([change_sentence(change) for change in code_changes(report)], 3)
-
-
 def change_sentence(change: Change) -> Sentence:
     """What one ingredient was and is."""
-    values = change.said.removeprefix(change.what)
-    return say(code(change.what), safe.one_line(values, 160))
+    return say(code(change.what), safe.one_line(change.said.removeprefix(change.what), 160))
+
+
+def runs_again(change: Change) -> str:
+    """Which stages a change runs again; empty if none."""
+    if not change.stages:
+        return ""
+    return f" — {', '.join(change.stages)} {'runs' if len(change.stages) == 1 else 'run'} again"
 
 
 def _first_items(items: Sequence[Sentence], most: int, between: str = "; ") -> Sentence:

@@ -110,11 +110,6 @@ def _escaped_code(text: str) -> str:
     return f"<code>{re.sub(r'[!-/:-@[-`{-~]', _entity, text)}</code>"
 
 
-def markdown_block(text: tuple[str, ...], *, most: int = 30) -> str:
-    """The last lines that a program printed, in a fenced block."""
-    return fenced(lines(text, most=most))
-
-
 def fenced(text: list[str]) -> str:
     """Lines, each on one line already, in a fenced block that nothing in them can close."""
     shown = [line.replace("<!--", "<!\u200b--").replace("-->", "--\u200b>") for line in text]

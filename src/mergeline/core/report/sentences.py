@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mergeline.core import numbers
-from mergeline.core.compare.result import Comparison, Flips, ModelFacts, SliceFlips
+from mergeline.core.compare.result import Comparison, ModelFacts
 from mergeline.core.declare.model import Role
 from mergeline.core.gate.verdict import Reason
 from mergeline.core.report import safe, tables
@@ -21,6 +21,7 @@ from mergeline.core.report.view import View, view_of
 
 Style = Literal["text", "code", "strong", "reference", "link"]
 MARKS: dict[Tone, str] = {"good": "✅", "bad": "❌", "warn": "⚠", "unsure": "❔", "plain": "➖"}
+_LONGEST_LABEL = 40  # of a metric in the headline, which must stay short whatever its escapes
 REASON_MARKS = {"pass": "✅", "fail": "❌", "inconclusive": "❔"}
 
 
@@ -54,11 +55,6 @@ def strong(text: str) -> Span:
 # --- the models' names ---------------------------------------------------------------------------
 
 
-def champion_name(report: Report) -> str:
-    """`v3`, or what to call it when its version is not known."""
-    return f"v{report.champion.version}" if report.champion else "the champion"
-
-
 def role_name(report: Report, role: Role) -> str:
     """Head of a role's column."""
     name = short_role_name(report, role)
@@ -71,7 +67,7 @@ def short_role_name(report: Report, role: Role) -> str:
         return "this change"
     if role == "base":
         return branch(report)
-    return champion_name(report) if report.champion else "production"
+    return f"v{report.champion.version}" if report.champion else "production"
 
 
 def change_head(view: View, other: Role) -> str:
@@ -134,7 +130,7 @@ def headline(report: Report) -> Sentence:
 
 def _permission(report: Report) -> tuple[str, str, str]:
     """What follows the model's name if the gate passes it, refuses it, or cannot tell."""
-    champion = champion_name(report)
+    champion = f"v{report.champion.version}" if report.champion else "the champion"
     if report.kind == "first":
         what = "be the first model in production"
         return f" may {what}", f" may not {what}", f" may {what}"
@@ -164,7 +160,8 @@ def _how_it_did(view: View) -> Sentence:
     if outcome == "worse":
         return say(" — worse")
     if outcome in words:
-        return say(" — ", words[outcome], " on ", row.label, ", refused all the same")
+        label = safe.one_line(row.label, _LONGEST_LABEL)
+        return say(" — ", words[outcome], " on ", label, ", refused all the same")
     return ()
 
 
@@ -239,20 +236,9 @@ def _who_has_not_seen(view: View) -> str:
     )
 
 
-def rows_facts(view: View) -> list[Sentence]:
+def rows_facts(view: View) -> Iterator[Sentence]:
     """The rows and the models: what was held out, who was fitted on how much, on which labels."""
-    comparison = view.comparison
-    models = [
-        _model_facts(short_role_name(view.report, role), comparison.models[role])
-        for role in view.roles
-    ]
-    problems = [say(problem.text) for problem in comparison.problems]
-    return [*_holdout_facts(view), *_label_facts(comparison), *models, *_methods(comparison),
-            *problems]  # fmt: skip
-
-
-def _holdout_facts(view: View) -> Iterator[Sentence]:
-    facts = view.comparison.holdout
+    comparison, facts = view.comparison, view.comparison.holdout
     used, rows = numbers.count(facts.used), numbers.count(facts.rows)
     days = dates(view.report)
     yield say(
@@ -262,6 +248,19 @@ def _holdout_facts(view: View) -> Iterator[Sentence]:
     if facts.rows != facts.used:
         out = numbers.count(facts.rows - facts.used)
         yield say(f"{out} of {rows} rows are left out, for a model was trained on them")
+    yield from _label_facts(comparison)
+    for role in view.roles:
+        yield _model_facts(short_role_name(view.report, role), comparison.models[role])
+    methods = dict.fromkeys(
+        f"{metric.label}: {difference.method}"
+        for metric in comparison.metrics
+        for difference in metric.differences.values()
+        if difference.method
+    )
+    if methods:
+        yield say("intervals — ", "; ".join(methods))
+    for problem in comparison.problems:
+        yield say(problem.text)
 
 
 def _label_facts(comparison: Comparison) -> Iterator[Sentence]:
@@ -288,25 +287,13 @@ def _model_facts(name: str, model: ModelFacts) -> Sentence:
     return say(name, ": ", fitted, seen, decision)
 
 
-def _methods(comparison: Comparison) -> list[Sentence]:
-    """How the intervals were made."""
-    methods = dict.fromkeys(
-        f"{metric.label}: {difference.method}"
-        for metric in comparison.metrics
-        for difference in metric.differences.values()
-        if difference.method
-    )
-    return [say("intervals — ", "; ".join(methods))] if methods else []
-
-
 # --- who is hurt ---------------------------------------------------------------------------------
 
 
 def hurt(view: View) -> Sentence:
     """One line that says who gets other decisions, and which slices are worse."""
     parts: list[str] = []
-    flips = flips_of(view)
-    if flips is not None and view.against is not None:
+    if (flips := view.flips) and view.against:
         parts.append(
             f"{numbers.count(flips.changed)} of {numbers.count(flips.rows)} decisions differ "
             f"from {short_role_name(view.report, view.against)}'s"
@@ -323,14 +310,3 @@ def hurt(view: View) -> Sentence:
             f"{how_many} of {slices} worse" if compared else f"nobody knows: {slices} not judged"
         )
     return say("; ".join(parts))
-
-
-def flips_of(view: View) -> Flips | None:
-    """The decisions that differ from those of the model compared with first."""
-    return view.comparison.flips.get(view.against) if view.against else None
-
-
-def most_flipped(flips: Flips, most: int) -> list[SliceFlips]:
-    """Slices by how many rows more are wrong now than right now; those that lose come first."""
-    changed = [part for part in flips.slices if part.changed]
-    return sorted(changed, key=lambda part: part.wrong_to_right - part.right_to_wrong)[:most]

@@ -25,29 +25,19 @@ class Part:
 def fit(parts: Sequence[Part], limit: int, *, note: str) -> str:
     """The parts in their order, in at most `limit` characters if their last forms allow that.
 
-    Args:
-        parts: in reading order.
-        limit: characters.
-        note: said at the end when something was cut, with `{parts}` for what.
+    If something was cut, the note is said at the end, with what was cut in place of `{parts}`.
     """
     chosen = [0] * len(parts)
     while True:
-        text = _joined(parts, chosen, note)
-        if len(text) <= limit:
-            return text
+        texts = [part.forms[form] for part, form in zip(parts, chosen, strict=True)]
+        if cut := [part.name for part, form in zip(parts, chosen, strict=True) if form]:
+            texts.append(note.format(parts=", ".join(cut)))
+        text = "\n\n".join(filter(None, texts)) + "\n"
         shortenable = [
-            (part.weight, -len(part.forms[chosen[index]]), index)
-            for index, part in enumerate(parts)
-            if chosen[index] + 1 < len(part.forms)
+            (part.weight, -len(part.forms[form]), index)
+            for index, (part, form) in enumerate(zip(parts, chosen, strict=True))
+            if form + 1 < len(part.forms)
         ]
-        if not shortenable:
+        if len(text) <= limit or not shortenable:
             return text
         chosen[min(shortenable)[2]] += 1
-
-
-def _joined(parts: Sequence[Part], chosen: Sequence[int], note: str) -> str:
-    texts = [part.forms[form] for part, form in zip(parts, chosen, strict=True)]
-    cut = [part.name for part, form in zip(parts, chosen, strict=True) if form]
-    if cut:
-        texts.append(note.format(parts=", ".join(cut)))
-    return "\n\n".join(text for text in texts if text) + "\n"

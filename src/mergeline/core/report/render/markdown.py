@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mergeline.core import numbers
-from mergeline.core.compare import digits
 from mergeline.core.fingerprint.ingredients import Change
 from mergeline.core.gate.verdict import Reason
 from mergeline.core.report import context, safe, sentences, tables
@@ -14,7 +13,7 @@ from mergeline.core.report.one_comment import ROOM
 from mergeline.core.report.render import forest, gfm, mermaid
 from mergeline.core.report.render.fitting import Part, fit
 from mergeline.core.report.sentences import Sentence, Span, say
-from mergeline.core.report.tables import Place, Row
+from mergeline.core.report.tables import Grid, Place, Row
 from mergeline.core.report.view import View, view_of
 
 SMALLEST = 1_500
@@ -26,9 +25,8 @@ _NOTE = "<sub>Cut to fit the comment: {parts}. The full report is in the run's f
 def to_markdown(report: Report, limit: int = ROOM) -> str:
     """The comment, at most `limit` characters long; the least important is cut first.
 
-    Args:
-        report: what to show.
-        limit: at least `SMALLEST`.
+    Raises:
+        ValueError: the limit is below `SMALLEST`.
     """
     if limit < SMALLEST:
         raise ValueError(f"a report needs room for {SMALLEST} characters, not {limit}")
@@ -62,8 +60,7 @@ def _verdict(report: Report, lead: Sequence[Sentence] = ()) -> list[Part]:
 
 def _evidence(view: View) -> list[Part]:
     """By how much, and who is hurt."""
-    hurt = tables.hurt_rows(view)[: tables.MOST_HURT]
-    rows = [*tables.metric_rows(view), *hurt, *tables.cost_rows(view)]
+    rows = tables.main_rows(view)
     sizes = (_table(view, rows[:most]) for most in (60, 12, 3))
     return [
         Part("some rows of the table", 80, (*sizes, "")),
@@ -81,7 +78,7 @@ def _circumstances(report: Report) -> list[Part]:
     return [
         Part("what changed in the data", 55, (*_data(report), "")),
         Part("what changed in params and code", 56, (*_changes(report), "")),
-        Part("how the difference splits", 50, _attribution(report)),
+        Part("how the difference splits", 50, (*_attribution(report), "")),
         Part("the bar", 85, (bar, "")),
         Part("what merging does", 90, (*merging, "")),
         Part("where this comes from", 75, (footer, "")),
@@ -90,7 +87,7 @@ def _circumstances(report: Report) -> list[Part]:
 
 def _appendix(view: View) -> list[Part]:
     """What a reader opens to look closer."""
-    curves = gfm.folded(say("Curves and calibration"), mermaid.curves(view))
+    curves = gfm.folded(say("Curves and calibration"), mermaid.diagrams(view))
     facts = [f"- {gfm.sentence(line)}." for line in sentences.rows_facts(view)]
     rows = gfm.folded(say("The rows and the models"), "\n".join(facts))
     return [
@@ -116,13 +113,12 @@ def _failure(report: Report) -> Part:
     failure = report.failure
     if failure is None:
         return Part("the error", 97, ("",))
-    message = safe.markdown(failure.message)
-    step = f"\n\n**Next:** {safe.markdown(failure.next_step)}" if failure.next_step else ""
-    full, brief = (
-        f"{message}\n\n{safe.markdown_block(failure.tail, most=most)}" if failure.tail else message
-        for most in (30, 4)
-    )
-    return Part("the error", 97, (full + step, brief + step, ""))
+    step = f"**Next:** {safe.markdown(failure.next_step)}" if failure.next_step else ""
+    forms = []
+    for most in (30, 4):
+        tail = safe.fenced(safe.lines(failure.tail, most=most)) if failure.tail else ""
+        forms.append("\n\n".join(filter(None, [safe.markdown(failure.message), tail, step])))
+    return Part("the error", 97, (*forms, ""))
 
 
 def _table(view: View, rows: Sequence[Row]) -> str:
@@ -153,6 +149,18 @@ def _place(place: Place) -> str:
     return safe.markdown_code(" = ".join(place))
 
 
+def _grid(grid: Grid) -> str:
+    """A table of numbers; empty if it has no rows."""
+    if not grid:
+        return ""
+    head, *rows = grid
+    body = [
+        [safe.markdown(first) if isinstance(first, str) else _place(first), *map(str, numbers_)]
+        for first, *numbers_ in rows
+    ]
+    return gfm.grid(list(map(str, head)), ["---", *["--:"] * (len(head) - 1)], body)
+
+
 def _hurt(view: View) -> tuple[str, ...]:
     summary = sentences.hurt(view)
     if not summary:
@@ -163,58 +171,36 @@ def _hurt(view: View) -> tuple[str, ...]:
     plots = [plot for name in names if (plot := forest.text(view, name))]
     drawn = [safe.fenced(plot.split("\n")) for plot in plots]
     bodies = [
-        [_flips(view, 40), _slices(view, 150), *drawn],
-        [_flips(view, 20), _slices(view, 40), *drawn],
-        [_flips(view, 8), _slices(view, 8)],
+        [_grid(tables.flips_grid(view, 40)), _slices(view, 150), *drawn],
+        [_grid(tables.flips_grid(view, 20)), _slices(view, 40), *drawn],
+        [_grid(tables.flips_grid(view, 8)), _slices(view, 8)],
     ]
     folded = [gfm.folded(title, "\n\n".join(filter(None, body))) for body in bodies]
     return (*(forms[0] for forms in folded), folded[0][-1])
 
 
-def _flips(view: View, most: int) -> str:
-    flips = sentences.flips_of(view)
-    body = [
-        [
-            _place((part.column, part.value)),
-            *map(
-                numbers.count, (part.rows, part.changed, part.wrong_to_right, part.right_to_wrong)
-            ),
-        ]
-        for part in (sentences.most_flipped(flips, most) if flips else ())
-    ]
-    head = ["decisions", "rows", "differ", "wrong → right", "right → wrong"]
-    return gfm.grid(head, ["---", *["--:"] * 4], body) if body else ""
-
-
 def _slices(view: View, most: int) -> str:
-    columns = tables.slice_columns(view)
+    columns = tables.slice_columns(view, 3)
     if not columns:
         return ""
-    shown = tables.slices_by_need(view, most)
-    body = [
-        [
-            _place((part.column, part.value)),
-            numbers.count(part.rows),
-            *(_slice_cell(view, rows.get((part.column, part.value))) for _, rows in columns),
-        ]
-        for part in shown
-    ]
+    shown, more = tables.slices_by_need(view, most)
+    body = []
+    for part in shown:
+        cells = [_slice_cell(view, rows.get(tables.place_of(part))) for _, rows in columns]
+        body.append([_place(tables.place_of(part)), numbers.count(part.rows), *cells])
     labels = [safe.markdown(label, 80) for label, _ in columns]
     grid = gfm.grid(["slice", "rows", *labels], ["---", *["--:"] * (1 + len(labels))], body)
-    return "\n\n".join([grid, *_slice_notes(view, len(shown))])
+    return "\n\n".join([grid, *_slice_notes(view, more)])
 
 
-def _slice_notes(view: View, shown: int) -> Iterator[str]:
-    few = tables.unjudged(view)
-    more = len(view.comparison.slices) - len(few) - shown
-    if more > 0:
+def _slice_notes(view: View, more: int) -> Iterator[str]:
+    if more:
         yield f"… and {numbers.counted(more, 'slice')} more."
-    if shown:
-        yield "▲ better, ⚠ ▼ worse, = same within the margin, ? can't tell."
+    yield "▲ better, ⚠ ▼ worse, = same within the margin, ? can't tell."
     if view.comparison.slice_adjustment:
         yield f"Intervals of slices: {safe.markdown(view.comparison.slice_adjustment)}."
-    if few:
-        listed = ", ".join(_place((part.column, part.value)) for part in few[:10])
+    if few := tables.unjudged(view):
+        listed = ", ".join(_place(tables.place_of(part)) for part in few[:10])
         rest = f" and {numbers.count(len(few) - 10)} more" if len(few) > 10 else ""
         yield f"Too few rows to judge: {listed}{rest}."
 
@@ -230,17 +216,16 @@ def _slice_cell(view: View, row: Row | None) -> str:
 
 
 def _data(report: Report) -> tuple[str, ...]:
-    summary = context.data_summary(report)
+    summary = context.summary(report, "data")
     if not summary:
         return (_unchanged("Data", report),)
-    title = (Span("Data: ", "strong"), *summary)
-    full, brief = (_data_body(report, most) for most in (60, 8))
-    return (gfm.folded(title, full)[0], *gfm.folded(title, brief))
-
-
-def _data_body(report: Report, most: int) -> str:
-    blocks = [_data_change(change, most) for change in report.data]
-    return "\n\n".join([*blocks, _bullets(context.data_changes(report), most)]).strip()
+    changes = context.changes(report, "data")
+    forms = []
+    for most in (60, 8):
+        blocks = [_data_change(change, most) for change in report.data]
+        body = "\n\n".join(filter(None, [*blocks, _bullets(changes, most)]))
+        forms.append(gfm.folded((Span("Data: ", "strong"), *summary), body))
+    return (forms[0][0], *forms[1])
 
 
 def _data_change(change: DataChange, most: int) -> str:
@@ -261,19 +246,16 @@ def _data_change(change: DataChange, most: int) -> str:
 
 
 def _changes(report: Report) -> tuple[str, ...]:
-    params, code = context.params_summary(report), context.code_summary(report)
+    params, code = context.summary(report, "params"), context.summary(report, "code")
     if not params and not code:
         return (_unchanged("Params and code", report),)
     title = (
         Span("Params: ", "strong"), *(params or say("none")),
         Span(" · "), Span("code: ", "strong"), *(code or say("none")),
     )  # fmt: skip
-    changes = [c for c in report.changes if c.kind not in {"data", "drop", "contract"}]
-    return (
-        gfm.folded(title, _bullets(changes, 200))[0],
-        gfm.folded(title, _bullets(changes, 20))[0],
-        f"**Params and code:** {numbers.counted(len(changes), 'change')}",
-    )
+    changes = [*context.changes(report, "params"), *context.changes(report, "code")]
+    forms = [gfm.folded(title, _bullets(changes, most))[0] for most in (200, 20)]
+    return (*forms, f"**Params and code:** {numbers.counted(len(changes), 'change')}")
 
 
 def _unchanged(what: str, report: Report) -> str:
@@ -281,35 +263,21 @@ def _unchanged(what: str, report: Report) -> str:
 
 
 def _bullets(changes: Sequence[Change], most: int) -> str:
-    lines = []
-    for change in changes[:most]:
-        runs = "runs" if len(change.stages) == 1 else "run"
-        again = (
-            f" — {safe.markdown(', '.join(change.stages))} {runs} again" if change.stages else ""
-        )
-        text = gfm.sentence(context.change_sentence(change))
-        lines.append(f"- {safe.markdown_code(change.where)}: {text}{again}")
-    if len(changes) > most:
-        lines.append(f"- … and {len(changes) - most} more")
-    return "\n".join(lines)
+    return gfm.listed(changes, _change, (most,))[0]
+
+
+def _change(change: Change) -> str:
+    text = gfm.sentence(context.change_sentence(change))
+    return f"{safe.markdown_code(change.where)}: {text}{safe.markdown(context.runs_again(change))}"
 
 
 def _attribution(report: Report) -> tuple[str, ...]:
-    split = report.attribution
-    if split is None or not split.shares:
+    grid = _grid(tables.attribution_grid(report))
+    if not grid or report.attribution is None:
         return ("",)
-    body = [
-        [
-            safe.markdown(share.label),
-            *(safe.markdown(digits.change(part)) for part in (share.data, share.rest, share.total)),
-        ]
-        for share in split.shares
-    ]
-    head = ["", "data alone", "then params and code", "together"]
-    grid = gfm.grid(head, ["---", *["--:"] * 3], body)
     title = (Span("Where it comes from: ", "strong"), *context.split(report))
-    note = f"\n\n{safe.markdown(split.note)}" if split.note else ""
-    return (*gfm.folded(title, grid + note), "")
+    note = safe.markdown(report.attribution.note)
+    return gfm.folded(title, "\n\n".join(filter(None, [grid, note])))
 
 
 def _rules(report: Report) -> Part:

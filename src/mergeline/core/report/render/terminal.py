@@ -17,17 +17,10 @@ _SIGNS: dict[Tone, str] = {"good": "✔", "bad": "✘", "warn": "!", "unsure": "
 _COLOURS: dict[Tone, str] = {
     "good": "green", "bad": "red", "warn": "red", "unsure": "yellow", "plain": "default",
 }  # fmt: skip
-_SLICES = 3
-_TAIL = 12
 
 
 def terminal_text(report: Report, console: Console | None = None) -> str:
-    """The report in the width and the colours of a console.
-
-    Args:
-        report: what to show.
-        console: the terminal; None: 100 characters wide, without colour.
-    """
+    """The report in the width and the colours of a console; None: 100 characters, no colour."""
     console = console or plain_console()
     with console.capture() as captured:
         console.print(to_terminal(report))
@@ -83,20 +76,17 @@ def _failure(report: Report) -> list[RenderableType]:
     if failure is None:
         return []
     lines: list[RenderableType] = [_indented(Text(_one_line(failure.message)))]
-    lines += [
-        Padding(Text(line, style="dim"), (0, 0, 0, 4))
-        for line in safe.lines(failure.tail, most=_TAIL)
-    ]
+    tail = safe.lines(failure.tail, most=12)
+    lines += [Padding(Text(line, style="dim"), (0, 0, 0, 4)) for line in tail]
     if failure.next_step:
         lines.append(_indented(_text(say(strong("Next: "), failure.next_step))))
     return lines
 
 
 def _table(view: View) -> Table | None:
-    rows = tables.metric_rows(view)
     others = view.others[:1]  # the base has its place where there is more room
     roles = [role for role in view.roles if role == "candidate" or role in others]
-    if not rows or not roles:
+    if not view.comparison.metrics:
         return None
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("")
@@ -106,7 +96,7 @@ def _table(view: View) -> Table | None:
     if others:
         table.add_column("change", justify="right", no_wrap=True)
         table.add_column("")
-    for row in [*rows, *tables.hurt_rows(view)[:_SLICES], *tables.cost_rows(view)]:
+    for row in tables.main_rows(view, most_hurt=3):
         cells = [
             Text(row.cells.get(role, "—"), style="bold" if role == "candidate" else "")
             for role in roles
@@ -125,14 +115,12 @@ def _label(row: Row) -> Text:
 
 def _circumstances(report: Report) -> list[Sentence]:
     """What changed, the bar, what merging does: a line each."""
-    changes = {
-        "data": context.data_summary(report),
-        "params": context.params_summary(report),
-        "code": context.code_summary(report),
+    kinds: tuple[context.What, ...] = ("data", "params", "code")
+    sentences_ = {what: context.summary(report, what) for what in kinds} | {
         "split": context.split(report),
         "bar": () if report.kind == "failed" or report.bar_moved else context.bar(report),
     }
-    lines = [_line(what, sentence) for what, sentence in changes.items() if sentence]
+    lines = [_line(what, sentence) for what, sentence in sentences_.items() if sentence]
     return lines + [
         say(strong("on merge: " if number == 0 else "          "), *line)
         for number, line in enumerate(context.merging(report))
