@@ -13,7 +13,7 @@ from typing import Literal
 from mergeline.core import numbers
 from mergeline.core.compare.result import Comparison, ModelFacts
 from mergeline.core.declare.model import Role
-from mergeline.core.gate.verdict import Reason
+from mergeline.core.gate.verdict import Reason, VerdictWord
 from mergeline.core.report import safe, tables
 from mergeline.core.report.content import Report
 from mergeline.core.report.tables import Row, Tone
@@ -22,7 +22,7 @@ from mergeline.core.report.view import View, view_of
 Style = Literal["text", "code", "strong", "reference", "link"]
 MARKS: dict[Tone, str] = {"good": "✅", "bad": "❌", "warn": "⚠", "unsure": "❔", "plain": "➖"}
 _LONGEST_LABEL = 40  # of a metric in the headline, which must stay short whatever its escapes
-REASON_MARKS = {"pass": "✅", "fail": "❌", "inconclusive": "❔"}
+TONES: dict[VerdictWord, Tone] = {"pass": "good", "fail": "bad", "inconclusive": "unsure"}
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,7 @@ def tone(report: Report) -> Tone:
         return "bad"
     if report.verdict is None or (report.kind == "same" and report.verdict.outcome == "pass"):
         return "plain"
-    tones: dict[str, Tone] = {"pass": "good", "fail": "bad", "inconclusive": "unsure"}
-    return tones[report.verdict.outcome]
+    return TONES[report.verdict.outcome]
 
 
 def verdict_word(report: Report) -> str:
@@ -113,8 +112,7 @@ def headline(report: Report) -> Sentence:
     """The verdict in one line."""
     model = code(report.model)
     if report.kind == "failed":
-        stage = report.failure.stage if report.failure else ""
-        where = (": ", code(stage), " failed") if stage else ()
+        where = (": ", code(report.failure.stage), " failed") if report.failure else ()
         return say(model, " could not be evaluated", *where)
     if report.kind == "same":
         return say(model, " stays as it is — nothing that determines the model changes")

@@ -8,13 +8,7 @@ from typing import Literal
 
 from mergeline.core import numbers
 from mergeline.core.compare import digits
-from mergeline.core.compare.result import (
-    Difference,
-    MetricResult,
-    Other,
-    SliceFlips,
-    SliceResult,
-)
+from mergeline.core.compare.result import Difference, MetricResult, Other, SliceFlips, SliceResult
 from mergeline.core.declare.model import Role
 from mergeline.core.report.content import Report
 from mergeline.core.report.view import View

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+NOTE = "<sub>Cut to fit the comment: {parts}. The full report is in the run's files.</sub>"
+
 
 @dataclass(frozen=True)
 class Part:
@@ -13,30 +15,29 @@ class Part:
     Attributes:
         name: how a reader is told that it was cut.
         weight: parts of less weight are cut first.
-        forms: from the fullest to the briefest; an empty one leaves the part out. A part whose
-            last form is not empty is never left out.
+        forms: from the fullest to the briefest. None if there is nothing to say.
+        kept: whether its last form is never left out.
     """
 
     name: str
     weight: int
     forms: tuple[str, ...]
+    kept: bool = False
 
 
-def fit(parts: Sequence[Part], limit: int, *, note: str) -> str:
-    """The parts in their order, in at most `limit` characters if their last forms allow that.
-
-    If something was cut, the note is said at the end, with what was cut in place of `{parts}`.
-    """
+def fit(parts: Sequence[Part], limit: int) -> str:
+    """The parts in their order, in at most `limit` characters if those that are kept allow that."""
+    forms = [tuple(dict.fromkeys((*part.forms, *([] if part.kept else [""])))) for part in parts]
     chosen = [0] * len(parts)
     while True:
-        texts = [part.forms[form] for part, form in zip(parts, chosen, strict=True)]
-        if cut := [part.name for part, form in zip(parts, chosen, strict=True) if form]:
-            texts.append(note.format(parts=", ".join(cut)))
+        texts = [some[number] for some, number in zip(forms, chosen, strict=True)]
+        if cut := [part.name for part, number in zip(parts, chosen, strict=True) if number]:
+            texts.append(NOTE.format(parts=", ".join(cut)))
         text = "\n\n".join(filter(None, texts)) + "\n"
         shortenable = [
-            (part.weight, -len(part.forms[form]), index)
-            for index, (part, form) in enumerate(zip(parts, chosen, strict=True))
-            if form + 1 < len(part.forms)
+            (part.weight, -len(texts[index]), index)
+            for index, part in enumerate(parts)
+            if chosen[index] + 1 < len(forms[index])
         ]
         if len(text) <= limit or not shortenable:
             return text

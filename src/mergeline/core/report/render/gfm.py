@@ -16,12 +16,12 @@ def grid(head: Sequence[str], align: Sequence[str], body: Iterable[Sequence[str]
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, align, *body))
 
 
-def folded(title: Sentence, body: str) -> tuple[str, ...]:
-    """Folded, then the title alone; only the title if there is nothing to fold."""
-    if not body:
-        return (sentence(title) if title and title[0].style == "strong" else "",)
+def folded(title: Sentence, *bodies: str) -> tuple[str, ...]:
+    """Folded with each of the bodies; then the title alone if it begins with strong words."""
     summary = "".join(map(_html, title))
-    return (f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>", sentence(title))
+    forms = [f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
+             for body in bodies if body]  # fmt: skip
+    return (*forms, sentence(title)) if title[0].style == "strong" else tuple(forms)
 
 
 def alert(kind: str, body: str) -> str:

@@ -19,8 +19,6 @@ from mergeline.core.report.view import View, view_of
 SMALLEST = 1_500
 """Characters into which every verdict fits, whatever the names in it."""
 
-_NOTE = "<sub>Cut to fit the comment: {parts}. The full report is in the run's files.</sub>"
-
 
 def to_markdown(report: Report, limit: int = ROOM) -> str:
     """The comment, at most `limit` characters long; the least important is cut first.
@@ -36,7 +34,7 @@ def to_markdown(report: Report, limit: int = ROOM) -> str:
     else:
         parts = [*_verdict(report, sentences.lead(view)), *_evidence(view),
                  *_circumstances(report), *_appendix(view)]  # fmt: skip
-    return fit([part for part in parts if part.forms[0]], limit, note=_NOTE)
+    return fit(parts, limit)
 
 
 # --- in order ------------------------------------------------------------------------------------
@@ -45,55 +43,52 @@ def to_markdown(report: Report, limit: int = ROOM) -> str:
 def _verdict(report: Report, lead: Sequence[Sentence] = ()) -> list[Part]:
     """Banners, the verdict, its numbers, its reasons."""
     mark = sentences.MARKS[sentences.tone(report)]
+    headline = f"### {mark} {gfm.sentence(sentences.headline(report))}"
     stale = gfm.alert("CAUTION", gfm.sentence(context.stale(report)))
     reasons = gfm.listed(
         sentences.deciding(report), lambda reason: safe.markdown(reason.text, 300), (40, 12, 4, 1)
     )
     return [
-        Part("what of the bar moved", 98, (*_bar_banner(report), "")),
-        Part("that the report is stale", 95, (stale, "")),
-        Part("the verdict", 100, (f"### {mark} {gfm.sentence(sentences.headline(report))}",)),
-        Part("the numbers", 96, (" · ".join(map(gfm.sentence, lead)), "")),
-        Part("reasons", 97, (*reasons, "")),
+        Part("what of the bar moved", 98, _bar_banner(report)),
+        Part("that the report is stale", 95, (stale,)),
+        Part("the verdict", 100, (headline,), kept=True),
+        Part("the numbers", 96, (" · ".join(map(gfm.sentence, lead)),)),
+        Part("reasons", 97, reasons),
     ]
 
 
 def _evidence(view: View) -> list[Part]:
     """By how much, and who is hurt."""
     rows = tables.main_rows(view)
-    sizes = (_table(view, rows[:most]) for most in (60, 12, 3))
-    return [
-        Part("some rows of the table", 80, (*sizes, "")),
-        Part("who is hurt", 60, (*_hurt(view), "")),
-    ]
+    sizes = tuple(_table(view, rows[:most]) for most in (60, 12, 3))
+    return [Part("some rows of the table", 80, sizes), Part("who is hurt", 60, _hurt(view))]
 
 
 def _circumstances(report: Report) -> list[Part]:
     """What changed, the bar, what merging does, what was evaluated, the run."""
     bar = "" if report.kind == "failed" else f"**Bar:** {gfm.sentence(context.bar(report))}."
     lines = [gfm.sentence(line) for line in context.merging(report)]
-    merging = [f"**On merge:** {'. '.join(some)}." for some in (lines, lines[:1]) if some]
+    merging = tuple(f"**On merge:** {'. '.join(some)}." for some in (lines, lines[:1]) if some)
     about = [context.subject(report), *context.provenance(report)]
     footer = f"<sub>{' · '.join(map(gfm.sentence, about))}</sub>"
     return [
-        Part("what changed in the data", 55, (*_data(report), "")),
-        Part("what changed in params and code", 56, (*_changes(report), "")),
-        Part("how the difference splits", 50, (*_attribution(report), "")),
-        Part("the bar", 85, (bar, "")),
-        Part("what merging does", 90, (*merging, "")),
-        Part("where this comes from", 75, (footer, "")),
+        Part("what changed in the data", 55, _data(report)),
+        Part("what changed in params and code", 56, _changes(report)),
+        Part("how the difference splits", 50, _attribution(report)),
+        Part("the bar", 85, (bar,)),
+        Part("what merging does", 90, merging),
+        Part("where this comes from", 75, (footer,)),
     ]
 
 
 def _appendix(view: View) -> list[Part]:
     """What a reader opens to look closer."""
     curves = gfm.folded(say("Curves and calibration"), mermaid.diagrams(view))
-    facts = [f"- {gfm.sentence(line)}." for line in sentences.rows_facts(view)]
-    rows = gfm.folded(say("The rows and the models"), "\n".join(facts))
+    facts = "\n".join(f"- {gfm.sentence(line)}." for line in sentences.rows_facts(view))
     return [
-        Part("curves", 10, (curves[0], "")),
+        Part("curves", 10, curves),
         _rules(view.report),
-        Part("the rows compared", 20, (*rows, "")),
+        Part("the rows compared", 20, gfm.folded(say("The rows and the models"), facts)),
     ]
 
 
@@ -102,7 +97,7 @@ def _appendix(view: View) -> list[Part]:
 
 def _bar_banner(report: Report) -> tuple[str, ...]:
     if not report.bar_moved:
-        return ("",)
+        return ()
     after = "".join(f"\n\n{gfm.sentence(line)}" for line in context.both_verdicts(report))
     title = "**The bar moved:** this change edits what it is judged by."
     forms = gfm.listed(context.moved_sentences(report), gfm.sentence, (30, 8, 2))
@@ -112,18 +107,18 @@ def _bar_banner(report: Report) -> tuple[str, ...]:
 def _failure(report: Report) -> Part:
     failure = report.failure
     if failure is None:
-        return Part("the error", 97, ("",))
+        return Part("the error", 97, ())
     step = f"**Next:** {safe.markdown(failure.next_step)}" if failure.next_step else ""
     forms = []
     for most in (30, 4):
         tail = safe.fenced(safe.lines(failure.tail, most=most)) if failure.tail else ""
         forms.append("\n\n".join(filter(None, [safe.markdown(failure.message), tail, step])))
-    return Part("the error", 97, (*forms, ""))
+    return Part("the error", 97, tuple(forms))
 
 
 def _table(view: View, rows: Sequence[Row]) -> str:
     """Rows side by side; empty if there is nothing to compare."""
-    if not rows or not view.roles:
+    if not rows:
         return ""
     names = [safe.markdown(sentences.role_name(view.report, role)) for role in view.roles]
     changes = [safe.markdown(sentences.change_head(view, other)) for other in view.others]
@@ -164,7 +159,7 @@ def _grid(grid: Grid) -> str:
 def _hurt(view: View) -> tuple[str, ...]:
     summary = sentences.hurt(view)
     if not summary:
-        return ("",)
+        return ()
     title = (Span("Who is hurt: ", "strong"), *summary)
     hurt_most = [row.name for row in tables.hurt_rows(view)[:1]]
     names = dict.fromkeys([view.comparison.primary, *hurt_most])
@@ -175,8 +170,7 @@ def _hurt(view: View) -> tuple[str, ...]:
         [_grid(tables.flips_grid(view, 20)), _slices(view, 40), *drawn],
         [_grid(tables.flips_grid(view, 8)), _slices(view, 8)],
     ]
-    folded = [gfm.folded(title, "\n\n".join(filter(None, body))) for body in bodies]
-    return (*(forms[0] for forms in folded), folded[0][-1])
+    return gfm.folded(title, *("\n\n".join(filter(None, body)) for body in bodies))
 
 
 def _slices(view: View, most: int) -> str:
@@ -220,12 +214,12 @@ def _data(report: Report) -> tuple[str, ...]:
     if not summary:
         return (_unchanged("Data", report),)
     changes = context.changes(report, "data")
-    forms = []
+    bodies = []
     for most in (60, 8):
         blocks = [_data_change(change, most) for change in report.data]
-        body = "\n\n".join(filter(None, [*blocks, _bullets(changes, most)]))
-        forms.append(gfm.folded((Span("Data: ", "strong"), *summary), body))
-    return (forms[0][0], *forms[1])
+        blocks += gfm.listed(changes, _change, (most,))
+        bodies.append("\n\n".join(filter(None, blocks)))
+    return gfm.folded((Span("Data: ", "strong"), *summary), *bodies)
 
 
 def _data_change(change: DataChange, most: int) -> str:
@@ -254,16 +248,12 @@ def _changes(report: Report) -> tuple[str, ...]:
         Span(" · "), Span("code: ", "strong"), *(code or say("none")),
     )  # fmt: skip
     changes = [*context.changes(report, "params"), *context.changes(report, "code")]
-    forms = [gfm.folded(title, _bullets(changes, most))[0] for most in (200, 20)]
+    forms = gfm.folded(title, *gfm.listed(changes, _change, (200, 20)))
     return (*forms, f"**Params and code:** {numbers.counted(len(changes), 'change')}")
 
 
 def _unchanged(what: str, report: Report) -> str:
     return "" if report.kind in {"failed", "same", "first"} else f"**{what}:** unchanged."
-
-
-def _bullets(changes: Sequence[Change], most: int) -> str:
-    return gfm.listed(changes, _change, (most,))[0]
 
 
 def _change(change: Change) -> str:
@@ -274,7 +264,7 @@ def _change(change: Change) -> str:
 def _attribution(report: Report) -> tuple[str, ...]:
     grid = _grid(tables.attribution_grid(report))
     if not grid or report.attribution is None:
-        return ("",)
+        return ()
     title = (Span("Where it comes from: ", "strong"), *context.split(report))
     note = safe.markdown(report.attribution.note)
     return gfm.folded(title, "\n\n".join(filter(None, [grid, note])))
@@ -285,10 +275,10 @@ def _rules(report: Report) -> Part:
     reasons = report.verdict.reasons if report.verdict else ()
     held = sum(reason.outcome == "pass" for reason in reasons)
     title = say(f"The gate: {held} of {numbers.counted(len(reasons), 'rule holds', 'rules hold')}")
-    forms = gfm.listed(reasons, _rule, (300, 40))
-    return Part("the rules of the gate", 30, (*(gfm.folded(title, f)[0] for f in forms), ""))
+    forms = gfm.folded(title, *gfm.listed(reasons, _rule, (300, 40)))
+    return Part("the rules of the gate", 30, forms)
 
 
 def _rule(reason: Reason) -> str:
-    mark = sentences.REASON_MARKS[reason.outcome]
+    mark = sentences.MARKS[sentences.TONES[reason.outcome]]
     return f"{mark} {safe.markdown_code(reason.rule)} {safe.markdown(reason.text)}"
