@@ -63,11 +63,11 @@ USUAL = {tag for report in ALL.values() for tag in Page(to_html(report)).tags}
 def loads(page: Page) -> list[tuple[str, str, str]]:
     """Attributes that would make a browser fetch or run something."""
     return [
-        found
-        for found in page.attributes
-        if found[1] in {"src", "srcset", "style", "background", "data", "action", "poster"}
-        or found[1].startswith("on")
-        or (found[1] in {"href", "xlink:href"} and found[0] != "a")
+        attribute
+        for attribute in page.attributes
+        if attribute[1] in {"src", "srcset", "style", "background", "data", "action", "poster"}
+        or attribute[1].startswith("on")
+        or (attribute[1] in {"href", "xlink:href"} and attribute[0] != "a")
     ]
 
 

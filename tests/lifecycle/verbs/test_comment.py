@@ -11,8 +11,9 @@ import pytest
 
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.cli.show import comment_lines
+from mergeline.core.declare.strict import write_json
 from mergeline.core.gate.verdict import Judgement, Reason, Situation, Verdict
-from mergeline.core.report.content import EvaluatedTree, Failure, Report, write_json
+from mergeline.core.report.content import EvaluatedTree, Failure, Report
 from mergeline.errors import BundleError, DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs.comment import comment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -63,9 +63,8 @@ def change_sentence(change: Change) -> Sentence:
 
 def runs_again(change: Change) -> str:
     """Which stages a change runs again; empty if none."""
-    if not change.stages:
-        return ""
-    return f" — {', '.join(change.stages)} {'runs' if len(change.stages) == 1 else 'run'} again"
+    runs = "runs" if len(change.stages) == 1 else "run"
+    return f" — {', '.join(change.stages)} {runs} again" if change.stages else ""
 
 
 def _first_items(items: Sequence[Sentence], most: int, between: str = "; ") -> Sentence:
@@ -117,28 +116,24 @@ def moved_sentences(report: Report) -> list[Sentence]:
     ]
 
 
-def both_verdicts(report: Report) -> list[Sentence]:
+def both_verdicts(report: Report) -> Iterator[Sentence]:
     """The verdict by each gate and on each holdout."""
     judgement = report.judgement
     if judgement is None:
-        return []
+        return
     onto, now = code(branch(report)), judgement.verdict.outcome
-    sentences = []
     if judgement.as_moved is not None:
-        sentences.append(
-            say("By the gate of ", onto, ", which counts: ", strong(now),
-                ". By the gate of this change: ", strong(judgement.as_moved.outcome), ".")
+        yield say(
+            "By the gate of ", onto, ", which counts: ", strong(now),
+            ". By the gate of this change: ", strong(judgement.as_moved.outcome), ".",
         )  # fmt: skip
     if judgement.on_base_rows is not None:
         there = f" ({numbers.counted(judgement.base_rows or 0, 'row')}): "
-        sentences.append(
-            say("On the holdout of ", onto, there, strong(judgement.on_base_rows.outcome),
-                ". On both, which counts: ", strong(now), ".")
-        )  # fmt: skip
+        yield say("On the holdout of ", onto, there, strong(judgement.on_base_rows.outcome),
+                  ". On both, which counts: ", strong(now), ".")  # fmt: skip
     elif judgement.base_problem:
         why = safe.one_line(judgement.base_problem, 120).rstrip(".")
-        sentences.append(say("No verdict on the holdout of ", onto, f": {why}."))
-    return sentences
+        yield say("No verdict on the holdout of ", onto, f": {why}.")
 
 
 # --- what happens on merge -----------------------------------------------------------------------
@@ -165,18 +160,27 @@ def merging(report: Report) -> list[Sentence]:
 # --- is this about what I am merging, and where is the run ---------------------------------------
 
 
-def subject(report: Report) -> Sentence:
-    """Head onto base."""
-    about = report.subject
-    head = code(about.commit[:_SHA]) if about.commit else code(f"tree {about.tree[:_SHA]}")
-    parts: list[str | Span] = ["head ", head]
-    if not about.commit:
-        parts.append(" (not committed)")
+def provenance(report: Report) -> Iterator[Sentence]:
+    """Head onto base, the run, when, how long, and whether it was trained for this."""
+    about, run = report.subject, report.run
+    parts: list[str | Span] = ["head "]
+    if about.commit:
+        parts.append(code(about.commit[:_SHA]))
+    else:
+        parts += [code(f"tree {about.tree[:_SHA]}"), " (not committed)"]
     if about.pull_request is not None:
         parts += [" of ", Span(str(about.pull_request), "reference")]
     if about.base:
         parts += [" onto ", code(branch(report)), " at ", code(about.base[:_SHA])]
-    return say(*parts)
+    yield say(*parts)
+    if run is not None and run.id:
+        name = Span(run.id[:8], "link", run.url) if run.url else code(run.id[:8])
+        how = "trained" if run.trained else "found by its fingerprint, not trained again"
+        yield say("run ", name, f", {how}")
+    if report.fingerprint:
+        yield say("fingerprint ", code(report.fingerprint[:12]))
+    took = f" in {numbers.duration(run.seconds)}" if run and run.seconds is not None else ""
+    yield say(f"evaluated {_readable_time(report.evaluated_at)}{took}")
 
 
 def stale(report: Report) -> Sentence:
@@ -191,27 +195,10 @@ def stale(report: Report) -> Sentence:
     )  # fmt: skip
 
 
-def provenance(report: Report) -> list[Sentence]:
-    """The run, when, how long, and whether it was trained for this."""
-    sentences = []
-    run = report.run
-    if run is not None and run.id:
-        name = Span(run.id[:8], "link", run.url) if run.url else code(run.id[:8])
-        how = "trained" if run.trained else "found by its fingerprint, not trained again"
-        sentences.append(say("run ", name, f", {how}"))
-    if report.fingerprint:
-        sentences.append(say("fingerprint ", code(report.fingerprint[:12])))
-    took = f" in {numbers.duration(run.seconds)}" if run and run.seconds is not None else ""
-    sentences.append(say(f"evaluated {readable_time(report.evaluated_at)}{took}"))
-    return sentences
-
-
-def readable_time(moment: str) -> str:
+def _readable_time(moment: str) -> str:
     """`2026-11-03 14:02 UTC`."""
     try:
         parsed = datetime.fromisoformat(moment)
     except ValueError:
         return safe.one_line(moment, 40)
-    if parsed.tzinfo is None:
-        return f"{parsed:%Y-%m-%d %H:%M}"
     return f"{parsed.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

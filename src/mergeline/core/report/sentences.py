@@ -72,9 +72,8 @@ def short_role_name(report: Report, role: Role) -> str:
 
 def change_head(view: View, other: Role) -> str:
     """Head of the column of differences from a model."""
-    if len(view.others) < 2:
-        return "change"
-    return f"change from {short_role_name(view.report, other)}"
+    several = len(view.others) > 1
+    return f"change from {short_role_name(view.report, other)}" if several else "change"
 
 
 def outcome_head(view: View) -> str:
@@ -129,9 +128,6 @@ def headline(report: Report) -> Sentence:
 def _permission(report: Report) -> tuple[str, str, str]:
     """What follows the model's name if the gate passes it, refuses it, or cannot tell."""
     champion = f"v{report.champion.version}" if report.champion else "the champion"
-    if report.kind == "first":
-        what = "be the first model in production"
-        return f" may {what}", f" may not {what}", f" may {what}"
     if report.kind == "restore":
         back = report.on_merge.version if report.on_merge else None
         version = f" v{back}" if back is not None else " of an earlier release"
@@ -141,7 +137,8 @@ def _permission(report: Report) -> tuple[str, str, str]:
             f"{version} may not go back into production",
             f"{version} may go back",
         )
-    return f" may replace {champion}", f" may not replace {champion}", f" may replace {champion}"
+    what = "be the first model in production" if report.kind == "first" else f"replace {champion}"
+    return f" may {what}", f" may not {what}", f" may {what}"
 
 
 def _how_it_did(view: View) -> Sentence:
@@ -188,7 +185,7 @@ def lead(view: View) -> list[Sentence]:
     if primary is None:
         return []
     others = [row for row in tables.metric_rows(view)[1:] if row.difference is not None]
-    first = say(strong(_numbers(view, primary)), " on ", *rows_compared(view))
+    first = say(strong(_numbers(view, primary)), " on ", *_rows_compared(view))
     return [first, *(say(_numbers(view, row)) for row in others[:1])]
 
 
@@ -201,32 +198,29 @@ def _numbers(view: View, row: Row) -> str:
     return f"{row.label} {theirs} → {mine}, {change}"
 
 
-def rows_compared(view: View) -> Sentence:
+def _rows_compared(view: View) -> Sentence:
     """Which rows, how many, how sure."""
-    facts = view.comparison.holdout
-    days = dates(view.report)
-    which = f" of {days}" if days else ""
+    facts, days = view.comparison.holdout, _dates(view.report)
     how: list[str | Span] = []
     if view.against is not None:
         how.append(f"{numbers.percent(view.comparison.level)} intervals")
     if facts.cluster_column and facts.clusters is not None:
         how += [", "] if how else []
         how += [f"{numbers.count(facts.clusters)} clusters by ", code(facts.cluster_column)]
-    return say(
-        numbers.counted(facts.used, "row"), which, " that ", _who_has_not_seen(view),
-        *([" (", *how, ")"] if how else []),
-    )  # fmt: skip
+    which = f"{numbers.counted(facts.used, 'row')}{f' of {days}' if days else ''}"
+    in_brackets = [" (", *how, ")"] if how else []
+    return say(f"{which} that {_who_has_not_seen(view)}", *in_brackets)
 
 
-def dates(report: Report) -> str:
+def _dates(report: Report) -> str:
     """`2013-07-01 to 2013-07-31`; empty if the rows have no dates."""
     ends = dict.fromkeys(day for day in (report.oldest_row, report.newest_row) if day)
     return " to ".join(safe.one_line(day, 20) for day in ends)
 
 
 def _who_has_not_seen(view: View) -> str:
-    models = [view.comparison.models[role] for role in view.roles]
-    scored = [facts for facts in models if facts.scored]
+    models = view.comparison.models
+    scored = [models[role] for role in view.roles if models[role].scored]
     if any(facts.trained_on is None for facts in scored):
         return "are held out (what every model was trained on is not known)"
     return {0: "are held out", 1: "the model has not seen", 2: "neither model has seen"}.get(
@@ -238,7 +232,7 @@ def rows_facts(view: View) -> Iterator[Sentence]:
     """The rows and the models: what was held out, who was fitted on how much, on which labels."""
     comparison, facts = view.comparison, view.comparison.holdout
     used, rows = numbers.count(facts.used), numbers.count(facts.rows)
-    days = dates(view.report)
+    days = _dates(view.report)
     yield say(
         f"{used} of {rows} holdout rows are compared", f" ({days})" if days else "", ", digest ",
         code(facts.digest[:12]),
@@ -279,9 +273,8 @@ def _model_facts(name: str, model: ModelFacts) -> Sentence:
     if model.trained_on is not None:
         fitted = f"fitted on {numbers.counted(model.trained_on, 'row')}"
     seen = f", {numbers.count(model.seen)} of them in the holdout" if model.seen else ""
-    decision = ""
-    if model.decision is not None:
-        decision = f", says yes from {numbers.given(model.decision)} on"
+    yes = model.decision
+    decision = "" if yes is None else f", says yes from {numbers.given(yes)} on"
     return say(name, ": ", fitted, seen, decision)
 
 
@@ -290,8 +283,10 @@ def _model_facts(name: str, model: ModelFacts) -> Sentence:
 
 def hurt(view: View) -> Sentence:
     """One line that says who gets other decisions, and which slices are worse."""
-    parts: list[str] = []
-    if (flips := view.flips) and view.against:
+    if view.against is None:
+        return ()
+    parts = []
+    if flips := view.flips:
         parts.append(
             f"{numbers.count(flips.changed)} of {numbers.count(flips.rows)} decisions differ "
             f"from {short_role_name(view.report, view.against)}'s"
@@ -299,12 +294,10 @@ def hurt(view: View) -> Sentence:
             f"{numbers.count(flips.right_to_wrong)} now wrong)"
         )
     judged = [part for part in view.comparison.slices if part.judged]
-    if judged and view.against is not None:
+    if judged:
         slices = numbers.counted(len(judged), "slice")
         compared = any(m.differences.get(view.against) for part in judged for m in part.metrics)
         worse = len({row.place for row in tables.hurt_rows(view)})
-        how_many = numbers.count(worse) if worse else "none"
-        parts.append(
-            f"{how_many} of {slices} worse" if compared else f"nobody knows: {slices} not judged"
-        )
+        how_many = f"{numbers.count(worse) if worse else 'none'} of {slices} worse"
+        parts.append(how_many if compared else f"nobody knows: {slices} not judged")
     return say("; ".join(parts))

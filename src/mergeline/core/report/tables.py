@@ -164,12 +164,9 @@ def _outcome_words(difference: Difference) -> tuple[str, Tone]:
         needed = difference.needed or _OUT_OF_REACH
         enough = f"; about {numbers.count(needed)} {difference.unit} would"
         return f"can't tell{enough if needed < _OUT_OF_REACH else ''}", "unsure"
-    words: dict[str, tuple[str, Tone]] = {
-        "better": ("better", "good"),
-        "worse": ("worse", "bad"),
-        "same": (f"same, within {margin}" if margin else "same", "plain"),
-    }
-    return words[difference.outcome]
+    if difference.outcome == "same":
+        return (f"same, within {margin}" if margin else "same"), "plain"
+    return difference.outcome, "good" if difference.outcome == "better" else "bad"
 
 
 def _row(view: View, metric: MetricResult, place: Place | None) -> Row:
@@ -184,7 +181,7 @@ def _row(view: View, metric: MetricResult, place: Place | None) -> Row:
         label=metric.label,
         place=place,
         cells={role: digits.measured(metric.values.get(role), places) for role in view.roles},
-        changes={other: digits.change(told) for other, told in metric.differences.items()},
+        changes={other: digits.change(by) for other, by in metric.differences.items()},
         outcome=outcome,
         tone=tone,
         difference=difference,

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from mergeline.core.declare.strict import write_json
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
-from mergeline.core.report.content import Report, write_json
+from mergeline.core.report.content import Report
 from mergeline.errors import MergelineError, StageError
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project

@@ -58,13 +58,9 @@ def forest(view: View, name: str) -> Forest | None:
     rows = [row for row in tables.metric_rows(view) if row.name == name]
     rows += tables.slice_rows(view, name).values()
     marks = tuple(mark for row in rows[:_MOST] if other and (mark := _mark(row, other)))
-    if not marks:
-        return None
-    low = min(0.0, *(mark.low for mark in marks))
-    high = max(0.0, *(mark.high for mark in marks))
-    if not low < high:
-        return None
-    return Forest(rows[0].label, marks, low, high, rows[0].better_up)
+    low = min([0.0, *(mark.low for mark in marks)])
+    high = max([0.0, *(mark.high for mark in marks)])
+    return Forest(rows[0].label, marks, low, high, rows[0].better_up) if low < high else None
 
 
 def _mark(row: Row, other: Other) -> Mark | None:

@@ -32,7 +32,7 @@ def _html(report: Report) -> str:
 
 
 def _json(report: Report) -> str:
-    from mergeline.core.report.content import write_json
+    from mergeline.core.declare.strict import write_json
 
     return write_json(report)
 

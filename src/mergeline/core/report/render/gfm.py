@@ -11,8 +11,9 @@ from mergeline.core.report.sentences import Sentence, Span
 T = TypeVar("T")
 
 
-def grid(head: Sequence[str], align: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are Markdown already."""
+def grid(head: Sequence[str], body: Iterable[Sequence[str]], last: str = "--:") -> str:
+    """A table of cells that are Markdown already: words, then numbers; `last` aligns the end."""
+    align = ["---", *["--:"] * (len(head) - 2), last]
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, align, *body))
 
 

@@ -20,23 +20,16 @@ _MOST = 400  # items of a list; a page must open on a phone
 
 def to_html(report: Report) -> str:
     """The full page; the same bytes for the same report."""
-    view = view_of(report)
-    changed = {
-        "Params": context.changes(report, "params"),
-        "Code, commands and lock": context.changes(report, "code"),
-        "Data": context.changes(report, "data"),
-    }
     return _template().render(
         report=report,
-        view=view,
-        style=Markup(svg.STYLE),  # noqa: S704 - our own
+        view=view_of(report),
+        style=svg.STYLE,
         tables=tables,
         sentences=sentences,
         context=context,
         numbers=numbers,
         plots=plots,
-        changed=[(title, changes) for title, changes in changed.items() if changes],
-        tail=safe.lines(report.failure.tail, most=60) if report.failure else [],
+        safe=safe,
         most=_MOST,
     )
 
@@ -46,22 +39,9 @@ def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
-        "sentence": _sentence,
-        "name": safe.name,
-        "text": _text,
-        "drawing": _drawing,
-    }
+    environment.filters |= {"sentence": _sentence, "name": safe.name, "text": safe.text}
     source = files("mergeline.core.report.render").joinpath("report.html.j2")
     return environment.from_string(source.read_text(encoding="utf-8"))
-
-
-def _drawing(inline: str) -> Markup:
-    return Markup(inline)  # noqa: S704 - ElementTree has escaped every text
-
-
-def _text(text: str) -> str:
-    return safe.one_line(text, safe.LONGEST_TEXT)
 
 
 def _sentence(sentence: Sentence) -> Markup:
@@ -69,13 +49,11 @@ def _sentence(sentence: Sentence) -> Markup:
 
 
 def _span(span: Span) -> Markup:
-    text = _text(span.text).replace(" ± ", "\u00a0±\u00a0")
     if span.style == "code":
-        return Markup("<code>{}</code>").format(safe.name(text))
+        return Markup("<code>{}</code>").format(safe.name(span.text))
+    text = safe.text(span.text).replace(" ± ", "\u00a0±\u00a0")
     if span.style == "strong":
         return Markup("<strong>{}</strong>").format(text)
-    if span.style == "reference":
-        return Markup("#{}").format(text)
     if span.style == "link" and (target := safe.url(span.target)):
         return Markup('<a href="{}">{}</a>').format(target, text)
-    return Markup("{}").format(text)
+    return Markup("{}{}").format("#" if span.style == "reference" else "", text)

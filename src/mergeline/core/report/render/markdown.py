@@ -30,7 +30,8 @@ def to_markdown(report: Report, limit: int = ROOM) -> str:
         raise ValueError(f"a report needs room for {SMALLEST} characters, not {limit}")
     view = view_of(report)
     if view is None:
-        parts = [*_verdict(report), _failure(report), *_circumstances(report), _rules(report)]
+        error = Part("the error", 97, _failure(report))
+        parts = [*_verdict(report), error, *_circumstances(report), _rules(report)]
     else:
         parts = [*_verdict(report, sentences.lead(view)), *_evidence(view),
                  *_circumstances(report), *_appendix(view)]  # fmt: skip
@@ -69,8 +70,7 @@ def _circumstances(report: Report) -> list[Part]:
     bar = "" if report.kind == "failed" else f"**Bar:** {gfm.sentence(context.bar(report))}."
     lines = [gfm.sentence(line) for line in context.merging(report)]
     merging = tuple(f"**On merge:** {'. '.join(some)}." for some in (lines, lines[:1]) if some)
-    about = [context.subject(report), *context.provenance(report)]
-    footer = f"<sub>{' · '.join(map(gfm.sentence, about))}</sub>"
+    footer = f"<sub>{' · '.join(map(gfm.sentence, context.provenance(report)))}</sub>"
     return [
         Part("what changed in the data", 55, _data(report)),
         Part("what changed in params and code", 56, _changes(report)),
@@ -104,16 +104,16 @@ def _bar_banner(report: Report) -> tuple[str, ...]:
     return tuple(gfm.alert("WARNING", f"{title}\n{listed}{after}") for listed in forms)
 
 
-def _failure(report: Report) -> Part:
+def _failure(report: Report) -> tuple[str, ...]:
     failure = report.failure
     if failure is None:
-        return Part("the error", 97, ())
+        return ()
     step = f"**Next:** {safe.markdown(failure.next_step)}" if failure.next_step else ""
     forms = []
     for most in (30, 4):
         tail = safe.fenced(safe.lines(failure.tail, most=most)) if failure.tail else ""
         forms.append("\n\n".join(filter(None, [safe.markdown(failure.message), tail, step])))
-    return Part("the error", 97, tuple(forms))
+    return tuple(forms)
 
 
 def _table(view: View, rows: Sequence[Row]) -> str:
@@ -123,7 +123,6 @@ def _table(view: View, rows: Sequence[Row]) -> str:
     names = [safe.markdown(sentences.role_name(view.report, role)) for role in view.roles]
     changes = [safe.markdown(sentences.change_head(view, other)) for other in view.others]
     head = ["", *names, *changes, safe.markdown(sentences.outcome_head(view))]
-    align = ["---", *["--:"] * (len(names) + len(changes)), "---"]
     body = []
     for row in rows:
         cells = [
@@ -132,7 +131,7 @@ def _table(view: View, rows: Sequence[Row]) -> str:
         differences = [gfm.cell(row.changes.get(other, "")) for other in view.others]
         warn = "⚠ " if row.tone in {"bad", "warn"} else ""
         body.append([_label(row), *cells, *differences, f"{warn}{safe.markdown(row.outcome, 120)}"])
-    return gfm.grid(head, align, body)
+    return gfm.grid(head, body, last="---")
 
 
 def _label(row: Row) -> str:
@@ -145,15 +144,8 @@ def _place(place: Place) -> str:
 
 
 def _grid(grid: Grid) -> str:
-    """A table of numbers; empty if it has no rows."""
-    if not grid:
-        return ""
-    head, *rows = grid
-    body = [
-        [safe.markdown(first) if isinstance(first, str) else _place(first), *map(str, numbers_)]
-        for first, *numbers_ in rows
-    ]
-    return gfm.grid(list(map(str, head)), ["---", *["--:"] * (len(head) - 1)], body)
+    rows = [[_place(c) if isinstance(c, tuple) else safe.markdown(c) for c in row] for row in grid]
+    return gfm.grid(rows[0], rows[1:]) if rows else ""
 
 
 def _hurt(view: View) -> tuple[str, ...]:
@@ -183,8 +175,7 @@ def _slices(view: View, most: int) -> str:
         cells = [_slice_cell(view, rows.get(tables.place_of(part))) for _, rows in columns]
         body.append([_place(tables.place_of(part)), numbers.count(part.rows), *cells])
     labels = [safe.markdown(label, 80) for label, _ in columns]
-    grid = gfm.grid(["slice", "rows", *labels], ["---", *["--:"] * (1 + len(labels))], body)
-    return "\n\n".join([grid, *_slice_notes(view, more)])
+    return "\n\n".join([gfm.grid(["slice", "rows", *labels], body), *_slice_notes(view, more)])
 
 
 def _slice_notes(view: View, more: int) -> Iterator[str]:
@@ -228,7 +219,7 @@ def _data_change(change: DataChange, most: int) -> str:
         lines.append(f"{numbers.counted(change.rows, 'row')} in all")
     for what, names in (("added", change.drops_added), ("removed", change.drops_removed)):
         if names:
-            listed = ", ".join(safe.markdown_code(name) for name in names[:most])
+            listed = ", ".join(map(safe.markdown_code, names[:most]))
             more = f" and {len(names) - most} more" if len(names) > most else ""
             lines.append(f"drops {what}: {listed}{more}")
     notes = (("schema: ", change.schema), ("drift: ", change.drift), ("", change.notes))

@@ -11,6 +11,8 @@ from mergeline.core.report import safe
 from mergeline.core.report.sentences import short_role_name
 from mergeline.core.report.view import Curve, Point, View, curves_of
 
+Series = tuple[str, str, Sequence[float]]
+"""`line` or `bar`, its colour, its values."""
 _STEPS = 20
 _COLOURS: dict[Role, tuple[str, str]] = {  # readable on GitHub's light and dark page
     "champion": ("grey", "#8b949e"),
@@ -29,21 +31,19 @@ def _curve(view: View, curve: Curve) -> str:
     series, texts = [], []
     for role in shown:
         points = sorted(curve.points[role])
-        series.append(("line", [_at(points, step / _STEPS) for step in range(_STEPS + 1)]))
+        word, colour = _COLOURS[role]
+        series.append(("line", colour, [_at(points, i / _STEPS) for i in range(_STEPS + 1)]))
         name = safe.markdown(short_role_name(view.report, role))
-        colour = f" ({_COLOURS[role][0]})" if len(shown) > 1 else ""
+        name += f" ({word})" if len(shown) > 1 else ""
         begins = points[0][0]  # before that the curve is drawn level, which is no value
         values = ", ".join(
             f"{numbers.number(_at(points, x))} at {numbers.given(x)}"
             for x in (0.05, 0.1, 0.2, 0.5)
             if x >= begins
         )
-        texts.append(f"{name}{colour}: {values}")
+        texts.append(f"{name}: {values}")
     across, up = curve.axes
-    chart = _chart(
-        curve.title, f'"{across}" 0 --> 1', f'"{up}" 0 --> 1', series,
-        [_COLOURS[role][1] for role in shown],
-    )  # fmt: skip
+    chart = _chart(curve.title, f'"{across}" 0 --> 1', f'"{up}" 0 --> 1', series)
     return f"**{curve.title}** ({up} at {across}): {'; '.join(texts)}\n\n{chart}"
 
 
@@ -59,8 +59,7 @@ def _calibration(view: View) -> str:
         "Calibration of this change",
         f"[{quoted}]",
         f'"share that came true" 0 --> {_point(min(1.0, 1.1 * top))}',
-        [("bar", observed), ("line", predicted)],
-        [_COLOURS[role][1] for role in ("candidate", "champion")],
+        [("bar", _COLOURS["candidate"][1], observed), ("line", _COLOURS["champion"][1], predicted)],
     )
     pairs = " · ".join(
         f"{label} → {numbers.number(value, 2)}"
@@ -72,24 +71,17 @@ def _calibration(view: View) -> str:
     return f"{text}: {pairs}\n\n{chart}"
 
 
-def _chart(
-    title: str,
-    x_axis: str,
-    y_axis: str,
-    series: Sequence[tuple[str, Sequence[float]]],
-    colours: Sequence[str],
-) -> str:
-    palette = ", ".join(colours)
+def _chart(title: str, x_axis: str, y_axis: str, series: Sequence[Series]) -> str:
+    palette = ", ".join(colour for _, colour, _ in series)
     theme = f'{{"themeVariables": {{"xyChart": {{"plotColorPalette": "{palette}"}}}}}}'
-    plots = [f"    {kind} [{', '.join(map(_point, values))}]" for kind, values in series]
+    plots = [f"    {kind} [{', '.join(map(_point, values))}]" for kind, _, values in series]
     head = ["```mermaid", f"%%{{init: {theme}}}%%", "xychart-beta", f'    title "{title}"']
     axes = [f"    x-axis {x_axis}", f"    y-axis {y_axis}"]
     return "\n".join([*head, *axes, *plots, "```"])
 
 
 def _point(value: float) -> str:
-    text = f"{value:.4f}".rstrip("0").rstrip(".")
-    return text if text not in {"", "-0"} else "0"
+    return f"{value:.4f}".rstrip("0").rstrip(".")
 
 
 def _at(points: Sequence[Point], x: float) -> float:

@@ -10,7 +10,7 @@ from rich.text import Text
 from mergeline.core.report import context, safe, sentences, tables
 from mergeline.core.report.content import Report
 from mergeline.core.report.sentences import Sentence, say, strong
-from mergeline.core.report.tables import Row, Tone
+from mergeline.core.report.tables import Tone
 from mergeline.core.report.view import View, view_of
 
 _SIGNS: dict[Tone, str] = {"good": "✔", "bad": "✘", "warn": "!", "unsure": "?", "plain": "·"}
@@ -35,12 +35,14 @@ def plain_console(width: int = 100) -> Console:
 def to_terminal(report: Report) -> RenderableType:
     """For `rich.console.Console.print`; whether there is colour is the console's to decide."""
     view = view_of(report)
-    parts: list[RenderableType] = [*_banners(report), _headline(report)]
+    tone = sentences.tone(report)
+    sign = Text(f"{_SIGNS[tone]} ", style=f"bold {_COLOURS[tone]}")
+    headline = sign.append_text(_text(sentences.headline(report), "bold"))
+    parts: list[RenderableType] = [*_banners(report), headline]
     if view is not None:
         parts += [_indented(_text(line)) for line in sentences.lead(view)]
-    parts += [
-        _indented(Text(f"• {_one_line(reason.text)}")) for reason in sentences.deciding(report)[:6]
-    ]
+    deciding = sentences.deciding(report)[:6]
+    parts += [_indented(Text(f"• {safe.text(reason.text)}")) for reason in deciding]
     if view is None:
         parts += _failure(report)
     elif table := _table(view):
@@ -48,15 +50,9 @@ def to_terminal(report: Report) -> RenderableType:
     if view is not None and (hurt := sentences.hurt(view)):
         parts.append(_indented(_text(_line("who is hurt", hurt))))
     parts += [_indented(_text(line)) for line in _circumstances(report)]
-    about = [context.subject(report), *context.provenance(report)]
-    parts.append(_indented(Text(" · ").join(_text(line, dim=True) for line in about)))
+    about = (_text(line, "dim") for line in context.provenance(report))
+    parts.append(_indented(Text(" · ").join(about)))
     return Group(*parts)
-
-
-def _headline(report: Report) -> Text:
-    tone = sentences.tone(report)
-    line = Text(f"{_SIGNS[tone]} ", style=f"bold {_COLOURS[tone]}")
-    return line.append_text(_text(sentences.headline(report), bold=True))
 
 
 def _banners(report: Report) -> list[RenderableType]:
@@ -75,7 +71,7 @@ def _failure(report: Report) -> list[RenderableType]:
     failure = report.failure
     if failure is None:
         return []
-    lines: list[RenderableType] = [_indented(Text(_one_line(failure.message)))]
+    lines: list[RenderableType] = [_indented(Text(safe.text(failure.message)))]
     tail = safe.lines(failure.tail, most=12)
     lines += [Padding(Text(line, style="dim"), (0, 0, 0, 4)) for line in tail]
     if failure.next_step:
@@ -103,47 +99,39 @@ def _table(view: View) -> Table | None:
         ]
         cells += [Text(row.changes.get(other, "")) for other in others]
         if others:
-            cells.append(Text(_one_line(row.outcome), style=_COLOURS[row.tone]))
-        table.add_row(_label(row), *cells)
+            cells.append(Text(safe.text(row.outcome), style=_COLOURS[row.tone]))
+        place = f" at {' = '.join(row.place)}" if row.place else ""
+        table.add_row(Text(safe.one_line(row.label + place, 40)), *cells)
     return table
-
-
-def _label(row: Row) -> Text:
-    place = f" at {row.place[0]} = {row.place[1]}" if row.place else ""
-    return Text(safe.one_line(f"{row.label}{place}", 40))
 
 
 def _circumstances(report: Report) -> list[Sentence]:
     """What changed, the bar, what merging does: a line each."""
     kinds: tuple[context.What, ...] = ("data", "params", "code")
-    sentences_ = {what: context.summary(report, what) for what in kinds} | {
+    by_topic = {kind: context.summary(report, kind) for kind in kinds} | {
         "split": context.split(report),
         "bar": () if report.kind == "failed" or report.bar_moved else context.bar(report),
     }
-    lines = [_line(what, sentence) for what, sentence in sentences_.items() if sentence]
+    lines = [_line(topic, sentence) for topic, sentence in by_topic.items() if sentence]
     return lines + [
         say(strong("on merge: " if number == 0 else "          "), *line)
         for number, line in enumerate(context.merging(report))
     ]
 
 
-def _line(what: str, sentence: Sentence) -> Sentence:
-    return say(strong(f"{what}: "), *sentence)
+def _line(topic: str, sentence: Sentence) -> Sentence:
+    return say(strong(f"{topic}: "), *sentence)
 
 
 def _indented(renderable: RenderableType) -> Padding:
     return Padding(renderable, (0, 0, 0, 2))
 
 
-def _text(sentence: Sentence, *, bold: bool = False, dim: bool = False) -> Text:
-    styles = {"code": "cyan", "strong": "bold", "reference": "", "text": "", "link": ""}
-    whole = Text(style="bold" if bold else "dim" if dim else "")
+def _text(sentence: Sentence, style: str = "") -> Text:
+    styles = {} if style == "dim" else {"code": "cyan", "strong": "bold"}
+    whole = Text(style=style)
     for span in sentence:
-        words = safe.name(span.text) if span.style == "code" else _one_line(span.text)
+        words = safe.name(span.text) if span.style == "code" else safe.text(span.text)
         prefix = "#" if span.style == "reference" else ""
-        whole.append(prefix + words, style="" if dim else styles[span.style])
+        whole.append(prefix + words, style=styles.get(span.style, ""))
     return whole
-
-
-def _one_line(text: str) -> str:
-    return safe.one_line(text, safe.LONGEST_TEXT)
