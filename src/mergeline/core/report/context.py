@@ -139,22 +139,21 @@ def both_verdicts(report: Report) -> Iterator[Sentence]:
 # --- what happens on merge -----------------------------------------------------------------------
 
 
-def merging(report: Report) -> list[Sentence]:
+def merging(report: Report) -> Iterator[Sentence]:
     """What merging causes."""
     plan = report.on_merge
     if plan is None:
-        return []
+        return
     refused = report.verdict is not None and report.verdict.outcome != "pass"
     if plan.version is None or refused:
         stays = f"; v{plan.replaces} stays in production" if plan.replaces is not None else ""
-        return [say(f"Merging releases nothing{stays}")]
+        yield say(f"Merging releases nothing{stays}")
+        return
     trained = "it trains again" if plan.trains else "nothing trains again"
     instead = f" in place of v{plan.replaces}" if plan.replaces is not None else ""
-    version = strong(f"v{plan.version}")
-    sentences = [say("Merging puts ", version, f" into production{instead}; {trained}")]
+    yield say("Merging puts ", strong(f"v{plan.version}"), f" into production{instead}; {trained}")
     if plan.rollback is not None:
-        sentences.append(say(code("git revert"), f" of the merge brings v{plan.rollback} back"))
-    return sentences
+        yield say(code("git revert"), f" of the merge brings v{plan.rollback} back")
 
 
 # --- is this about what I am merging, and where is the run ---------------------------------------

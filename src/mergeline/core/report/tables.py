@@ -20,7 +20,6 @@ Grid = list[tuple[Place | str, ...]]
 """A table, its head first: in each row a slice or a label, then numbers."""
 
 _OUT_OF_REACH = 10_000_000  # rows or clusters: nobody waits for as many
-_MOST_HURT = 6  # slices that are worse are shown beside the metrics; the rest in their own table
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,8 @@ def place_of(part: SliceResult | SliceFlips) -> Place:
     return part.column, part.value
 
 
-def main_rows(view: View, most_hurt: int = _MOST_HURT) -> list[Row]:
-    """The metrics, the slices that are hurt most, and the costs."""
+def main_rows(view: View, most_hurt: int = 6) -> list[Row]:
+    """The metrics, the slices that are hurt most (the rest has a table of its own), the costs."""
     return [*metric_rows(view), *hurt_rows(view)[:most_hurt], *_cost_rows(view)]
 
 
@@ -69,7 +68,6 @@ def slice_rows(view: View, name: str) -> dict[Place, Row]:
     return {
         place_of(part): _row(view, metric, place_of(part))
         for part in view.comparison.slices
-        if part.judged
         for metric in part.metrics
         if metric.name == name
     }
@@ -141,14 +139,12 @@ def attribution_grid(report: Report) -> Grid:
 
 def _cost_rows(view: View) -> list[Row]:
     """Latency and size of each model, if they were measured."""
-    latency: dict[Role, str] = {}
-    size: dict[Role, str] = {}
+    costs: dict[str, dict[Role, str]] = {"latency, one row": {}, "size": {}}
     for role, facts in view.comparison.models.items():
         if facts.latency_ms is not None:
-            latency[role] = f"{numbers.number(facts.latency_ms, 2)} ms"
+            costs["latency, one row"][role] = f"{numbers.number(facts.latency_ms, 2)} ms"
         if facts.size_bytes is not None:
-            size[role] = numbers.size(facts.size_bytes)
-    costs = {"latency, one row": latency, "size": size}
+            costs["size"][role] = numbers.size(facts.size_bytes)
     return [Row(label, None, cells) for label, cells in costs.items() if cells]
 
 

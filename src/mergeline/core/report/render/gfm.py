@@ -33,15 +33,13 @@ def alert(kind: str, body: str) -> str:
 
 
 def listed(items: Sequence[T], show: Callable[[T], str], steps: Sequence[int]) -> tuple[str, ...]:
-    """The items as a list, in several forms: each of as many items as a step says."""
-    if not items:
-        return ("",)
-    shown = [f"- {show(item)}" for item in items[: max(steps)]]
+    """The items as a list, in several forms: each of as many items as a step says, most first."""
+    shown = [f"- {show(item)}" for item in items[: steps[0]]]
     forms = []
     for most in steps:
         more = [f"- … and {len(items) - most} more"] if len(items) > most else []
         forms.append("\n".join([*shown[:most], *more]))
-    return tuple(dict.fromkeys(forms))
+    return tuple(forms)
 
 
 def cell(number: str, *, loud: bool = False) -> str:

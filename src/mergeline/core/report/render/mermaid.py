@@ -61,10 +61,8 @@ def _calibration(view: View) -> str:
         f'"share that came true" 0 --> {_point(min(1.0, 1.1 * top))}',
         [("bar", _COLOURS["candidate"][1], observed), ("line", _COLOURS["champion"][1], predicted)],
     )
-    pairs = " · ".join(
-        f"{label} → {numbers.number(value, 2)}"
-        for label, value in zip(labels, observed, strict=True)
-    )
+    came_true = [numbers.number(value, 2) for value in observed]
+    pairs = " · ".join(f"{x} → {y}" for x, y in zip(labels, came_true, strict=True))
     text = (
         "**Calibration** of this change (predicted → came true; bars: came true, line: predicted)"
     )
