@@ -15,7 +15,7 @@ class Part:
     Attributes:
         name: how a reader is told that it was cut.
         weight: parts of less weight are cut first.
-        forms: from the fullest to the briefest. None if there is nothing to say.
+        forms: from the fullest to the briefest. Empty if there is nothing to say.
         kept: whether its last form is never left out.
     """
 
@@ -27,7 +27,7 @@ class Part:
 
 def fit(parts: Sequence[Part], limit: int) -> str:
     """The parts in their order, in at most `limit` characters if those that are kept allow that."""
-    forms = [tuple(dict.fromkeys((*part.forms, *([] if part.kept else [""])))) for part in parts]
+    forms = [part.forms if part.kept else tuple(dict.fromkeys([*part.forms, ""])) for part in parts]
     chosen = [0] * len(parts)
     while True:
         texts = [some[number] for some, number in zip(forms, chosen, strict=True)]

@@ -146,19 +146,14 @@ def _draw_forest(plot: Forest) -> str:
     labels = [safe.one_line(mark.label, 24) for mark in plot.marks]
     left = 16 + _SMALL * max(map(len, labels))
     right = 16 + _SMALL * max(len(mark.change) for mark in plot.marks)
-    top, under, scale = 26.0, 34.0, 200.0
-    height = top + _ROW * len(plot.marks) + under
+    top, scale = 26.0, 200.0
+    height = top + _ROW * len(plot.marks) + 34
     drawing = Drawing(left + scale + right, height, f"{plot.metric}: change and interval")
     pad = 0.04 * (plot.high - plot.low)
-    span = (plot.low - pad, plot.high + pad)
-    frame = Frame(left, top, scale, height - top - under, span)
-    bottom = frame.top + frame.height
+    frame = Frame(left, top, scale, _ROW * len(plot.marks), (plot.low - pad, plot.high + pad))
     for value in ticks(plot.low, plot.high, 4):
-        x, _ = frame.at(value, 0)
-        drawing.line((x, top), (x, bottom), "grid")
-        shown = value if plot.better_up else -value
-        drawing.text((x, bottom + 16), numbers.given(shown), "muted small", anchor="middle")
-    zero, _ = frame.at(0, 0)
+        frame.tick(drawing, value, numbers.given(value if plot.better_up else -value))
+    zero, bottom = frame.at(0, 0)
     drawing.line((zero, top - 6), (zero, bottom), "zero")
     drawing.text((zero - 6, 16), "◂ worse", "muted small", anchor="end")
     drawing.text((zero + 6, 16), "better ▸", "muted small")

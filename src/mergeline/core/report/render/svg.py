@@ -123,13 +123,17 @@ class Frame:
         across, up = _share(x, self.x), _share(y, self.y)
         return self.left + across * self.width, self.top + (1 - up) * self.height
 
+    def tick(self, on: Drawing, x: float, label: str) -> None:
+        """A line of the grid across the frame at a value of x, with its label below."""
+        at, bottom = self.at(x, self.y[0])
+        on.line((at, self.top), (at, bottom), "grid")
+        on.text((at, bottom + 16), label, "muted small", anchor="middle")
+
     def draw(self, on: Drawing, labels: tuple[str, str]) -> None:
         """Grid, ticks with their numbers, and what the axes are."""
         bottom, right = self.top + self.height, self.left + self.width
         for value in ticks(*self.x):
-            x, _ = self.at(value, self.y[0])
-            on.line((x, self.top), (x, bottom), "grid")
-            on.text((x, bottom + 16), numbers.given(value), "muted small", anchor="middle")
+            self.tick(on, value, numbers.given(value))
         for value in ticks(*self.y):
             _, y = self.at(self.x[0], value)
             on.line((self.left, y), (right, y), "grid")
