@@ -107,8 +107,7 @@ def markdown_code(text: str) -> str:
 
 def html_code(text: str) -> str:
     """A name in `<code>`, all its punctuation as entities: Markdown finds nothing in it."""
-    text = one_line(text) if text.strip() else "(empty)"
-    return _escaped_within(_escaped_code, text, 3 * LONGEST_NAME)
+    return _escaped_within(_escaped_code, name(text), 3 * LONGEST_NAME)
 
 
 def _escaped_code(text: str) -> str:

@@ -39,16 +39,16 @@ def to_terminal(report: Report) -> RenderableType:
     sign = Text(f"{_SIGNS[tone]} ", style=f"bold {_COLOURS[tone]}")
     headline = sign.append_text(_text(sentences.headline(report), "bold"))
     parts: list[RenderableType] = [*_banners(report), headline]
-    if view is not None:
-        parts += [_indented(_text(line)) for line in sentences.lead(view)]
     deciding = sentences.deciding(report)[:6]
-    parts += [_indented(Text(f"• {safe.text(reason.text)}")) for reason in deciding]
+    reasons = [_indented(Text(f"• {safe.text(reason.text)}")) for reason in deciding]
     if view is None:
-        parts += _failure(report)
-    elif table := _table(view):
-        parts += [Text(), _indented(table), Text()]
-    if view is not None and (hurt := sentences.hurt(view)):
-        parts.append(_indented(_text(_line("who is hurt", hurt))))
+        parts += [*reasons, *_failure(report)]
+    else:
+        parts += [*(_indented(_text(line)) for line in sentences.lead(view)), *reasons]
+        if table := _table(view):
+            parts += [Text(), _indented(table), Text()]
+        if hurt := sentences.hurt(view):
+            parts.append(_indented(_text(_line("who is hurt", hurt))))
     parts += [_indented(_text(line)) for line in _circumstances(report)]
     about = (_text(line, "dim") for line in context.provenance(report))
     parts.append(_indented(Text(" · ").join(about)))
