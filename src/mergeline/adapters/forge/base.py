@@ -10,7 +10,6 @@ from mergeline.core.report.one_comment import (
     LIMIT,
     Stamp,
     Stamped,
-    Steps,
     converge,
     read_stamp,
     stamped,
@@ -127,35 +126,25 @@ def keep_one_report(store: CommentStore, number: int, markdown: str, stamp: Stam
     """Look, write, and look again until one report stands: parallel runs end at the same one."""
     body = checked_length(stamped(stamp, markdown))
     for _ in range(_ROUNDS):
-        ours = _stamped(store.own_comments(number), stamp.marker)
-        steps = converge(
-            [kept for kept, _ in ours], stamp, body, current_head=store.head_of(number)
-        )
+        ours = {comment.id: comment for comment in store.own_comments(number)}
+        reports = [
+            Stamped(comment.id, comment_stamp, comment.body)
+            for comment in ours.values()
+            if (comment_stamp := read_stamp(comment.body, stamp.marker)) is not None
+        ]
+        steps = converge(reports, stamp, body, current_head=store.head_of(number))
         if not steps:
-            return min((comment for _, comment in ours), key=lambda comment: comment.id)
-        _take(store, number, steps)
+            return ours[min(report.id for report in reports)]
+        if steps.post is not None:
+            store.post(number, steps.post)
+        if steps.edit is not None:
+            store.edit(number, *steps.edit)
+        for comment_id in steps.delete:
+            store.delete(number, comment_id)
     raise ForgeError(
         f"the report of pull request {number} is being rewritten by other runs",
         next_step="Run again when they have ended",
     )
-
-
-def _stamped(comments: tuple[Comment, ...], marker: str) -> list[tuple[Stamped, Comment]]:
-    return [
-        (Stamped(comment.id, stamp, comment.body), comment)
-        for comment in comments
-        if (stamp := read_stamp(comment.body, marker)) is not None
-    ]
-
-
-def _take(store: CommentStore, number: int, steps: Steps) -> None:
-    if steps.post is not None:
-        store.post(number, steps.post)
-    if steps.edit is not None:
-        comment_id, body = steps.edit
-        store.edit(number, comment_id, body)
-    for comment_id in steps.delete:
-        store.delete(number, comment_id)
 
 
 def checked_length(body: str) -> str:

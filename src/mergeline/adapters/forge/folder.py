@@ -15,10 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -59,7 +56,6 @@ class _Pull:
 
 @dataclass(frozen=True)
 class _Status:
-    context: str
     state: State
     description: str
     url: str | None
@@ -86,13 +82,11 @@ class FolderForge:
         self._lock = file_lock(path / "lock", timeout=60)
 
     @classmethod
-    def create(
-        cls, path: Path, *, branch: str = "main", user: str = "mergeline[bot]"
-    ) -> FolderForge:
-        """Make the folder with an empty bare repository whose first branch is `branch`."""
+    def create(cls, path: Path) -> FolderForge:
+        """Make the folder with an empty bare repository whose first branch is `main`."""
         path.mkdir(parents=True, exist_ok=True)
-        _git(path, "init", "--quiet", "--bare", f"--initial-branch={branch}", "repository.git")
-        return cls(path, user=user)
+        _git(path, "init", "--quiet", "--bare", "--initial-branch=main", "repository.git")
+        return cls(path)
 
     def as_user(self, user: str) -> FolderForge:
         """The same forge as another person sees and writes it."""
@@ -160,16 +154,14 @@ class FolderForge:
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it."""
         self._commit(commit)
-        open_numbers = []
-        for number in self._numbers():
-            pull = self._read(number)
+        pulls = {number: self._read(number) for number in self._numbers()}
+        for number, pull in pulls.items():
             if commit in pull.commits:
                 return self.pull_request(number)
-            if not pull.commits:
-                open_numbers.append(number)
-        for number in open_numbers:
+        for number in (number for number, pull in pulls.items() if not pull.commits):
             proposed = self.pull_request(number)
-            if commit in self._between(proposed.base_sha, proposed.head_sha):
+            commits = f"{proposed.base_sha}..{proposed.head_sha}"
+            if commit in _git(self.repository, "rev-list", commits).split():
                 return proposed
         return None
 
@@ -197,7 +189,7 @@ class FolderForge:
     def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
         """Set the state that stands as `mergeline` beside a commit."""
         self._commit(sha)
-        status = _Status(STATUS_CONTEXT, state, shortened(description), url)
+        status = _Status(state, shortened(description), url)
         with self._lock:
             write_file_whole(self.path / "statuses" / f"{sha}.json", write_json(status).encode())
 
@@ -221,10 +213,8 @@ class FolderForge:
         """Add a comment."""
         folder = self._comment_folder(number)
         with self._lock:
-            counter = self.path / "last-comment"
-            comment_id = int(counter.read_text()) + 1 if counter.exists() else 1
-            write_file_whole(counter, f"{comment_id}\n".encode())
-            file = folder / f"{comment_id:07}.json"
+            last_id = max((int(file.stem) for file in folder.glob("*.json")), default=0)
+            file = folder / f"{last_id + 1:07}.json"
             write_file_whole(file.with_suffix(".md"), body.encode())
             write_file_whole(file, (json.dumps({"author": self._user}) + "\n").encode())
         return _read_comment(file)
@@ -247,7 +237,12 @@ class FolderForge:
         self, pull: _Pull, head: str, method: Method, message: str
     ) -> tuple[str, ...]:
         """Merge in a private clone and push; the commits that the base branch gained."""
-        with _private_clone(self.repository, pull.base_ref, self._user) as clone:
+        with tempfile.TemporaryDirectory(prefix="mergeline-forge-") as folder:
+            clone = Path(folder)
+            branch = f"--branch={pull.base_ref}"
+            _git(clone, "clone", "--quiet", "--shared", branch, str(self.repository.resolve()), ".")
+            _git(clone, "config", "user.name", self._user)
+            _git(clone, "config", "user.email", "forge@localhost")
             base = _git(clone, "rev-parse", "HEAD")
             try:
                 if method == "squash":
@@ -268,27 +263,23 @@ class FolderForge:
             _git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{pull.base_ref}")
         return tuple(new)
 
-    def _between(self, base: str, head: str) -> list[str]:
-        return _git(self.repository, "rev-list", f"{base}..{head}").split()
-
     def _tip(self, branch: str) -> str:
-        return self._commit(f"refs/heads/{branch}", branch)
+        return self._commit(f"refs/heads/{branch}")
 
-    def _commit(self, revision: str, name: str | None = None) -> str:
+    def _commit(self, revision: str) -> str:
         try:
             return _git(
                 self.repository, "rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}"
             )
         except ForgeError as error:
             raise NotFoundError(
-                f"no branch or commit {name or revision}",
+                f"no branch or commit {revision}",
                 where=str(self.repository),
                 next_step="Push it first",
             ) from error
 
     def _numbers(self) -> list[int]:
-        folder = self.path / "pulls"
-        return sorted(int(file.parent.name) for file in folder.glob("*/pull.json"))
+        return sorted(int(file.parent.name) for file in self.path.glob("pulls/*/pull.json"))
 
     def _read(self, number: int) -> _Pull:
         file = self._pull_file(number)
@@ -305,19 +296,6 @@ class FolderForge:
         return self._pull_file(number).parent / "comments"
 
 
-@contextmanager
-def _private_clone(repository: Path, branch: str, user: str) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="mergeline-forge-"))
-    try:
-        clone = folder / "clone"
-        _git(folder, "clone", "--quiet", "--shared", f"--branch={branch}", str(repository), "clone")
-        _git(clone, "config", "user.name", user)
-        _git(clone, "config", "user.email", "forge@localhost")
-        yield clone
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _read_comment(file: Path) -> Comment:
     author = json.loads(file.read_text())["author"]
     text = file.with_suffix(".md")
@@ -325,11 +303,7 @@ def _read_comment(file: Path) -> Comment:
 
 
 def _git(cwd: Path, *arguments: str) -> str:
-    """Standard output of git, away from the caller's hooks, configuration and terminal.
-
-    Raises:
-        ForgeError: git ended with an error.
-    """
+    """Standard output of git, away from the caller's hooks, configuration and terminal."""
     try:
         return run_git(arguments, cwd=cwd, isolated=True).decode().strip()
     except GitError as error:

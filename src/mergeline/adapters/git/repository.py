@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,8 @@ from pathlib import Path
 
 from mergeline.adapters.git.tree import Tree, listed
 from mergeline.errors import GitError, RepositoryError
-from mergeline.system.git_command import checked_output, git_process, run_git
+from mergeline.system.git_command import run_git
 
-_MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 _DENIED = re.compile(
     "denied|declined|rejected|protected|not permitted|not allowed|could not read Username"
     "|Authentication failed|error: 40[13]",
@@ -57,15 +57,13 @@ class Repository:
         try:
             out = run_git(["rev-parse", "--show-toplevel"], cwd=path)
         except GitError as error:
-            if "not a git repository" in error.message or "must be run in a work tree" in str(
-                error
-            ):
-                raise RepositoryError(
-                    "not a Git repository with a working tree",
-                    where=str(path),
-                    next_step="Run mergeline inside a clone of the project",
-                ) from error
-            raise
+            if not re.search("not a git repository|must be run in a work tree", error.message):
+                raise
+            raise RepositoryError(
+                "not a Git repository with a working tree",
+                where=str(path),
+                next_step="Run mergeline inside a clone of the project",
+            ) from error
         return cls(Path(out.decode().rstrip("\n")))
 
     def git(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
@@ -74,11 +72,13 @@ class Repository:
 
     def _ask(self, *arguments: str) -> str | None:
         """What git answers a question; None for its "no": exit code 1, and nothing else."""
-        process = git_process(arguments, self.root)
-        if process.returncode == 1:
-            return None
-        answer = checked_output(arguments[0], process, self.root)
-        return answer.decode(errors="surrogateescape").strip()
+        try:
+            return self.git(*arguments)
+        except GitError as error:
+            failed = error.__cause__
+            if isinstance(failed, subprocess.CalledProcessError) and failed.returncode == 1:
+                return None
+            raise
 
     @property
     def main_root(self) -> Path:
@@ -123,7 +123,7 @@ class Repository:
         Written as Git objects through an index of its own; the user's index and branch stay.
         """
         with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
-            env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+            env = {"GIT_INDEX_FILE": f"{folder}/index"}
             if self._exists("HEAD"):
                 self.git("read-tree", "HEAD", env=env)
             self.git("add", "--all", "--", ".", env=env)
@@ -139,7 +139,7 @@ class Repository:
             if f"{path}/".startswith(within) == taken
         ]
         with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
-            env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+            env = {"GIT_INDEX_FILE": f"{folder}/index"}
             entries = "".join(f"{line}\0" for line in lines).encode(errors="surrogateescape")
             run_git(["update-index", "-z", "--index-info"], cwd=self.root, stdin=entries, env=env)
             return Tree(self.root, self.git("write-tree", env=env))
@@ -159,15 +159,16 @@ class Repository:
         Raises:
             RepositoryError: none of the usual names exists.
         """
-        for name in _MAIN_BRANCHES:
+        if self._exists("origin/HEAD"):
+            return self.git("symbolic-ref", "--short", "refs/remotes/origin/HEAD")
+        for name in ("origin/main", "origin/master", "main", "master"):
             if self._exists(name):
-                head = ("symbolic-ref", "--short", "refs/remotes/origin/HEAD")
-                return self.git(*head) if name == "origin/HEAD" else name
-        shallow = self._is_shallow()
+                return name
+        way_out = "Fetch it, or give yours that name: git branch main"
         raise RepositoryError(
             "no main branch found (origin/HEAD, main or master)",
             where=str(self.root),
-            next_step=_DEEPEN if shallow else "Fetch it, or give yours that name: git branch main",
+            next_step=_DEEPEN if self._is_shallow() else way_out,
         )
 
     def merge_base(self, revision: str, onto: str) -> Commit:
@@ -215,8 +216,8 @@ class Repository:
 
     def is_ancestor(self, commit: str, of: str) -> bool:
         """Whether `commit` is in the history of `of`; one that this clone lacks is not."""
-        known = self._exists(commit)
-        return known and self._ask("merge-base", "--is-ancestor", commit, of) is not None
+        command = ("merge-base", "--is-ancestor", commit, of)
+        return self._exists(commit) and self._ask(*command) is not None
 
     def count_between(self, older: str, newer: str) -> int:
         """How many commits `newer` has beyond `older`."""
@@ -258,14 +259,13 @@ class Repository:
         form = "--format=%(objectname) %(refname)"
         lines = self.git("for-each-ref", form, "refs/heads", "refs/remotes").splitlines()
         if self.remote_url() is not None:
-            told = self.git("ls-remote", "--heads", "origin").splitlines()
-            new = [ref for sha, ref in map(str.split, told) if not self._exists(sha)]
+            heads = self.git("ls-remote", "--heads", "origin").splitlines()
+            new = [ref for sha, ref in map(str.split, heads) if not self._exists(sha)]
             if new:
                 self.git("fetch", "--quiet", "--no-tags", "origin", *new)
             lines = [line for line in lines if " refs/remotes/origin/" not in line]
-            lines += [line.replace("\trefs/heads/", " refs/remotes/origin/") for line in told]
-        found = (line.split() for line in lines)
-        return {ref: sha for sha, ref in found}
+            lines += [line.replace("\trefs/heads/", " refs/remotes/origin/") for line in heads]
+        return {ref: sha for sha, ref in map(str.split, lines)}
 
     def fetch_pages(self, namespace: str) -> None:
         """Bring the tags under `refs/tags/<namespace>/` from origin, where there is one."""
@@ -280,12 +280,9 @@ class Repository:
     def pages(self, namespace: str) -> dict[str, str]:
         """Messages of the annotated tags under a namespace, by tag name."""
         form = "%(refname:strip=2)%00%(contents)%00"
-        out = run_git(
-            ["for-each-ref", f"--format={form}", f"refs/tags/{namespace}/"], cwd=self.root
-        ).decode(errors="replace")
-        parts = out.split("\0")
-        pairs = zip(parts[0::2], parts[1::2], strict=False)
-        return {name.strip(): text for name, text in pairs if name.strip()}
+        command = ["for-each-ref", f"--format={form}", f"refs/tags/{namespace}/"]
+        parts = run_git(command, cwd=self.root).decode(errors="replace").split("\0")
+        return {name.strip(): text for name, text in zip(parts[0::2], parts[1::2], strict=False)}
 
     def rehearse_page(self, tag: str, commit: str) -> None:
         """Find out whether origin lets us push a tag, before anything is done that needs it.
@@ -305,9 +302,10 @@ class Repository:
         The tag object is pushed before any local ref exists, so a lost race leaves nothing behind.
         `time` is in git's own form (`<seconds> +0000`).
         """
-        body = (
-            f"object {commit}\ntype commit\ntag {tag}\ntagger {self._identity(time)}\n\n{message}"
-        )
+        name = self.config("user.name") or "mergeline"
+        email = self.config("user.email") or "mergeline@localhost"
+        tagger = f"{name} <{email}> {time}"
+        body = f"object {commit}\ntype commit\ntag {tag}\ntagger {tagger}\n\n{message}"
         made = run_git(["mktag"], cwd=self.root, stdin=body.encode()).decode().strip()
         ref = f"refs/tags/{tag}"
         if self.remote_url() is not None:
@@ -335,17 +333,9 @@ class Repository:
         try:
             return self.git(*arguments)
         except GitError as error:
-            denied = _DENIED.search(error.message)
-            raise GitError(
-                error.message,
-                where=error.where,
-                next_step=error.next_step or (_OWN_ORIGIN if denied else _CHECK_ORIGIN),
-            ) from error
-
-    def _identity(self, time: str) -> str:
-        name = self.config("user.name") or "mergeline"
-        email = self.config("user.email") or "mergeline@localhost"
-        return f"{name} <{email}> {time}"
+            way_out = _OWN_ORIGIN if _DENIED.search(error.message) else _CHECK_ORIGIN
+            next_step = error.next_step or way_out
+            raise GitError(error.message, where=error.where, next_step=next_step) from error
 
     def _is_shallow(self) -> bool:
         return self.git("rev-parse", "--is-shallow-repository") == "true"
@@ -358,5 +348,5 @@ class Repository:
 def _revision(name: str) -> str:
     """The name; ValueError for one that git would take for an option, or for nothing."""
     if not name or name.startswith("-"):
-        raise ValueError(f"no revision: {name!r}")
+        raise ValueError(f"invalid revision: {name!r}")
     return name
