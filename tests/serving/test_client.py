@@ -57,7 +57,6 @@ def test_what_the_server_holds_can_be_listed(client: mergeline.Client) -> None:
     assert [one["name"] for one in client.models()] == ["delay"]
     assert [one["version"] for one in client.versions("delay")] == [1]
     assert client.versions("other") == []
-    assert client.ready()
 
 
 def test_the_server_s_refusals_become_errors_that_can_be_mended(client: mergeline.Client) -> None:
@@ -140,7 +139,6 @@ def test_a_server_of_another_kind_is_said_to_be_none(status: int, text: str) -> 
         client = mergeline.Client(f"http://127.0.0.1:{server.server_port}")
         asked: list[Callable[[], object]] = [
             client.models,
-            client.ready,
             lambda: client.predict("delay", [ROW]),
             lambda: client.versions("delay"),
         ]

@@ -79,7 +79,6 @@ def stages_in_process() -> Iterator[StagesInProcess]:
     runner = StagesInProcess()
     with pytest.MonkeyPatch.context() as patch:
         run_stages_by(patch, runner)
-        patch.setattr(candidates, "dvc_cache", lambda root: root / ".dvc/cache")
         patch.setattr(model_folder, "_LATENCY_ROWS", 3)
         yield runner
 
@@ -87,7 +86,6 @@ def stages_in_process() -> Iterator[StagesInProcess]:
 def stages_by_dvc(patch: pytest.MonkeyPatch) -> None:
     """Candidates are trained as in production again."""
     run_stages_by(patch, stages.reproduce)
-    patch.setattr(candidates, "dvc_cache", stages.dvc_cache)
 
 
 def run_stages_by(patch: pytest.MonkeyPatch, runner: Callable[..., StagesRun]) -> None:

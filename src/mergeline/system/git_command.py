@@ -21,12 +21,8 @@ def run_git(
 ) -> bytes:
     """Run one git command and return its standard output.
 
-    Args:
-        arguments: of git, its subcommand first.
-        cwd: where it runs.
-        stdin: what it reads.
-        env: variables on top of this process's own.
-        isolated: whether it runs without the user's configuration and `GIT_` variables.
+    `env` comes on top of this process's environment; `isolated` leaves out the user's configuration
+    and `GIT_` variables.
 
     Raises:
         GitError: the folder does not exist, git is not installed, or it ended with an error (a

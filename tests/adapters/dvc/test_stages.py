@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mergeline.adapters.dvc.stages import StagesRun, dvc_cache, reproduce, share_cache
-from mergeline.errors import ExternalError, StageError
+from mergeline.adapters.dvc.drops import DropStore
+from mergeline.adapters.dvc.stages import StagesRun, reproduce, share_cache
+from mergeline.errors import RepositoryError, StageError
 from mergeline.system.git_command import run_git
 
 DVC_YAML = """\
@@ -83,14 +84,14 @@ def test_a_lock_that_came_along_decides_nothing(built: Built, tmp_path: Path) ->
 
 def test_the_cache_of_a_repository_is_found(tmp_path: Path) -> None:
     checkout = make(tmp_path / "checkout")
-    assert dvc_cache(checkout) == checkout / ".dvc" / "cache"
+    assert DropStore(checkout).cache_folder() == checkout / ".dvc" / "cache"
     share_cache(checkout, tmp_path / "elsewhere")
-    assert dvc_cache(checkout) == tmp_path / "elsewhere"
+    assert DropStore(checkout).cache_folder() == tmp_path / "elsewhere"
 
 
 def test_without_dvc_the_cache_is_said_to_be_missing(tmp_path: Path) -> None:
-    with pytest.raises(ExternalError, match="dvc cache dir"):
-        dvc_cache(tmp_path)
+    with pytest.raises(RepositoryError, match="DVC is not set up here"):
+        DropStore(tmp_path).cache_folder()
 
 
 def test_a_failed_stage_is_said_by_name_with_its_last_words(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mergeline.errors import ExternalError, StageError
+from mergeline.errors import StageError
 from mergeline.system.child_process import end_child, start_child
 from mergeline.system.environment import without_repository
 
@@ -28,11 +28,6 @@ class StagesRun:
 
     seconds: Mapping[str, float]
     restored: tuple[str, ...]
-
-
-def dvc_cache(repository: Path) -> Path:
-    """The folder of a repository's DVC cache."""
-    return (repository / _dvc(["cache", "dir"], repository).strip()).resolve()
 
 
 def share_cache(checkout: Path, cache: Path) -> None:
@@ -51,11 +46,7 @@ def reproduce(
 ) -> StagesRun:
     """Run a stage and those before it, as `dvc repro STAGE` does.
 
-    Args:
-        checkout: a Git repository with `dvc.yaml` in its root.
-        stage: the last one to run.
-        environment: of the stages' commands, on top of this process's.
-        say: is told when a stage starts, and each line that a stage prints.
+    `environment` comes on top of this process's; `say` is told when a stage starts or is skipped.
 
     Raises:
         StageError: a stage failed, or DVC refused.
@@ -139,20 +130,3 @@ class _ReproOutput:
             return self._reason
         flush = [line for line in lines if not line[0].isspace()]
         return flush[-1].removeprefix("ERROR: ") if flush else self._reason
-
-
-def _dvc(arguments: list[str], cwd: Path) -> str:
-    process = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=cwd,
-        env=without_repository(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if process.returncode != 0:
-        lines = (process.stderr or process.stdout).strip().splitlines()
-        raise ExternalError(
-            f"dvc {' '.join(arguments)}: {lines[-1] if lines else 'failed'}", where=str(cwd)
-        )
-    return process.stdout

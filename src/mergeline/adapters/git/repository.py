@@ -181,15 +181,11 @@ class Repository:
         try:
             return self.commit(self.git("merge-base", revision, tip.sha))
         except GitError as error:
+            problem, next_step = f"{revision} and {onto} have no common commit", ""
             if self._is_shallow():
-                raise RepositoryError(
-                    f"this shallow clone does not reach the merge base with {onto}",
-                    where=str(self.root),
-                    next_step=_DEEPEN,
-                ) from error
-            raise RepositoryError(
-                f"{revision} and {onto} have no common commit", where=str(self.root)
-            ) from error
+                problem = f"this shallow clone does not reach the merge base with {onto}"
+                next_step = _DEEPEN
+            raise RepositoryError(problem, where=str(self.root), next_step=next_step) from error
 
     def parent(self, commit: Commit) -> Commit | None:
         """The first parent of a commit; None of the very first one.
@@ -247,9 +243,7 @@ class Repository:
 
     def remote_tip(self, branch: str) -> str | None:
         """The commit that `origin` has as `branch` now; None without that remote or branch."""
-        if self.remote_url() is None:
-            return None
-        return self._at_origin(f"refs/heads/{branch}")
+        return self._at_origin(f"refs/heads/{branch}") if self.remote_url() else None
 
     def branches(self) -> dict[str, str]:
         """The tip of each branch, by its ref: as `origin` has its own now, fetched; others as here.
