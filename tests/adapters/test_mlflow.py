@@ -57,7 +57,7 @@ def test_a_store_that_is_not_there_yet_has_nothing_standing(tmp_path: Path) -> N
 def test_reading_makes_no_store(tmp_path: Path) -> None:
     store = Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path)
     assert (store.find(MODEL, "f"), store.champion(MODEL)) == (None, None)
-    for found in (store.candidates(MODEL), store.tracked(), store.versions(MODEL), store.models()):
+    for found in (store.candidates(MODEL), store.tracked(), store.versions(MODEL)):
         assert not found
     for run_id in ("0" * 32, "0"):
         with pytest.raises(NotFoundError, match="no run"):
@@ -465,7 +465,7 @@ def test_an_address_of_no_kind_is_said(tmp_path: Path) -> None:
 
 
 def test_an_address_that_is_none_is_said(tmp_path: Path) -> None:
-    with pytest.raises(TrackingError, match=r"Invalid IPv6 URL\. Correct MLFLOW_TRACKING_URI"):
+    with pytest.raises(TrackingError, match=r"does not answer\. Start it, or correct MLFLOW_"):
         Tracking("http://[::1", tmp_path).champion(MODEL)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from mergeline.core.declare.strict import read_json, write_json
@@ -35,19 +34,16 @@ def check_replaceable(folder: Path) -> None:
         BundleError: the folder holds other things than a bundle, or a folder of bundles.
     """
     inside = list(folder.iterdir()) if folder.is_dir() else []
-    is_ours = _is_bundle(inside) or all(
-        path.is_dir() and _is_bundle(path.iterdir()) for path in inside
+    nested = [part for path in inside if path.is_dir() for part in path.iterdir()]
+    ours = {path.name for path in inside} <= _PARTS or (
+        all(path.is_dir() for path in inside) and {path.name for path in nested} <= _PARTS
     )
-    if folder.is_symlink() or not is_ours:
+    if folder.is_symlink() or not ours:
         raise BundleError(
             "holds other things than a bundle, which would be lost",
             where=str(folder),
             next_step="Name a new folder",
         )
-
-
-def _is_bundle(paths: Iterable[Path]) -> bool:
-    return {path.name for path in paths} <= _PARTS
 
 
 def write_candidate(folder: Path, candidate: Candidate) -> None:

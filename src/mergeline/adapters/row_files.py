@@ -27,13 +27,7 @@ _SEPARATOR = "\x1f"
 
 @dataclass(frozen=True)
 class HoldoutFile:
-    """A holdout as its file has it.
-
-    Attributes:
-        frame: all of its columns, in the order of the file's rows.
-        rows: what a comparison needs of it.
-        cluster: the declared cluster column, if any.
-    """
+    """A holdout as its file has it: all columns, what a comparison needs, the cluster column."""
 
     frame: pd.DataFrame
     rows: Holdout
@@ -42,18 +36,16 @@ class HoldoutFile:
     @cached_property
     def oldest(self) -> dt.date | None:
         """Date of the oldest row, where the cluster column is one of dates."""
-        return _date_of(self._clusters.min())
+        return _date_of(min(self._clusters, default=None))
 
     @cached_property
     def newest(self) -> dt.date | None:
         """Date of the newest row, where the cluster column is one of dates."""
-        return _date_of(self._clusters.max())
+        return _date_of(max(self._clusters, default=None))
 
     @property
-    def _clusters(self) -> pd.Series[Any]:
-        import pandas as pd
-
-        return self.frame[self.cluster].dropna() if self.cluster else pd.Series(dtype=object)
+    def _clusters(self) -> Sequence[Any]:
+        return self.frame[self.cluster].dropna().tolist() if self.cluster else []
 
     def content(self, model: Model) -> HoldoutRows:
         """What of it can move: all columns but the key, which tells which row is which."""
@@ -166,10 +158,7 @@ def _row_ids(path: Path, model: Model) -> npt.NDArray[np.uint64]:
 def write_predictions(
     path: Path, holdout: HoldoutFile, model: Model, predictions: Mapping[str, Any]
 ) -> None:
-    """Write key, label and each model's predictions on the holdout's rows as Parquet.
-
-    `read_predictions` reads them.
-    """
+    """Write key, label and each model's predictions on the holdout's rows as Parquet."""
     import numpy as np
 
     frame = holdout.frame[[*model.key, model.label]].copy()

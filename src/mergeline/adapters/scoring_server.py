@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -166,46 +167,33 @@ def running_server(
     process = start_child(
         command, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
-    output = _ServerOutput(process)
+    last_lines: deque[str] = deque(maxlen=10)
+    address: Future[str] = Future()
+
+    def read() -> None:
+        """Read until the server ends, so that it never blocks on a full pipe."""
+        for line in process.stderr or ():
+            last_lines.append(line.rstrip())
+            if not address.done() and (match := _ADDRESS.search(line)):
+                address.set_result(match.group(1))
+        if not address.done():
+            address.set_exception(EOFError())
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
     try:
-        yield output.address(patience)
+        try:
+            known_address = address.result(patience)
+        except (TimeoutError, EOFError) as error:
+            message = "; ".join(filter(None, last_lines))[-500:] or "it printed nothing"
+            raise DeployError(f"the scoring server did not start: {message}") from error
+        yield known_address
     finally:
         end_child(process, patience=_STOP)
-        output.close()
-
-
-class _ServerOutput:
-    """Reads what a server prints until it ends, so that it never blocks on a full pipe."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self._is_known = threading.Event()  # its address, or that it has ended without one
-        self._address = ""
-        self._tail: deque[str] = deque(maxlen=10)
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def address(self, patience: float) -> str:
-        self._is_known.wait(patience)
-        if self._address:
-            return self._address
-        message = "; ".join(line for line in self._tail if line.strip())[-500:]
-        raise DeployError(f"the scoring server did not start: {message or 'it printed nothing'}")
-
-    def close(self) -> None:
-        self._thread.join(_STOP)
-        for stream in filter(None, (self._process.stdin, self._process.stderr)):
+        reader.join(_STOP)
+        for stream in filter(None, (process.stdin, process.stderr)):
             with contextlib.suppress(OSError):
                 stream.close()
-
-    def _read(self) -> None:
-        assert self._process.stderr is not None  # noqa: S101 - for the type checker
-        for line in self._process.stderr:
-            self._tail.append(line.rstrip())
-            if not self._address and (match := _ADDRESS.search(line)):
-                self._address = match.group(1)
-                self._is_known.set()
-        self._is_known.set()
 
 
 def records(rows: Any) -> list[dict[str, Any]]:  # noqa: ANN401

@@ -102,9 +102,11 @@ async def _answer(
 ) -> Response:
     try:
         body = await _body(request)
+        # Parsed, predicted and written outside the event loop, which others wait for.
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(workers, lambda: _predict(find(), body))
-        return Response(answer, media_type="application/json")
+        return await loop.run_in_executor(
+            workers, lambda: JSONResponse(predict(find(), _rows(body)))
+        )
     except ClientDisconnect:
         return Response(status_code=_CLIENT_GONE)
     except asyncio.CancelledError:  # the stopping server waits for nobody
@@ -114,11 +116,6 @@ async def _answer(
     except Exception:  # noqa: BLE001 - uvicorn would cut the connection
         _log.exception("a request failed")
         return _refusal(MergelineError("the server failed", next_step="Look at its log"), 500)
-
-
-def _predict(served: ServedVersion, body: bytes) -> bytes:
-    """Parse, predict and write outside the event loop, which others wait for."""
-    return json.dumps(predict(served, _rows(body)), allow_nan=False, separators=(",", ":")).encode()
 
 
 async def _body(request: Request) -> bytes:

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,6 @@ class ServedVersion:
     problem: str = ""
     tries: int = 0
     next_try: float = 0.0
-
-    @property
-    def key(self) -> Key:
-        """Its model and number."""
-        return self.version.model, self.version.number
 
     def __str__(self) -> str:
         stage = self.version.stage.lower()
@@ -120,12 +115,15 @@ class ServedVersions:
             except Exception as error:  # noqa: BLE001 - whatever it is, serving goes on
                 self.problem = f"the registry cannot be read: {error}"
                 return
-            wanted = [self._serve(version) for version in registered if version.stage != "Archived"]
-            wanted.sort(key=lambda served: served.key)
-            stages = self._stages(wanted)
+            wanted = {
+                (version.model, version.number): self._serve(version)
+                for version in sorted(registered, key=lambda version: version.number)
+                if version.stage != "Archived"
+            }
+            stages = self._stages(wanted.values())
             # One that answers on, since its successor cannot be loaded, may be archived by now.
-            versions = {served.key: served for served in [*stages.values(), *wanted]}
-            self.routing = Routing(dict(sorted(versions.items())), stages)
+            kept = {(held.version.model, held.version.number): held for held in stages.values()}
+            self.routing = Routing(dict(sorted((kept | wanted).items())), stages)
             self._registry_was_read = True
             self.problem = ""
 
@@ -163,7 +161,7 @@ class ServedVersions:
                 )
         return model
 
-    def _stages(self, wanted: Sequence[ServedVersion]) -> dict[tuple[str, str], ServedVersion]:
+    def _stages(self, wanted: Iterable[ServedVersion]) -> dict[tuple[str, str], ServedVersion]:
         """The version that answers for each stage, out of versions in ascending order."""
         stages: dict[tuple[str, str], ServedVersion] = {}
         for served in wanted:

@@ -29,14 +29,10 @@ _MOST_CONNECTIONS = 1_000
 
 
 def serve(project: Project, *, host: str, port: int, poll: float, only: str | None) -> None:
-    """Serve until the process is told to stop.
+    """Serve a project's registry until the process is told to stop.
 
-    Args:
-        project: whose registry is followed.
-        host: address to listen on.
-        port: 0 for any free one; the address is printed on standard error.
-        poll: seconds between looks at the registry.
-        only: `model/version` to serve alone, whatever its stage.
+    `port` 0 takes any free one; the address is printed on standard error. `poll` is the seconds
+    between looks at the registry, `only` a `model/version` to serve alone, whatever its stage.
 
     Raises:
         DeployError: the address cannot be listened on.
@@ -55,14 +51,23 @@ def serve(project: Project, *, host: str, port: int, poll: float, only: str | No
 
 
 def run(served_versions: ServedVersions, *, host: str, port: int, poll: float) -> None:
-    """Serve until the process is told to stop; errors and arguments are those of `serve`.
-
-    Standard error shows the address, what is served, and each change of it.
-    """
+    """Serve until the process is told to stop; standard error shows what is served, and changes."""
     with _listen(host, port) as listener, contextlib.suppress(_StopRequest):
         signal.signal(signal.SIGTERM, _request_stop)
         served_versions.reconcile()
-        _answer_requests(served_versions, listener, poll)
+        server = uvicorn.Server(uvicorn_settings(make_app(served_versions)))
+        address, port = listener.getsockname()[:2]
+        address = f"[{address}]" if ":" in address else address
+        _log(f"serving on http://{address}:{port}")
+        stop = threading.Event()
+        follower = threading.Thread(target=_follow, args=(served_versions, poll, stop), daemon=True)
+        follower.start()
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                server.run(sockets=[listener])
+        finally:
+            stop.set()
+            follower.join(_GRACE)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -112,26 +117,6 @@ def most_connections() -> int:
     return max(2, min(_MOST_CONNECTIONS, files // 3))
 
 
-def _answer_requests(served_versions: ServedVersions, listener: socket.socket, poll: float) -> None:
-    server = uvicorn.Server(uvicorn_settings(make_app(served_versions)))
-    stop = threading.Event()
-    summary = served_versions.summary()
-    follower = threading.Thread(
-        target=_follow, args=(served_versions, poll, stop, summary), daemon=True
-    )
-    address, port = listener.getsockname()[:2]
-    address = f"[{address}]" if ":" in address else address
-    _log(f"serving on http://{address}:{port}")
-    _log(summary)
-    follower.start()
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listener])
-    finally:
-        stop.set()
-        follower.join(_GRACE)
-
-
 class _StopRequest(KeyboardInterrupt):
     """SIGTERM arrived: clean up as on any other end, and leave with 0.
 
@@ -143,9 +128,9 @@ def _request_stop(signum: int, frame: object) -> None:  # noqa: ARG001
     raise _StopRequest
 
 
-def _follow(
-    served_versions: ServedVersions, poll: float, stop: threading.Event, summary: str
-) -> None:
+def _follow(served_versions: ServedVersions, poll: float, stop: threading.Event) -> None:
+    summary = served_versions.summary()
+    _log(summary)
     while not stop.wait(poll):
         served_versions.reconcile()
         if (now := served_versions.summary()) != summary:

@@ -114,16 +114,11 @@ class DropStore:
 
         try:
             return Repo(str(self._root))
-        except NotDvcRepoError as error:
-            raise RepositoryError(
-                "DVC is not set up here", where=str(self._root), next_step="Run `dvc init`"
-            ) from error
         except DvcException as error:
-            raise RepositoryError(
-                f"DVC cannot open the repository: {error}",
-                where=str(self._root),
-                next_step="Correct .dvc/config",
-            ) from error
+            problem, next_step = f"DVC cannot open the repository: {error}", "Correct .dvc/config"
+            if isinstance(error, NotDvcRepoError):
+                problem, next_step = "DVC is not set up here", "Run `dvc init`"
+            raise RepositoryError(problem, where=str(self._root), next_step=next_step) from error
 
     @cached_property
     def _cache(self) -> Any:  # noqa: ANN401 - dvc_data.hashfile.db.HashFileDB

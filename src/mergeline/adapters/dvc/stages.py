@@ -9,7 +9,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mergeline.errors import StageError
@@ -20,14 +19,6 @@ _RUNNING = re.compile(r"Running (?:stage|callback stage) '([^']+)'")
 _SKIPPED = re.compile(r"Stage '([^']+)' (?:is cached|didn't change)")
 _FAILED = re.compile(r"failed to reproduce '([^']+)'(?:: (.*))?")
 _TAIL = 30  # lines of a failed stage that are kept
-
-
-@dataclass(frozen=True)
-class StagesRun:
-    """Seconds by stage that ran; the stages whose result DVC had already."""
-
-    seconds: Mapping[str, float]
-    restored: tuple[str, ...]
 
 
 def share_cache(checkout: Path, cache: Path) -> None:
@@ -43,8 +34,8 @@ def share_cache(checkout: Path, cache: Path) -> None:
 
 def reproduce(
     checkout: Path, stage: str, *, environment: Mapping[str, str], say: Callable[[str], None]
-) -> StagesRun:
-    """Run a stage and those before it, as `dvc repro STAGE` does.
+) -> dict[str, float]:
+    """Run a stage and those before it, as `dvc repro STAGE` does; the seconds of each that ran.
 
     `environment` comes on top of this process's; `say` is told when a stage starts or is skipped.
 
@@ -72,7 +63,7 @@ def reproduce(
     output.end_stage()
     if process.returncode != 0:
         raise output.error(stage, checkout)
-    return StagesRun(output.seconds, tuple(output.restored))
+    return output.seconds
 
 
 class _ReproOutput:
@@ -80,7 +71,6 @@ class _ReproOutput:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.seconds: dict[str, float] = {}
-        self.restored: list[str] = []
         self._say = say
         self._stage = ""
         self._failed = ""
@@ -98,7 +88,6 @@ class _ReproOutput:
             self._say(f"stage {self._stage}")
         elif skipped := _SKIPPED.search(line):
             self.end_stage()
-            self.restored.append(skipped.group(1))
             self._say(f"stage {skipped.group(1)}: its result is there already")
         elif line.strip() and not line.startswith(("> ", "To track", "\tgit add", "Use `dvc")):
             self._tail.append(line)

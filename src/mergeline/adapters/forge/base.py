@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, Protocol
 
 from mergeline.core.report.one_comment import (
@@ -26,20 +25,10 @@ _ROUNDS = 6
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A proposed change.
-
-    Attributes:
-        base_sha: the tip of `base_ref` as the forge last saw it.
-        open: neither merged nor closed.
-    """
+    """A proposed change; `open` if it is neither merged nor closed."""
 
     number: int
-    title: str
-    author: str
     head_sha: str
-    base_sha: str
-    base_ref: str
-    url: str
     open: bool
     labels: tuple[str, ...] = ()
 
@@ -73,24 +62,16 @@ class Forge(Protocol):
             ForgeError: the forge cannot be reached or refuses.
         """
 
-    def upsert_report(
-        self, number: int, markdown: str, marker: str, head_sha: str, evaluated_at: datetime
-    ) -> Comment:
-        """Show a report as the one comment of ours that carries `marker`.
+    def upsert_report(self, number: int, markdown: str, stamp: Stamp) -> Comment:
+        """Show a report as the one comment of ours that carries the stamp's marker.
 
         A report on what the pull request proposes now is never overwritten by one on an earlier
         head, nor a later report by an earlier one: then the comment that stays is returned.
 
-        Args:
-            number: the pull request.
-            markdown: the report, at most `mergeline.core.report.one_comment.ROOM` characters.
-            marker: which of our comments, such as `report`.
-            head_sha: the head that was evaluated.
-            evaluated_at: when the evaluation began, with a time zone.
-
         Raises:
             NotFoundError: there is no such pull request.
-            ForgeError: the report is too long, or the forge cannot be reached or refuses.
+            ForgeError: the report is longer than `mergeline.core.report.one_comment.ROOM`, or the
+                forge cannot be reached or refuses.
         """
 
     def comment(self, number: int, text: str) -> Comment:

@@ -17,7 +17,6 @@ import dataclasses
 import json
 import tempfile
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +36,7 @@ from mergeline.system.atomic_writes import write_file_whole
 from mergeline.system.git_command import run_git
 from mergeline.system.locks import file_lock
 
+_BASE = "main"
 Method = Literal["squash", "rebase", "merge"]
 
 
@@ -47,10 +47,8 @@ class _Pull:
     title: str
     author: str
     head_ref: str
-    base_ref: str
     labels: tuple[str, ...] = ()
     head_sha: str | None = None
-    base_sha: str | None = None
     commits: tuple[str, ...] = ()
 
 
@@ -92,24 +90,21 @@ class FolderForge:
         """The same forge as another person sees and writes it."""
         return FolderForge(self.path, user=user)
 
-    def open(
-        self, title: str, *, head: str, base: str = "main", labels: tuple[str, ...] = ()
-    ) -> PullRequest:
-        """Propose to merge the branch `head` onto the branch `base`.
+    def open(self, title: str, *, head: str, labels: tuple[str, ...] = ()) -> PullRequest:
+        """Propose to merge the branch `head` onto main.
 
         Raises:
-            NotFoundError: one of the branches was not pushed.
+            NotFoundError: it was not pushed.
         """
         self._tip(head)
-        self._tip(base)
         with self._lock:
             number = max(self._numbers(), default=0) + 1
-            pull = _Pull(title, self._user, head, base, labels)
+            pull = _Pull(title, self._user, head, labels)
             write_file_whole(self._pull_file(number), write_json(pull).encode())
         return self.pull_request(number)
 
     def merge(self, number: int, *, method: Method = "squash") -> str:
-        """Merge a pull request as the green button does; returns the base branch's new commit.
+        """Merge a pull request as the green button does; returns main's new commit.
 
         Raises:
             NotFoundError: there is no such pull request.
@@ -120,7 +115,7 @@ class FolderForge:
             pull = self._read(number)
             if pull.commits:
                 raise ForgeError(f"pull request {number} is merged", where=str(self.path))
-            head, base = self._tip(pull.head_ref), self._tip(pull.base_ref)
+            head = self._tip(pull.head_ref)
             status = self.status(head)
             if status is not None and status[0] != "success":
                 raise ForgeError(
@@ -131,8 +126,8 @@ class FolderForge:
             message = f"{pull.title} (#{number})"
             if method == "merge":
                 message = f"Merge pull request #{number} from {pull.head_ref}\n\n{pull.title}"
-            new = self._merge_commits(pull, head, method, message)
-            merged = dataclasses.replace(pull, head_sha=head, base_sha=base, commits=new)
+            new = self._merge_commits(head, method, message)
+            merged = dataclasses.replace(pull, head_sha=head, commits=new)
             write_file_whole(self._pull_file(number), write_json(merged).encode())
         return new[-1]
 
@@ -141,12 +136,7 @@ class FolderForge:
         pull = self._read(number)
         return PullRequest(
             number=number,
-            title=pull.title,
-            author=pull.author,
             head_sha=pull.head_sha or self._tip(pull.head_ref),
-            base_sha=pull.base_sha or self._tip(pull.base_ref),
-            base_ref=pull.base_ref,
-            url=self._pull_file(number).parent.as_uri(),
             open=not pull.commits,
             labels=pull.labels,
         )
@@ -160,17 +150,14 @@ class FolderForge:
                 return self.pull_request(number)
         for number in (number for number, pull in pulls.items() if not pull.commits):
             proposed = self.pull_request(number)
-            commits = f"{proposed.base_sha}..{proposed.head_sha}"
+            commits = f"refs/heads/{_BASE}..{proposed.head_sha}"
             if commit in _git(self.repository, "rev-list", commits).split():
                 return proposed
         return None
 
-    def upsert_report(
-        self, number: int, markdown: str, marker: str, head_sha: str, evaluated_at: datetime
-    ) -> Comment:
+    def upsert_report(self, number: int, markdown: str, stamp: Stamp) -> Comment:
         """Show a report as our one comment with that marker; the newest report stays."""
         self._read(number)
-        stamp = Stamp(marker, head_sha, evaluated_at)
         with self._lock:
             return keep_one_report(self, number, markdown, stamp)
 
@@ -183,8 +170,7 @@ class FolderForge:
         """All comments of a pull request, oldest first."""
         self._read(number)
         with self._lock:
-            files = sorted(self._comment_folder(number).glob("*.json"))
-            return tuple(_read_comment(file) for file in files)
+            return tuple(map(_read_comment, sorted(self._comment_folder(number).glob("*.json"))))
 
     def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
         """Set the state that stands as `mergeline` beside a commit."""
@@ -233,14 +219,11 @@ class FolderForge:
             file.unlink(missing_ok=True)
             file.with_suffix(".md").unlink(missing_ok=True)
 
-    def _merge_commits(
-        self, pull: _Pull, head: str, method: Method, message: str
-    ) -> tuple[str, ...]:
-        """Merge in a private clone and push; the commits that the base branch gained."""
+    def _merge_commits(self, head: str, method: Method, message: str) -> tuple[str, ...]:
+        """Merge in a private clone and push; the commits that main gained."""
         with tempfile.TemporaryDirectory(prefix="mergeline-forge-") as folder:
             clone = Path(folder)
-            branch = f"--branch={pull.base_ref}"
-            _git(clone, "clone", "--quiet", "--shared", branch, str(self.repository.resolve()), ".")
+            _git(clone, "clone", "--quiet", "--shared", str(self.repository.resolve()), ".")
             _git(clone, "config", "user.name", self._user)
             _git(clone, "config", "user.email", "forge@localhost")
             base = _git(clone, "rev-parse", "HEAD")
@@ -255,12 +238,12 @@ class FolderForge:
                     _git(clone, "rebase", "--quiet", "--force-rebase", base)
             except ForgeError as error:
                 raise ForgeError(
-                    f"it cannot be merged onto {pull.base_ref}: {error.message}",
+                    f"it cannot be merged onto {_BASE}: {error.message}",
                     where=str(self.path),
-                    next_step=f"Merge {pull.base_ref} into the branch and push",
+                    next_step=f"Merge {_BASE} into the branch and push",
                 ) from error
             new = _git(clone, "rev-list", "--reverse", "--topo-order", f"{base}..HEAD").split()
-            _git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{pull.base_ref}")
+            _git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{_BASE}")
         return tuple(new)
 
     def _tip(self, branch: str) -> str:
@@ -268,9 +251,8 @@ class FolderForge:
 
     def _commit(self, revision: str) -> str:
         try:
-            return _git(
-                self.repository, "rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}"
-            )
+            name = f"{revision}^{{commit}}"
+            return _git(self.repository, "rev-parse", "--quiet", "--verify", name)
         except ForgeError as error:
             raise NotFoundError(
                 f"no branch or commit {revision}",

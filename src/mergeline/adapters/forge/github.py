@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import github
@@ -64,21 +63,11 @@ def _translated(
 class GitHubForge:
     """The pull requests of one repository on GitHub, or on a server that speaks its REST API."""
 
-    def __init__(
-        self,
-        repository: str,
-        token: str,
-        api_url: str = "https://api.github.com",
-        *,
-        patient: bool = True,
-    ) -> None:
+    def __init__(self, repository: str, token: str, api_url: str, *, patient: bool = True) -> None:
         """Prepare; nothing is sent yet.
 
-        Args:
-            repository: `owner/name`.
-            token: of a person, an app, or the job (`GITHUB_TOKEN`).
-            api_url: the REST API's address.
-            patient: pause between requests as GitHub asks, and before trying again.
+        `repository` is `owner/name`, `token` that of a person, an app or the job (`GITHUB_TOKEN`).
+        `patient` pauses between requests as GitHub asks, and before trying again.
         """
         self.where = f"{api_url.rstrip('/')}/repos/{repository}"
         retry = GithubRetry(
@@ -113,11 +102,9 @@ class GitHubForge:
             return None
         return _pull_request(max(pulls, key=lambda pull: _nearness(pull, commit)))
 
-    def upsert_report(
-        self, number: int, markdown: str, marker: str, head_sha: str, evaluated_at: datetime
-    ) -> Comment:
+    def upsert_report(self, number: int, markdown: str, stamp: Stamp) -> Comment:
         """Show a report as our one comment with that marker; the newest report stays."""
-        return keep_one_report(self, number, markdown, Stamp(marker, head_sha, evaluated_at))
+        return keep_one_report(self, number, markdown, stamp)
 
     def comment(self, number: int, text: str) -> Comment:
         """Add a comment."""
@@ -199,12 +186,7 @@ def _unless_gone() -> Iterator[None]:
 def _pull_request(pull: GitHubPullRequest) -> PullRequest:
     return PullRequest(
         number=pull.number,
-        title=pull.title,
-        author=pull.user.login if pull.user else "ghost",
         head_sha=pull.head.sha,
-        base_sha=pull.base.sha,
-        base_ref=pull.base.ref,
-        url=pull.html_url,
         open=pull.state == "open",
         labels=tuple(label.name for label in pull.labels),
     )

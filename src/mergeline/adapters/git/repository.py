@@ -37,7 +37,6 @@ class Commit:
     sha: str
     subject: str
     author: str
-    time: str
     parents: tuple[str, ...]
 
 
@@ -92,18 +91,18 @@ class Repository:
         Raises:
             RepositoryError: it names no commit.
         """
-        form = "%H%x00%s%x00%an <%ae>%x00%cI%x00%P"
+        form = "%H%x00%s%x00%an <%ae>%x00%P"
         try:
             name = f"{_revision(revision)}^{{commit}}"
             out = self.git("show", "-s", f"--format={form}", name, "--")
             # A range shows several, an excluded commit none.
-            sha, subject, author, time, parents = out.split("\0")
+            sha, subject, author, parents = out.split("\0")
         except (GitError, ValueError) as error:
             hint = "Make a first commit" if revision == "HEAD" else "Fetch it, or name another"
             raise RepositoryError(
                 f"no commit {revision!r} here", where=str(self.root), next_step=hint
             ) from error
-        return Commit(sha, subject, author, time, tuple(parents.split()))
+        return Commit(sha, subject, author, tuple(parents.split()))
 
     def tree(self, revision: str = "HEAD") -> Tree:
         """The tree of a commit (or a tree's own name)."""

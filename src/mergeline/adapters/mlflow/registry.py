@@ -26,13 +26,6 @@ _TAG_LIMIT = 5_000  # characters
 class Registry(Store):
     """The registered versions of a store."""
 
-    def models(self) -> list[str]:
-        """Names of the registered models."""
-        if self.absent():
-            return []
-        with self.translating():
-            return sorted(self._holders_by_model())
-
     def versions(self, model: str) -> list[Version]:
         """Registered versions of a model, oldest first."""
         if self.absent():
@@ -56,7 +49,8 @@ class Registry(Store):
             )
             # MLflow reads tags after the rows, and none of a row that was archived in between.
             standing = {(v.name, int(v.version)): v for v in registered if _STAGE in v.tags}
-            holders = self._holders_by_model()
+            models = on_all_pages(self.client.search_registered_models)
+            holders = {model.name: _holders(model) for model in models}
             held = {(model, n) for model, numbers in holders.items() for n in numbers.values()}
             for model, number in held - standing.keys():  # amid a promotion, or after one cut off
                 standing[model, number] = self.client.get_model_version(model, str(number))
@@ -68,14 +62,8 @@ class Registry(Store):
 
     def champion(self, model: str) -> Version | None:
         """The version that the alias `production` names."""
-        if self.absent():
-            return None
-        with self.translating():
-            number = self._holders(model).get("Production")
-            if number is None:
-                return None
-            version = self.client.get_model_version(model, str(number))
-            return _version(version, {"Production": number})
+        versions = self.versions(model)
+        return next((version for version in versions if version.stage == "Production"), None)
 
     def register(self, run: Run) -> Version:
         """Register a run's model, unless a version of it is registered already.
@@ -168,10 +156,6 @@ class Registry(Store):
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return {}
             raise
-
-    def _holders_by_model(self) -> dict[str, dict[Stage, int]]:
-        models = on_all_pages(self.client.search_registered_models)
-        return {model.name: _holders(model) for model in models}
 
     def _write_stages(
         self, model: str, holders: Mapping[Stage, int], others: Mapping[int, Stage]

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from mergeline.errors import MergelineError, NotFoundError, TrackingError
 from mergeline.system.locks import file_lock
@@ -115,17 +114,9 @@ def _look_for_server(uri: str) -> None:
     """Ask a tracking server once, before MLflow asks again and again.
 
     Raises:
-        TrackingError: nobody answers there, or the address is invalid.
+        TrackingError: nobody answers there.
     """
-    try:
-        scheme = urlsplit(uri).scheme
-    except ValueError as error:
-        raise TrackingError(
-            f"invalid address: {error}",
-            where=without_password(uri),
-            next_step="Correct MLFLOW_TRACKING_URI",
-        ) from error
-    if scheme not in {"http", "https"}:
+    if not uri.lower().startswith(("http:", "https:")):
         return
     import requests
 
@@ -147,7 +138,7 @@ def _look_for_database(uri: str) -> None:
     Raises:
         sqlalchemy.exc.SQLAlchemyError: it does not answer, or is not a database.
     """
-    if urlsplit(uri).scheme.partition("+")[0] not in _DATABASES:
+    if uri.partition(":")[0].partition("+")[0] not in _DATABASES:
         return
     import sqlalchemy
 

@@ -243,7 +243,7 @@ def _run_stages(project: Project, case: Case, checkout: Path, say: Say) -> dict[
         "MERGELINE_STATE": str(project.state),
         "MERGELINE_TABLES": project.tables,
     }
-    ran = reproduce(checkout, model.stage, environment=environment, say=say)
+    seconds = reproduce(checkout, model.stage, environment=environment, say=say)
     if not (checkout / model.outputs).is_dir():
         raise StageError(
             f"the stages left no folder {model.outputs}",
@@ -251,7 +251,7 @@ def _run_stages(project: Project, case: Case, checkout: Path, say: Say) -> dict[
             where=f"models/{model.name}.yaml",
             next_step="Correct `outputs`, or the outs in dvc.yaml",
         )
-    return dict(ran.seconds)
+    return seconds
 
 
 def _describe(
