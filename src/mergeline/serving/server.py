@@ -52,7 +52,7 @@ def serve(project: Project, *, host: str, port: int, poll: float, only: str | No
 
 def run(served_versions: ServedVersions, *, host: str, port: int, poll: float) -> None:
     """Serve until the process is told to stop; standard error shows what is served, and changes."""
-    with _listen(host, port) as listener, contextlib.suppress(_StopRequest):
+    with _listen(host, port) as listener, contextlib.suppress(KeyboardInterrupt):
         signal.signal(signal.SIGTERM, _request_stop)
         served_versions.reconcile()
         server = uvicorn.Server(uvicorn_settings(make_app(served_versions)))
@@ -63,8 +63,7 @@ def run(served_versions: ServedVersions, *, host: str, port: int, poll: float) -
         follower = threading.Thread(target=_follow, args=(served_versions, poll, stop), daemon=True)
         follower.start()
         try:
-            with contextlib.suppress(KeyboardInterrupt):
-                server.run(sockets=[listener])
+            server.run(sockets=[listener])
         finally:
             stop.set()
             follower.join(_GRACE)
@@ -120,7 +119,8 @@ def most_connections() -> int:
 class _StopRequest(KeyboardInterrupt):
     """SIGTERM arrived: clean up as on any other end, and leave with 0.
 
-    A SystemExit would count as the failure of a model that is loading.
+    A SystemExit would count as the failure of a model that is loading; after a plain
+    KeyboardInterrupt from within its `exec`, Python ends the process as killed by SIGINT.
     """
 
 

@@ -26,7 +26,7 @@ def start_child(
 ) -> subprocess.Popen[str]:
     """Start a command that ends with this process at the latest.
 
-    `env` is its whole environment, but that Python is told not to hold its output back.
+    `env` is its whole environment; besides, Python is told not to hold its output back.
     """
     return subprocess.Popen(
         # -P: this module is not looked for where the command runs.
@@ -43,7 +43,7 @@ def start_child(
 
 
 def end_child(process: subprocess.Popen[str], *, patience: float = 0.0) -> None:
-    """Kill a child and all that it started, unless told to end it does in `patience` seconds."""
+    """Tell a child to end, and after `patience` seconds kill it and all that it started."""
     with contextlib.suppress(ProcessLookupError):
         if process.poll() is None and patience:
             os.killpg(process.pid, signal.SIGTERM)

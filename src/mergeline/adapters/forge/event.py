@@ -26,11 +26,11 @@ def labels_of_event(env: Mapping[str, str]) -> tuple[str, ...]:
         raise _unreadable(path, str(error)) from error
     match event:
         case {"pull_request": {"labels": [*labels]}}:
-            names = [label.get("name") for label in labels if isinstance(label, dict)]
-            named = tuple(name for name in names if isinstance(name, str))
-            if len(named) != len(labels):
+            entries = [label.get("name") for label in labels if isinstance(label, dict)]
+            names = tuple(name for name in entries if isinstance(name, str))
+            if len(names) != len(labels):
                 raise _unreadable(path, "a label has no name")
-            return named
+            return names
         case {"pull_request": pull_request} if pull_request is not None:
             raise _unreadable(path, "its pull request has no list of labels")
         case {}:  # a push, or a merge queue's group

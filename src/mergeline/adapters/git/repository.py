@@ -299,21 +299,21 @@ class Repository:
         email = self.config("user.email") or "mergeline@localhost"
         tagger = f"{name} <{email}> {time}"
         body = f"object {commit}\ntype commit\ntag {tag}\ntagger {tagger}\n\n{message}"
-        made = run_git(["mktag"], cwd=self.root, stdin=body.encode()).decode().strip()
+        tag_object = run_git(["mktag"], cwd=self.root, stdin=body.encode()).decode().strip()
         ref = f"refs/tags/{tag}"
         if self.remote_url() is not None:
             try:
-                self._with_origin("push", "--quiet", "--no-verify", "origin", f"{made}:{ref}")
+                self._with_origin("push", "--quiet", "--no-verify", "origin", f"{tag_object}:{ref}")
             except GitError:
                 taken = self._at_origin(ref)
                 if taken is None:
                     raise
-                if taken != made:
+                if taken != tag_object:
                     return False
         try:
-            self.git("update-ref", ref, made, "0" * 40)
+            self.git("update-ref", ref, tag_object, "0" * 40)
         except GitError:
-            return self.git("rev-parse", ref) == made
+            return self.git("rev-parse", ref) == tag_object
         return True
 
     def _at_origin(self, ref: str) -> str | None:
