@@ -191,7 +191,7 @@ class _Story:
             champion = project.tracking.champion(MODEL)
             if champion is None:
                 raise NotFoundError("nothing is in production")
-            run = project.tracking.run_of(champion)
+            run = project.tracking.run(champion.run_id)
             rows, _ = recorded_answers(project, fetch(project, run), run)
             self._flight = rows[:1]
         return self._flight

@@ -107,7 +107,7 @@ def test_releases_and_open_candidates_are_kept_and_a_candidate_left_behind_is_no
     assert garbage(line) == []
     tables = Tables(line.project().tables)
     for version in line.project().tracking.versions("late"):
-        run = line.project().tracking.run_of(version)
+        run = line.project().tracking.run(version.run_id)
         assert run.fingerprint
     rows = [tables.scan("parcels", version).collect().height for version in (0, 2)]
     assert rows == [1200, 1600]

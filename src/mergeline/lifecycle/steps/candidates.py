@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mergeline.adapters.bundles import read_candidate, write_candidate
-from mergeline.adapters.dvc.stages import dvc_cache, reproduce, share_cache
+from mergeline.adapters.dvc.stages import reproduce, share_cache
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.model_folder import LoadedModel, load, model_digest
 from mergeline.adapters.row_files import HoldoutFile, check_keys, read_holdout, read_training_rows
@@ -238,12 +238,12 @@ def _run_stages(project: Project, case: Case, checkout: Path, say: Say) -> dict[
     shutil.rmtree(checkout, ignore_errors=True)
     checkout.parent.mkdir(parents=True, exist_ok=True)
     project.repository.export(case.tree.files, checkout)
-    share_cache(checkout, project.results or dvc_cache(project.repository.root))
+    share_cache(checkout, project.results or project.drops.cache_folder())
     environment = {
         "MERGELINE_STATE": str(project.state),
         "MERGELINE_TABLES": project.tables,
     }
-    ran = reproduce(checkout, model.stage, environment=environment, say=say)
+    seconds = reproduce(checkout, model.stage, environment=environment, say=say)
     if not (checkout / model.outputs).is_dir():
         raise StageError(
             f"the stages left no folder {model.outputs}",
@@ -251,7 +251,7 @@ def _run_stages(project: Project, case: Case, checkout: Path, say: Say) -> dict[
             where=f"models/{model.name}.yaml",
             next_step="Correct `outputs`, or the outs in dvc.yaml",
         )
-    return dict(ran.seconds)
+    return seconds
 
 
 def _describe(

@@ -29,7 +29,7 @@ def find_champion(project: Project, model: str) -> InProduction | None:
     version = read_champion(project, model)
     if version is None:
         return None
-    return InProduction(version, fetch(project, project.tracking.run_of(version)))
+    return InProduction(version, fetch(project, project.tracking.run(version.run_id)))
 
 
 def read_champion(project: Project, model: str) -> Version | None:

@@ -75,7 +75,7 @@ def comment(project: Project, bundle: Path, *, plan_only: bool = False, say: Say
         return Commented(pull.number, head, status=status)
     say(f"reporting on pull request {pull.number}")
     ours = Stamp(MARKER, head, _evaluated_at(reports))
-    shown = forge.upsert_report(pull.number, _markdown(reports), MARKER, head, ours.evaluated_at)
+    shown = forge.upsert_report(pull.number, _markdown(reports), ours)
     if not _later(read_stamp(shown.body, MARKER), ours):
         forge.set_status(head, *status, shown.url if shown.url.startswith("http") else None)
     return Commented(pull.number, head, status=status, url=shown.url)

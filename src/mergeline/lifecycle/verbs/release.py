@@ -318,7 +318,7 @@ class _Job:
     def _run(self) -> Run:
         tracking = self.project.tracking
         if self.version is not None:
-            return tracking.run_of(self.version)
+            return tracking.run(self.version.run_id)
         target = read_target(self.project, self.head, self.model)
         run = tracking.find(target.model, target.fingerprint)
         if run is None:
