@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mergeline.adapters.git.repository import Commit
 from mergeline.core.compare.comparison import with_metrics_of
@@ -35,14 +35,14 @@ class Case:
     origin: Origin
     model: Model
     ingredients: Ingredients
-    base: Commit | None
-    at_base: Declared | None
-    branch: str | None
-    behind: int
-    started_at: dt.datetime
+    base: Commit | None = None
+    at_base: Declared | None = None
     before: ProjectTree | None = None
+    branch: str | None = None
+    behind: int = 0
     overtaken: bool = False
     restored: Entry | None = None
+    started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
     @property
     def judge(self) -> Model:
@@ -90,7 +90,6 @@ def read_cases(
         ingredients = tree.ingredients(model)
         at_base = before.declared(model.name) if before else None
         at_tip = tip.declared(model.name) if tip else None
-        restored = _earlier_release(project, model.name, ingredients.fingerprint)
         cases.append(
             Case(
                 tree=tree,
@@ -99,12 +98,12 @@ def read_cases(
                 ingredients=ingredients,
                 base=base,
                 at_base=at_base,
+                before=before,
                 branch=branch,
                 behind=behind,
-                started_at=started_at,
-                before=before,
                 overtaken=_fingerprint(at_tip) != _fingerprint(at_base),
-                restored=restored,
+                restored=_earlier_release(project, model.name, ingredients.fingerprint),
+                started_at=started_at,
             )
         )
     cases = [case for case in cases if _touched(case)] or cases
@@ -118,10 +117,8 @@ def _fingerprint(declared: Declared | None) -> str | None:
 
 
 def _touched(case: Case) -> bool:
-    before = case.at_base
-    if before is None or before.model != case.model:
-        return True
-    return before.ingredients.fingerprint != case.ingredients.fingerprint
+    same_model = case.at_base is not None and case.at_base.model == case.model
+    return not same_model or _fingerprint(case.at_base) != case.ingredients.fingerprint
 
 
 def _earlier_release(project: Project, model: str, fingerprint: str) -> Entry | None:

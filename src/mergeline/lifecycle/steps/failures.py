@@ -39,7 +39,10 @@ def leaving_failure(
         ours = _as_ours(error)
         folder = of_stages if bundle is None and isinstance(ours, StageError) else bundle
         if folder is not None:
-            _leave(folder, describe(ours))
+            with folder_written_whole(folder) as scratch:
+                files = scratch / EVALUATION_FILES
+                files.mkdir()
+                (files / REPORT).write_text(write_json(describe(ours)), encoding="utf-8")
         if isinstance(error, SystemExit):
             raise ours from error
         raise
@@ -51,13 +54,6 @@ def leaving_failure_of(
     """As `leaving_failure`, of one case; without a bundle a failed stage is kept here."""
     of_stages = project.state / "bundles" / f"{case.model.name}-failed"
     return leaving_failure(bundle, partial(describe_failure, case), of_stages=of_stages)
-
-
-def _leave(bundle: Path, failed: Report) -> None:
-    with folder_written_whole(bundle) as scratch:
-        files = scratch / EVALUATION_FILES
-        files.mkdir()
-        (files / REPORT).write_text(write_json(failed), encoding="utf-8")
 
 
 def _as_ours(error: Exception | SystemExit) -> MergelineError:

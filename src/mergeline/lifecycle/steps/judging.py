@@ -43,11 +43,7 @@ _ENOUGH = 0.5  # share of the base's rows that must be left to compare on
 def judge_case(project: Project, case: Case, say: Say, *, track: bool) -> Match:
     """Find or train the candidate, and hold it against production and base on the same rows.
 
-    Args:
-        project: the working copy.
-        case: the evaluated one.
-        say: is told what goes on.
-        track: log the candidate's run in the tracking store.
+    With `track` the candidate's run is logged in the tracking store.
 
     Raises:
         MergelineError: see its classes.
@@ -64,16 +60,10 @@ def judge_case(project: Project, case: Case, say: Say, *, track: bool) -> Match:
 def _hold_against(
     project: Project, case: Case, trained: Trained, champion: InProduction | None, say: Say
 ) -> Match:
-    """Score the candidate's rows with each model, compare and judge.
-
-    Args:
-        project: where the base's model is found.
-        case: the evaluated one.
-        trained: its candidate.
-        champion: the model in production, should there be one.
-        say: is told what goes on.
-    """
-    base = _base_model(project, case)
+    """Score the candidate's rows with each model, compare and judge."""
+    base = None  # unless it was ever trained; nothing trains for a comparison
+    if case.at_base is not None:
+        base = find(project, case.model.name, case.at_base.ingredients.fingerprint)
     if champion is None and base and base.candidate.fingerprint == trained.candidate.fingerprint:
         base = None  # the first model tells nothing by being held against itself
     models: dict[Role, Trained] = {"candidate": trained}
@@ -84,8 +74,12 @@ def _hold_against(
     before = _read_before(case, base or (champion.trained if champion else None), on.holdout)
     context = _context(case, on, before, has_champion=champion is not None)
     judgement = judge_both(case.gate, case.model.gate, on.comparison, context)
+    moved: tuple[Moved, ...] = ()
     if context.kind is Situation.CHANGE:
         judgement = _hold_on_base_rows(case, models, before, judgement, say)
+        if before.moved is not None and not before.moved.kept:
+            where = f"{case.model.outputs}/{HOLDOUT}"
+            moved = (Moved("holdout", where, str(before.moved)),)
     return Match(
         case=case,
         trained=trained,
@@ -94,7 +88,7 @@ def _hold_against(
         scored=on.scored,
         comparison=on.comparison,
         judgement=judgement,
-        moved=_moved_rows_said(case, before.moved) if context.kind is Situation.CHANGE else (),
+        moved=moved,
         rows_before=before.moved.of if before.moved else None,
         attribution=split(project, case, trained, base, on.holdout, say=say),
     )
@@ -151,7 +145,7 @@ def _hold_on_base_rows(
     moved = before.moved
     if before.rows is None or moved is None:
         return _without_base_rows(case, judgement, before.problem)
-    edited = any(one.what in {"holdout", "contract"} for one in case.moved)
+    edited = any(part.what in {"holdout", "contract"} for part in case.moved)
     grown = moved.added > 0 and not only_drops(case.at_base, case.ingredients)
     if moved.kept and not edited and not grown:
         return judgement
@@ -159,9 +153,8 @@ def _hold_on_base_rows(
     fitted_on = rows_trained_on(models["candidate"], case.judge)
     left = before.rows if fitted_on is None else before.rows.without(fitted_on)
     if len(left.frame) < _ENOUGH * moved.of:
-        problem = (
-            f"the candidate is fitted on {moved.of - len(left.frame):,} of its {moved.of:,} rows"
-        )
+        fitted = moved.of - len(left.frame)
+        problem = f"the candidate is fitted on {fitted:,} of its {moved.of:,} rows"
         return _without_base_rows(case, judgement, problem)
     standing = {**models, "base": models.get("base", models["champion"])}
     there = _score_all(case, standing, left)
@@ -177,12 +170,6 @@ def _without_base_rows(case: Case, judgement: Judgement, problem: str) -> Judgem
     if may_move_rows(case.at_base, case.model, case.ingredients):
         return judge_without_base_rows(judgement, case.gate, problem)
     return replace(judgement, base_problem=problem)
-
-
-def _moved_rows_said(case: Case, moved: MovedRows | None) -> tuple[Moved, ...]:
-    if moved is None or moved.kept:
-        return ()
-    return (Moved("holdout", f"{case.model.outputs}/{HOLDOUT}", str(moved)),)
 
 
 @dataclass(frozen=True)
@@ -218,23 +205,16 @@ def _leaks(case: Case, on: _OnRows, before: _Before) -> tuple[str, ...]:
     name is known, what a change puts into it is not.
     """
     inputs = {role: [column.name for column in one.inputs] for role, one in on.scored.items()}
-    found = _telling(case, on.holdout, inputs.get("candidate", []))
-    known = [name for name in found if name in inputs.get("champion", [])]
+    leaks = _telling(case, on.holdout, inputs["candidate"])
+    known = [name for name in leaks if name in inputs.get("champion", [])]
     excused = _telling(case, before.rows, known) if before.rows and known else {}
-    return tuple(said for name, said in found.items() if name not in excused)
+    return tuple(sentence for name, sentence in leaks.items() if name not in excused)
 
 
 def _telling(case: Case, holdout: HoldoutFile, names: list[str]) -> dict[str, str]:
     frame, judge = holdout.frame, case.judge
     columns = {name: frame[name].to_numpy() for name in names if name in frame}
     return find_leaks(columns, frame[judge.label].to_numpy(), judge.task)
-
-
-def _base_model(project: Project, case: Case) -> Trained | None:
-    """The model of the base, where it was ever trained; nothing trains for a comparison."""
-    if case.at_base is None:
-        return None
-    return find(project, case.model.name, case.at_base.ingredients.fingerprint)
 
 
 @dataclass(frozen=True)

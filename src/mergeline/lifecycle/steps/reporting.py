@@ -24,12 +24,7 @@ from mergeline.lifecycle.steps.project import Project
 
 
 def describe(project: Project, match: Match) -> Report:
-    """The report of a match.
-
-    Args:
-        project: where the registry is asked what merging would make.
-        match: the candidate and what it was held against.
-    """
+    """The report of a match; the registry is asked what merging would make."""
     case, champion = match.case, match.champion
     situation = _situation(match)
     same = situation is Situation.SAME
@@ -100,19 +95,13 @@ def _on_merge(
         return OnMerge(None, in_production, None)
     versions = project.tracking.versions(case.model.name)
     fingerprint = case.ingredients.fingerprint
-    known = [version.number for version in versions if version.fingerprint == fingerprint]
-    number = known[0] if known else max((version.number for version in versions), default=0) + 1
+    known = (version.number for version in versions if version.fingerprint == fingerprint)
+    number = next(known, max((version.number for version in versions), default=0) + 1)
     return OnMerge(number, in_production, in_production, trains=case.overtaken)
 
 
 def describe_unread(project: Project, model: str | None, error: MergelineError) -> Report:
-    """The report of a tree whose declarations cannot be read.
-
-    Args:
-        project: the working copy.
-        model: the one that was asked for; None: all that the tree declares.
-        error: what is wrong with them.
-    """
+    """The report of a tree whose declarations cannot be read, of one model or of all."""
     tree, origin = project.target_tree()
     paths = tree.files.list("models")
     return Report(

@@ -12,10 +12,9 @@ from mergeline.adapters.delta.tables import Tables
 from mergeline.core.data.diff import DataDiff, diff_snapshots
 from mergeline.core.data.garbage import GarbagePlan, Pin, plan_garbage
 from mergeline.core.data.history import HistoryEntry
-from mergeline.core.declare.contract import Contract, Format
+from mergeline.core.declare.contract import Format
 from mergeline.errors import InputError, NotFoundError, TableError
-from mergeline.lifecycle.steps.data_changes import diff_versions
-from mergeline.lifecycle.steps.pins import pinned_snapshots
+from mergeline.lifecycle.steps.pinned_snapshots import pinned_snapshots
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.snapshots import gather_snapshots
 from mergeline.system.atomic_writes import file_written_whole
@@ -38,47 +37,34 @@ class Shelf:
         """All of them."""
         return Tables(self.project.tables)
 
-    def contracts(self) -> Mapping[str, Contract]:
-        """As the working tree declares them, by table."""
-        return self.project.working_tree().contracts
-
     def version(self, table: str, reference: str | None) -> int:
-        """The version that a reference names.
+        """The version of a table that a reference names.
 
-        Args:
-            table: its name.
-            reference: a version, the first 8 or more digits of a snapshot's digest, a date (what
-                main asked for at its end, UTC) or moment, or a commit, branch or tag of Git;
-                without one, what the working tree asks for.
+        That is a version, the first 8 or more digits of a snapshot's digest, a date (what main
+        asked for at its end, UTC) or moment, or a commit, branch or tag of Git; without a
+        reference, what the working tree asks for.
 
         Raises:
             NotFoundError: there is no such version.
         """
-        if reference is None:
-            return self._of_tree(table, None)
-        if reference.isdecimal() and len(reference) < 8:
+        if reference and reference.isdecimal() and len(reference) < 8:
             return int(reference)
-        if _DATE.fullmatch(reference):
+        if reference and _DATE.fullmatch(reference):
             return self._at(table, reference)
-        if _DIGEST.fullmatch(reference):
-            found = self._by_digest(table, reference)
-            if found is not None:
-                return found
-        return self._of_tree(table, reference)
-
-    def _by_digest(self, table: str, start: str) -> int | None:
-        found = {
-            entry.digest: entry.version
-            for entry in reversed(self.tables.history(table))
-            if entry.digest and entry.digest.startswith(start)
-        }
-        if len(found) > 1:
+        by_digest = {}
+        if reference and _DIGEST.fullmatch(reference):
+            for entry in reversed(self.tables.history(table)):
+                if entry.digest and entry.digest.startswith(reference):
+                    by_digest[entry.digest] = entry.version
+        if len(by_digest) > 1:
             raise NotFoundError(
-                f"several snapshots begin with {start}",
+                f"several snapshots begin with {reference}",
                 where=self.tables.uri(table),
                 next_step="Give more digits",
             )
-        return next(iter(found.values()), None)
+        for version in by_digest.values():
+            return version
+        return self._of_tree(table, reference)
 
     def _at(self, table: str, moment: str) -> int:
         """What main asked for then; the table itself has the snapshots of pull requests too."""
@@ -116,7 +102,7 @@ class Shelf:
 
     def known(self) -> list[str]:
         """Names of the tables that the working tree declares and that are there."""
-        return self.tables.names(sorted(self.contracts()))
+        return self.tables.names(sorted(self.project.working_tree().contracts))
 
 
 def history(shelf: Shelf, table: str, *, limit: int | None = None) -> tuple[HistoryEntry, ...]:
@@ -144,16 +130,11 @@ def diff(shelf: Shelf, table: str, before: str | None, after: str | None = None)
     Raises:
         NotFoundError: there is no such table or version.
     """
-    key = _key(shelf, table)
+    declared = shelf.project.working_tree()
+    contract = declared.contracts.get(table)
     versions = shelf.version(table, before), shelf.version(table, after)
-    models = shelf.project.working_tree().models.values()
-    labels = {model.label for model in models}
-    return diff_versions(shelf.tables, table, *versions, key=key, labels=labels)
-
-
-def _key(shelf: Shelf, table: str) -> tuple[str, ...]:
-    contract = shelf.contracts().get(table)
-    return contract.key if contract else ()
+    compared = shelf.tables.compare(table, *versions, key=contract.key if contract else ())
+    return diff_snapshots(table, compared, {model.label for model in declared.models.values()})
 
 
 def export(shelf: Shelf, table: str, reference: str | None, target: Path) -> int:
@@ -185,10 +166,7 @@ def export(shelf: Shelf, table: str, reference: str | None, target: Path) -> int
 def find_garbage(shelf: Shelf, *, hours: float, force: bool = False) -> tuple[GarbagePlan, ...]:
     """The files older than so many hours that nothing pins, for `collect`.
 
-    Args:
-        shelf: the project's tables.
-        hours: files younger than this stay.
-        force: take an age below a day, which a build that is running may not survive.
+    With `force` the age may be below a day, which a build that is running may not survive.
 
     Raises:
         InputError: the age is invalid, or below a day without `force`.
@@ -212,12 +190,9 @@ def find_garbage(shelf: Shelf, *, hours: float, force: bool = False) -> tuple[Ga
 def plan_collection(
     tables: Tables, pinned: Mapping[str, Collection[Pin]], *, before: dt.datetime
 ) -> tuple[GarbagePlan, ...]:
-    """What of each table no pinned snapshot needs; the latest version always stays.
+    """What of each table was written `before` then and no pinned snapshot needs.
 
-    Args:
-        tables: all of them.
-        pinned: what must stay readable, by table; see `lifecycle.pinned`.
-        before: files written later stay.
+    The latest version always stays.
     """
     return tuple(
         _plan_table(tables, table, pinned[table], before) for table in tables.names(sorted(pinned))

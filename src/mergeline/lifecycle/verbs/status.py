@@ -42,7 +42,11 @@ def status(project: Project, *, model: str | None = None) -> list[Status]:
     statuses = []
     for declared in project.tree(head.sha).choose_models(model).values():
         target = read_target(project, head, declared)
-        served, problem = _ask_server(project, declared.name)
+        served, problem = None, ""
+        try:
+            served = ask_server(project, declared.name)
+        except MergelineError as error:
+            problem = str(error)
         live = read_live(project, target, served)
         plan = plan_release(target, live)
         drift = plan.refusal or tuple(f"{step.kind}: {step.text}" for step in plan.steps)
@@ -61,14 +65,6 @@ def status(project: Project, *, model: str | None = None) -> list[Status]:
             )
         )
     return statuses
-
-
-def _ask_server(project: Project, model: str) -> tuple[str | None, str]:
-    """What the server answers, or why it does not."""
-    try:
-        return ask_server(project, model), ""
-    except MergelineError as error:
-        return None, str(error)
 
 
 def _unlikely(repository: Repository, head: Commit, live: Live) -> tuple[str, ...]:
