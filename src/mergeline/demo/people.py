@@ -37,30 +37,20 @@ _ELSEWHERE = {
 class Workplace:
     """A forge, the author's and the CI machine's clone of one project, and what people do there.
 
-    Args:
+    Attributes:
         root: the folder of it all.
         say: is told what the verbs do.
+        state: the state folder of the CI machine.
+        server: address of the scoring server that releases deploy to.
     """
 
     def __init__(self, root: Path, say: Say) -> None:
         self.root = root
         self.say = say
-        self.server = ""  # address of the scoring server that releases deploy to
-
-    @property
-    def state(self) -> Path:
-        """The state folder of the CI machine."""
-        return self.root / "state"
-
-    @property
-    def author(self) -> Repository:
-        """Ana's clone."""
-        return Repository(self.root / "author")
-
-    @property
-    def runner(self) -> Repository:
-        """The CI machine's clone."""
-        return Repository(self.root / "runner")
+        self.state = root / "state"
+        self.author = Repository(root / "author")
+        self.runner = Repository(root / "runner")
+        self.server = ""
 
     @property
     def forge(self) -> FolderForge:
@@ -83,12 +73,7 @@ class Workplace:
         return Project(self.runner, {**self.environment, **environment})
 
     def set_up(self, write_project: Callable[[], None], message: str) -> None:
-        """Make the forge and both clones.
-
-        Args:
-            write_project: puts the first files into the author's clone.
-            message: of the first commit.
-        """
+        """Make the forge and both clones; `write_project` fills the author's before its commit."""
         forge = FolderForge.create(self.root / "forge")
         (self.root / "dvc-remote").mkdir()
         self.author.root.mkdir()

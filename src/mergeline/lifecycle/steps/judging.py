@@ -51,35 +51,21 @@ def judge_case(project: Project, case: Case, say: Say, *, track: bool) -> Match:
     since = time.monotonic()
     champion = find_champion(project, case.model.name)
     trained = find_or_train(project, case, say, track=track)
+    models = _models(project, case, trained, champion)
     say("scoring the same rows with each model")
     with _judging_code(project, case):
-        match = _hold_against(project, case, trained, champion, say)
-    return replace(match, seconds=time.monotonic() - since)
-
-
-def _hold_against(
-    project: Project, case: Case, trained: Trained, champion: InProduction | None, say: Say
-) -> Match:
-    """Score the candidate's rows with each model, compare and judge."""
-    base = None  # unless it was ever trained; nothing trains for a comparison
-    if case.at_base is not None:
-        base = find(project, case.model.name, case.at_base.ingredients.fingerprint)
-    if champion is None and base and base.candidate.fingerprint == trained.candidate.fingerprint:
-        base = None  # the first model tells nothing by being held against itself
-    models: dict[Role, Trained] = {"candidate": trained}
-    models |= {"champion": champion.trained} if champion else {}
-    models |= {"base": base} if base else {}
-    on = _score_all(case, models, read_holdout(trained.holdout, case.judge))
-    # Where the base was never trained, production stands for it.
-    before = _read_before(case, base or (champion.trained if champion else None), on.holdout)
-    context = _context(case, on, before, has_champion=champion is not None)
-    judgement = judge_both(case.gate, case.model.gate, on.comparison, context)
-    moved: tuple[Moved, ...] = ()
-    if context.kind is Situation.CHANGE:
-        judgement = _hold_on_base_rows(case, models, before, judgement, say)
-        if before.moved is not None and not before.moved.kept:
-            where = f"{case.model.outputs}/{HOLDOUT}"
-            moved = (Moved("holdout", where, str(before.moved)),)
+        on = _score_all(case, models, read_holdout(trained.holdout, case.judge))
+        # Where the base was never trained, production stands for it.
+        before = _read_before(case, models.get("base", models.get("champion")), on.holdout)
+        context = _context(case, on, before, has_champion=champion is not None)
+        judgement = judge_both(case.gate, case.model.gate, on.comparison, context)
+        moved: tuple[Moved, ...] = ()
+        if context.kind is Situation.CHANGE:
+            judgement = _hold_on_base_rows(case, models, before, judgement, say)
+            if before.moved is not None and not before.moved.kept:
+                where = f"{case.model.outputs}/{HOLDOUT}"
+                moved = (Moved("holdout", where, str(before.moved)),)
+        attribution = split(project, case, trained, models.get("base"), on.holdout, say=say)
     return Match(
         case=case,
         trained=trained,
@@ -90,8 +76,25 @@ def _hold_against(
         judgement=judgement,
         moved=moved,
         rows_before=before.moved.of if before.moved else None,
-        attribution=split(project, case, trained, base, on.holdout, say=say),
+        attribution=attribution,
+        seconds=time.monotonic() - since,
     )
+
+
+def _models(
+    project: Project, case: Case, trained: Trained, champion: InProduction | None
+) -> Mapping[Role, Trained]:
+    """Those that score the rows; nothing trains for a comparison."""
+    models: dict[Role, Trained] = {"candidate": trained}
+    if champion is not None:
+        models["champion"] = champion.trained
+    if case.at_base is not None:
+        fingerprint = case.at_base.ingredients.fingerprint
+        base = find(project, case.model.name, fingerprint)
+        # The first model tells nothing by being held against itself.
+        if base and (champion or fingerprint != trained.candidate.fingerprint):
+            models["base"] = base
+    return models
 
 
 @contextlib.contextmanager
@@ -236,4 +239,4 @@ class Match:
     moved: tuple[Moved, ...]
     rows_before: int | None
     attribution: AttributionShares | None
-    seconds: float = 0.0
+    seconds: float

@@ -27,11 +27,7 @@ class Declared:
 
 
 class ProjectTree:
-    """The declarations of one Git tree, each read when it is first asked for, and once.
-
-    Args:
-        files: the tree.
-    """
+    """The declarations of one Git tree, each read when it is first asked for, and once."""
 
     def __init__(self, files: Tree) -> None:
         self.files = files
@@ -84,11 +80,10 @@ class ProjectTree:
         Raises:
             DeclarationError: one of the files cannot be read as it stands.
         """
-        places = [PurePosixPath(path) for path in self.files.list("data")]
-        paths = [path for path in places if path.parts[1:] == (path.name,)]
-        paths = [path for path in paths if path.suffix == ".yaml"]
-        self.files.read_ahead(map(str, paths))
-        return {path.stem: parse_contract(path.stem, self._text(str(path))) for path in paths}
+        paths = [path for path in self.files.list("data") if path.endswith(".yaml")]
+        named = {PurePosixPath(path).stem: path for path in paths if path.count("/") == 1}
+        self.files.read_ahead(named.values())
+        return {table: parse_contract(table, self._text(path)) for table, path in named.items()}
 
     def pointers_of(self, contract: Contract) -> Sequence[Pointer]:
         """The pointers that a contract's source names.
