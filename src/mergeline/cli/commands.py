@@ -54,14 +54,11 @@ def commands() -> None:
 @JSON
 def plan(model: str | None, base: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Tell what the working tree will cause, and why."""
-    _print_plan(model, base, as_json=as_json)
-
-
-def _print_plan(model: str | None, base: str | None, *, as_json: bool) -> None:
     from mergeline.cli.show import change_plan_lines
-    from mergeline.lifecycle.verbs.plan import plan
+    from mergeline.lifecycle.verbs.plan import plan as read
 
-    print_results(plan(this_project(), model=model, base=base), change_plan_lines, as_json=as_json)
+    plans = read(this_project(), model=model, base=base)
+    print_results(plans, change_plan_lines, as_json=as_json)
 
 
 @commands.command()
@@ -69,13 +66,15 @@ def _print_plan(model: str | None, base: str | None, *, as_json: bool) -> None:
 @JSON
 def snapshot(plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
     """Build the snapshots that pointers and contracts name."""
-    from mergeline.cli.show import planned_snapshot_lines, snapshot_lines
+    from mergeline.cli.show import planned_snapshot_lines
+    from mergeline.lifecycle.steps.snapshots import describe_built
     from mergeline.lifecycle.verbs import snapshot as verb
 
     if plan_only:
         print_results(verb.plan_snapshots(this_project()), planned_snapshot_lines, as_json=as_json)
     else:
-        print_results(verb.snapshot(this_project()), snapshot_lines, as_json=as_json)
+        built = verb.snapshot(this_project())
+        print_results(built, lambda each: [describe_built(each)], as_json=as_json)
 
 
 @commands.command()
@@ -99,7 +98,7 @@ def evaluate(
     from mergeline.lifecycle.verbs.evaluate import evaluate as run
 
     if plan_only:
-        _print_plan(model, base, as_json=as_json)
+        click.get_current_context().invoke(plan, model=model, base=base, as_json=as_json)
         return
     evaluated = run(this_project(), model=model, base=base, bundle=bundle, say=say)
     if as_json:
@@ -146,14 +145,17 @@ def report(source: str | None, form: str, output: Path | None) -> None:
 @JSON
 def track(bundle: Path, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
     """Check a bundle and log it; its model is never loaded."""
-    from mergeline.cli.show import planned_tracking_lines, run_lines
+    from mergeline.cli.show import planned_tracking_lines
     from mergeline.lifecycle.verbs import track as verb
 
     if plan_only:
         planned = verb.plan_tracking(this_project(), bundle, say=say)
         print_results(planned, planned_tracking_lines, as_json=as_json)
     else:
-        print_results(verb.track(this_project(), bundle, say=say), run_lines, as_json=as_json)
+        runs = verb.track(this_project(), bundle, say=say)
+        print_results(
+            runs, lambda r: [f"{r.model} {r.fingerprint[:8]} run {r.run_id}"], as_json=as_json
+        )
 
 
 @commands.command()

@@ -34,11 +34,8 @@ _WORSE = ("params.yaml", "max_iter: 60 ", "max_iter: 2 ")
 def play(here: Path, *, workspace: Path | None, keep: bool, ledger_table: ShowLedger) -> None:
     """Play the story of the reference project that `here` lies in.
 
-    Args:
-        here: in a clone of mergeline.
-        workspace: an empty or new folder that is left for exploring; None: a temporary one.
-        keep: whether the temporary one is left too.
-        ledger_table: shows the ledger, as `mergeline history` does.
+    A `workspace` is an empty or new folder that is left for exploring. Without it the story plays
+    in a temporary folder, which is left only with `keep`.
 
     Raises:
         InputError: `here` is not in a clone of the reference project, or `workspace` is not empty.

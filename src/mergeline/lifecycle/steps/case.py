@@ -68,12 +68,9 @@ def read_cases(
 ) -> list[Case]:
     """The cases of the models that the working tree changes; of all, if it changes none.
 
-    Args:
-        project: the working copy.
-        name: of the one model to take.
-        onto: branch that the tree would be merged onto; None: the main branch.
-        merged_onto: what the branch was before the tree was merged, where that is known; then it
-            is a commit that counts, not the files around it.
+    With `name` only that model is taken. The tree would be merged onto the branch `onto`, main
+    without it. Where it is merged already, `merged_onto` is what the branch was before; then the
+    commit counts, not the files around it.
 
     Raises:
         DropError: drops in the working tree are not what their pointers say.

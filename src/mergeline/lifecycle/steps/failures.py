@@ -27,11 +27,7 @@ def leaving_failure(
 
     An error that is nobody's mistake but ours is reported too, and raised as it is. What would end
     the process is an error: its code may be 0, which means that the gate passed.
-
-    Args:
-        bundle: its folder; None: none is left.
-        describe: makes the report.
-        of_stages: the folder for a stage that failed, if there is no other.
+    Without a `bundle` only a stage that failed leaves one, in the folder `of_stages`.
     """
     try:
         yield

@@ -193,28 +193,22 @@ def _context(case: Case, on: _OnRows, before: _Before, *, has_champion: bool) ->
     kind = Situation.FIRST
     if has_champion:
         kind = Situation.RESTORE if case.restored else Situation.CHANGE
+    inputs = {role: [column.name for column in one.inputs] for role, one in on.scored.items()}
+    leaks = _leaks(case, on.holdout, inputs["candidate"])
+    # A column that production takes too is excused only where it was as telling before the change:
+    # its name is known, what a change puts into it is not.
+    known = [name for name in leaks if name in inputs.get("champion", [])]
+    excused = _leaks(case, before.rows, known) if before.rows and known else {}
     return Context(
         kind=kind,
         evaluated_on=case.started_at.date(),
         newest_row=on.holdout.newest,
-        leaks=_leaks(case, on, before),
+        leaks=tuple(text for name, text in leaks.items() if name not in excused),
     )
 
 
-def _leaks(case: Case, on: _OnRows, before: _Before) -> tuple[str, ...]:
-    """Columns that the candidate takes and that give the label away.
-
-    One that production takes too is excused only where it was as telling before the change: its
-    name is known, what a change puts into it is not.
-    """
-    inputs = {role: [column.name for column in one.inputs] for role, one in on.scored.items()}
-    leaks = _telling(case, on.holdout, inputs["candidate"])
-    known = [name for name in leaks if name in inputs.get("champion", [])]
-    excused = _telling(case, before.rows, known) if before.rows and known else {}
-    return tuple(sentence for name, sentence in leaks.items() if name not in excused)
-
-
-def _telling(case: Case, holdout: HoldoutFile, names: list[str]) -> dict[str, str]:
+def _leaks(case: Case, holdout: HoldoutFile, names: list[str]) -> dict[str, str]:
+    """Those of the columns that give the label away, each with a sentence."""
     frame, judge = holdout.frame, case.judge
     columns = {name: frame[name].to_numpy() for name in names if name in frame}
     return find_leaks(columns, frame[judge.label].to_numpy(), judge.task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Project:
     repository: Repository
     environment: Mapping[str, str]
     results: Path | None = None
+    _trees: dict[str, ProjectTree] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def at(cls, path: Path | None = None, environment: Mapping[str, str] | None = None) -> Project:
@@ -136,10 +137,6 @@ class Project:
     def read_tree(self, files: Tree) -> ProjectTree:
         """What a Git tree declares; the same object for the same tree."""
         return self._trees.setdefault(files.sha, ProjectTree(files))
-
-    @cached_property
-    def _trees(self) -> dict[str, ProjectTree]:
-        return {}
 
     def target_tree(self) -> tuple[ProjectTree, Origin]:
         """The working tree as it stands, with the commit if it is exactly that of one."""

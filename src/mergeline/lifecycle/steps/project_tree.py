@@ -128,12 +128,12 @@ class ProjectTree:
 
     @cached_property
     def _reader(self) -> IngredientReader:
-        tables = {table: self._table_input(each) for table, each in self.contracts.items()}
+        tables = {}
+        for table, contract in self.contracts.items():
+            pointers = {pointer.path: pointer.md5 for pointer in self.pointers_of(contract)}
+            digest = pointers_digest(contract, pointers.values())
+            tables[table] = TableInput(digest, contract.digest, pointers)
         return IngredientReader(self.files, tables)
-
-    def _table_input(self, contract: Contract) -> TableInput:
-        pointers = {pointer.path: pointer.md5 for pointer in self.pointers_of(contract)}
-        return TableInput(pointers_digest(contract, pointers.values()), contract.digest, pointers)
 
     def _pointers_at(self, paths: Sequence[str]) -> Sequence[Pointer]:
         unread = [path for path in paths if path not in self._pointers]

@@ -25,9 +25,11 @@ from mergeline.lifecycle.steps.project import Project
 
 def describe(project: Project, match: Match) -> Report:
     """The report of a match; the registry is asked what merging would make."""
-    case, champion = match.case, match.champion
+    case, champion, judgement = match.case, match.champion, match.judgement
     situation = _situation(match)
     same = situation is Situation.SAME
+    # Held against itself by the same bar, there is nothing to look at.
+    looked_at = not same or judgement.verdict.outcome != "pass" or judgement.moved or case.moved
     return Report(
         model=case.model.name,
         kind=situation,
@@ -35,8 +37,8 @@ def describe(project: Project, match: Match) -> Report:
         evaluated_at=case.started_at.isoformat(timespec="seconds"),
         fingerprint=case.ingredients.fingerprint,
         champion=_champion(champion),
-        comparison=None if same and _holds(match) else match.comparison,
-        judgement=match.judgement,
+        comparison=match.comparison if looked_at else None,
+        judgement=judgement,
         run=TrackedRun(
             id=match.trained.run.run_id if match.trained.run else None,
             url=match.trained.run.url if match.trained.run else None,
@@ -52,12 +54,6 @@ def describe(project: Project, match: Match) -> Report:
         on_merge=_on_merge(project, case, champion, same=same),
         attribution=match.attribution,
     )
-
-
-def _holds(match: Match) -> bool:
-    """Whether there is nothing to look at: the model is held against itself, by the same bar."""
-    judgement = match.judgement
-    return judgement.verdict.outcome == "pass" and not judgement.moved and not match.case.moved
 
 
 def _situation(match: Match) -> Situation:

@@ -70,7 +70,10 @@ def comment(project: Project, bundle: Path, *, plan_only: bool = False, say: Say
         return Commented(pull.number, head, status=status)
     say(f"reporting on pull request {pull.number}")
     evaluated_at = _evaluated_at(reports)
-    shown = forge.upsert_report(pull.number, _markdown(reports), MARKER, head, evaluated_at)
+    between = "\n---\n\n"
+    room = (ROOM - len(between) * (len(reports) - 1)) // len(reports)
+    text = between.join(to_markdown(report, limit=room) for report in reports)
+    shown = forge.upsert_report(pull.number, text, MARKER, head, evaluated_at)
     stamp = read_stamp(shown.body, MARKER)
     if stamp is None or stamp.head_sha != head or stamp.evaluated_at <= evaluated_at:
         forge.set_status(head, *status, shown.url if shown.url.startswith("http") else None)
@@ -158,12 +161,6 @@ def _pull_request(project: Project, forge: Forge, reports: list[Report], head: s
             next_step="Open one, or set MERGELINE_PULL_REQUEST",
         )
     return pull
-
-
-def _markdown(reports: list[Report]) -> str:
-    between = "\n---\n\n"
-    room = (ROOM - len(between) * (len(reports) - 1)) // len(reports)
-    return between.join(to_markdown(report, limit=room) for report in reports)
 
 
 def _evaluated_at(reports: list[Report]) -> dt.datetime:
