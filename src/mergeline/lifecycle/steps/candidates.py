@@ -31,7 +31,7 @@ from mergeline.core.release.bundle import (
 from mergeline.errors import BundleError, DeclarationError, MergelineError, StageError
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project, Say
-from mergeline.lifecycle.steps.snapshots import build_for
+from mergeline.lifecycle.steps.snapshots import build_snapshots
 from mergeline.system.atomic_writes import folder_written_whole
 from mergeline.system.digests import file_sha256
 from mergeline.system.import_isolation import isolated_imports
@@ -223,7 +223,7 @@ def _build_snapshots(project: Project, case: Case, say: Say) -> tuple[SnapshotUs
             uri=f"{project.tables}/{built.table}",
             rows=built.rows,
         )
-        for built in build_for(project, case.tree, case.origin, verify=used, say=say)
+        for built in build_snapshots(project, case.tree, case.origin, verify=used, say=say)
         if built.table in used
     )
 

@@ -13,7 +13,7 @@ from mergeline.core.report.content import DataChange
 from mergeline.errors import MergelineError
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project
-from mergeline.lifecycle.steps.snapshots import build_for
+from mergeline.lifecycle.steps.snapshots import build_snapshots
 
 
 def data_changes(project: Project, case: Case) -> tuple[DataChange, ...]:
@@ -40,11 +40,11 @@ def _with_rows(change: DataChange, project: Project, case: Case) -> DataChange:
     """The change with how the rows differ; only those of changed drops are read."""
     table, tables = change.table, Tables(project.tables)
     try:
-        [after] = build_for(project, case.tree, case.origin, only={table})
+        [after] = build_snapshots(project, case.tree, case.origin, only={table})
         before = None
         if case.base and case.before:
             origin = Origin(case.origin.tree, case.base.sha, case.branch, case.base.author)
-            at_base = build_for(project, case.before, origin, only={table})
+            at_base = build_snapshots(project, case.before, origin, only={table})
             before = at_base[0].version if at_base else None
         key = case.tree.contracts[table].key
         compared = tables.compare(table, before, after.version, key=key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,29 +63,41 @@ def _drops_of(pointer: Pointer, store: DropStore) -> list[Drop]:
 
 
 def build_snapshots(
-    snapshots: Collection[Snapshot],
-    tables: Tables,
-    drops: DropStore,
-    provenance: Provenance,
+    project: Project,
+    tree: ProjectTree,
+    origin: Origin,
     *,
+    only: Collection[str] | None = None,
     verify: Collection[str] = (),
-) -> Iterator[Built]:
-    """Have their tables hold snapshots that belong together; only new drops are fetched.
+    say: Say = lambda _: None,
+) -> list[Built]:
+    """Have the tables hold the snapshots of a tree, or of some tables; only new drops are fetched.
 
     No table gets its commit before the drops of all are converted: one that is missing or refused
     leaves every table as it was. Tables to `verify` are read to the snapshot's end, and drops whose
     rows are damaged are converted again.
     """
-
-    def write(contract: Contract, drop: Drop, target: Path) -> None:
-        convert(drops.fetch(drop.md5, pointer=drop.path), drop, contract, target)
-
+    tables, drops = Tables(project.tables), project.drops
+    provenance = Provenance(
+        commit=origin.commit or "",
+        ref=origin.ref or "",
+        pull_request=str(origin.pull_request or ""),
+        author=origin.author or "",
+    )
     ready = []
-    for snapshot in snapshots:
-        read_again = snapshot.table in verify
-        write_rows = partial(write, snapshot.contract)
-        ready.append(tables.prepare(snapshot, write_rows, provenance, verify=read_again))
-    yield from (building.run() for building in ready)
+    for snapshot in gather_snapshots(tree, drops, only=only):
+        write = partial(_write_rows, drops, snapshot.contract)
+        ready.append(tables.prepare(snapshot, write, provenance, verify=snapshot.table in verify))
+    done = []
+    for building in ready:
+        built = building.run()
+        say(describe_built(built))
+        done.append(built)
+    return done
+
+
+def _write_rows(drops: DropStore, contract: Contract, drop: Drop, target: Path) -> None:
+    convert(drops.fetch(drop.md5, pointer=drop.path), drop, contract, target)
 
 
 def write_pins(snapshots: Collection[Snapshot], project: Path) -> tuple[Path, ...]:
@@ -113,34 +125,6 @@ def table(name: str, project: Path = Path()) -> pl.LazyFrame:
         where=str(start / pin_path(name)),
         next_step="Run `mergeline snapshot`",
     )
-
-
-def build_for(
-    project: Project,
-    tree: ProjectTree,
-    origin: Origin,
-    *,
-    only: Collection[str] | None = None,
-    verify: Collection[str] = (),
-    say: Say = lambda _: None,
-) -> list[Built]:
-    """Have the tables hold the snapshots of a tree (or of some tables); those held are found.
-
-    Those of the tables to `verify` are read to their end.
-    """
-    tables = Tables(project.tables)
-    provenance = Provenance(
-        commit=origin.commit or "",
-        ref=origin.ref or "",
-        pull_request=str(origin.pull_request or ""),
-        author=origin.author or "",
-    )
-    done = []
-    wanted = gather_snapshots(tree, project.drops, only=only)
-    for built in build_snapshots(wanted, tables, project.drops, provenance, verify=verify):
-        say(describe_built(built))
-        done.append(built)
-    return done
 
 
 def describe_built(built: Built) -> str:
