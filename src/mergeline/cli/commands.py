@@ -112,11 +112,7 @@ def evaluate(
 @commands.command()
 @click.argument("source", required=False)
 @click.option(
-    "--format",
-    "form",
-    type=click.Choice(list(RENDERERS)),
-    default="terminal",
-    show_default=True,
+    "--format", "form", type=click.Choice(list(RENDERERS)), default="terminal", show_default=True
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")
 def report(source: str | None, form: str, output: Path | None) -> None:

@@ -90,8 +90,6 @@ class Workplace:
         self.runner.git("config", "remote.origin.url", "../forge/repository.git")
         _introduce_ana(self.runner)
 
-    # --- the author -----------------------------------------------------------------------------
-
     def branch(self, name: str, start: str = "origin/main") -> None:
         """Ana starts a branch on what main is now."""
         self.author.git("fetch", "--quiet", "origin")
@@ -120,8 +118,6 @@ class Workplace:
         self.author.git("push", "--quiet", "origin", branch)
         return self.forge.as_user("ana").open(title or branch, head=branch).number
 
-    # --- the CI machine -------------------------------------------------------------------------
-
     def check_out(self, revision: str) -> str:
         """The CI machine checks out a revision, detached; the commit's name."""
         self.runner.git("fetch", "--quiet", "origin")
@@ -149,8 +145,6 @@ class Workplace:
         """A job releases the one model of the commit that is checked out."""
         [released] = release(self.project(), plan_only=plan_only, override=override, say=self.say)
         return released
-
-    # --- the reviewer ---------------------------------------------------------------------------
 
     def merge(self, number: int, method: Method = "squash") -> str:
         """Rex merges a pull request, and the CI machine checks out what main is then."""

@@ -44,7 +44,10 @@ def play(here: Path, *, workspace: Path | None, keep: bool, ledger_table: ShowLe
     with _workspace(workspace, keep=keep) as folder:
         story = _Story(folder)
         story.set_up(tree)
-        with story.serving():
+        people = story.people
+        command = [sys.executable, "-m", "mergeline", "serve", "--port", "0", "--poll", "0.5"]
+        root, environment = people.runner.root, people.environment
+        with running_server(command, cwd=root, env=environment) as people.server:
             story.acts()
             story.releases(ledger_table)
         story.where_to_look(kept=keep or workspace is not None)
@@ -68,14 +71,6 @@ class _Story:
             flights.add_drops(root, range(1, 7))
 
         self.people.set_up(write_project, "Flights and weather of January to June 2013")
-
-    @contextlib.contextmanager
-    def serving(self) -> Iterator[None]:
-        """A scoring server on the registry, for as long as the story lasts."""
-        command = [sys.executable, "-m", "mergeline", "serve", "--port", "0", "--poll", "0.5"]
-        root, environment = self.people.runner.root, self.people.environment
-        with running_server(command, cwd=root, env=environment) as self.people.server:
-            yield
 
     def acts(self) -> None:
         """The five acts."""

@@ -54,25 +54,26 @@ def judge_case(project: Project, case: Case, say: Say, *, track: bool) -> Match:
     models = _models(project, case, trained, champion)
     say("scoring the same rows with each model")
     with _judging_code(project, case):
-        on = _score_all(case, models, read_holdout(trained.holdout, case.judge))
+        holdout = read_holdout(trained.holdout, case.judge)
+        scored, comparison = _score_all(case, models, holdout)
         # Where the base was never trained, production stands for it.
-        before = _read_before(case, models.get("base", models.get("champion")), on.holdout)
-        context = _context(case, on, before, has_champion=champion is not None)
-        judgement = judge_both(case.gate, case.model.gate, on.comparison, context)
+        before = _read_before(case, models.get("base", models.get("champion")), holdout)
+        context = _context(case, holdout, scored, before)
+        judgement = judge_both(case.gate, case.model.gate, comparison, context)
         moved: tuple[Moved, ...] = ()
         if context.kind is Situation.CHANGE:
             judgement = _hold_on_base_rows(case, models, before, judgement, say)
             if before.moved is not None and not before.moved.kept:
                 where = f"{case.model.outputs}/{HOLDOUT}"
                 moved = (Moved("holdout", where, str(before.moved)),)
-        attribution = split(project, case, trained, models.get("base"), on.holdout, say=say)
+        attribution = split(project, case, trained, models.get("base"), holdout, say=say)
     return Match(
         case=case,
         trained=trained,
         champion=champion,
-        holdout=on.holdout,
-        scored=on.scored,
-        comparison=on.comparison,
+        holdout=holdout,
+        scored=scored,
+        comparison=comparison,
         judgement=judgement,
         moved=moved,
         rows_before=before.moved.of if before.moved else None,
@@ -134,11 +135,7 @@ def _read_before(case: Case, base: Trained | None, now: HoldoutFile) -> _Before:
 
 
 def _hold_on_base_rows(
-    case: Case,
-    models: Mapping[Role, Trained],
-    before: _Before,
-    judgement: Judgement,
-    say: Say,
+    case: Case, models: Mapping[Role, Trained], before: _Before, judgement: Judgement, say: Say
 ) -> Judgement:
     """Judge on the base's rows too where the change moves its holdout.
 
@@ -160,12 +157,12 @@ def _hold_on_base_rows(
         problem = f"the candidate is fitted on {fitted:,} of its {moved.of:,} rows"
         return _without_base_rows(case, judgement, problem)
     standing = {**models, "base": models.get("base", models["champion"])}
-    there = _score_all(case, standing, left)
-    candidate = there.scored["candidate"]
+    scored, comparison = _score_all(case, standing, left)
+    candidate = scored["candidate"]
     if candidate.predictions is None:  # it takes a column that is new
         return _without_base_rows(case, judgement, f"the candidate {candidate.problem}")
-    context = _context(case, there, before, has_champion=True)
-    return judge_on_base_rows(judgement, case.gate, there.comparison, context)
+    context = _context(case, left, scored, before)
+    return judge_on_base_rows(judgement, case.gate, comparison, context)
 
 
 def _without_base_rows(case: Case, judgement: Judgement, problem: str) -> Judgement:
@@ -175,26 +172,21 @@ def _without_base_rows(case: Case, judgement: Judgement, problem: str) -> Judgem
     return replace(judgement, base_problem=problem)
 
 
-@dataclass(frozen=True)
-class _OnRows:
-    """What the models say about the rows of one holdout."""
-
-    holdout: HoldoutFile
-    scored: Mapping[Role, Scored]
-    comparison: Comparison
-
-
-def _score_all(case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile) -> _OnRows:
+def _score_all(
+    case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile
+) -> tuple[Mapping[Role, Scored], Comparison]:
     scored = {role: score(model, holdout, case.judge) for role, model in models.items()}
-    return _OnRows(holdout, scored, compare(holdout.rows, scored, case.judge))
+    return scored, compare(holdout.rows, scored, case.judge)
 
 
-def _context(case: Case, on: _OnRows, before: _Before, *, has_champion: bool) -> Context:
+def _context(
+    case: Case, holdout: HoldoutFile, scored: Mapping[Role, Scored], before: _Before
+) -> Context:
     kind = Situation.FIRST
-    if has_champion:
+    if "champion" in scored:
         kind = Situation.RESTORE if case.restored else Situation.CHANGE
-    inputs = {role: [column.name for column in one.inputs] for role, one in on.scored.items()}
-    leaks = _leaks(case, on.holdout, inputs["candidate"])
+    inputs = {role: [column.name for column in model.inputs] for role, model in scored.items()}
+    leaks = _leaks(case, holdout, inputs["candidate"])
     # A column that production takes too is excused only where it was as telling before the change:
     # its name is known, what a change puts into it is not.
     known = [name for name in leaks if name in inputs.get("champion", [])]
@@ -202,7 +194,7 @@ def _context(case: Case, on: _OnRows, before: _Before, *, has_champion: bool) ->
     return Context(
         kind=kind,
         evaluated_on=case.started_at.date(),
-        newest_row=on.holdout.newest,
+        newest_row=holdout.newest,
         leaks=tuple(text for name, text in leaks.items() if name not in excused),
     )
 

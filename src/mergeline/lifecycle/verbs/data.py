@@ -70,8 +70,7 @@ def _commit_of_main_at(project: Project, moment: str) -> str:
         until = dt.datetime.fromisoformat(moment)
     except ValueError as error:
         raise NotFoundError(
-            f"{moment!r} is an invalid date",
-            next_step="Write it as 2013-07-31 or 2013-07-31T12:00",
+            f"{moment!r} is an invalid date", next_step="Write it as 2013-07-31 or 2013-07-31T12:00"
         ) from error
     if len(moment) == len("2013-07-31"):
         until = until.replace(hour=23, minute=59, second=59)
