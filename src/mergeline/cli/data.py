@@ -122,9 +122,10 @@ def gc(plan_only: bool, hours: float, force: bool, as_json: bool) -> None:  # no
 @click.argument("file", type=click.Path(path_type=Path))
 def infer(file: Path) -> None:
     """Print a first contract for a table whose drops look like FILE."""
-    from mergeline.lifecycle.verbs.contract import first_contract
+    from mergeline.adapters.drops.infer import infer as infer_contract
+    from mergeline.core.data.first_contract import to_yaml
 
-    click.echo(first_contract(file), nl=False)
+    click.echo(to_yaml(infer_contract(file, file.as_posix())), nl=False)
 
 
 def this_project() -> Project:

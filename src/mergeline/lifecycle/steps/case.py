@@ -11,9 +11,7 @@ from mergeline.core.declare.model import Gate, Model
 from mergeline.core.fingerprint.ingredients import Ingredients
 from mergeline.core.release.bundle import Origin
 from mergeline.core.release.ledger import Entry
-from mergeline.core.report.content import Moved
 from mergeline.lifecycle.steps.changed_drops import refuse_differing
-from mergeline.lifecycle.steps.moved_bar import moved_bar, moved_metrics
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.project_tree import Declared, ProjectTree
 
@@ -53,14 +51,6 @@ class Case:
     def gate(self) -> Gate:
         """The base's gate (law 5); the tree's own where the base has none."""
         return self.at_base.model.gate if self.at_base else self.model.gate
-
-    @property
-    def moved(self) -> tuple[Moved, ...]:
-        """What the tree edits of how it is judged, beside the lines of the gate."""
-        return (
-            *moved_bar(self.at_base, self.model, self.ingredients),
-            *moved_metrics(self.before, self.tree, self.judge),
-        )
 
 
 def read_cases(

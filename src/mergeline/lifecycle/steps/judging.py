@@ -34,7 +34,7 @@ from mergeline.lifecycle.steps.candidates import (
 )
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.champion import InProduction, find_champion
-from mergeline.lifecycle.steps.moved_bar import may_move_rows, only_drops
+from mergeline.lifecycle.steps.moved_bar import may_move_rows, moved_bar, only_drops
 from mergeline.lifecycle.steps.project import Project, Say
 
 _ENOUGH = 0.5  # share of the base's rows that must be left to compare on
@@ -145,8 +145,8 @@ def _hold_on_base_rows(
     moved = before.moved
     if before.rows is None or moved is None:
         return _without_base_rows(case, judgement, before.problem)
-    edited = any(part.what in {"holdout", "contract"} for part in case.moved)
-    grown = moved.added > 0 and not only_drops(case.at_base, case.ingredients)
+    edited = any(part.what in {"holdout", "contract"} for part in moved_bar(case))
+    grown = moved.added > 0 and not only_drops(case)
     if moved.kept and not edited and not grown:
         return judgement
     say("scoring the rows of the base's own holdout too, since the change moves it")
@@ -167,7 +167,7 @@ def _hold_on_base_rows(
 
 def _without_base_rows(case: Case, judgement: Judgement, problem: str) -> Judgement:
     """Where only drops came and went, as in a window of days that moves on, it is said only."""
-    if may_move_rows(case.at_base, case.model, case.ingredients):
+    if may_move_rows(case):
         return judge_without_base_rows(judgement, case.gate, problem)
     return replace(judgement, base_problem=problem)
 

@@ -20,16 +20,18 @@ from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.champion import InProduction
 from mergeline.lifecycle.steps.data_changes import data_changes
 from mergeline.lifecycle.steps.judging import Match
+from mergeline.lifecycle.steps.moved_bar import moved_bar
 from mergeline.lifecycle.steps.project import Project
 
 
 def describe(project: Project, match: Match) -> Report:
     """The report of a match; the registry is asked what merging would make."""
     case, champion, judgement = match.case, match.champion, match.judgement
+    moved = moved_bar(case)
     situation = _situation(match)
     same = situation is Situation.SAME
     # Held against itself by the same bar, there is nothing to look at.
-    looked_at = not same or judgement.verdict.outcome != "pass" or judgement.moved or case.moved
+    looked_at = not same or judgement.verdict.outcome != "pass" or judgement.moved or moved
     return Report(
         model=case.model.name,
         kind=situation,
@@ -49,7 +51,7 @@ def describe(project: Project, match: Match) -> Report:
         newest_row=match.holdout.newest.isoformat() if match.holdout.newest else None,
         changes=changes(case.at_base.ingredients, case.ingredients) if case.at_base else (),
         data=data_changes(project, case),
-        moved=(*case.moved, *match.moved),
+        moved=(*moved, *match.moved),
         rows_before=match.rows_before,
         on_merge=_on_merge(project, case, champion, same=same),
         attribution=match.attribution,

@@ -6,7 +6,8 @@ from functools import cache, partial
 
 from mergeline.core.fingerprint.change_plan import ChangePlan, plan_change
 from mergeline.core.release.bundle import MANIFEST
-from mergeline.lifecycle.steps.moved_bar import moved_bar, moved_metrics
+from mergeline.lifecycle.steps.case import Case
+from mergeline.lifecycle.steps.moved_bar import moved_bar
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 
@@ -19,7 +20,7 @@ def plan(
     Raises:
         MergelineError: the tree's declarations cannot be read; see the classes below it.
     """
-    tree, _ = project.target_tree()
+    tree, origin = project.target_tree()
     commit = project.base(base)
     before = project.tree(commit.sha) if commit else None
     # Models share their drops: each list of them is looked at once.
@@ -29,8 +30,8 @@ def plan(
     for declared in tree.choose_models(model).values():
         name, ingredients = declared.name, tree.ingredients(declared)
         at_base = before.declared(name) if before else None
-        moved = [f"{part.where}: {part.text}" for part in moved_bar(at_base, declared, ingredients)]
-        moved += [f"{part.where}: {part.text}" for part in moved_metrics(before, tree, declared)]
+        case = Case(tree, origin, declared, ingredients, commit, at_base, before)
+        moved = [f"{part.where}: {part.text}" for part in moved_bar(case)]
         if at_base is not None and at_base.model.gate != declared.gate:
             moved.insert(0, f"models/{name}.yaml: the gate changed; the base's still judges")
         files = {table: unpointed(table) for table in ingredients.snapshots}
