@@ -72,7 +72,7 @@ def _shares(
 
 
 def _data_only(project: Project, case: Case) -> Case | None:
-    """The base with the change's pointers and contracts; None where that cannot stand."""
+    """The base with the change's pointers and contracts; None if they do not fit together."""
     if case.base is None:
         return None
     paths = [

@@ -217,11 +217,7 @@ def _build_snapshots(project: Project, case: Case, say: Say) -> tuple[SnapshotUs
     used = case.ingredients.snapshots
     return tuple(
         SnapshotUse(
-            table=built.table,
-            digest=built.digest,
-            version=built.version,
-            uri=f"{project.tables}/{built.table}",
-            rows=built.rows,
+            built.table, built.digest, built.version, f"{project.tables}/{built.table}", built.rows
         )
         for built in build_snapshots(project, case.tree, case.origin, verify=used, say=say)
         if built.table in used

@@ -20,14 +20,14 @@ def data_changes(project: Project, case: Case) -> tuple[DataChange, ...]:
     """What the new snapshot of each table that the change moves has that the base's has not."""
     if case.at_base is None:
         return ()
-    found, at_base = [], case.at_base.ingredients.snapshots
+    data, at_base = [], case.at_base.ingredients.snapshots
     for table, now in case.ingredients.snapshots.items():
         then = at_base.get(table)
         if then is None or then.digest != now.digest:
             old = then.pointers if then else {}
             change = DataChange(table, _drops(now.pointers, old), _drops(old, now.pointers))
-            found.append(_with_rows(change, project, case))
-    return tuple(found)
+            data.append(_with_rows(change, project, case))
+    return tuple(data)
 
 
 def _drops(these: Mapping[str, str], others: Mapping[str, str]) -> tuple[str, ...]:

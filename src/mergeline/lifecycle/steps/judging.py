@@ -62,7 +62,7 @@ def judge_case(project: Project, case: Case, say: Say, *, track: bool) -> Match:
         judgement = judge_both(case.gate, case.model.gate, comparison, context)
         moved: tuple[Moved, ...] = ()
         if context.kind is Situation.CHANGE:
-            judgement = _hold_on_base_rows(case, models, before, judgement, say)
+            judgement = _judge_on_base_rows(case, models, before, judgement, say)
             if before.moved is not None and not before.moved.kept:
                 where = f"{case.model.outputs}/{HOLDOUT}"
                 moved = (Moved("holdout", where, str(before.moved)),)
@@ -134,7 +134,7 @@ def _read_before(case: Case, base: Trained | None, now: HoldoutFile) -> _Before:
     return _Before(rows, moved_rows(rows.content(case.judge), now.content(case.judge)))
 
 
-def _hold_on_base_rows(
+def _judge_on_base_rows(
     case: Case, models: Mapping[Role, Trained], before: _Before, judgement: Judgement, say: Say
 ) -> Judgement:
     """Judge on the base's rows too where the change moves its holdout.

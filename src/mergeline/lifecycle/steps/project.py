@@ -91,7 +91,7 @@ class Project:
         """Number of the pull request that is evaluated: MERGELINE_PULL_REQUEST, or GitHub's ref.
 
         Raises:
-            InputError: the variable is set, and to no number.
+            InputError: the variable is set, and not to a number.
         """
         named = self.environment.get("MERGELINE_PULL_REQUEST", "")
         ref = self.environment.get("GITHUB_REF", "")
@@ -99,7 +99,7 @@ class Project:
             named = ref.split("/")[2]
         elif named and not _NUMBER.fullmatch(named):
             raise InputError(
-                f"MERGELINE_PULL_REQUEST is {named!r}, which is no number",
+                f"MERGELINE_PULL_REQUEST is {named!r}, which is not a number",
                 next_step="Set it to the pull request's number, or leave it out",
             )
         return int(named) if _NUMBER.fullmatch(named) else None

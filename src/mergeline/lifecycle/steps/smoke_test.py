@@ -83,7 +83,7 @@ def recorded_answers(
     return records(frame), answers
 
 
-def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - numbers, or lists of them
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return math.isclose(one, other, rel_tol=CLOSE)
+def _same(answer: Any, expected: Any) -> bool:  # noqa: ANN401 - numbers, or lists of them
+    if isinstance(answer, list) and isinstance(expected, list):
+        return len(answer) == len(expected) and all(map(_same, answer, expected))
+    return math.isclose(answer, expected, rel_tol=CLOSE)

@@ -1,4 +1,4 @@
-"""`report`: what an evaluation found, put together."""
+"""`report`: find the report of an evaluation, to show it again."""
 
 from __future__ import annotations
 

@@ -100,13 +100,13 @@ def _compare(tracked: Trained, again: Trained, model: Model, run_id: str) -> Rep
     import numpy as np
 
     holdout = read_holdout(tracked.holdout, model)
-    one = score(tracked, holdout, model)
-    other = score(again, holdout, model)
+    before = score(tracked, holdout, model).predictions
+    now = score(again, holdout, model).predictions
     same = (
-        one.predictions is not None
-        and other.predictions is not None
-        and one.predictions.shape == other.predictions.shape
-        and bool(np.allclose(one.predictions, other.predictions, rtol=CLOSE, atol=0))
+        before is not None
+        and now is not None
+        and before.shape == now.shape
+        and bool(np.allclose(before, now, rtol=CLOSE, atol=0))
     )
     return Reproduced(
         run_id=run_id,

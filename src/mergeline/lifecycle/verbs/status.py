@@ -19,7 +19,7 @@ class Status:
         commit: the commit of the main branch that says what should serve.
         target: its fingerprint.
         champion: version in production by the registry; `fingerprint` its own.
-        served: digest that the server answers with; None where no server is configured or it does
+        served: digest that the server answers with; None if no server is configured or it does
             not answer, and then `server_problem` says so.
         drift: one sentence for each difference.
     """
