@@ -12,7 +12,7 @@ from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.core.data.garbage import GarbagePlan
 from mergeline.errors import RepositoryError, TrackingError
-from mergeline.lifecycle.steps.pins import pinned_snapshots
+from mergeline.lifecycle.steps.pinned_snapshots import pinned_snapshots
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.snapshots import gather_snapshots
 from mergeline.lifecycle.verbs import data as browse
