@@ -92,13 +92,18 @@ def read_holdout(path: Path, model: Model) -> HoldoutFile:
         row_id=row_id,
         labels=frame[model.label].to_numpy(),
         digest=rows_digest(row_id),
-        cluster=None if cluster is None else cluster.astype(str).to_numpy(dtype=object),
+        cluster=None if cluster is None else _as_text(cluster),
         slices={
             choice.column: slice_labels(frame[choice.column].to_numpy(), choice)
             for choice in model.slices
         },
     )
     return HoldoutFile(frame, rows, model.cluster)
+
+
+def _as_text(column: pd.Series[Any]) -> npt.NDArray[Any]:
+    """The values as text, None for a missing one: all missing together are not one cluster."""
+    return column.astype(str).astype(object).where(column.notna(), None).to_numpy()
 
 
 def read_training_rows(path: Path, model: Model) -> npt.NDArray[np.uint64]:
