@@ -24,7 +24,6 @@ import pytest
 import yaml
 
 from mergeline.adapters.dvc import stages
-from mergeline.adapters.dvc.stages import StagesRun
 from mergeline.adapters.git.repository import Repository
 from mergeline.adapters.models.folder import LoadedModel, load
 from mergeline.core.compare import behaviour
@@ -53,7 +52,7 @@ class StagesInProcess:
         *,
         environment: Mapping[str, str],
         say: Callable[[str], None],
-    ) -> StagesRun:
+    ) -> dict[str, float]:
         self.runs.append(checkout.name)
         document = yaml.safe_load((checkout / "dvc.yaml").read_text())
         for name, spec in document["stages"].items():
@@ -64,7 +63,7 @@ class StagesInProcess:
             for out in spec["outs"]:
                 (checkout / out).parent.mkdir(parents=True, exist_ok=True)
             _run_module(name, spec["cmd"].removeprefix("python -m "), checkout, environment)
-        return StagesRun(dict.fromkeys(document["stages"], 0.1), ())
+        return dict.fromkeys(document["stages"], 0.1)
 
 
 def _run_module(stage: str, module: str, checkout: Path, environment: Mapping[str, str]) -> None:
@@ -86,7 +85,6 @@ def stages_in_process() -> Iterator[StagesInProcess]:
     runner = StagesInProcess()
     with pytest.MonkeyPatch.context() as patch:
         run_stages_by(patch, runner)
-        patch.setattr(candidates, "dvc_cache", lambda root: root / ".dvc/cache")
         patch.setattr(scoring, "confined_model", _in_process)
         patch.setattr(behaviour, "SINGLE_ROWS", 2)
         yield runner
@@ -122,10 +120,9 @@ def _in_process(folder: Path, digest: str, walls: Walls) -> Iterator[_InProcess]
 def stages_by_dvc(patch: pytest.MonkeyPatch) -> None:
     """Candidates are trained as in production again."""
     run_stages_by(patch, stages.reproduce)
-    patch.setattr(candidates, "dvc_cache", stages.dvc_cache)
 
 
-def run_stages_by(patch: pytest.MonkeyPatch, runner: Callable[..., StagesRun]) -> None:
+def run_stages_by(patch: pytest.MonkeyPatch, runner: Callable[..., dict[str, float]]) -> None:
     """Candidates are trained by a function that is called as `adapters.dvc.stages.reproduce` is."""
     patch.setattr(candidates, "reproduce", runner)
 

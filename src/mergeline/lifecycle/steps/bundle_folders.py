@@ -8,29 +8,25 @@ from mergeline.core.release.bundle import EVALUATION_FILES, MANIFEST, REPORT
 from mergeline.core.report.content import Report, read_report
 from mergeline.errors import BundleError
 
+_MOST_BYTES = 16_000_000
+_MOST_MODELS = 10
+
 
 def bundle_folders(bundle: Path) -> list[Path]:
-    """The bundles with a candidate in a folder: itself, or the folders in it.
+    """The bundle itself, or those in the folder; none if there are only reports of failed runs.
 
     Raises:
-        BundleError: there is neither one, nor the report of a failed run.
+        BundleError: there is neither a candidate nor a report.
     """
     if (bundle / MANIFEST).is_file():
         return [bundle]
     inside = sorted(path.parent for path in bundle.glob(f"[!.]*/{MANIFEST}"))
-    failed = [*bundle.glob(f"{EVALUATION_FILES}/{REPORT}")]
-    failed += bundle.glob(f"[!.]*/{EVALUATION_FILES}/{REPORT}")
-    if not inside and not failed:
+    report = f"{EVALUATION_FILES}/{REPORT}"
+    if not inside and not (bundle / report).exists() and not any(bundle.glob(f"[!.]*/{report}")):
         raise BundleError(
             "no bundle here", where=str(bundle), next_step="Name what evaluate --bundle left"
         )
     return inside
-
-
-_MOST_BYTES = 16_000_000
-
-
-_MOST_MODELS = 10
 
 
 def read_reports(bundle: Path) -> list[Report]:
@@ -48,10 +44,10 @@ def read_reports(bundle: Path) -> list[Report]:
             where=str(bundle),
             next_step="Name what evaluate --bundle left",
         )
-    return [_read(path, path.relative_to(bundle).as_posix()) for path in paths]
-
-
-def _read(path: Path, where: str) -> Report:
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
-        raise BundleError("cannot be a report", where=where, next_step="Evaluate again")
-    return read_report(path.read_bytes(), where=where)
+    reports = []
+    for path in paths:
+        where = path.relative_to(bundle).as_posix()
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            raise BundleError("cannot be a report", where=where, next_step="Evaluate again")
+        reports.append(read_report(path.read_bytes(), where=where))
+    return reports

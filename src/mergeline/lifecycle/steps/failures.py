@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from mergeline.core.declare.strict import write_json
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
-from mergeline.core.report.content import Report, write_json
+from mergeline.core.report.content import Report
 from mergeline.errors import MergelineError, StageError
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project
@@ -27,11 +28,7 @@ def leaving_failure(
 
     An error that is nobody's mistake but ours is reported too, and raised as it is. What would end
     the process is an error: its code may be 0, which means that the gate passed.
-
-    Args:
-        bundle: its folder; None: none is left.
-        describe: makes the report.
-        of_stages: the folder for a stage that failed, if there is no other.
+    Without a `bundle` only a stage that failed leaves one, in the folder `of_stages`.
     """
     try:
         yield

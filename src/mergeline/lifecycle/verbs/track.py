@@ -27,7 +27,7 @@ def track(project: Project, bundle: Path, *, say: Say) -> list[Run]:
         BundleError: a file is missing, altered or extra, or what the manifest says of fingerprint
             or model is not so. Nothing was logged of that bundle.
     """
-    return [_track_one(project, folder, say) for folder in _folders_to_track(bundle, say)]
+    return [_track_one(project, folder, say) for folder in _bundles_with_candidate(bundle, say)]
 
 
 @dataclass(frozen=True)
@@ -53,23 +53,23 @@ def plan_tracking(project: Project, bundle: Path, *, say: Say) -> list[PlannedTr
     Raises:
         BundleError: as `track`.
     """
-    folders = _folders_to_track(bundle, say)
-    return [_plan_one(project, folder) for folder in folders]
+    tracking, planned = project.tracking, []
+    for folder in _bundles_with_candidate(bundle, say):
+        candidate, evaluation = read_candidate(folder), read_evaluation(folder)
+        known = tracking.find(candidate.model, candidate.fingerprint)
+        planned.append(
+            PlannedTracking(
+                candidate.model,
+                candidate.fingerprint,
+                evaluation.verdict,
+                run_id=known.run_id if known else None,
+                evaluation_tracked=known is not None and tracking.has_evaluation(known, evaluation),
+            )
+        )
+    return planned
 
 
-def _plan_one(project: Project, folder: Path) -> PlannedTracking:
-    candidate, evaluation = read_candidate(folder), read_evaluation(folder)
-    known = project.tracking.find(candidate.model, candidate.fingerprint)
-    return PlannedTracking(
-        candidate.model,
-        candidate.fingerprint,
-        evaluation.verdict,
-        run_id=known.run_id if known else None,
-        evaluation_tracked=known is not None and project.tracking.has_evaluation(known, evaluation),
-    )
-
-
-def _folders_to_track(bundle: Path, say: Say) -> list[Path]:
+def _bundles_with_candidate(bundle: Path, say: Say) -> list[Path]:
     folders = bundle_folders(bundle)
     if not folders:
         say("the evaluation failed: there is no candidate to track")
