@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.gate.verdict import Situation
-from mergeline.core.release.version import Version
 from mergeline.errors import DeclarationError
 
 LEDGER = "release"  # namespace of the tags
@@ -48,39 +47,9 @@ class Entry:
     released_at: str
 
 
-def next_entry(
-    ledger: Sequence[Entry],
-    version: Version,
-    kind: Situation,
-    *,
-    commit: str,
-    subject: str,
-    author: str,
-    pull_request: int | None,
-    verdict: str | None,
-    override: str | None,
-    released_at: str,
-) -> Entry:
-    """The page that follows a model's ledger."""
-    last = ledger[-1] if ledger else None
-    return Entry(
-        format=FORMAT,
-        model=version.model,
-        sequence=last.sequence + 1 if last else 1,
-        kind=kind,
-        version=version.number,
-        fingerprint=version.fingerprint,
-        model_digest=version.model_digest,
-        run_id=version.run_id,
-        commit=commit,
-        subject=subject,
-        author=author,
-        pull_request=pull_request,
-        replaced=last.version if last else None,
-        verdict=verdict,
-        override=override,
-        released_at=released_at,
-    )
+def next_sequence(ledger: Sequence[Entry]) -> int:
+    """The number of the page that follows a model's ledger."""
+    return ledger[-1].sequence + 1 if ledger else 1
 
 
 def page_name(model: str, sequence: int) -> str:
@@ -103,13 +72,12 @@ def read_pages(pages: Mapping[str, str]) -> tuple[Entry, ...]:
     Raises:
         DeclarationError: a page cannot be read, or is another than its name says.
     """
-    entries = [_page(name, text) for name, text in pages.items() if _PAGE_NAME.fullmatch(name)]
+    entries = []
+    for name, text in pages.items():
+        if not _PAGE_NAME.fullmatch(name):
+            continue
+        entry = read_json(Entry, "{" + text.partition("{")[2], where=name)
+        if page_name(entry.model, entry.sequence) != name:
+            raise DeclarationError("the page is another than its name says", where=name)
+        entries.append(entry)
     return tuple(sorted(entries, key=lambda entry: (entry.model, entry.sequence)))
-
-
-def _page(name: str, text: str) -> Entry:
-    _, _, document = text.partition("{")
-    entry = read_json(Entry, "{" + document, where=name)
-    if page_name(entry.model, entry.sequence) != name:
-        raise DeclarationError("the page is another than its name says", where=name)
-    return entry

@@ -17,7 +17,7 @@ from mergeline.adapters.mlflow.runs import Run
 from mergeline.core.declare.model import Model
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import gate_digest
-from mergeline.core.release.ledger import Entry, next_entry, page_name, page_text
+from mergeline.core.release.ledger import FORMAT, Entry, next_sequence, page_name, page_text
 from mergeline.core.release.plan import ReleasePlan, Step, StepKind, plan_release
 from mergeline.core.release.version import Version
 from mergeline.core.report.content import Report
@@ -282,10 +282,17 @@ class _Job:
         evaluation = self.project.tracking.evaluation(self._run())
         restored = plan.kind is Situation.RESTORE
         for _ in range(_PAGE_TRIES):
-            entry = next_entry(
-                self.project.ledger(self.model.name),
-                version,
-                plan.kind,
+            ledger = self.project.ledger(self.model.name)
+            entry = Entry(
+                format=FORMAT,
+                model=version.model,
+                sequence=next_sequence(ledger),
+                kind=plan.kind,
+                version=version.number,
+                fingerprint=version.fingerprint,
+                model_digest=version.model_digest,
+                run_id=version.run_id,
+                replaced=ledger[-1].version if ledger else None,
                 commit=self.head.sha,
                 subject=self.head.subject,
                 author=self.head.author,

@@ -97,12 +97,11 @@ def primary(judged: Judged) -> Iterator[Reason]:
         return
     _, best = oriented(metric, difference)
     outcome: VerdictWord = "inconclusive"
-    text = f"{metric.label} cannot be told from the champion's: {difference.reason}"
+    words = "cannot be told from"
     if best is not None:
         outcome = "fail" if best < 0 else "pass"
-        words = "is worse" if best < 0 else "is not shown to be worse"
-        text = f"{metric.label} {words} than the champion's: {in_words(metric, difference)}"
-    yield _against_champion("primary", outcome, text, metric, difference)
+        words = "is worse than" if best < 0 else "is not shown to be worse than"
+    yield _against_champion("primary", outcome, words, metric, difference)
 
 
 def improve(judged: Judged) -> Iterator[Reason]:
@@ -113,20 +112,18 @@ def improve(judged: Judged) -> Iterator[Reason]:
         return
     worst, best = oriented(metric, difference)
     outcome: VerdictWord = "inconclusive"
-    text = f"{metric.label} cannot be shown to be better: {difference.reason}"
-    if worst is not None and best is not None:
-        words = "cannot be shown to be better"
-        if worst > 0:
-            outcome, words = "pass", "is better"
-        elif best <= 0:
-            outcome, words = "fail", "is no better"
-        text = f"{metric.label} {words} than the champion's: {in_words(metric, difference)}"
-    yield _against_champion("improve", outcome, text, metric, difference)
+    words = "cannot be shown to be better than"
+    if worst is not None and worst > 0:
+        outcome, words = "pass", "is better than"
+    elif best is not None and best <= 0:
+        outcome, words = "fail", "is no better than"
+    yield _against_champion("improve", outcome, words, metric, difference)
 
 
 def _against_champion(
-    rule: str, outcome: VerdictWord, text: str, metric: MetricResult, difference: Difference
+    rule: str, outcome: VerdictWord, words: str, metric: MetricResult, difference: Difference
 ) -> Reason:
+    text = f"{metric.label} {words} the champion's: {in_words(metric, difference)}"
     numbers = ends(difference)
     return Reason(rule, outcome, text, metric.name, against="champion", numbers=numbers)
 
