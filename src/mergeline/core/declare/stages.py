@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from mergeline.core.declare.strict import CORRECT, parse_yaml, refuse_unknown_keys
@@ -54,14 +54,9 @@ def read_dvc_yaml(text: bytes | None) -> dict[str, DeclaredStage]:
 
 
 def place(path: str) -> str:
-    """A path from the root without `.` and, as far as it stays inside, `..`."""
-    parts: list[str] = []
-    for part in PurePosixPath(path).parts:
-        if part == ".." and parts:
-            parts.pop()
-        elif part != ".":
-            parts.append(part)
-    return "/".join(parts)
+    """A path from the root in its shortest form; the root itself is empty."""
+    normal = posixpath.normpath(path)
+    return "" if normal == "." else normal
 
 
 def _declared(name: Any, spec: Any) -> DeclaredStage:  # noqa: ANN401 - parsed YAML

@@ -14,9 +14,7 @@ class ChangePlan:
 
     Attributes:
         before: fingerprint at the base; None if the base has no such model.
-        changes: the ingredients that differ.
-        run: stages that must run.
-        stay: stages whose result stands.
+        run: stages that must run; `stay`: stages whose result stands.
         snapshots: tables whose snapshot is another one.
         moved: gate, holdout or contract files that the change edits.
         known: where the candidate is already, in words, e.g. `run 3f2a…`.
