@@ -44,9 +44,7 @@ class MetricSplit:
 class Split:
     """The split of every metric's difference, over the rows that none of the three has seen.
 
-    Attributes:
-        rows: how many those are.
-        problems: why the predictions of a model could not be used, or what is wrong with labels.
+    Problems say why a model's predictions could not be used, or what is wrong with the labels.
     """
 
     rows: int

@@ -40,17 +40,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class TableInput:
-    """What determines a snapshot.
-
-    Attributes:
-        digest: over the contract and the pointers.
-        contract: digest of the contract.
-        pointers: md5 by the pointer's path.
-    """
+    """What determines a snapshot; the digest is over the contract and the pointers."""
 
     digest: str
     contract: str
-    pointers: Mapping[str, str]
+    pointers: Mapping[str, str]  # md5 by path
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,8 @@ class IngredientReader:
     def read(self, stage: str, *, outputs: str) -> Ingredients:
         """The ingredients of the model that `stage` is the last stage of.
 
-        Args:
-            stage: a stage of `dvc.yaml`; the stages before it are found by their outputs.
-            outputs: folder that the model and its holdout are taken from.
+        The stages before it are found by their outputs; `outputs` is the folder that the model and
+        its holdout are taken from.
 
         Raises:
             DeclarationError: `dvc.yaml` or a params file cannot be read as it stands, a dependency

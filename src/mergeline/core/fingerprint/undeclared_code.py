@@ -58,18 +58,18 @@ def refuse_undeclared_code(files: Files, stage: DeclaredStage, code: Collection[
         run += _module_files(files, [module, f"{module}.__main__"], roots)
     for path in run:
         if path not in code:
-            raise _undeclared(path, stage, f"stage {stage.name} runs {path}, which it does")
+            raise _undeclared(path, stage, f"stage {stage.name} runs {path}, which it does not")
     for path in sorted(code):
         names = _imported_names(path, files.read(path) or b"") if path.endswith(".py") else ()
         for imported in _module_files(files, names, roots):
             if imported not in code:
-                problem = f"{path} imports {imported}, which stage {stage.name} does"
+                problem = f"{path} imports {imported}, which stage {stage.name} does not"
                 raise _undeclared(imported, stage, problem)
 
 
 def _undeclared(path: str, stage: DeclaredStage, problem: str) -> DeclarationError:
     return DeclarationError(
-        f"{problem} not list under deps",
+        f"{problem} list under deps",
         where="dvc.yaml",
         next_step=f"Add {path} to the deps of {stage.name}",
     )

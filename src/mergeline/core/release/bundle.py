@@ -46,9 +46,7 @@ _FORMER = ("kind", "champion_version", "base")  # keys of evaluations that were 
 class Origin:
     """Where in Git an evaluated tree comes from.
 
-    Attributes:
-        tree: name of the Git tree; the same for a dirty working tree as for its later commit.
-        commit: None for an uncommitted tree.
+    The tree has the same name in a dirty working tree, which has no commit, as in a later commit.
     """
 
     tree: str
@@ -98,11 +96,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The first file of a bundle.
-
-    Attributes:
-        files: SHA-256 of each file of the candidate by its path in the bundle.
-    """
+    """The first file of a bundle, with the SHA-256 of each of the candidate's files by path."""
 
     format: int
     candidate: Candidate
@@ -114,8 +108,6 @@ class Evaluation:
     """One comparison of the candidate and what came of it.
 
     Attributes:
-        verdict: the gate's outcome.
-        reasons: one line each.
         gate_digest: of the gate that judged, as `gate_digest` computes it.
         champion: fingerprint of the model in production then; None where there was none.
         evaluated_at: ISO 8601, UTC.

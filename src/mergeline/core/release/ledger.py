@@ -14,7 +14,6 @@ from mergeline.errors import DeclarationError
 LEDGER = "release"  # namespace of the tags
 _PAGE_NAME = re.compile(rf"{LEDGER}/[^/]+/\d{{4,}}")
 FORMAT = 1
-_WRITTEN = {Situation.CHANGE: "release"}  # what every page so far calls it
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,8 @@ def page_text(entry: Entry) -> str:
     """Message of a page's tag: a line for people, then JSON."""
     back = "back " if entry.kind is Situation.RESTORE else ""
     document = json.loads(write_json(entry))
-    document["kind"] = _WRITTEN.get(entry.kind, entry.kind)
+    if entry.kind is Situation.CHANGE:
+        document["kind"] = "release"  # what every page so far calls it
     text = json.dumps(document, indent=2, ensure_ascii=False)
     return f"{entry.model} v{entry.version} goes {back}into production\n\n{text}\n"
 

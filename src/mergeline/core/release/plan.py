@@ -15,11 +15,7 @@ StepKind = Literal["evaluate", "register", "smoke test", "promote", "deploy", "r
 
 @dataclass(frozen=True)
 class Target:
-    """What Git says should serve.
-
-    Attributes:
-        gate: digest of the gate that the commit is to be judged by; None: not looked up.
-    """
+    """What Git says should serve; `gate` is the digest of its gate, None if not looked up."""
 
     model: str
     fingerprint: str
@@ -32,7 +28,6 @@ class Live:
     """What the registry, the ledger and the server say.
 
     Attributes:
-        champion: the version in production.
         registered: the version that carries the target's fingerprint.
         candidate: whether a complete run of the target's fingerprint is tracked.
         evaluation: its newest.
@@ -59,11 +54,7 @@ class Step:
 
 @dataclass(frozen=True)
 class ReleasePlan:
-    """The steps from live to target; none when they agree.
-
-    Attributes:
-        refusal: why the gate lets nothing happen; then there are no steps.
-    """
+    """The steps from live to target; none if they agree, or if there is a refusal by the gate."""
 
     kind: Situation
     steps: tuple[Step, ...]

@@ -6,9 +6,10 @@ Bars on a difference look at the interval's end, bars on a value (`absolute`) at
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import get_args
 
 from mergeline.core.compare.result import Difference, MetricResult, ModelFacts, Other
-from mergeline.core.declare.model import Bar, Gate
+from mergeline.core.declare.model import Bar
 from mergeline.core.gate.rules.absolute import NOTED_ONLY
 from mergeline.core.gate.subject import Judged, ends, in_words, oriented
 from mergeline.core.gate.verdict import Reason, VerdictWord
@@ -22,7 +23,9 @@ def other_models(judged: Judged) -> Iterator[Reason]:
     """The models that the gate compares with exist and scored the rows."""
     if not judged.change:
         return
-    for other in _models_needed(judged.gate):
+    bars = [*judged.gate.metrics.values(), *judged.gate.slices.values()]
+    base = any(bar.margin is not None and bar.against == "base" for bar in bars)
+    for other in get_args(Other) if base else ("champion",):
         facts = judged.comparison.models.get(other)
         if facts is None:
             text = f"there is no {other} to compare with"
@@ -35,12 +38,6 @@ def other_models(judged: Judged) -> Iterator[Reason]:
             )
             text = next(texts, f"the {other} could not score the rows")
             yield Reason(f"{other}_unscored", "fail", text, against=other)
-
-
-def _models_needed(gate: Gate) -> tuple[Other, ...]:
-    bars = [*gate.metrics.values(), *gate.slices.values()]
-    base = any(bar.margin is not None and bar.against == "base" for bar in bars)
-    return ("champion", "base") if base else ("champion",)
 
 
 def margins(judged: Judged) -> Iterator[Reason]:
