@@ -15,10 +15,9 @@ from mergeline.core.release.bundle import (
     Candidate,
     Evaluation,
     Manifest,
-    check_candidate,
     check_evaluation,
     check_files,
-    check_format,
+    check_manifest,
     parse_evaluation,
 )
 from mergeline.errors import BundleError
@@ -92,8 +91,7 @@ def read_candidate(folder: Path) -> Candidate:
     """
     put_back(folder)
     manifest = read_json(Manifest, _text(folder / MANIFEST), where=f"{folder.name}/{MANIFEST}")
-    check_format(manifest)
-    check_candidate(manifest.candidate)
+    check_manifest(manifest)
     check_files(manifest.files, digests(folder, CANDIDATE_FILES), where=folder.name)
     return manifest.candidate
 

@@ -18,9 +18,7 @@ def number(value: float | None, digits: int = 3) -> str:
     """A number that stands alone, with so many significant digits; — if there is none."""
     if value is None:
         return "—"
-    if not math.isfinite(value) or value == 0:
-        return fixed(value, 0)
-    if float(value).is_integer() and abs(value) < _HUGE:
+    if not math.isfinite(value) or (float(value).is_integer() and abs(value) < _HUGE):
         return fixed(value, 0)
     return fixed(value, _places(value, digits))
 
@@ -60,7 +58,8 @@ def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
     small = decimals > _MOST_DECIMALS and 0 < abs(value) < 1e-3
     if small or abs(value) >= _HUGE:
         digits = min(max(0, decimals + exponent(value)), EXACT_DIGITS - 1)
-        text = _with_exponent(value, digits)
+        mantissa, _, power = f"{value:.{digits}e}".partition("e")
+        text = f"{mantissa}e{int(power)}"
     else:
         most = max(_MOST_DECIMALS, EXACT_DIGITS - 1 - exponent(value)) if value else _MOST_DECIMALS
         text = f"{round(value, decimals):,.{min(max(decimals, 0), most)}f}"
@@ -152,8 +151,3 @@ def size(count_of_bytes: int) -> str:
             return f"{number(value)} {unit}"
         value /= 1000
     return f"{number(value)} GB"
-
-
-def _with_exponent(value: float, digits: int) -> str:
-    mantissa, _, power = f"{value:.{digits}e}".partition("e")
-    return f"{mantissa}e{int(power)}"

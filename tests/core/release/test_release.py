@@ -8,7 +8,7 @@ import pytest
 
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import Evaluation, Origin
-from mergeline.core.release.ledger import Entry, next_entry, page_name, page_text, read_pages
+from mergeline.core.release.ledger import FORMAT, Entry, page_name, page_text, read_pages
 from mergeline.core.release.plan import Live, Target, plan_release
 from mergeline.core.release.version import Version
 from mergeline.errors import DeclarationError
@@ -32,11 +32,12 @@ def evaluation(champion: str | None, verdict: str = "pass") -> Evaluation:
 
 
 def page(version: Version, sequence: int) -> Entry:
-    entry = next_entry(
-        (), version, Situation.CHANGE, commit="c" * 40, subject="s", author="a", pull_request=None,
-        verdict="pass", override=None, released_at="2026-01-01T00:00:00+00:00",
+    return Entry(
+        format=FORMAT, model=version.model, sequence=sequence, kind=Situation.CHANGE,
+        version=version.number, fingerprint=version.fingerprint, model_digest=version.model_digest,
+        run_id=version.run_id, commit="c" * 40, subject="s", author="a", pull_request=None,
+        replaced=None, verdict="pass", override=None, released_at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
-    return replace(entry, sequence=sequence)
 
 
 IN_PRODUCTION = replace(

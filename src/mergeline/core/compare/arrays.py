@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
@@ -136,8 +137,6 @@ def factorize(values: npt.NDArray[Any]) -> tuple[Codes, list[Any]]:
 
 def _natural(value: object) -> tuple[tuple[int, float, str], ...]:
     """Sorting key by which `[9, 13)` stands before `[13, 17)`."""
-    import re
-
     pieces = re.split(r"(\d+(?:\.\d+)?)", str(value))
     return tuple(
         (0, float(piece), "") if index % 2 else (1, 0.0, piece)

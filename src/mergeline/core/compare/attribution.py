@@ -44,9 +44,7 @@ class MetricSplit:
 class Split:
     """The split of every metric's difference, over the rows that none of the three has seen.
 
-    Attributes:
-        rows: how many those are.
-        problems: why the predictions of a model could not be used, or what is wrong with labels.
+    Problems say why a model's predictions could not be used, or what is wrong with the labels.
     """
 
     rows: int
@@ -59,12 +57,8 @@ def attribute(
 ) -> Split:
     """Split the difference from base to candidate into what the data do and what the rest does.
 
-    Args:
-        holdout: the candidate's.
-        base: the base's model.
-        data: a model by the base's code and params on the change's data.
-        candidate: the change's model.
-        model: the declaration by which is measured.
+    All three score the candidate's holdout; `data` is by the base's code and params on the change's
+    data.
     """
     models: Mapping[str, Scored] = {CANDIDATE: candidate, DATA: data, BASE: base}
     prepared = prepare(holdout, models, model)

@@ -37,11 +37,8 @@ from mergeline.core.declare.model import Model, Role
 def compare(holdout: Holdout, scored: Mapping[Role, Scored], model: Model) -> Comparison:
     """Hold the candidate against the others on the rows that none of them was trained on.
 
-    Args:
-        holdout: all its rows.
-        scored: the candidate, and the champion and the base where they exist; each in the order
-            of the holdout's rows.
-        model: the declaration by which is measured: the base side's, see `with_metrics_of`.
+    Predictions are in the order of the holdout's rows. Champion and base take part if they exist.
+    `model` is the declaration of the base's side, see `with_metrics_of`.
 
     Raises:
         DeclarationError: neither scikit-learn nor the project has a metric of that name.
@@ -52,7 +49,24 @@ def compare(holdout: Holdout, scored: Mapping[Role, Scored], model: Model) -> Co
     models = Models(rows, metrics, prepared.usable, tuple(scored))
     described = {}
     if len(rows):
-        described = _described(models, model, _parts_by_column(holdout, prepared, model))
+        parts = {
+            choice.column: parts_of(
+                np.asarray(holdout.slices[choice.column])[prepared.used],
+                model.slice_minimum,
+                UNJUDGED,
+            )
+            for choice in model.slices
+            if choice.column in holdout.slices
+        }
+        described = _described(models, model, parts)
+    problems = [
+        *prepared.label_problems,
+        *(Problem(why.kind, role, why.text) for role, why in prepared.unusable.items()),
+        *holdout_problems(holdout, prepared, model),
+    ]
+    if (candidate := prepared.usable.of("candidate")) is not None:
+        problems += prediction_problems(rows, candidate, model)
+    problems += [problem for one in scored.values() for problem in one.misbehaviour]
     return Comparison(
         model=model.name,
         task=model.task,
@@ -63,12 +77,9 @@ def compare(holdout: Holdout, scored: Mapping[Role, Scored], model: Model) -> Co
         holdout=HoldoutFacts(
             holdout.digest, len(holdout.row_id), len(rows), model.cluster, rows.cluster_count()
         ),
-        models={role: _facts(role, one, model, prepared) for role, one in scored.items()},
+        models={role: _facts(role, scores, model, prepared) for role, scores in scored.items()},
         metrics=metric_results(models, model.gate.metrics, LEVEL),
-        problems=(
-            *_problems(holdout, prepared, model),
-            *(problem for one in scored.values() for problem in one.misbehaviour),
-        ),
+        problems=tuple(problems),
         **described,
     )
 
@@ -78,28 +89,6 @@ def with_metrics_of(model: Model, other: Model) -> Model:
     named = {metric.name for metric in model.metrics}
     more = tuple(metric for metric in other.metrics if metric.name not in named)
     return dataclasses.replace(model, metrics=model.metrics + more)
-
-
-def _problems(holdout: Holdout, prepared: Prepared[Role], model: Model) -> tuple[Problem, ...]:
-    problems = [*prepared.label_problems]
-    problems += [Problem(why.kind, role, why.text) for role, why in prepared.unusable.items()]
-    problems += holdout_problems(holdout, prepared, model)
-    if (candidate := prepared.usable.of("candidate")) is not None:
-        problems += prediction_problems(prepared.rows, candidate, model)
-    return tuple(problems)
-
-
-def _parts_by_column(
-    holdout: Holdout, prepared: Prepared[Role], model: Model
-) -> dict[str, Parts]:  # fmt: skip
-    """The rows used, in parts by each column that is declared as a slice."""
-    return {
-        choice.column: parts_of(
-            np.asarray(holdout.slices[choice.column])[prepared.used], model.slice_minimum, UNJUDGED
-        )
-        for choice in model.slices
-        if choice.column in holdout.slices
-    }
 
 
 def _described(models: Models[Role], model: Model, columns: Mapping[str, Parts]) -> dict[str, Any]:
@@ -112,7 +101,7 @@ def _described(models: Models[Role], model: Model, columns: Mapping[str, Parts])
         "slice_level": level,
         "slice_adjustment": adjustment,
         "calibration": usable.each(
-            lambda one: curves.calibration_bins(rows, one, regression=regression)
+            lambda predicted: curves.calibration_bins(rows, predicted, regression=regression)
         ),
     }
     if regression:
@@ -134,12 +123,12 @@ def _described(models: Models[Role], model: Model, columns: Mapping[str, Parts])
 
 
 def _facts(role: Role, scored: Scored, model: Model, prepared: Prepared[Role]) -> ModelFacts:
-    seen = prepared.seen.get(role)
+    seen, latency = prepared.seen.get(role), scored.latency_ms
     return ModelFacts(
         scored=role in prepared.usable.index,
         trained_on=None if scored.trained_on is None else len(scored.trained_on),
         seen=None if seen is None else int(np.count_nonzero(seen)),
-        latency_ms=_finite(scored.latency_ms),
+        latency_ms=latency if latency is not None and math.isfinite(latency) else None,
         size_bytes=scored.size_bytes,
         load_s=scored.load_s,
         memory_mb=scored.memory_mb,
@@ -147,10 +136,6 @@ def _facts(role: Role, scored: Scored, model: Model, prepared: Prepared[Role]) -
         classes=_texts(scored.classes),
         decision=(scored.threshold or model.decision) if model.task == "binary" else None,
     )
-
-
-def _finite(number: float | None) -> float | None:
-    return number if number is not None and math.isfinite(number) else None
 
 
 def _texts(values: Sequence[object]) -> tuple[str, ...]:

@@ -52,16 +52,15 @@ def calibration_bins(
     rows: Rows, predicted: Predicted, *, regression: bool
 ) -> tuple[CalibrationBin, ...]:
     """Predictions in bins of about as many rows each, beside what came true."""
+    numbers = predicted.numbers
     if regression:
-        numbers, truth = predicted.numbers, rows.labels.astype(np.float64)
-        order = np.argsort(numbers)
-    elif predicted.numbers.ndim == 1:
-        numbers, truth = predicted.numbers, (rows.labels == 1).astype(np.float64)
-        order = np.argsort(numbers) if predicted.order is None else predicted.order
+        truth = rows.labels.astype(np.float64)
+    elif numbers.ndim == 1:
+        truth = (rows.labels == 1).astype(np.float64)
     else:
-        numbers = predicted.numbers[np.arange(len(rows)), predicted.decided]
+        numbers = numbers[np.arange(len(rows)), predicted.decided]
         truth = (rows.labels == predicted.decided).astype(np.float64)
-        order = np.argsort(numbers)
+    order = np.argsort(numbers) if predicted.order is None else predicted.order
     numbers, truth = numbers[order], truth[order]
     cuts = numbers[(np.arange(1, BINS) * len(numbers)) // BINS]
     starts = np.unique(np.append(0, np.searchsorted(numbers, cuts)))
@@ -83,7 +82,7 @@ def confusion(rows: Rows, predicted: Predicted, classes: tuple[str, ...]) -> Con
     count = len(classes)
     cells = np.bincount(rows.labels * count + predicted.decided, minlength=count * count)
     table = cells.reshape(count, count).tolist()
-    return Confusion(classes, tuple(tuple(line) for line in table))
+    return Confusion(classes, tuple(map(tuple, table)))
 
 
 def flips(
@@ -96,27 +95,18 @@ def flips(
     slices = []
     for column, parts in columns.items():
         size = len(parts.values) + 1
-        sums = [np.bincount(parts.codes[mask], minlength=size) for mask in (changed, lost, won)]
+        counts = [
+            np.bincount(parts.codes[mask], minlength=size)[:-1].tolist()
+            for mask in (changed, lost, won)
+        ]
         slices += [
-            SliceFlips(
-                column=column,
-                value=value,
-                rows=end - start,
-                changed=int(sums[0][code]),
-                right_to_wrong=int(sums[1][code]),
-                wrong_to_right=int(sums[2][code]),
-            )
-            for code, (value, (start, end)) in enumerate(
-                zip(parts.values, parts.bounds, strict=True)
+            SliceFlips(column, value, end - start, *of_part)
+            for value, (start, end), *of_part in zip(
+                parts.values, parts.bounds, *counts, strict=True
             )
         ]
-    return Flips(
-        rows=len(rows),
-        changed=int(np.count_nonzero(changed)),
-        right_to_wrong=int(np.count_nonzero(lost)),
-        wrong_to_right=int(np.count_nonzero(won)),
-        slices=tuple(slices),
-    )
+    totals = [int(np.count_nonzero(mask)) for mask in (changed, lost, won)]
+    return Flips(len(rows), totals[0], totals[1], totals[2], tuple(slices))
 
 
 def label_balance(rows: Rows, classes: tuple[str, ...]) -> tuple[LabelCount, ...]:

@@ -61,25 +61,22 @@ def metric_results(
     models: Models[Role], bars: Mapping[str, Bar], level: float
 ) -> tuple[MetricResult, ...]:
     """Each metric's values and the candidate's differences, at a level, beside the gate's bars."""
-    return tuple(_result(models, metric, bars.get(metric.name), level) for metric in models.metrics)
-
-
-def _result(models: Models[Role], metric: Metric, bar: Bar | None, level: float) -> MetricResult:
-    measured = MetricOfModels(metric, models)
-    differences: dict[Other, Difference] = {}
-    for other in get_args(Other):
-        margin = bar.margin if bar is not None and bar.against == other else None
-        difference = measured.difference("candidate", other, level, margin)
-        if difference is not None:
-            differences[other] = difference
-    return MetricResult(
-        name=metric.name,
-        label=metric.label,
-        greater_is_better=metric.greater_is_better,
-        negated=metric.negated,
-        values={role: measured.value(role) for role in models.names},
-        differences=differences,
-    )
+    results = []
+    for metric in models.metrics:
+        measured, bar = MetricOfModels(metric, models), bars.get(metric.name, Bar())
+        differences: dict[Other, Difference] = {}
+        for other in get_args(Other):
+            margin = bar.margin if bar.against == other else None
+            if difference := measured.difference("candidate", other, level, margin):
+                differences[other] = difference
+        values = {role: measured.value(role) for role in models.names}
+        results.append(
+            MetricResult(
+                metric.name, metric.label, metric.greater_is_better, metric.negated,
+                values, differences,
+            )
+        )  # fmt: skip
+    return tuple(results)
 
 
 def _difference(
@@ -121,11 +118,9 @@ def interval_outcome(
         return "unclear", None
     worst, best = (low, high) if greater_is_better else (-high, -low)
     holds = None if margin is None else worst >= -margin
-    outcome: Outcome = "unclear"
     if worst > 0:
-        outcome = "better"
-    elif best < 0:
-        outcome = "worse"
-    elif worst == best == 0 or (margin is not None and holds and best <= margin):
-        outcome = "same"
-    return outcome, holds
+        return "better", holds
+    if best < 0:
+        return "worse", holds
+    same = worst == best == 0 or (margin is not None and holds and best <= margin)
+    return "same" if same else "unclear", holds

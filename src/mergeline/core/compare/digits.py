@@ -23,15 +23,10 @@ from mergeline.core.numbers import (
 )
 
 
-def decimals_of(half_width: float) -> int:
-    """The decimal that a number with this uncertainty is worth showing to."""
-    power = exponent(half_width)
-    return -power + 1 if half_width / 10.0**power < 3.55 else -power
-
-
 def _decimals_on_side(difference: Difference, half: float, margin: float | None) -> int:
-    """As `decimals_of`; more if rounding would move a number across zero or the margin."""
-    least = decimals_of(half)
+    """The last digit worth showing; more if a number would cross zero or the margin by rounding."""
+    power = exponent(half)
+    least = -power + 1 if half / 10.0**power < 3.55 else -power
     for places in range(least, least + EXACT_DIGITS):
         if _sides_kept(difference, half, places, margin or 0.0):
             return places
@@ -91,26 +86,22 @@ def measured(value: Measured | None, places: int | None) -> str:
 def change(difference: Difference | None, margin: float | None = None) -> str:
     """`+0.009 ± 0.003`; with both ends if the estimate is off the middle of the interval.
 
-    Args:
-        difference: what to show.
-        margin: what it is held against; None: the difference's own.
+    The margin is what it is held against; None: the difference's own.
     """
     if difference is None or difference.estimate is None:
         return "—"
     estimate, half = difference.estimate, half_width(difference)
     margin = difference.margin if margin is None else margin
     if half is None or half <= NOISE * abs(estimate):
-        exact = half is not None and not estimate
-        return "0" if exact else fixed(estimate, _places_alone(estimate, margin), signed=True)
+        if not estimate or not math.isfinite(estimate):
+            return "0" if half is not None and not estimate else fixed(estimate, 0, signed=True)
+        bars = (-margin, margin) if margin else ()
+        return fixed(estimate, places_beside(estimate, bars, 2), signed=True)
     places = _decimals_on_side(difference, half, margin)
     shown = fixed(estimate, places, signed=True)
-    low, high = difference.low or 0.0, difference.high or 0.0
     if _uneven(difference, half):
-        ends = f"{fixed(low, places, signed=True)} to {fixed(high, places, signed=True)}"
-        return f"{shown} ({ends})"
+        low, high = (
+            fixed(end or 0.0, places, signed=True) for end in (difference.low, difference.high)
+        )
+        return f"{shown} ({low} to {high})"
     return f"{shown} ± {fixed(half, places)}"
-
-
-def _places_alone(value: float, margin: float | None) -> int:
-    bars = (-margin, margin) if margin else ()
-    return places_beside(value, bars, 2) if value and math.isfinite(value) else 0

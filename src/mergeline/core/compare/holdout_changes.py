@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,7 @@ Values = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class HoldoutRows:
-    """A holdout as its file holds it.
-
-    Attributes:
-        row_id: uint64, shape (n,).
-        labels: shape (n,).
-        columns: the other columns by name, each of shape (n,).
-    """
+    """A holdout as its file holds it: row ids, labels and the other columns, each shape (n,)."""
 
     row_id: npt.NDArray[np.uint64]
     labels: Values
@@ -34,17 +28,15 @@ class MovedRows:
     """How a holdout differs from an earlier one.
 
     Attributes:
-        of: how many rows the earlier one has.
-        gone: how many of them the later one lacks.
-        relabelled: how many have another label there.
-        altered: by column, how many have another value there.
-        added: how many rows only the later one has.
+        of: rows of the earlier one; of them, `gone` are not in the later one, and `relabelled`
+            and `altered` (by column) have another label or value there.
+        added: rows that only the later one has.
     """
 
     of: int
     gone: int = 0
     relabelled: int = 0
-    altered: Mapping[str, int] | None = None
+    altered: Mapping[str, int] = field(default_factory=dict)
     added: int = 0
 
     @property
@@ -55,7 +47,7 @@ class MovedRows:
     def __str__(self) -> str:
         parts = [f"{self.gone:,} gone"] if self.gone else []
         parts += [f"{self.relabelled:,} with another label"] if self.relabelled else []
-        parts += [f"{rows:,} with another {name}" for name, rows in (self.altered or {}).items()]
+        parts += [f"{rows:,} with another {name}" for name, rows in self.altered.items()]
         return f"of the {self.of:,} rows before: {', '.join(parts) or 'none moved'}"
 
 
@@ -77,23 +69,18 @@ def moved_rows(before: HoldoutRows, after: HoldoutRows) -> MovedRows:
 
 
 def differing(before: Values, after: Values) -> int:
-    """How many values differ; two missing values are equal.
-
-    Args:
-        before: shape (n,), of any type.
-        after: shape (n,), of any type.
-    """
+    """How many values of two arrays of one shape differ; two missing values are equal."""
     kinds = {before.dtype.kind, after.dtype.kind}
     if kinds <= set("biuf") or kinds in ({"M"}, {"m"}):
         missing = (before != before) & (after != after)  # noqa: PLR0124 - NaN and NaT
         return int(np.count_nonzero((before != after) & ~missing))
     pairs = zip(before.tolist(), after.tolist(), strict=True)
-    return sum(not _equal(one, other) for one, other in pairs)
+    return sum(not _equal(was, now) for was, now in pairs)
 
 
-def _equal(one: object, other: object) -> bool:
-    if is_missing(one) or is_missing(other):
-        return is_missing(one) and is_missing(other)
-    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
-        return np.array_equal(np.asarray(one), np.asarray(other))
-    return one == other
+def _equal(was: object, now: object) -> bool:
+    if is_missing(was) or is_missing(now):
+        return is_missing(was) and is_missing(now)
+    if isinstance(was, np.ndarray) or isinstance(now, np.ndarray):
+        return np.array_equal(np.asarray(was), np.asarray(now))
+    return was == now

@@ -30,24 +30,19 @@ def find_leaks(
 ) -> dict[str, str]:
     """A sentence for each column that alone gives the label away, by the column's name.
 
-    A text stands for the mean label of the same text in the other half of the rows, so that a
-    column with as many values as rows gives nothing away.
-
-    Args:
-        columns: raw columns by name, each of shape (n,).
-        labels: shape (n,), without missing values.
-        task: what the labels are.
+    Columns and labels have shape (n,), labels without missing values. A text stands for the mean
+    label of the same text in the other half of the rows, so that a column with as many values as
+    rows gives nothing away.
     """
-    labels = np.asarray(labels)
     if len(labels) < 2 * FEWEST_ROWS:
         return {}
     leaks = {}
     for name, values in columns.items():
         if task == "regression":
-            strength = _correlation(np.asarray(values), labels.astype(np.float64))
+            strength = _correlation(values, labels.astype(np.float64))
             measure, limit = "rank correlation", SUSPICIOUS_CORRELATION
         else:
-            strength = _separation(np.asarray(values), labels)
+            strength = _separation(values, labels)
             measure, limit = "ROC AUC", SUSPICIOUS_AUC
         if strength >= limit:
             leaks[name] = f"the column {name} alone gives the label away ({measure} {strength:.4g})"

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mergeline.core.compare.arrays import (
-    Floats,
     Name,
     Predicted,
     Predictions,
@@ -22,6 +21,7 @@ from mergeline.core.compare.arrays import (
 from mergeline.core.compare.result import Holdout, Problem, ProblemKind, Scored
 from mergeline.core.declare.model import Model
 
+Mask = npt.NDArray[np.bool_]
 SUM_TOLERANCE = 1e-3
 
 
@@ -53,21 +53,15 @@ class Prepared(Generic[Name]):
 
     models: tuple[Name, ...]
     rows: Rows
-    used: npt.NDArray[np.bool_]
+    used: Mask
     usable: Predictions[Name]
     unusable: Mapping[Name, Unusable]
-    seen: Mapping[Name, npt.NDArray[np.bool_]]
+    seen: Mapping[Name, Mask]
     label_problems: tuple[Problem, ...]
 
 
 def prepare(holdout: Holdout, models: Mapping[Name, Scored], declared: Model) -> Prepared[Name]:
-    """Check what was handed in, and keep the rows that no model was trained on.
-
-    Args:
-        holdout: all its rows.
-        models: by the name by which a person is told of them.
-        declared: the declaration by which is measured.
-    """
+    """Check what was handed in, and keep the rows that no model was trained on."""
     labels, problems = encode_labels(holdout, declared)
     seen = seen_rows(holdout, models)
     used = np.isfinite(labels) if declared.task == "regression" else labels >= 0
@@ -78,7 +72,7 @@ def prepare(holdout: Holdout, models: Mapping[Name, Scored], declared: Model) ->
     index: dict[Name, int] = {}
     unusable: dict[Name, Unusable] = {}
     for name, scored in models.items():
-        prediction = predicted(name, scored, holdout, declared)
+        prediction = _predicted(name, scored, holdout, declared)
         if isinstance(prediction, Unusable):
             unusable[name] = prediction
         else:
@@ -131,7 +125,7 @@ def encode_labels(holdout: Holdout, declared: Model) -> tuple[npt.NDArray[Any], 
     return codes, problems
 
 
-def predicted(
+def _predicted(
     name: str, scored: Scored, holdout: Holdout, declared: Model
 ) -> Predicted | Unusable:  # fmt: skip
     """The predictions as arrays, or why they cannot be compared."""
@@ -169,7 +163,7 @@ def _probabilities(
 ) -> Predicted | Unusable:
     classes = len(declared.classes)
     if list(map(_class_key, scored.classes)) != list(map(_class_key, declared.classes)):
-        theirs, ours = (", ".join(map(str, one.classes)) for one in (scored, declared))
+        theirs, ours = (", ".join(map(str, named.classes)) for named in (scored, declared))
         text = f"the {name} names classes [{theirs}], the declaration [{ours}]"
         return Unusable("wrong_classes", text)
     if numbers.shape[1:] not in ({(classes,), ()} if classes == 2 else {(classes,)}):
@@ -177,7 +171,8 @@ def _probabilities(
     epsilon = float(np.finfo(numbers.dtype if numbers.dtype.kind == "f" else np.float64).eps)
     numbers = numbers.astype(np.float64)
     outside = numbers.size and (numbers.min() < 0 or numbers.max() > 1)
-    if outside or (numbers.ndim == 2 and _sums_off_one(numbers)):
+    off_one = numbers.ndim == 2 and (np.abs(numbers.sum(axis=1) - 1) > SUM_TOLERANCE).any()
+    if outside or off_one:
         what = "outside 0 to 1" if outside else "that do not sum to one"
         return Unusable("not_probabilities", f"the {name} predicts numbers {what}")
     if numbers.ndim == 1 and len(numbers) > 2 and np.isin(numbers, (0.0, 1.0)).all():
@@ -190,26 +185,19 @@ def _probabilities(
     return Predicted(positive, (positive >= threshold).astype(np.int64), epsilon)
 
 
-def seen_rows(
-    holdout: Holdout, models: Mapping[Name, Scored]
-) -> dict[Name, npt.NDArray[np.bool_]]:  # fmt: skip
+def seen_rows(holdout: Holdout, models: Mapping[Name, Scored]) -> dict[Name, Mask]:
     """By model, which rows of the holdout it was trained on; no entry where nobody knows.
 
-    Looked up once for models that were trained on the same rows, as a champion and the base often
-    were.
+    Champion and base were often trained on the same rows, which are then looked up once.
     """
     trained_on = {
         name: scored.trained_on for name, scored in models.items() if scored.trained_on is not None
     }
-    seen: dict[Name, npt.NDArray[np.bool_]] = {}
+    seen: dict[Name, Mask] = {}
     for name, rows in trained_on.items():
         same = next((other for other in seen if np.array_equal(trained_on[other], rows)), None)
         seen[name] = np.isin(holdout.row_id, rows) if same is None else seen[same]
     return seen
-
-
-def _sums_off_one(numbers: Floats) -> bool:
-    return bool((np.abs(numbers.sum(axis=1) - 1) > SUM_TOLERANCE).any())
 
 
 def _wrong_shape(name: str, numbers: npt.NDArray[Any], wanted: str) -> Unusable:

@@ -53,55 +53,38 @@ def slice_results(
     """
     count = sum(len(parts.values) for parts in columns.values())
     judged = len(models.metrics)
-    each = _level_of_each(level, count * judged)
-    results = _of_columns(models, model, columns, each)
-    compared = _metrics_compared(results)
+    each = 1 - (1 - level) / max(count * judged, 1)
+    results = _at_level(models, model, columns, each)
+    metrics = (metric for result in results for metric in result.metrics)
+    compared = len({metric.name for metric in metrics if metric.differences})
     if not compared:
         return results, None, ""
     if compared < judged:  # a metric without an interval takes no share of the errors
-        each = _level_of_each(level, count * compared)
-        results = _of_columns(models, model, columns, each)
+        each = 1 - (1 - level) / (count * compared)
+        results = _at_level(models, model, columns, each)
     over = f"{counted(count, 'slice')} × {counted(compared, 'metric')}"
     return results, each, f"Bonferroni over {over}: each interval at {percent(each)}"
 
 
-def _level_of_each(level: float, intervals: int) -> float:
-    return 1 - (1 - level) / max(intervals, 1)
-
-
-def _metrics_compared(results: tuple[SliceResult, ...]) -> int:
-    """How many metrics have a difference in some slice."""
-    metrics = (metric for result in results for metric in result.metrics)
-    return len({metric.name for metric in metrics if metric.differences})
-
-
-def _of_columns(
+def _at_level(
     models: Models[Role], model: Model, columns: Mapping[str, Parts], level: float
 ) -> tuple[SliceResult, ...]:
-    return tuple(
-        result
-        for column, parts in columns.items()
-        for result in _of_column(models, model, column, parts, level)
-    )
-
-
-def _of_column(
-    models: Models[Role], model: Model, column: str, parts: Parts, level: float
-) -> list[SliceResult]:
-    """The column's judged slices in the order of their values, then the largest of the others."""
-    rows = models.rows.take(parts.arrangement)
-    pieces = [predicted.split(parts) for predicted in models.usable.distinct]
-    results = []
-    for value, (start, end) in zip(parts.values, parts.bounds, strict=True):
-        distinct = tuple(next(pieces_of_one) for pieces_of_one in pieces)
-        usable = dataclasses.replace(models.usable, distinct=distinct)
-        piece = dataclasses.replace(models, rows=rows.take(slice(start, end)), usable=usable)
-        clusters = piece.rows.cluster_count()
-        metrics = metric_results(piece, model.gate.slices, level)
-        results.append(
-            SliceResult(column, value, end - start, clusters, judged=True, metrics=metrics)
-        )
-    return results + [
-        SliceResult(column, value, rows=count, clusters=None, judged=False)
-        for value, count in parts.small
-    ]
+    """Of each column, the judged slices in the order of their values, then the largest others."""
+    results: list[SliceResult] = []
+    for column, parts in columns.items():
+        rows = models.rows.take(parts.arrangement)
+        pieces = [predicted.split(parts) for predicted in models.usable.distinct]
+        for value, (start, end) in zip(parts.values, parts.bounds, strict=True):
+            distinct = tuple(next(pieces_of_one) for pieces_of_one in pieces)
+            usable = dataclasses.replace(models.usable, distinct=distinct)
+            piece = dataclasses.replace(models, rows=rows.take(slice(start, end)), usable=usable)
+            clusters = piece.rows.cluster_count()
+            metrics = metric_results(piece, model.gate.slices, level)
+            results.append(
+                SliceResult(column, value, end - start, clusters, judged=True, metrics=metrics)
+            )
+        results += [
+            SliceResult(column, value, count, clusters=None, judged=False)
+            for value, count in parts.small
+        ]
+    return tuple(results)

@@ -8,11 +8,11 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from mergeline.core.declare.strict import parse_yaml, read
+from mergeline.core.declare.strict import CORRECT, parse_yaml, read_named
 from mergeline.errors import DeclarationError
 
 Format = Literal["csv", "jsonl", "parquet"]
@@ -69,7 +69,7 @@ class Contract:
     columns: Mapping[str, Column]
     description: str = ""
     null: tuple[str, ...] = ("",)
-    key: tuple[str, ...] = field(default=())
+    key: tuple[str, ...] = ()
     unknown_columns: Literal["refuse", "ignore"] = "refuse"
 
     @property
@@ -125,63 +125,56 @@ def parse_contract(table: str, text: bytes | str) -> Contract:
     except UnicodeDecodeError as error:
         raise DeclarationError("is not UTF-8 text", where=where) from error
     document = parse_yaml(_NULL_KEY.sub('"null"', decoded), where=where)
-    if "table" in document:
-        raise DeclarationError(
-            "unknown key 'table' (the file's name is the table's name)", where=where
-        )
-    contract = read(Contract, {"table": table, **document}, where=where)
-    problem = _problem(contract)
-    if problem:
-        raise _refusal(problem, where)
-    columns = {name: _typed(name, column, where=where) for name, column in contract.columns.items()}
+    contract = read_named(Contract, {"table": table}, document, where=where)
+    try:
+        _check(contract)
+        columns = {name: _typed(name, column) for name, column in contract.columns.items()}
+    except ValueError as error:
+        raise DeclarationError(str(error), where=where, next_step=CORRECT) from error
     return replace(contract, source=contract.source.rstrip("/"), columns=columns)
 
 
-def _problem(contract: Contract) -> str:
-    """What contradicts itself, or nothing."""
-    if not contract.columns:
-        return "columns: declare at least one"
+def _check(contract: Contract) -> None:
+    """Raise ValueError for parts that contradict each other."""
+    names = list(contract.columns)
+    if not names:
+        raise ValueError("columns: declare at least one")
     if contract.source.startswith("/") or ".." in contract.source.split("/"):
-        return "source: a folder or a `.dvc` file in the repository"
+        raise ValueError("source: a folder or a `.dvc` file in the repository")
     if len(set(contract.key)) != len(contract.key):
-        return "key: a column is named twice"
+        raise ValueError("key: a column is named twice")
     for name in contract.key:
-        if name not in contract.columns:
-            return f"key: {name!r} is not one of the columns"
+        if name not in names:
+            raise ValueError(f"key: {name!r} is not one of the columns")
         if contract.columns[name].nullable:
-            return f"key: column {name!r} is nullable, and a row without a name is none"
-    lowered = [name.lower() for name in contract.columns]
-    if len(set(lowered)) != len(lowered):
-        return "columns: two names differ in case only, which a Delta table cannot hold"
-    return ""
+            raise ValueError(f"key: column {name!r} is nullable, and a row without a name is none")
+    if len({name.lower() for name in names}) != len(names):
+        raise ValueError("columns: two names differ in case only, which a Delta table cannot hold")
 
 
-def _typed(name: str, column: Column, *, where: str) -> Column:
+def _typed(name: str, column: Column) -> Column:
     """The column with its bounds and allowed values as values of its type."""
-    place = f"columns.{name}"
-    bounded = column.min is not None or column.max is not None
-    if bounded and column.type in {"bool", "string"}:
-        raise _refusal(f"{place}: a {column.type} has no min or max (use allowed)", where)
-    least = _value(column.min, column.type, f"{place}.min", where)
-    most = _value(column.max, column.type, f"{place}.max", where)
+
+    def typed(value: Value, setting: str) -> Any:  # noqa: ANN401
+        converted = _convert(value, column.type)
+        if converted is None:
+            raise ValueError(
+                f"columns.{name}.{setting}: {value!r} is not a value of type {column.type}"
+            )
+        return converted
+
+    least = None if column.min is None else typed(column.min, "min")
+    most = None if column.max is None else typed(column.max, "max")
+    if (least, most) != (None, None) and column.type in {"bool", "string"}:
+        raise ValueError(f"columns.{name}: a {column.type} has no min or max (use allowed)")
     if least is not None and most is not None and least > most:
-        raise _refusal(f"{place}: min is greater than max", where)
-    allowed = tuple(_value(item, column.type, f"{place}.allowed", where) for item in column.allowed)
+        raise ValueError(f"columns.{name}: min is greater than max")
+    allowed = tuple(typed(value, "allowed") for value in column.allowed)
     return replace(column, min=least, max=most, allowed=allowed)
 
 
-def _value(value: Value | None, kind: ColumnType, place: str, where: str) -> Any:  # noqa: ANN401
-    """A declared value as one of the column's type."""
-    if value is None:
-        return None
-    typed = _convert(value, kind)
-    if typed is None:
-        raise _refusal(f"{place}: {value!r} is not a value of type {kind}", where)
-    return typed
-
-
 def _convert(value: Value, kind: ColumnType) -> Value | None:
-    """The value as one of the type, or None where it is none."""
+    """The value as one of the type, or None if it is not one."""
     if kind == "bool":
         return value if isinstance(value, bool) else None
     if kind == "string":
@@ -203,21 +196,16 @@ def _moment(value: Value, kind: str) -> Value | None:
             value = dt.datetime.fromisoformat(value)
         except ValueError:
             return None
-        if kind == "date":
-            value = value.date() if value.time() == dt.time() else value
+        if kind == "date" and value.time() == dt.time():
+            value = value.date()
+    if not isinstance(value, dt.date):
+        return None
     if kind == "date":
-        is_date = isinstance(value, dt.date) and not isinstance(value, dt.datetime)
-        return value if is_date else None
-    if isinstance(value, dt.datetime):
-        return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
-    if isinstance(value, dt.date):
-        return dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
-    return None
+        return None if isinstance(value, dt.datetime) else value
+    if not isinstance(value, dt.datetime):
+        value = dt.datetime.combine(value, dt.time())
+    return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
 
 
 def _canonical(value: Value | None) -> Any:  # noqa: ANN401 - a JSON scalar
     return value.isoformat() if isinstance(value, dt.date) else value
-
-
-def _refusal(problem: str, where: str) -> DeclarationError:
-    return DeclarationError(problem, where=where, next_step="Correct it and run again")

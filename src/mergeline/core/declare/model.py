@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import PurePosixPath
 from typing import Literal
 
-from mergeline.core.declare.strict import parse_yaml, read
+from mergeline.core.declare.strict import CORRECT, parse_yaml, read_named
 from mergeline.errors import DeclarationError
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -135,24 +135,19 @@ def parse_model(name: str, text: bytes | str) -> Model:
             next_step="Rename the file",
         )
     document = parse_yaml(text, where=where)
-    for key, cls in (("metrics", "name"), ("slices", "column")):
-        if isinstance(document.get(key), list):
-            document[key] = [
-                {cls: item} if isinstance(item, str) else item for item in document[key]
-            ]
-    if "name" in document:
-        raise DeclarationError(
-            "unknown key 'name' (the file's name is the model's name)", where=where
-        )
-    model = read(Model, {"name": name, **document}, where=where)
+    for key, short in (("metrics", "name"), ("slices", "column")):
+        if isinstance(items := document.get(key), list):
+            document[key] = [{short: item} if isinstance(item, str) else item for item in items]
+    model = read_named(Model, {"name": name}, document, where=where)
     _check(model, where)
     return model
 
 
 def _check(model: Model, where: str) -> None:
     names = [metric.name for metric in model.metrics]
-    unknown = sorted(_barred(model.gate) - set(names))
+    unknown = sorted({name for _, name, _ in _bars(model.gate)} - set(names))
     classes = len(model.classes)
+    outputs = PurePosixPath(model.outputs)
     rules = {
         "key: name at least one column": not model.key,
         "metrics: a metric is named twice": len(set(names)) != len(names),
@@ -169,19 +164,15 @@ def _check(model: Model, where: str) -> None:
         ),
         "classes: one is named twice": len(set(model.classes)) != classes,
         "key: a column is named twice": len(set(model.key)) != len(model.key),
-        "outputs: a folder of the repository": _leaves_repository(model.outputs),
+        "outputs: a folder of the repository": (
+            outputs.is_absolute() or ".." in outputs.parts or not outputs.parts
+        ),
         "decision: between 0 and 1": not 0 < model.decision < 1,
     }
     problems = [problem for problem, broken in rules.items() if broken]
     problems += [*_slice_problems(model), *_metric_problems(model), *_gate_problems(model.gate)]
     if problems:
-        raise DeclarationError(problems[0], where=where, next_step="Correct it and run again")
-
-
-def _leaves_repository(folder: str) -> bool:
-    """Whether a folder is not one below the root: the root itself is none of its folders."""
-    path = PurePosixPath(folder)
-    return path.is_absolute() or ".." in path.parts or not path.parts
+        raise DeclarationError(problems[0], where=where, next_step=CORRECT)
 
 
 def _slice_problems(model: Model) -> Iterator[str]:
@@ -192,10 +183,7 @@ def _slice_problems(model: Model) -> Iterator[str]:
         edges = choice.bins
         rising = all(a < b for a, b in itertools.pairwise(edges)) and all(map(isfinite, edges))
         if edges and not (len(edges) > 1 and rising):
-            yield (
-                f"slices: the bins of {choice.column} are two edges or more, finite, "
-                "each above the last"
-            )
+            yield f"slices: bins of {choice.column}: two edges or more, finite, each above the last"
     if model.slice_minimum < 1:
         yield "slice_minimum: 1 or more"
     if model.gate.slices and not model.slices:
@@ -211,18 +199,13 @@ def _metric_problems(model: Model) -> Iterator[str]:
         if not metric.own and metric.greater_is_better is False:
             yield f"metrics: more is better of {metric.name}, as of every scikit-learn scorer"
         more[metric.name] = metric.greater_is_better is not False
-    for key, bars in _bar_tables(model.gate).items():
-        for name, bar in bars.items():
-            if bar.margin is not None and key == "first":
-                yield f"gate.first.{name}: there is no other model yet to count a margin from"
-            yield from (f"gate.{key}.{name}: {said}" for said in _turned(bar, more.get(name)))
-
-
-def _turned(bar: Bar, greater_is_better: bool | None) -> Iterator[str]:  # noqa: FBT001
-    if bar.at_most is not None and greater_is_better is True:
-        yield "more is better of this metric, so say at_least, in its own sign"
-    if bar.at_least is not None and greater_is_better is False:
-        yield "less is better of this metric, so say at_most"
+    for key, name, bar in _bars(model.gate):
+        if bar.margin is not None and key == "first":
+            yield f"gate.first.{name}: there is no other model yet to count a margin from"
+        if bar.at_most is not None and more.get(name) is True:
+            yield f"gate.{key}.{name}: more is better, so say at_least, in its own sign"
+        if bar.at_least is not None and more.get(name) is False:
+            yield f"gate.{key}.{name}: less is better, so say at_most"
 
 
 def _gate_problems(gate: Gate) -> Iterator[str]:
@@ -233,21 +216,17 @@ def _gate_problems(gate: Gate) -> Iterator[str]:
         "memory_mb": gate.memory_mb,
         "freshness_days": gate.freshness_days,
     }
-    for key, bars in _bar_tables(gate).items():
-        for name, bar in bars.items():
-            limits[f"{key}.{name}.margin"] = bar.margin
-            if any(
-                bound is not None and not isfinite(bound) for bound in (bar.at_least, bar.at_most)
-            ):
-                yield f"gate.{key}.{name}: a bar is a finite number"
+    for key, name, bar in _bars(gate):
+        limits[f"{key}.{name}.margin"] = bar.margin
+        if not all(isfinite(bound) for bound in (bar.at_least, bar.at_most) if bound is not None):
+            yield f"gate.{key}.{name}: a bar is a finite number"
     for key, limit in limits.items():
         if limit is not None and not (isfinite(limit) and limit >= 0):
             yield f"gate.{key}: 0 or more, and finite"
 
 
-def _barred(gate: Gate) -> set[str]:
-    return {name for bars in _bar_tables(gate).values() for name in bars}
-
-
-def _bar_tables(gate: Gate) -> dict[str, Mapping[str, Bar]]:
-    return {"metrics": gate.metrics, "slices": gate.slices, "first": gate.first}
+def _bars(gate: Gate) -> Iterator[tuple[str, str, Bar]]:
+    """Each bar, with the gate's key that it stands under and its metric's name."""
+    for key, bars in (("metrics", gate.metrics), ("slices", gate.slices), ("first", gate.first)):
+        for name, bar in bars.items():
+            yield key, name, bar

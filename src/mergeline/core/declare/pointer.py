@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
 
-from mergeline.core.declare.strict import did_you_mean, parse_yaml
+from mergeline.core.declare.strict import parse_yaml, refuse_unknown_keys
 from mergeline.errors import DeclarationError
 
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -51,16 +51,13 @@ class Pointer:
 
 def describe_differing(paths: Sequence[str]) -> tuple[str, str]:
     """What to say of files that are not what their pointers say, and the next step."""
-    if len(paths) == 1:
-        said, files, them = f"{paths[0]} differs from its pointer", paths[0], "it"
-    else:
-        said = f"{len(paths)} drops differ from their pointers: {_listed(paths, ', ')}"
-        files, them = _listed(paths, " "), "them"
-    return said, f"Take {them} in: dvc add {files}; or go back: dvc checkout {files}"
-
-
-def _listed(paths: Sequence[str], between: str) -> str:
-    return between.join(paths[:3]) + (f"{between}…" if len(paths) > 3 else "")
+    listed = [*paths[:3], *(["…"] if len(paths) > 3 else [])]
+    problem, them = f"{paths[0]} differs from its pointer", "it"
+    if len(paths) > 1:
+        problem = f"{len(paths)} drops differ from their pointers: {', '.join(listed)}"
+        them = "them"
+    files = " ".join(listed)
+    return problem, f"Take {them} in: dvc add {files}; or go back: dvc checkout {files}"
 
 
 def parse_pointer(path: str, text: bytes | str) -> Pointer:
@@ -75,29 +72,18 @@ def parse_pointer(path: str, text: bytes | str) -> Pointer:
         target = f"{folder}{slash}{usual['name']}"
         return Pointer(path, target, usual["md5"], int(usual["size"]) if usual["size"] else None)
     document = parse_yaml(text, where=path)
-    _refuse_unknown(document, _KEYS, path)
+    refuse_unknown_keys(document, _KEYS, where=path)
+    refused = partial(DeclarationError, where=path, next_step="Make the pointer with `dvc add`")
     outs = document.get("outs")
-    next_step = "Make the pointer with `dvc add`"
     if not isinstance(outs, list) or len(outs) != 1 or not isinstance(outs[0], dict):
-        raise DeclarationError("not a pointer with one output", where=path, next_step=next_step)
+        raise refused("not a pointer with one output")
     out = outs[0]
-    _refuse_unknown(out, _OUT_KEYS, path)
+    refuse_unknown_keys(out, _OUT_KEYS, where=path)
     md5, name = out.get("md5"), out.get("path")
     if not isinstance(md5, str) or not _MD5.fullmatch(md5):
-        raise DeclarationError("the pointer has no md5", where=path, next_step=next_step)
+        raise refused("the pointer has no md5")
     if not isinstance(name, str) or PurePosixPath(name).is_absolute() or ".." in name.split("/"):
-        raise DeclarationError(
-            "the pointer's path leaves its folder", where=path, next_step=next_step
-        )
+        raise refused("the pointer's path leaves its folder")
     size = out.get("size")
     inside = PurePosixPath(path).parent / str(document.get("wdir", "."))
     return Pointer(path, str(inside / name), md5, size if isinstance(size, int) else None)
-
-
-def _refuse_unknown(mapping: Mapping[Any, Any], known: set[str], where: str) -> None:
-    for key in mapping:
-        if key not in known:
-            near = did_you_mean(str(key), sorted(known))
-            raise DeclarationError(
-                f"unknown key {key!r} ({near})", where=where, next_step="Correct it and run again"
-            )

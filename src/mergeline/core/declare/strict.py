@@ -12,14 +12,15 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 
 from mergeline.errors import DeclarationError
 
 T = TypeVar("T")
+CORRECT = "Correct it and run again"
 
 
 class _UniqueKeys(yaml.constructor.SafeConstructor):
@@ -65,16 +66,14 @@ def parse_yaml(text: bytes | str, *, where: str) -> dict[str, Any]:
     try:
         value = _load(text)
         _refuse_unwritable(value, ())
-    except RecursionError as error:
-        raise _unreadable("nested too deep", where) from error
-    except _WRONG as error:
+    except (*_WRONG, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None)
-        if problem is None:
-            said = " ".join(str(error).split())
-            problem = said if isinstance(error, yaml.YAMLError | ValueError) else _NOT_OF_TAG
-        raise _unreadable(problem, f"{where}{line}") from error
+        raise DeclarationError(
+            f"not readable as YAML: {_what_is_wrong(error)}",
+            where=f"{where}{line}",
+            next_step="Correct the file",
+        ) from error
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
@@ -100,13 +99,14 @@ def _load(text: bytes | str) -> Any:  # noqa: ANN401 - parsed YAML
 # The last three are PyYAML's own slips over a tag and a value that do not go together.
 _WRONG = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError)
 _DEEPEST = 100  # what is made of the document is walked by recursion too
-_NOT_OF_TAG = "a value is not what its !! tag says"
 
 
-def _unreadable(problem: str, where: str) -> DeclarationError:
-    return DeclarationError(
-        f"not readable as YAML: {problem}", where=where, next_step="Correct the file"
-    )
+def _what_is_wrong(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    if isinstance(error, yaml.YAMLError | ValueError):
+        return getattr(error, "problem", None) or " ".join(str(error).split())
+    return "a value is not what its !! tag says"
 
 
 def _refuse_unwritable(value: object, around: tuple[int, ...]) -> None:
@@ -120,14 +120,30 @@ def _refuse_unwritable(value: object, around: tuple[int, ...]) -> None:
         if len(around) >= _DEEPEST:
             raise RecursionError
         inner = [*value, *value.values()] if isinstance(value, dict) else value
-        for one in inner:
-            _refuse_unwritable(one, (*around, id(value)))
+        for part in inner:
+            _refuse_unwritable(part, (*around, id(value)))
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
     """`(did you mean 'x'?)` for the nearest known word, else the known ones."""
     near = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+def refuse_unknown_keys(
+    mapping: Iterable[object], known: Collection[str], *, where: str, part: str = ""
+) -> None:
+    """Refuse a key that is not known; `part` of the file, e.g. `stage 'train': `, comes before it.
+
+    Raises:
+        DeclarationError: there is one; the nearest known key is named.
+    """
+    for key in mapping:
+        if key not in known:
+            near = did_you_mean(str(key), sorted(known))
+            raise DeclarationError(
+                f"{part}unknown key {key!r} ({near})", where=where, next_step=CORRECT
+            )
 
 
 def read(cls: type[T], value: Mapping[str, Any], *, where: str) -> T:
@@ -141,20 +157,25 @@ def read(cls: type[T], value: Mapping[str, Any], *, where: str) -> T:
     try:
         made: T = _adapter(cls).validate_python(dict(value))
     except pydantic.ValidationError as error:
-        raise DeclarationError(
-            _explain(error, cls), where=where, next_step="Correct it and run again"
-        ) from error
+        raise DeclarationError(_explain(error, cls), where=where, next_step=CORRECT) from error
     return made
+
+
+def read_named(
+    cls: type[T], name: Mapping[str, str], document: Mapping[str, Any], *, where: str
+) -> T:
+    """As `read`, of a file whose own name is the value of one key, e.g. `{"table": "flights"}`."""
+    if given := name.keys() & document:
+        raise DeclarationError(
+            f"unknown key {given.pop()!r} (the file's name says it)", where=where
+        )
+    return read(cls, {**name, **document}, where=where)
 
 
 def read_json(cls: type[T], text: bytes | str, *, where: str, former: Collection[str] = ()) -> T:
     """Make `cls` of a JSON document; as `read`, with JSON's own types only.
 
-    Args:
-        cls: a frozen dataclass.
-        text: the document.
-        where: it stands, for the message of an error.
-        former: keys that older documents have, and that nobody reads any more.
+    Keys named in `former`, which older documents have, are left out.
     """
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -185,42 +206,31 @@ def json_schema(cls: type[Any]) -> dict[str, Any]:
 
 
 def _new_adapter(cls: type[Any]) -> Any:  # noqa: ANN401 - pydantic.TypeAdapter, imported late
+    """With pydantic's `extra="forbid"` on every dataclass reachable from the fields."""
     import pydantic
 
-    return pydantic.TypeAdapter(_forbidding(cls))
+    for dataclass in _reachable(cls):
+        dataclass.__pydantic_config__ = {
+            "extra": "forbid", "ser_json_inf_nan": "constants", "arbitrary_types_allowed": True,
+        }  # fmt: skip
+    return pydantic.TypeAdapter(cls)
 
 
 # One takes tens of milliseconds to make. A class counts as hashable only to who sees it as Any.
 _adapter: Callable[[Any], Any] = functools.cache(_new_adapter)
 
 
-def _forbidding(cls: type[Any]) -> type[Any]:
-    """Set pydantic's `extra="forbid"` on `cls` and every dataclass reachable from its fields."""
-    for dataclass in _reachable(cls):
-        if "__pydantic_config__" not in vars(dataclass):
-            dataclass.__pydantic_config__ = {
-                "extra": "forbid", "strict": False, "ser_json_inf_nan": "constants",
-                "arbitrary_types_allowed": True,
-            }  # fmt: skip
-    return cls
-
-
 def _reachable(cls: type[Any]) -> list[type[Any]]:
-    import typing
-
+    """The dataclasses among `cls` and what its fields are made of."""
     found: list[type[Any]] = []
-
-    def visit(kind: Any) -> None:  # noqa: ANN401
-        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-            if kind not in found:
-                found.append(kind)
-                for hint in typing.get_type_hints(kind).values():
-                    visit(hint)
-            return
-        for part in typing.get_args(kind):
-            visit(part)
-
-    visit(cls)
+    waiting: list[Any] = [cls]
+    while waiting:
+        kind = waiting.pop()
+        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+            waiting += get_args(kind)
+        elif kind not in found:
+            found.append(kind)
+            waiting += get_type_hints(kind).values()
     return found
 
 
@@ -237,8 +247,7 @@ def _explain(error: Any, cls: type[Any]) -> str:  # noqa: ANN401 - pydantic.Vali
         elif problem["type"] in {"missing", "missing_argument"}:
             lines.append(f"key {'.'.join(place)!r} is missing")
         else:
-            said = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{'.'.join(place)}: {said}" if place else said)
+            lines.append(": ".join(filter(None, [".".join(place), problem["msg"]])))
     more = error.error_count() - 3
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
 

@@ -13,10 +13,8 @@ class ChangePlan:
     """What a tree means for one model.
 
     Attributes:
-        before: fingerprint at the base; None where there is no base or no such model there.
-        changes: the ingredients that differ.
-        run: stages that must run.
-        stay: stages whose result stands.
+        before: fingerprint at the base; None if the base has no such model.
+        run: stages that must run; `stay`: stages whose result stands.
         snapshots: tables whose snapshot is another one.
         moved: gate, holdout or contract files that the change edits.
         known: where the candidate is already, in words, e.g. `run 3f2a…`.
@@ -51,13 +49,8 @@ def plan_change(
 ) -> ChangePlan:
     """Compare the ingredients of two trees."""
     run = stages_to_run(before, after)
-    snapshots = tuple(
-        table
-        for table, one in after.snapshots.items()
-        if before is None
-        or table not in before.snapshots
-        or before.snapshots[table].digest != one.digest
-    )
+    old_snapshots = before.snapshots.items() if before else ()
+    old_digests = {table: snapshot.digest for table, snapshot in old_snapshots}
     return ChangePlan(
         model=model,
         before=before.fingerprint if before else None,
@@ -65,7 +58,11 @@ def plan_change(
         changes=changes(before, after),
         run=run,
         stay=tuple(stage.name for stage in after.stages if stage.name not in run),
-        snapshots=snapshots,
+        snapshots=tuple(
+            table
+            for table, snapshot in after.snapshots.items()
+            if old_digests.get(table) != snapshot.digest
+        ),
         moved=tuple(moved),
         known=known,
         unpointed=unpointed or {},

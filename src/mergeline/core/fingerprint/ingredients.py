@@ -1,17 +1,15 @@
 """The fingerprint: the digest of everything in a Git tree that determines a model.
 
-It is made of the model's stages (commands in their order), the parameters those stages read, the
-content of the code they depend on, the digests of the snapshots, the dependency lock, and the
-folder that the model is taken from. It is not made of the commit, the README, the gate, comments,
-or keys of `params.yaml` that no stage reads.
+It is not made of the commit, the README, the gate, comments, or keys of `params.yaml` that no stage
+reads.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,17 +40,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class TableInput:
-    """What determines a snapshot.
-
-    Attributes:
-        digest: over the contract and the pointers.
-        contract: digest of the contract.
-        pointers: md5 by the pointer's path.
-    """
+    """What determines a snapshot; the digest is over the contract and the pointers."""
 
     digest: str
     contract: str
-    pointers: Mapping[str, str]
+    pointers: Mapping[str, str]  # md5 by path
 
 
 @dataclass(frozen=True)
@@ -135,93 +127,69 @@ def stages_to_run(before: Ingredients | None, after: Ingredients) -> tuple[str, 
 
 
 def changes(before: Ingredients | None, after: Ingredients) -> tuple[Change, ...]:
-    """What differs between the ingredients of two trees, and which stages that makes run."""
+    """What differs between the ingredients of two trees, and which stages that makes run.
+
+    A file or key that several stages read is one change.
+    """
     if before is None:
         return ()
-    found: list[Change] = []
+    merged: dict[tuple[str, str, str], Change] = {}
+    for change in _changes(before, after):
+        key = (change.kind, change.where, change.what)
+        names = {*change.stages, *(merged[key].stages if key in merged else ())}
+        stages = tuple(stage.name for stage in after.stages if stage.name in names)
+        merged[key] = replace(change, stages=stages)
+    return tuple(merged.values())
+
+
+def _changes(before: Ingredients, after: Ingredients) -> Iterator[Change]:
     old = {stage.name: stage for stage in before.stages}
     new = {stage.name: stage for stage in after.stages}
     everything = tuple(new)
     for table in sorted({*before.snapshots, *after.snapshots}):
-        users = [stage.name for stage in after.stages if table in stage.tables]
-        found.extend(
-            _table_changes(
-                table,
-                before.snapshots.get(table),
-                after.snapshots.get(table),
-                _downstream(after, users),
-            )
-        )
+        yield from _table_changes(table, before, after)
     for name in sorted({*old, *new}):
-        found.extend(_stage_changes(name, old.get(name), new.get(name), after))
-    order_before = [stage.name for stage in before.stages if stage.name in new]
-    order_after = [stage.name for stage in after.stages if stage.name in old]
-    if order_before != order_after:
-        found.append(
-            Change("command", "dvc.yaml", "order of stages", ", ".join(order_before),
-                   ", ".join(order_after), everything)
-        )  # fmt: skip
-    for path, digest_before, digest_after in _differing(before.lock, after.lock):
-        found.append(Change("lock", path, path, digest_before, digest_after, everything))
+        yield from _stage_changes(name, old.get(name), new.get(name), after)
+    old_order = ", ".join(name for name in old if name in new)
+    new_order = ", ".join(name for name in new if name in old)
+    if old_order != new_order:
+        yield Change("command", "dvc.yaml", "order of stages", old_order, new_order, everything)
+    for path, was, now in _differing(before.lock, after.lock):
+        yield Change("lock", path, path, was, now, everything)
     if before.outputs != after.outputs:
         last = everything[-1:]  # the model's own stage: model and holdout are others now
-        found.append(Change("command", "models/", "outputs", before.outputs, after.outputs, last))
-    return _merged(found, after)
+        yield Change("command", "models/", "outputs", before.outputs, after.outputs, last)
 
 
-def _table_changes(
-    table: str, old: TableInput | None, new: TableInput | None, stages: tuple[str, ...]
-) -> list[Change]:
-    contract = (old.contract if old else None, new.contract if new else None)
-    found = []
-    if contract[0] != contract[1]:
-        where = f"data/{table}.yaml"
-        found.append(Change("contract", where, f"contract of {table}", *contract, stages))
-    pointers_before = old.pointers if old else {}
-    pointers_after = new.pointers if new else {}
-    for path, md5_before, md5_after in _differing(pointers_before, pointers_after):
+def _table_changes(table: str, before: Ingredients, after: Ingredients) -> Iterator[Change]:
+    stages = _downstream(after, [stage.name for stage in after.stages if table in stage.tables])
+    absent = TableInput(digest="", contract="", pointers={})
+    old, new = (tree.snapshots.get(table, absent) for tree in (before, after))
+    if old.contract != new.contract:
+        where, what = f"data/{table}.yaml", f"contract of {table}"
+        yield Change("contract", where, what, old.contract or None, new.contract or None, stages)
+    for path, was, now in _differing(old.pointers, new.pointers):
         drop = path.rpartition("/")[2].removesuffix(".dvc")
-        found.append(Change("drop", path, f"drop {drop}", md5_before, md5_after, stages))
-    return found
+        yield Change("drop", path, f"drop {drop}", was, now, stages)
 
 
 def _stage_changes(
     name: str, old: Stage | None, new: Stage | None, after: Ingredients
-) -> list[Change]:
-    again = _downstream(after, [name]) if new else ()
+) -> Iterator[Change]:
     if old is None or new is None:
-        before_command = old.command if old else None
-        after_command = new.command if new else None
-        return [Change("stage", "dvc.yaml", f"stage {name}", before_command, after_command, again)]
-    found = []
+        was, now = (stage.command if stage else None for stage in (old, new))
+        again = _downstream(after, [name]) if new else ()
+        yield Change("stage", "dvc.yaml", f"stage {name}", was, now, again)
+        return
+    again = _downstream(after, [name])
     if old.command != new.command:
-        found.append(Change("command", "dvc.yaml", f"{name}.cmd", old.command, new.command, again))
-    for key, value_before, value_after in _differing(old.params, new.params):
+        yield Change("command", "dvc.yaml", f"{name}.cmd", old.command, new.command, again)
+    for key, was, now in _differing(old.params, new.params):
         path, _, dotted = key.partition(": ")
-        found.append(
-            Change("params", path, dotted, _show(value_before, key in old.params),
-                   _show(value_after, key in new.params), again)
-        )  # fmt: skip
+        yield Change("params", path, dotted, was, now, again)
     for kind, mine, theirs in (("code", old.code, new.code), ("data", old.data, new.data)):
-        for path, blob_before, blob_after in _differing(mine, theirs):
-            found.append(
-                Change(kind, path, path.rpartition("/")[2], blob_before, blob_after, again)
-            )
-    return found
-
-
-def _merged(found: Sequence[Change], after: Ingredients) -> tuple[Change, ...]:
-    """One change for a file or key that several stages read."""
-    order = [stage.name for stage in after.stages]
-    merged: dict[tuple[str, str, str], Change] = {}
-    for change in found:
-        key = (change.kind, change.where, change.what)
-        names = {*change.stages, *(merged[key].stages if key in merged else ())}
-        stages = tuple(name for name in order if name in names)
-        merged[key] = Change(
-            change.kind, change.where, change.what, change.before, change.after, stages
-        )
-    return tuple(merged.values())
+        for path, was, now in _differing(mine, theirs):
+            yield Change(kind, path, path.rpartition("/")[2], was, now, again)
 
 
 def _downstream(ingredients: Ingredients, names: Sequence[str]) -> tuple[str, ...]:
@@ -232,13 +200,20 @@ def _downstream(ingredients: Ingredients, names: Sequence[str]) -> tuple[str, ..
     return tuple(stage.name for stage in ingredients.stages if stage.name in reached)
 
 
-def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    return [
-        (key, before.get(key), after.get(key))
-        for key in sorted({*before, *after})
-        if (key in before) != (key in after)
-        or _canonical(before.get(key)) != _canonical(after.get(key))
-    ]
+def _differing(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Iterator[tuple[str, str | None, str | None]]:
+    """Keys whose values differ, with both values as texts; None where the key is absent."""
+    for key in sorted({*before, *after}):
+        same = key in before and key in after and _canonical(before[key]) == _canonical(after[key])
+        if not same:
+            yield key, _shown(before, key), _shown(after, key)
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str | None:
+    if key not in values:
+        return None
+    return values[key] if isinstance(values[key], str) else _canonical(values[key])
 
 
 def _stage_digests(ingredients: Ingredients) -> dict[str, str]:
@@ -262,12 +237,6 @@ def _parts(stage: Stage) -> dict[str, Any]:
         "data": dict(stage.data),
         "after": sorted(stage.after),
     }
-
-
-def _show(value: object, present: bool) -> str | None:  # noqa: FBT001
-    if not present:
-        return None
-    return value if isinstance(value, str) else _canonical(value)
 
 
 def _canonical(value: object) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import graphlib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 from mergeline.core.declare.pointer import parse_pointer
 from mergeline.core.declare.stages import DeclaredStage, place, read_dvc_yaml
 from mergeline.core.declare.strict import did_you_mean, parse_yaml
 from mergeline.core.fingerprint.ingredients import SNAPSHOT_FILE, Ingredients, Stage, TableInput
-from mergeline.core.fingerprint.undeclared_code import refuse_undeclared_code
+from mergeline.core.fingerprint.undeclared_code import Files, refuse_undeclared_code
 from mergeline.errors import DeclarationError
 
 LOCK_FILES = (
@@ -24,34 +25,11 @@ LOCK_FILES = (
 _NAMED_LOCK = re.compile(r"pylock\.[^./]+\.toml")  # PEP 751
 
 
-class Files(Protocol):
-    """The files of a tree."""
-
-    def read(self, path: str) -> bytes | None:
-        """A file's content, or None."""
-
-    def list(self, prefix: str = "") -> list[str]:
-        """Paths below a folder, or the file itself, sorted."""
-
-    def blob(self, path: str) -> str | None:
-        """A name of a file's content that differs when the content does, or None."""
-
-    def is_link(self, path: str) -> bool:
-        """Whether a path is a symbolic link; its content is then where it leads."""
-
-    def read_ahead(self, paths: Iterable[str]) -> None:
-        """Read together what will be asked for; paths that are not in the tree are left out."""
-
-
 class IngredientReader:
-    """Reads the ingredients of the models of one tree; what models share is read once.
-
-    Args:
-        files: the tree.
-        snapshots: what determines the snapshot of each declared table of the tree.
-    """
+    """Reads the ingredients of the models of one tree; what models share is read once."""
 
     def __init__(self, files: Files, snapshots: Mapping[str, TableInput]) -> None:
+        """Take a tree, and what determines the snapshot of each table that it declares."""
         self._files = files
         self._snapshots = snapshots
         self._stages: dict[str, Stage] = {}
@@ -60,9 +38,8 @@ class IngredientReader:
     def read(self, stage: str, *, outputs: str) -> Ingredients:
         """The ingredients of the model that `stage` is the last stage of.
 
-        Args:
-            stage: a stage of `dvc.yaml`; the stages before it are found by their outputs.
-            outputs: folder that the model and its holdout are taken from.
+        The stages before it are found by their outputs; `outputs` is the folder that the model and
+        its holdout are taken from.
 
         Raises:
             DeclarationError: `dvc.yaml` or a params file cannot be read as it stands, a dependency
@@ -89,32 +66,30 @@ class IngredientReader:
 
     @cached_property
     def _lock(self) -> Mapping[str, str]:
-        paths = [path for path in self._files.list() if _is_lock(path)]
-        return {path: blob for path in paths if (blob := self._files.blob(path)) is not None}
+        return {
+            path: blob
+            for path in self._files.list()
+            if path in LOCK_FILES or _NAMED_LOCK.fullmatch(path)
+            if (blob := self._files.blob(path)) is not None
+        }
 
     @cached_property
-    def _makers(self) -> Mapping[str, set[str]]:
+    def _makers(self) -> tuple[Mapping[str, set[str]], Mapping[str, set[str]]]:
         """Names of the stages by the paths that they make, and by the folders around those."""
-        makers: dict[str, set[str]] = {}
+        of_path: defaultdict[str, set[str]] = defaultdict(set)
+        of_folder: defaultdict[str, set[str]] = defaultdict(set)
         for stage in self._declared.values():
             for out in stage.outs:
-                for path in (out, *_folders_around(out)):
-                    makers.setdefault(path, set()).add(stage.name)
-        return makers
-
-    @cached_property
-    def _outs(self) -> Mapping[str, set[str]]:
-        """Names of the stages by the paths that they make."""
-        outs: dict[str, set[str]] = {}
-        for stage in self._declared.values():
-            for out in stage.outs:
-                outs.setdefault(out, set()).add(stage.name)
-        return outs
+                of_path[out].add(stage.name)
+                for folder in _folders_around(out):
+                    of_folder[folder].add(stage.name)
+        return dict(of_path), dict(of_folder)
 
     def _makers_of(self, dep: str) -> set[str]:
         """Names of the stages that make a path, something in it, or a folder around it."""
-        around = (self._outs.get(folder, set()) for folder in _folders_around(dep))
-        return self._makers.get(dep, set()).union(*around)
+        of_path, of_folder = self._makers
+        around = (of_path.get(path, set()) for path in (dep, *_folders_around(dep)))
+        return of_folder.get(dep, set()).union(*around)
 
     def _before(self, stage: DeclaredStage) -> set[str]:
         """Names of the stages whose outputs a stage depends on."""
@@ -139,7 +114,7 @@ class IngredientReader:
         order: list[str] = []
         while sorter.is_active():
             ready = sorted(sorter.get_ready())
-            order.extend(ready)
+            order += ready
             sorter.done(*ready)
         return order
 
@@ -158,7 +133,9 @@ class IngredientReader:
             if pointer is not None:
                 data[dep] = parse_pointer(f"{dep}.dvc", pointer).md5
             elif inside:
-                code.update({path: _regular(files, stage, path, inside[path]) for path in inside})
+                for path in inside:
+                    _refuse_unreadable(files, stage, path)
+                code |= inside
             elif not self._makers_of(dep):
                 raise DeclarationError(
                     f"stage {stage.name} depends on {dep}, which is neither in Git nor made by a "
@@ -194,7 +171,6 @@ class IngredientReader:
         return params
 
     def _document(self, path: str, stage: str) -> Mapping[str, Any]:
-        """A params file."""
         if path not in self._documents:
             text = self._files.read(path)
             if text is None:
@@ -205,16 +181,12 @@ class IngredientReader:
         return self._documents[path]
 
 
-def _is_lock(path: str) -> bool:
-    return path in LOCK_FILES or _NAMED_LOCK.fullmatch(path) is not None
-
-
 def _folders_around(path: str) -> list[str]:
     return [path[:at] for at, character in enumerate(path) if character == "/"]
 
 
-def _regular(files: Files, stage: DeclaredStage, path: str, blob: str) -> str:
-    """The content's name, of a file that has content of its own and a name that can be written."""
+def _refuse_unreadable(files: Files, stage: DeclaredStage, path: str) -> None:
+    """Refuse a file without content of its own, or whose name cannot be written."""
     if files.is_link(path):
         raise DeclarationError(
             f"stage {stage.name} depends on {path}, which is a link: what it leads to is not seen",
@@ -228,7 +200,6 @@ def _regular(files: Files, stage: DeclaredStage, path: str, blob: str) -> str:
             where="dvc.yaml",
             next_step="Rename the file",
         )
-    return blob
 
 
 def _tables(stage: DeclaredStage, snapshots: Mapping[str, TableInput]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -17,23 +17,29 @@ _SCRIPT = re.compile(r"[^\s'\"=:;|&<>()`]+\.(?:py|sh)\b(?![.\w])")
 _CD = re.compile(r"(?:^|[\s;&|(])cd\s+([^\s;&|()]+)")
 
 
-class Sources(Protocol):
-    """The files of a tree, by path."""
+class Files(Protocol):
+    """The files of a tree."""
 
     def read(self, path: str) -> bytes | None:
         """A file's content, or None."""
 
+    def list(self, prefix: str = "") -> list[str]:
+        """Paths below a folder, or the file itself, sorted."""
+
     def blob(self, path: str) -> str | None:
         """A name of a file's content that differs when the content does, or None."""
 
+    def is_link(self, path: str) -> bool:
+        """Whether a path is a symbolic link; its content is then where it leads."""
 
-def refuse_undeclared_code(files: Sources, stage: DeclaredStage, code: Collection[str]) -> None:
+    def read_ahead(self, paths: Iterable[str]) -> None:
+        """Read together what will be asked for; paths that are not in the tree are left out."""
+
+
+def refuse_undeclared_code(files: Files, stage: DeclaredStage, code: Collection[str]) -> None:
     """Hold a stage to listing its code: DVC does not run it again for what it does not list.
 
-    Args:
-        files: the tree.
-        stage: as `dvc.yaml` declares it.
-        code: paths of the files that its deps name.
+    `code` holds the paths of the files that the stage's deps name.
 
     Raises:
         DeclarationError: it runs or imports a file of the tree that is not among them, or one
@@ -52,18 +58,18 @@ def refuse_undeclared_code(files: Sources, stage: DeclaredStage, code: Collectio
         run += _module_files(files, [module, f"{module}.__main__"], roots)
     for path in run:
         if path not in code:
-            raise _undeclared(f"stage {stage.name} runs {path}, which it does", path, stage)
+            raise _undeclared(path, stage, f"stage {stage.name} runs {path}, which it does not")
     for path in sorted(code):
         names = _imported_names(path, files.read(path) or b"") if path.endswith(".py") else ()
         for imported in _module_files(files, names, roots):
             if imported not in code:
-                problem = f"{path} imports {imported}, which stage {stage.name} does"
-                raise _undeclared(problem, imported, stage)
+                problem = f"{path} imports {imported}, which stage {stage.name} does not"
+                raise _undeclared(imported, stage, problem)
 
 
-def _undeclared(problem: str, path: str, stage: DeclaredStage) -> DeclarationError:
+def _undeclared(path: str, stage: DeclaredStage, problem: str) -> DeclarationError:
     return DeclarationError(
-        f"{problem} not list under deps",
+        f"{problem} list under deps",
         where="dvc.yaml",
         next_step=f"Add {path} to the deps of {stage.name}",
     )
@@ -85,30 +91,26 @@ def _imported_names(path: str, text: bytes) -> tuple[str, ...]:
     try:
         module = ast.parse(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        line, problem = getattr(error, "lineno", None), getattr(error, "msg", None) or str(error)
-        where = f"{path}:{line}" if line else path
+        line = getattr(error, "lineno", None)
+        problem = getattr(error, "msg", None) or str(error) or "nested too deep"
         raise DeclarationError(
-            f"not readable as Python: {problem or 'nested too deep'}",
-            where=where,
+            f"not readable as Python: {problem}",
+            where=f"{path}:{line}" if line else path,
             next_step="Correct the file",
         ) from error
     package = PurePosixPath(path).parent.parts
     names: list[str] = []
     for node in ast.walk(module):
         if isinstance(node, ast.Import):
-            names.extend(alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names.extend(_imported_from(node, package))
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            names += [source, *(f"{source}.{alias.name}" for alias in node.names)]
     return tuple(names)
 
 
-def _imported_from(node: ast.ImportFrom, package: Sequence[str]) -> list[str]:
-    base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
-    module = ".".join(part for part in (base, node.module or "") if part)
-    return [module, *(f"{module}.{alias.name}" for alias in node.names)]
-
-
-def _module_files(files: Sources, names: Sequence[str], roots: Sequence[str]) -> list[str]:
+def _module_files(files: Files, names: Sequence[str], roots: Sequence[str]) -> list[str]:
     """Files of modules and of the packages that they lie in, wherever one may be found."""
     with_packages = {
         "/".join(parts[:end]) for name in names for parts in [name.split(".")]

@@ -34,10 +34,7 @@ RULES = (
     relative.primary,
     relative.improve,
     slices.slices,
-    absolute.latency_ceiling,
-    absolute.size_ceiling,
-    absolute.load_ceiling,
-    absolute.memory_ceiling,
+    absolute.ceilings,
     absolute.leaks,
     relative.schema,
     absolute.freshness,
@@ -75,13 +72,9 @@ def judge_both(base: Gate, candidate: Gate, comparison: Comparison, context: Con
 def judge_on_base_rows(
     judgement: Judgement, gate: Gate, comparison: Comparison, context: Context
 ) -> Judgement:
-    """Judge a change that edits its holdout on the rows that it would have been judged on, too.
+    """Judge a change that edits its holdout on the base's holdout too; the worse verdict counts.
 
-    Args:
-        judgement: on the change's own holdout; the worse of both verdicts counts.
-        gate: the base's.
-        comparison: of the same models on the base's holdout.
-        context: with what differs there, e.g. the newest row.
+    `judgement` is on the change's own holdout; gate, comparison and context are the base's.
     """
     # The age of the rows and the cost of the model were judged already.
     rows_only = dataclasses.replace(
@@ -98,10 +91,7 @@ def judge_on_base_rows(
 
 
 def judge_without_base_rows(judgement: Judgement, gate: Gate, problem: str) -> Judgement:
-    """Judge a change that edits its holdout where it cannot be judged on the base's rows.
-
-    Absent is not fine (law 6): the rows cannot tell, and the gate says what that means.
-    """
+    """The same where the base's rows cannot tell: absent is not fine (law 6)."""
     text = f"the holdout moves, and on the base's own nothing can be told: {problem}"
     reason = Reason("base_holdout", "inconclusive", text)
     verdict = _with(judgement.verdict, reason, _by_policy(gate))

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mergeline.core.compare import digits
-from mergeline.core.compare.result import (
-    Comparison,
-    Difference,
-    MetricResult,
-    ModelFacts,
-    Other,
-)
-from mergeline.core.declare.model import Bar, Gate
+from mergeline.core.compare.result import Comparison, Difference, MetricResult, ModelFacts, Other
+from mergeline.core.declare.model import Gate
 from mergeline.core.gate.verdict import Context, Situation
 
 
@@ -41,11 +34,6 @@ class Judged:
         facts = self.candidate
         return facts is not None and facts.scored and self.comparison.holdout.used > 0
 
-    def absolute_bars(self) -> Mapping[str, Bar]:
-        """Bars on values; the first model's own ones take the place of the usual."""
-        first = self.gate.first if self.context.kind is Situation.FIRST else {}
-        return {**self.gate.metrics, **first}
-
     def told_elsewhere(self, metric: MetricResult, other: Other) -> bool:
         """Whether another rule already says why there is nothing to compare."""
         facts = self.comparison.models.get(other)
@@ -62,8 +50,8 @@ def oriented(metric: MetricResult, difference: Difference) -> tuple[float | None
     """The worse and the better end of the interval, positive where the candidate is better."""
     if difference.low is None or difference.high is None:
         return None, None
-    low, high = turned(metric, difference.low), turned(metric, difference.high)
-    return min(low, high), max(low, high)
+    worst, best = sorted(turned(metric, end) for end in (difference.low, difference.high))
+    return worst, best
 
 
 def turned(metric: MetricResult, value: float) -> float:

@@ -92,7 +92,6 @@ class Judgement:
     """The verdict by the base's gate, and the verdicts by other bars.
 
     Attributes:
-        verdict: the one that counts.
         moved: lines of the gate that the change edits.
         as_moved: the verdict by the gate as the change leaves it; None if it edits no line.
         base_rows: how many rows of the base's own holdout the models were compared on, if the

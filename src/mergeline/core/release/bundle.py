@@ -12,6 +12,7 @@ evaluation/          predictions.parquet, report.json, report.md, report.html, c
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -45,9 +46,7 @@ _FORMER = ("kind", "champion_version", "base")  # keys of evaluations that were 
 class Origin:
     """Where in Git an evaluated tree comes from.
 
-    Attributes:
-        tree: name of the Git tree; the same for a dirty working tree as for its later commit.
-        commit: None for an uncommitted tree.
+    The tree has the same name in a dirty working tree, which has no commit, as in a later commit.
     """
 
     tree: str
@@ -97,11 +96,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The first file of a bundle.
-
-    Attributes:
-        files: SHA-256 of each file of the candidate by its path in the bundle.
-    """
+    """The first file of a bundle, with the SHA-256 of each of the candidate's files by path."""
 
     format: int
     candidate: Candidate
@@ -113,8 +108,6 @@ class Evaluation:
     """One comparison of the candidate and what came of it.
 
     Attributes:
-        verdict: the gate's outcome.
-        reasons: one line each.
         gate_digest: of the gate that judged, as `gate_digest` computes it.
         champion: fingerprint of the model in production then; None where there was none.
         evaluated_at: ISO 8601, UTC.
@@ -133,11 +126,7 @@ class Evaluation:
 
 
 def parse_evaluation(text: bytes | str, *, where: str) -> Evaluation:
-    """Read `evaluation.json`.
-
-    Raises:
-        DeclarationError: it cannot be read.
-    """
+    """Read `evaluation.json`; DeclarationError if it cannot be read."""
     return read_json(Evaluation, text, where=where, former=_FORMER)
 
 
@@ -147,29 +136,17 @@ def gate_digest(gate: object) -> str:
     return hashlib.sha256(document.encode()).hexdigest()
 
 
-def check_format(manifest: Manifest) -> None:
-    """Refuse a manifest of another form.
+def check_manifest(manifest: Manifest) -> None:
+    """Refuse a manifest of another form, or whose parts contradict each other.
 
     Raises:
-        BundleError: it is of a format that this version does not read.
+        BundleError: it is of a format that this version does not read; the fingerprint or the
+            params are not those of the ingredients; or the name is no model's or not the
+            declaration's.
     """
-    if manifest.format != FORMAT:
-        raise BundleError(
-            f"format {manifest.format} is not format {FORMAT}",
-            where=MANIFEST,
-            next_step="Evaluate again with this version of mergeline",
-        )
-
-
-def check_candidate(candidate: Candidate) -> None:
-    """Refuse a manifest whose parts contradict each other.
-
-    Raises:
-        BundleError: the fingerprint or the params are not those of the ingredients, or the name is
-            no model's or not the declaration's.
-    """
-    ingredients = candidate.ingredients
+    candidate, ingredients = manifest.candidate, manifest.candidate.ingredients
     problems = {
+        f"format {manifest.format} is not format {FORMAT}": manifest.format != FORMAT,
         f"{candidate.model[:80]!r} is no model's name": not is_name(candidate.model),
         "the declaration is another model's": candidate.declaration.name != candidate.model,
         "the fingerprint is not that of the ingredients beside it": (
@@ -179,42 +156,37 @@ def check_candidate(candidate: Candidate) -> None:
             ingredients.params() != dict(candidate.params)
         ),
     }
-    for problem, found in problems.items():
-        if found:
-            raise BundleError(problem, where=MANIFEST, next_step="Evaluate again")
+    for problem, holds in problems.items():
+        if holds:
+            raise BundleError(
+                problem, where=MANIFEST, next_step="Evaluate again with this version of mergeline"
+            )
 
 
 def check_evaluation(evaluation: Evaluation) -> None:
-    """Refuse an evaluation that names no moment.
-
-    Raises:
-        BundleError: its time is none with a time zone.
-    """
-    try:
-        known = dt.datetime.fromisoformat(evaluation.evaluated_at).tzinfo is not None
-    except ValueError:
-        known = False
-    if not known:
-        raise BundleError(
-            "the time of the evaluation is none with a time zone",
-            where=EVALUATION,
-            next_step="Evaluate again",
-        )
+    """Refuse an evaluation whose time is not one with a time zone; raises BundleError."""
+    with contextlib.suppress(ValueError):
+        if dt.datetime.fromisoformat(evaluation.evaluated_at).tzinfo is not None:
+            return
+    raise BundleError(
+        "the time of the evaluation is not one with a time zone",
+        where=EVALUATION,
+        next_step="Evaluate again",
+    )
 
 
-def check_files(said: Mapping[str, str], found: Mapping[str, str], *, where: str) -> None:
+def check_files(recorded: Mapping[str, str], present: Mapping[str, str], *, where: str) -> None:
     """Hold the digests of the files that are there against those that were written down.
 
     Raises:
         BundleError: a file is missing, altered, or was never written down.
     """
-    for path in sorted({*said, *found}):
-        if path not in found:
-            problem = "is missing"
-        elif path not in said:
-            problem = "is named nowhere in the bundle"
-        elif found[path] != said[path]:
-            problem = "is not what the bundle's digests say"
-        else:
+    for path in sorted({*recorded, *present}):
+        if recorded.get(path) == present.get(path):
             continue
+        problem = "is not what the bundle's digests say"
+        if path not in present:
+            problem = "is missing"
+        elif path not in recorded:
+            problem = "is named nowhere in the bundle"
         raise BundleError(f"{path} {problem}", where=where, next_step="Evaluate again")

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 
 from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.gate.verdict import Situation
-from mergeline.core.release.version import Version
 from mergeline.errors import DeclarationError
 
 LEDGER = "release"  # namespace of the tags
 _PAGE_NAME = re.compile(rf"{LEDGER}/[^/]+/\d{{4,}}")
 FORMAT = 1
-_WRITTEN = {Situation.CHANGE: "release"}  # what every page so far calls it
 
 
 @dataclass(frozen=True)
@@ -48,39 +46,9 @@ class Entry:
     released_at: str
 
 
-def next_entry(
-    ledger: Sequence[Entry],
-    version: Version,
-    kind: Situation,
-    *,
-    commit: str,
-    subject: str,
-    author: str,
-    pull_request: int | None,
-    verdict: str | None,
-    override: str | None,
-    released_at: str,
-) -> Entry:
-    """The page that follows a model's ledger."""
-    last = ledger[-1] if ledger else None
-    return Entry(
-        format=FORMAT,
-        model=version.model,
-        sequence=last.sequence + 1 if last else 1,
-        kind=kind,
-        version=version.number,
-        fingerprint=version.fingerprint,
-        model_digest=version.model_digest,
-        run_id=version.run_id,
-        commit=commit,
-        subject=subject,
-        author=author,
-        pull_request=pull_request,
-        replaced=last.version if last else None,
-        verdict=verdict,
-        override=override,
-        released_at=released_at,
-    )
+def next_sequence(ledger: Sequence[Entry]) -> int:
+    """The number of the page that follows a model's ledger."""
+    return ledger[-1].sequence + 1 if ledger else 1
 
 
 def page_name(model: str, sequence: int) -> str:
@@ -92,7 +60,8 @@ def page_text(entry: Entry) -> str:
     """Message of a page's tag: a line for people, then JSON."""
     back = "back " if entry.kind is Situation.RESTORE else ""
     document = json.loads(write_json(entry))
-    document["kind"] = _WRITTEN.get(entry.kind, entry.kind)
+    if entry.kind is Situation.CHANGE:
+        document["kind"] = "release"  # what every page so far calls it
     text = json.dumps(document, indent=2, ensure_ascii=False)
     return f"{entry.model} v{entry.version} goes {back}into production\n\n{text}\n"
 
@@ -103,13 +72,12 @@ def read_pages(pages: Mapping[str, str]) -> tuple[Entry, ...]:
     Raises:
         DeclarationError: a page cannot be read, or is another than its name says.
     """
-    entries = [_page(name, text) for name, text in pages.items() if _PAGE_NAME.fullmatch(name)]
+    entries = []
+    for name, text in pages.items():
+        if not _PAGE_NAME.fullmatch(name):
+            continue
+        entry = read_json(Entry, "{" + text.partition("{")[2], where=name)
+        if page_name(entry.model, entry.sequence) != name:
+            raise DeclarationError("the page is another than its name says", where=name)
+        entries.append(entry)
     return tuple(sorted(entries, key=lambda entry: (entry.model, entry.sequence)))
-
-
-def _page(name: str, text: str) -> Entry:
-    _, _, document = text.partition("{")
-    entry = read_json(Entry, "{" + document, where=name)
-    if page_name(entry.model, entry.sequence) != name:
-        raise DeclarationError("the page is another than its name says", where=name)
-    return entry

@@ -7,7 +7,7 @@ from typing import Literal
 
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import Evaluation
-from mergeline.core.release.ledger import Entry, page_name
+from mergeline.core.release.ledger import Entry, next_sequence, page_name
 from mergeline.core.release.version import Version
 
 StepKind = Literal["evaluate", "register", "smoke test", "promote", "deploy", "record"]
@@ -15,11 +15,7 @@ StepKind = Literal["evaluate", "register", "smoke test", "promote", "deploy", "r
 
 @dataclass(frozen=True)
 class Target:
-    """What Git says should serve.
-
-    Attributes:
-        gate: digest of the gate that the commit is to be judged by; None: not looked up.
-    """
+    """What Git says should serve; `gate` is the digest of its gate, None if not looked up."""
 
     model: str
     fingerprint: str
@@ -32,13 +28,12 @@ class Live:
     """What the registry, the ledger and the server say.
 
     Attributes:
-        champion: the version in production.
         registered: the version that carries the target's fingerprint.
         candidate: whether a complete run of the target's fingerprint is tracked.
         evaluation: its newest.
         ledger: of this model, oldest first.
-        served: digest of the model that the server answers with; None where no server is
-            configured, empty where it serves none.
+        served: digest of the model that the server answers with; None if no server is configured,
+            empty if it serves none.
     """
 
     champion: Version | None
@@ -59,11 +54,7 @@ class Step:
 
 @dataclass(frozen=True)
 class ReleasePlan:
-    """The steps from live to target; none when they agree.
-
-    Attributes:
-        refusal: why the gate lets nothing happen; then there are no steps.
-    """
+    """The steps from live to target; none if they agree, or if there is a refusal by the gate."""
 
     kind: Situation
     steps: tuple[Step, ...]
@@ -72,8 +63,9 @@ class ReleasePlan:
 
 def plan_release(target: Target, live: Live, *, override: str | None = None) -> ReleasePlan:
     """Decide the steps. Applied, they leave a state for which this returns no steps."""
-    kind = _kind(target, live)
     in_production = live.champion is not None and live.champion.fingerprint == target.fingerprint
+    recorded = bool(live.ledger) and live.ledger[-1].fingerprint == target.fingerprint
+    kind = _kind(target, live, in_production=in_production, recorded=recorded)
     steps: list[Step] = []
     if not in_production:
         if kind is not Situation.RESTORE and (why := _must_evaluate(target, live)):
@@ -89,23 +81,19 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
     digest = live.registered.model_digest if live.registered else None
     if live.served is not None and (live.served != digest or not in_production):
         steps.append(Step("deploy", "the server must answer with it"))
-    if not live.ledger or live.ledger[-1].fingerprint != target.fingerprint:
-        steps.append(Step("record", f"in the ledger: {page_name(target.model, _next(live))}"))
+    if not recorded:
+        page = page_name(target.model, next_sequence(live.ledger))
+        steps.append(Step("record", f"in the ledger: {page}"))
     return ReleasePlan(kind, tuple(steps))
 
 
-def _kind(target: Target, live: Live) -> Situation:
-    earlier = live.ledger[:-1] if _is_last(target, live) else live.ledger
+def _kind(target: Target, live: Live, *, in_production: bool, recorded: bool) -> Situation:
+    earlier = live.ledger[:-1] if recorded else live.ledger
     if live.registered and any(entry.fingerprint == target.fingerprint for entry in earlier):
         return Situation.RESTORE
-    if _is_last(target, live) and live.champion and live.champion.fingerprint != target.fingerprint:
-        return Situation.RESTORE  # somebody moved the alias by hand
-    replaces = live.champion is not None and live.champion.fingerprint != target.fingerprint
-    return Situation.CHANGE if replaces or live.ledger else Situation.FIRST
-
-
-def _is_last(target: Target, live: Live) -> bool:
-    return bool(live.ledger) and live.ledger[-1].fingerprint == target.fingerprint
+    if live.champion and not in_production:  # recorded: somebody moved the alias by hand
+        return Situation.RESTORE if recorded else Situation.CHANGE
+    return Situation.CHANGE if live.ledger else Situation.FIRST
 
 
 def _must_evaluate(target: Target, live: Live) -> str:
@@ -126,7 +114,3 @@ def _refusal(live: Live) -> tuple[str, ...]:
     if evaluation is None or evaluation.verdict == "pass":
         return ()
     return (f"the gate said {evaluation.verdict}", *evaluation.reasons)
-
-
-def _next(live: Live) -> int:
-    return live.ledger[-1].sequence + 1 if live.ledger else 1

@@ -10,11 +10,7 @@ Stage = Literal["None", "Staging", "Production", "Archived"]
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version.
-
-    Attributes:
-        override: a person's reason to promote it in spite of the verdict.
-    """
+    """A registered version; `override` is a person's reason to promote it against the verdict."""
 
     model: str
     number: int

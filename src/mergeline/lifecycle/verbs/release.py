@@ -16,7 +16,7 @@ from mergeline.adapters.git.repository import Commit
 from mergeline.core.declare.model import Model
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import gate_digest
-from mergeline.core.release.ledger import Entry, next_entry, page_name, page_text
+from mergeline.core.release.ledger import FORMAT, Entry, next_sequence, page_name, page_text
 from mergeline.core.release.plan import ReleasePlan, Step, StepKind, plan_release
 from mergeline.core.release.version import Version
 from mergeline.core.report.content import Report
@@ -274,16 +274,23 @@ class _Job:
         restored = kind is Situation.RESTORE
         for _ in range(_PAGE_TRIES):
             now = dt.datetime.now(dt.UTC)
-            entry = next_entry(
-                self.project.ledger(self.model.name),
-                self.version,
-                kind,
+            ledger, version = self.project.ledger(self.model.name), self.version
+            entry = Entry(
+                format=FORMAT,
+                model=version.model,
+                sequence=next_sequence(ledger),
+                kind=kind,
+                version=version.number,
+                fingerprint=version.fingerprint,
+                model_digest=version.model_digest,
+                run_id=version.run_id,
+                replaced=ledger[-1].version if ledger else None,
                 commit=self.head.sha,
                 subject=self.head.subject,
                 author=self.head.author,
                 pull_request=self._pull_request(),
                 verdict=None if restored or evaluation is None else evaluation.verdict,
-                override=self.override or (None if restored else self.version.override),
+                override=self.override or (None if restored else version.override),
                 released_at=now.isoformat(timespec="seconds"),
             )
             name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"

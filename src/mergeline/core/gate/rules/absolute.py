@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from mergeline.core.compare.result import Measured, MetricResult, Problem
+from mergeline.core.compare.result import Measured, MetricResult
 from mergeline.core.declare.model import Bar
 from mergeline.core.gate.subject import Judged, candidate_value, ends
 from mergeline.core.gate.verdict import Reason, Situation
@@ -18,17 +18,12 @@ NOTED_ONLY = ("trained_on_holdout", "unknown_training_rows")
 def problems(judged: Judged) -> Iterator[Reason]:
     """The holdout, the candidate's predictions and its training rows are fit to compare."""
     for problem in judged.comparison.problems:
-        if problem.role in {None, "candidate"}:
+        if problem.role is None or problem.role == "candidate":
             yield Reason(problem.kind, "fail", problem.text)
         elif problem.kind in NOTED_ONLY:
-            yield _note(problem)
+            yield Reason(problem.kind, "pass", problem.text, against=problem.role)
     if judged.candidate is None:
         yield Reason("unscored", "fail", "there is no candidate")
-
-
-def _note(problem: Problem) -> Reason:
-    other = problem.role if problem.role in {"champion", "base"} else None
-    return Reason(problem.kind, "pass", problem.text, against=other)
 
 
 def values_exist(judged: Judged) -> Iterator[Reason]:
@@ -58,8 +53,9 @@ def differences_are_finite(judged: Judged) -> Iterator[Reason]:
 
 
 def values_within_bounds(judged: Judged) -> Iterator[Reason]:
-    """The candidate's values are within `at_least` and `at_most`."""
-    for name, bar in judged.absolute_bars().items():
+    """The candidate's values are within `at_least` and `at_most`; a first model has own bars."""
+    first = judged.gate.first if judged.context.kind is Situation.FIRST else {}
+    for name, bar in {**judged.gate.metrics, **first}.items():
         metric = judged.comparison.metric(name)
         value = None if metric is None else candidate_value(metric)
         if metric is not None and value is not None:
@@ -71,61 +67,37 @@ def bounds(
 ) -> Iterator[Reason]:
     """Hold a value against a bar's bounds; a loss is told without its turned sign.
 
-    Args:
-        rule: name of the reasons.
-        metric: whose value it is.
-        value: in the metric's own sign, as the bar.
-        bar: with one bound, both or none.
-        where: the slice, e.g. `origin = LGA`; None over all rows.
+    Value and bar are in the metric's own sign; `where` is the slice, None over all rows.
     """
     sign = -1 if metric.negated else 1
     at = f" at {where}" if where else ""
-    for bound, holds, word in (
-        (bar.at_least, bar.at_least is None or value >= bar.at_least, "least"),
-        (bar.at_most, bar.at_most is None or value <= bar.at_most, "most"),
-    ):
+    for bound, word in ((bar.at_least, "least"), (bar.at_most, "most")):
         if bound is None:
             continue
+        holds = value >= bound if word == "least" else value <= bound
         wanted = word if sign > 0 else "most"
         text = (
             f"{metric.label}{at} is {beside(sign * value, sign * bound)}, "
             f"at {wanted} {given(sign * bound)} is required"
         )
-        yield Reason(
-            rule, "pass" if holds else "fail", text, metric.name, where,
-            numbers={"value": value, f"at_{word}": bound},
-        )  # fmt: skip
+        numbers = {"value": value, f"at_{word}": bound}
+        yield Reason(rule, "pass" if holds else "fail", text, metric.name, where, numbers=numbers)
 
 
-def latency_ceiling(judged: Judged) -> Iterator[Reason]:
-    """One row's prediction takes no longer than the gate allows."""
-    value = judged.candidate.latency_ms if judged.candidate else None
-    yield from _ceiling(
-        "latency", "one row's prediction takes", "ms", value, judged.gate.latency_ms
-    )
-
-
-def size_ceiling(judged: Judged) -> Iterator[Reason]:
-    """The model's files are no larger than the gate allows."""
-    value = judged.candidate.size_bytes if judged.candidate else None
-    megabytes = None if value is None else value / 1e6
-    yield from _ceiling("size", "the model's files take", "MB", megabytes, judged.gate.size_mb)
-
-
-def load_ceiling(judged: Judged) -> Iterator[Reason]:
-    """The model takes no longer to load than the gate allows."""
-    value = judged.candidate.load_s if judged.candidate else None
-    yield from _ceiling("load", "the model takes to load", "s", value, judged.gate.load_s)
-
-
-def memory_ceiling(judged: Judged) -> Iterator[Reason]:
-    """The process of the model holds no more memory than the gate allows."""
-    value = judged.candidate.memory_mb if judged.candidate else None
-    yield from _ceiling("memory", "its process holds", "MB", value, judged.gate.memory_mb)
+def ceilings(judged: Judged) -> Iterator[Reason]:
+    """The model costs no more time and memory than the gate allows."""
+    facts, gate = judged.candidate, judged.gate
+    latency = facts.latency_ms if facts else None
+    megabytes = facts.size_bytes / 1e6 if facts and facts.size_bytes is not None else None
+    load, memory = (facts.load_s, facts.memory_mb) if facts else (None, None)
+    yield from _ceiling("latency", "one row's prediction takes", latency, "ms", gate.latency_ms)
+    yield from _ceiling("size", "the model's files take", megabytes, "MB", gate.size_mb)
+    yield from _ceiling("load", "the model takes to load", load, "s", gate.load_s)
+    yield from _ceiling("memory", "its process holds", memory, "MB", gate.memory_mb)
 
 
 def _ceiling(
-    rule: str, what: str, unit: str, value: float | None, ceiling: float | None
+    rule: str, what: str, value: float | None, unit: str, ceiling: float | None
 ) -> Iterator[Reason]:
     if ceiling is None:
         return
@@ -160,13 +132,11 @@ def freshness(judged: Judged) -> Iterator[Reason]:
         yield Reason("freshness", "fail", text)
         return
     age = (today - newest).days
-    numbers = {"days": float(age), "at_most": limit}
-    if age < -1:  # a day ahead is another time zone
-        text = f"the newest holdout row is of {newest}, which has not come: its date is wrong"
-        yield Reason("freshness", "fail", text, numbers=numbers)
-        return
-    text = (
-        f"the newest holdout row is of {newest}, {counted(age, 'day')} old; "
-        f"{given(limit)} are allowed"
-    )
-    yield Reason("freshness", "pass" if age <= limit else "fail", text, numbers=numbers)
+    fresh = -1 <= age <= limit  # a day ahead is another time zone
+    text = f"{counted(age, 'day')} old; {given(limit)} are allowed"
+    if age < -1:
+        text = "which has not come: its date is wrong"
+    yield Reason(
+        "freshness", "pass" if fresh else "fail", f"the newest holdout row is of {newest}, {text}",
+        numbers={"days": float(age), "at_most": limit},
+    )  # fmt: skip

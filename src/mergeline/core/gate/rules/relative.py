@@ -6,9 +6,10 @@ Bars on a difference look at the interval's end, bars on a value (`absolute`) at
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import get_args
 
 from mergeline.core.compare.result import Difference, MetricResult, ModelFacts, Other
-from mergeline.core.declare.model import Bar, Gate
+from mergeline.core.declare.model import Bar
 from mergeline.core.gate.rules.absolute import NOTED_ONLY
 from mergeline.core.gate.subject import Judged, ends, in_words, oriented
 from mergeline.core.gate.verdict import Reason, VerdictWord
@@ -22,7 +23,9 @@ def other_models(judged: Judged) -> Iterator[Reason]:
     """The models that the gate compares with exist and scored the rows."""
     if not judged.change:
         return
-    for other in _models_needed(judged.gate):
+    bars = [*judged.gate.metrics.values(), *judged.gate.slices.values()]
+    base = any(bar.margin is not None and bar.against == "base" for bar in bars)
+    for other in get_args(Other) if base else ("champion",):
         facts = judged.comparison.models.get(other)
         if facts is None:
             text = f"there is no {other} to compare with"
@@ -35,12 +38,6 @@ def other_models(judged: Judged) -> Iterator[Reason]:
             )
             text = next(texts, f"the {other} could not score the rows")
             yield Reason(f"{other}_unscored", "fail", text, against=other)
-
-
-def _models_needed(gate: Gate) -> tuple[Other, ...]:
-    bars = [*gate.metrics.values(), *gate.slices.values()]
-    base = any(bar.margin is not None and bar.against == "base" for bar in bars)
-    return ("champion", "base") if base else ("champion",)
 
 
 def margins(judged: Judged) -> Iterator[Reason]:
@@ -97,12 +94,11 @@ def primary(judged: Judged) -> Iterator[Reason]:
         return
     _, best = oriented(metric, difference)
     outcome: VerdictWord = "inconclusive"
-    text = f"{metric.label} cannot be told from the champion's: {difference.reason}"
+    words = "cannot be told from"
     if best is not None:
         outcome = "fail" if best < 0 else "pass"
-        words = "is worse" if best < 0 else "is not shown to be worse"
-        text = f"{metric.label} {words} than the champion's: {in_words(metric, difference)}"
-    yield _against_champion("primary", outcome, text, metric, difference)
+        words = "is worse than" if best < 0 else "is not shown to be worse than"
+    yield _against_champion("primary", outcome, words, metric, difference)
 
 
 def improve(judged: Judged) -> Iterator[Reason]:
@@ -113,20 +109,18 @@ def improve(judged: Judged) -> Iterator[Reason]:
         return
     worst, best = oriented(metric, difference)
     outcome: VerdictWord = "inconclusive"
-    text = f"{metric.label} cannot be shown to be better: {difference.reason}"
-    if worst is not None and best is not None:
-        words = "cannot be shown to be better"
-        if worst > 0:
-            outcome, words = "pass", "is better"
-        elif best <= 0:
-            outcome, words = "fail", "is no better"
-        text = f"{metric.label} {words} than the champion's: {in_words(metric, difference)}"
-    yield _against_champion("improve", outcome, text, metric, difference)
+    words = "cannot be shown to be better than"
+    if worst is not None and worst > 0:
+        outcome, words = "pass", "is better than"
+    elif best is not None and best <= 0:
+        outcome, words = "fail", "is no better than"
+    yield _against_champion("improve", outcome, words, metric, difference)
 
 
 def _against_champion(
-    rule: str, outcome: VerdictWord, text: str, metric: MetricResult, difference: Difference
+    rule: str, outcome: VerdictWord, words: str, metric: MetricResult, difference: Difference
 ) -> Reason:
+    text = f"{metric.label} {words} the champion's: {in_words(metric, difference)}"
     numbers = ends(difference)
     return Reason(rule, outcome, text, metric.name, against="champion", numbers=numbers)
 
