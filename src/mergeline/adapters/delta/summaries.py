@@ -68,6 +68,7 @@ class Summaries:
                 self._storage.delete(f"{FOLDER}/{file.name}")
 
     def _branches(self, files: Sequence[tuple[str, str]], depth: int) -> Iterator[str]:
+        """Names of the merged summaries of the files."""
         if len(files) >= _WORTH_KEEPING:
             yield _branch_name(self._types, files)
             for _, twig in groupby(files, key=lambda file: file[0][depth]):
