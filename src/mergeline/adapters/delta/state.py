@@ -89,8 +89,7 @@ class State:
         if not self.files:
             with translated(self.storage):
                 return pl.LazyFrame(pa.schema(self.table.schema()).empty_table())
-        paths = [self.storage.path(name) for name in sorted(self.files)]
-        return pl.scan_parquet(paths, storage_options=self.storage.options or None, glob=False)
+        return self.storage.scan(*sorted(self.files))
 
 
 def app_id(digest: str) -> str:

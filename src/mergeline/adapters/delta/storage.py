@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector
@@ -50,6 +51,11 @@ class Storage(ABC):
     @abstractmethod
     def path(self, name: str) -> str:
         """The file's path or URI, for a reader."""
+
+    def scan(self, *names: str) -> pl.LazyFrame:
+        """The rows of Parquet files, in that order."""
+        paths = [self.path(name) for name in names]
+        return pl.scan_parquet(paths, storage_options=self.options or None, glob=False)
 
     @abstractmethod
     def listing(self, folder: str = "", suffix: str = _SUFFIX) -> list[TableFile]:
@@ -149,11 +155,10 @@ class LocalStorage(Storage):
 
     def file(self, name: str) -> TableFile | None:
         """See `Storage`."""
-        try:
+        with suppress(FileNotFoundError):
             status = (self.root / name).stat()
-        except FileNotFoundError:
-            return None
-        return TableFile(name, status.st_size, status.st_mtime)
+            return TableFile(name, status.st_size, status.st_mtime)
+        return None
 
     def put(self, part: Path, name: str) -> None:
         """See `Storage`."""
@@ -192,10 +197,9 @@ class LocalStorage(Storage):
 
     def read(self, name: str) -> bytes | None:
         """See `Storage`."""
-        try:
+        with suppress(FileNotFoundError):
             return (self.root / name).read_bytes()
-        except FileNotFoundError:
-            return None
+        return None
 
 
 class ObjectStorage(Storage):

@@ -17,8 +17,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain, groupby
 from typing import Any, TypeVar
 
-import polars as pl
-
 from mergeline.adapters.delta.profiles import make_profile
 from mergeline.adapters.delta.state import translated
 from mergeline.adapters.delta.storage import Storage, new_part
@@ -88,10 +86,8 @@ class Summaries:
 
     def _file(self, file: str) -> DropProfile:
         def make() -> DropProfile:
-            options = self._storage.options or None
             with translated(self._storage):
-                path = self._storage.path(file)
-                return make_profile(pl.scan_parquet(path, storage_options=options, glob=False))
+                return make_profile(self._storage.scan(file))
 
         return self._kept(profile_name(file), make)
 

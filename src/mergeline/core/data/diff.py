@@ -23,10 +23,8 @@ class Side:
     """One of the two snapshots.
 
     Attributes:
-        digest: None if mergeline did not commit the version.
-        drops: how many there are.
+        digest: None if mergeline did not commit the version; so is `contract`, the contract's.
         size: bytes of the table's files.
-        contract: its digest; None as `digest`.
     """
 
     version: int
@@ -39,11 +37,7 @@ class Side:
 
 @dataclass(frozen=True)
 class HeldDrop:
-    """A drop of a snapshot.
-
-    Attributes:
-        path: in the repository, where the table's history knows it, else the md5.
-    """
+    """A drop of a snapshot; its path is its md5 if the table's history does not know the path."""
 
     path: str
     md5: str
@@ -136,12 +130,7 @@ class ColumnDiff:
 
 @dataclass(frozen=True)
 class SharedKeys:
-    """Keys that name rows in more than one drop, of which at least one is new.
-
-    Attributes:
-        count: how many such keys there are.
-        examples: the first ones, as text.
-    """
+    """Keys that name rows in more than one drop, of which at least one is new."""
 
     key: tuple[str, ...]
     count: int
@@ -189,11 +178,7 @@ class DataDiff:
 
 @dataclass(frozen=True)
 class SnapshotSummary:
-    """A snapshot with the summary of its rows.
-
-    Attributes:
-        types: of the columns, in the table's order.
-    """
+    """A snapshot with its columns' types, in the table's order, and the summary of its rows."""
 
     side: Side
     types: Mapping[str, str]
@@ -205,11 +190,9 @@ class SnapshotPair:
     """Two snapshots of a table, as the table knows them.
 
     Attributes:
-        before: None if the table is new.
         gone: drops that only the first snapshot has.
         come: drops that only the second has.
         added: summary of the rows of `come`.
-        shared_keys: None if the contract names no key.
     """
 
     before: SnapshotSummary | None

@@ -42,7 +42,7 @@ class GarbagePlan:
     """What would be deleted of a table, and what stays.
 
     Attributes:
-        latest: version of the table when this was planned.
+        latest: version of the table when this was planned; it is among the pinned ones.
         pinned: versions whose files stay: those of pinned snapshots, and the latest.
         delete: files that none of those versions has.
         keep: how many files stay, the young ones included.

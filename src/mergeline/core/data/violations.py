@@ -22,7 +22,6 @@ class Violation:
             meant.
         row: of the data, from 1 (a header is not a row); None if the file as a whole is meant.
         column: None if the row as a whole is meant.
-        value: as the file has it; None if it is absent.
     """
 
     file: str
