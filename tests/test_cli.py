@@ -426,7 +426,7 @@ def test_a_drop_that_breaks_its_contract_is_refused_with_line_and_value(
 @pytest.mark.parametrize("number", ["²", "abc", "-1", "1" * 5_000])
 def test_a_pull_request_that_is_no_number_is_said(clone: Line, run: Run, number: str) -> None:
     ended = run("plan", MERGELINE_PULL_REQUEST=number)
-    fails(ended, 2, "MERGELINE_PULL_REQUEST is", "is no number", "leave it out")
+    fails(ended, 2, "MERGELINE_PULL_REQUEST is", "is not a number", "leave it out")
 
 
 def test_tables_at_an_address_of_no_kind_are_said(clone: Line, run: Run) -> None:

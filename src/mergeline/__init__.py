@@ -36,6 +36,6 @@ def table(name: str, project: str | Path = ".") -> pl.LazyFrame:
         NotFoundError: nothing is pinned yet, or the table does not hold it.
         TableError: the table is damaged, or cannot be reached.
     """
-    from mergeline.lifecycle.steps import snapshots as data
+    from mergeline.lifecycle.steps import snapshots
 
-    return data.table(name, Path(project))
+    return snapshots.table(name, Path(project))

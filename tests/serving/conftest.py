@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mergeline.serving.plane import Plane
+from mergeline.serving.served_versions import ServedVersions
 from tests.support.model_server import Registry, listening
 from tests.support.models import classifier, frame, regression, save
 
@@ -37,15 +37,15 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def plane(registry: Registry) -> Plane:
-    """A data plane on the registry, which a test refreshes itself."""
-    return Plane(registry.versions, registry.fetch)
+def served_versions(registry: Registry) -> ServedVersions:
+    """The versions of that registry, which a test refreshes itself."""
+    return ServedVersions(registry.versions, registry.fetch)
 
 
 @pytest.fixture
-def address(plane: Plane) -> Iterator[str]:
-    """Address of a scoring server over the plane."""
-    with listening(plane) as address:
+def address(served_versions: ServedVersions) -> Iterator[str]:
+    """Address of a scoring server over these versions."""
+    with listening(served_versions) as address:
         yield address
 
 

@@ -1,4 +1,4 @@
-"""The data plane over HTTP: a real server, real models."""
+"""The served versions over HTTP: a real server, real models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from mergeline.adapters.model_folder import load, model_digest
 from mergeline.serving.app import BODY_LIMIT
-from mergeline.serving.plane import Plane
+from mergeline.serving.served_versions import ServedVersions
 from tests.adapters.test_model_folder import Leaver
 from tests.support.model_server import Registry
 from tests.support.models import ROW, frame, regression, save
@@ -24,17 +24,21 @@ SLIP = {"origin": "JFK", "hour": 17, "wnd": 8.5}
 
 
 @pytest.fixture
-def production(registry: Registry, plane: Plane, first: Path) -> None:
+def production(registry: Registry, served_versions: ServedVersions, first: Path) -> None:
     registry.register(first, "Production")
-    plane.reconcile()
+    served_versions.reconcile()
 
 
 def test_an_answer_names_the_version_and_the_digest_that_made_it(
-    registry: Registry, plane: Plane, http: httpx.Client, first: Path, second: Path
+    registry: Registry,
+    served_versions: ServedVersions,
+    http: httpx.Client,
+    first: Path,
+    second: Path,
 ) -> None:
     old = registry.register(first, "Production")
     new = registry.register(second, "Staging")
-    plane.reconcile()
+    served_versions.reconcile()
     rows = [ROW, ROW | {"hour": 6}]
     for place, version, folder in [
         ("stages/production", old, first),
@@ -58,10 +62,10 @@ def test_an_answer_names_the_version_and_the_digest_that_made_it(
 
 
 def test_a_regression_answers_with_numbers(
-    registry: Registry, plane: Plane, http: httpx.Client, numbers: Path
+    registry: Registry, served_versions: ServedVersions, http: httpx.Client, numbers: Path
 ) -> None:
     registry.register(numbers, "Production", model="arrivals")
-    plane.reconcile()
+    served_versions.reconcile()
     rows = [{"hour": 10, "wind": 1.5}, {"hour": 0, "wind": 0.5}]
     said = http.post("/models/arrivals/stages/production/predict", json={"rows": rows}).json()
     assert said["predictions"] == pytest.approx([21.5, 0.5])
@@ -69,12 +73,16 @@ def test_a_regression_answers_with_numbers(
 
 
 def test_the_list_of_models_says_what_is_loaded_and_why_not(
-    registry: Registry, plane: Plane, http: httpx.Client, first: Path, tmp_path: Path
+    registry: Registry,
+    served_versions: ServedVersions,
+    http: httpx.Client,
+    first: Path,
+    tmp_path: Path,
 ) -> None:
     registry.register(first, "Production")
     registry.register(first)
     registry.folders["delay", 2] = tmp_path / "gone"
-    plane.reconcile()
+    served_versions.reconcile()
     (model,) = http.get("/models").json()["models"]
     assert http.get("/models/delay").json() == model
     assert model["stages"] == {"production": 1}
@@ -87,15 +95,15 @@ def test_the_list_of_models_says_what_is_loaded_and_why_not(
 
 
 def test_live_and_ready_are_two_things(
-    registry: Registry, plane: Plane, http: httpx.Client, first: Path
+    registry: Registry, served_versions: ServedVersions, http: httpx.Client, first: Path
 ) -> None:
     assert http.get("/healthz").status_code == 200
     assert http.get("/readyz").status_code == 503
     registry.register(first, "Production")
-    plane.reconcile()
+    served_versions.reconcile()
     assert http.get("/readyz").json() == {"ready": True, "problems": []}
     registry.trouble = OSError("no route to host")
-    plane.reconcile()
+    served_versions.reconcile()
     answer = http.get("/readyz")
     assert answer.status_code == 200
     assert "no route to host" in answer.json()["problems"][0]
@@ -167,13 +175,13 @@ def test_an_address_that_does_not_exist_is_said_in_json_too(
 
 
 def test_a_model_that_ends_the_process_when_it_is_asked_does_not_end_the_server(
-    registry: Registry, plane: Plane, http: httpx.Client, tmp_path: Path
+    registry: Registry, served_versions: ServedVersions, http: httpx.Client, tmp_path: Path
 ) -> None:
     rows = frame()[["hour", "wind"]]
     folder = save(regression(), tmp_path / "model", rows)
     (folder / "model.pkl").write_bytes(pickle.dumps(Leaver().fit(rows, rows["hour"])))
     registry.register(folder, "Production")
-    plane.reconcile()
+    served_versions.reconcile()
     for _ in range(2):
         answer = http.post(PREDICT, json={"rows": [{"hour": 2, "wind": 2.0}]})
         assert answer.status_code == 422
@@ -181,12 +189,16 @@ def test_a_model_that_ends_the_process_when_it_is_asked_does_not_end_the_server(
 
 
 def test_whoever_asked_the_version_before_may_go_on_sending_what_this_one_does_not_take(
-    registry: Registry, plane: Plane, http: httpx.Client, first: Path, tmp_path: Path
+    registry: Registry,
+    served_versions: ServedVersions,
+    http: httpx.Client,
+    first: Path,
+    tmp_path: Path,
 ) -> None:
     registry.register(first, "Production")
     narrow = save(regression(), tmp_path / "model", frame()[["hour", "wind"]])
     registry.move(registry.register(narrow), "Production")
-    plane.reconcile()
+    served_versions.reconcile()
     answer = http.post(PREDICT, json={"rows": [ROW]})
     assert (answer.status_code, answer.json()["version"]) == (200, 2)
     taken = {name: ROW[name] for name in ("hour", "wind")}
@@ -195,13 +207,13 @@ def test_whoever_asked_the_version_before_may_go_on_sending_what_this_one_does_n
 
 
 def test_an_answer_that_is_not_a_finite_number_is_refused(
-    registry: Registry, plane: Plane, http: httpx.Client, tmp_path: Path
+    registry: Registry, served_versions: ServedVersions, http: httpx.Client, tmp_path: Path
 ) -> None:
     model = regression()
     model.intercept_ = float("nan")
     rows = frame()[["hour", "wind"]]
     registry.register(save(model, tmp_path / "model", rows), "Production", model="arrivals")
-    plane.reconcile()
+    served_versions.reconcile()
     path = "/models/arrivals/stages/production/predict"
     answer = http.post(path, json={"rows": [{"hour": 2, "wind": 2.0}]})
     assert answer.status_code == 422
@@ -209,10 +221,10 @@ def test_an_answer_that_is_not_a_finite_number_is_refused(
 
 
 def test_a_swap_under_constant_requests_loses_none_and_mixes_nothing(
-    registry: Registry, plane: Plane, address: str, first: Path, second: Path
+    registry: Registry, served_versions: ServedVersions, address: str, first: Path, second: Path
 ) -> None:
     versions = [registry.register(first, "Production"), registry.register(second)]
-    plane.reconcile()
+    served_versions.reconcile()
     truth = {
         version.model_digest: load(folder, model_digest(folder))
         .predict(pd.DataFrame([ROW]))
@@ -238,7 +250,7 @@ def test_a_swap_under_constant_requests_loses_none_and_mixes_nothing(
         asker.start()
     for number in range(10):
         registry.move(versions[(number + 1) % 2], "Production")
-        plane.reconcile()
+        served_versions.reconcile()
         threading.Event().wait(0.1)
     stop.set()
     for asker in askers:

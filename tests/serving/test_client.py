@@ -20,15 +20,17 @@ import mergeline
 from mergeline.adapters.model_folder import load, model_digest
 from mergeline.adapters.scoring_server import records
 from mergeline.errors import DeployError, InputError, NotFoundError
-from mergeline.serving.plane import Plane
+from mergeline.serving.served_versions import ServedVersions
 from tests.support.model_server import Registry, listening
 from tests.support.models import ROW, frame
 
 
 @pytest.fixture
-def client(registry: Registry, plane: Plane, address: str, first: Path) -> mergeline.Client:
+def client(
+    registry: Registry, served_versions: ServedVersions, address: str, first: Path
+) -> mergeline.Client:
     registry.register(first, "Production")
-    plane.reconcile()
+    served_versions.reconcile()
     return mergeline.Client(address)
 
 
@@ -55,7 +57,6 @@ def test_what_the_server_holds_can_be_listed(client: mergeline.Client) -> None:
     assert [one["name"] for one in client.models()] == ["delay"]
     assert [one["version"] for one in client.versions("delay")] == [1]
     assert client.versions("other") == []
-    assert client.ready()
 
 
 def test_the_server_s_refusals_become_errors_that_can_be_mended(client: mergeline.Client) -> None:
@@ -138,7 +139,6 @@ def test_a_server_of_another_kind_is_said_to_be_none(status: int, text: str) -> 
         client = mergeline.Client(f"http://127.0.0.1:{server.server_port}")
         asked: list[Callable[[], object]] = [
             client.models,
-            client.ready,
             lambda: client.predict("delay", [ROW]),
             lambda: client.versions("delay"),
         ]
@@ -150,11 +150,11 @@ def test_a_server_of_another_kind_is_said_to_be_none(status: int, text: str) -> 
 
 
 def test_a_server_that_came_back_is_asked_on_the_same_client(
-    registry: Registry, plane: Plane, first: Path
+    registry: Registry, served_versions: ServedVersions, first: Path
 ) -> None:
     registry.register(first, "Production")
-    plane.reconcile()
-    with listening(plane) as address:
+    served_versions.reconcile()
+    with listening(served_versions) as address:
         client = mergeline.Client(address)
         assert client.predict("delay", [ROW]).version == 1
     with pytest.raises(DeployError):

@@ -9,14 +9,14 @@ from pathlib import Path
 from starlette.routing import Route
 
 from mergeline.serving.app import BODY_LIMIT, make_app
-from mergeline.serving.plane import STAGES, Plane
 from mergeline.serving.rows import KINDS, ROW_LIMIT
+from mergeline.serving.served_versions import STAGES, ServedVersions
 
 TEXT = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
 
 
-def test_it_lists_each_address_limit_stage_and_type(plane: Plane) -> None:
-    for route in make_app(plane).routes:
+def test_it_lists_each_address_limit_stage_and_type(served_versions: ServedVersions) -> None:
+    for route in make_app(served_versions).routes:
         assert isinstance(route, Route)
         assert f"{route.path_format}`" in TEXT
     for word in (f"{ROW_LIMIT:,} rows", f"{BODY_LIMIT // 1_000_000} MB", *map(str.lower, STAGES)):

@@ -14,7 +14,7 @@ import pytest
 
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.model_folder import load, model_digest
-from mergeline.serving.plane import Plane
+from mergeline.serving.served_versions import ServedVersions
 from tests.support.model_server import listening, until
 from tests.support.models import ROW
 
@@ -32,20 +32,20 @@ def registry(folder: Path) -> Tracking:
 def following(folder: Path) -> Iterator[str]:
     """A server with a connection of its own to the registry, which it looks at all the time."""
     tracking, stop = registry(folder), threading.Event()
-    plane = Plane(
+    served_versions = ServedVersions(
         tracking.standing,
         lambda version, into: tracking.model_files(version.model, version.number, into),
     )
-    plane.reconcile()
+    served_versions.reconcile()
 
     def follow() -> None:
         while not stop.wait(0.05):
-            plane.reconcile()
+            served_versions.reconcile()
 
     follower = threading.Thread(target=follow)
     follower.start()
     try:
-        with listening(plane) as address:
+        with listening(served_versions) as address:
             yield address
     finally:
         stop.set()

@@ -15,7 +15,7 @@ import uvicorn
 from mergeline.adapters.model_folder import model_digest
 from mergeline.core.release.version import Version
 from mergeline.serving.app import make_app
-from mergeline.serving.plane import Plane
+from mergeline.serving.served_versions import ServedVersions
 from mergeline.serving.server import uvicorn_settings
 
 
@@ -60,10 +60,6 @@ class Registry:
             raise self.trouble
         return list(self.known.values())
 
-    def registered(self, model: str) -> list[Version]:
-        """The versions of a model."""
-        return [version for version in self.versions() if version.model == model]
-
     def fetch(self, version: Version, into: Path) -> Path:
         """Copy a version's files; their folder."""
         key = version.model, version.number
@@ -72,9 +68,9 @@ class Registry:
 
 
 @contextlib.contextmanager
-def listening(plane: Plane) -> Iterator[str]:
+def listening(served_versions: ServedVersions) -> Iterator[str]:
     """A real server in a thread; its address."""
-    config = uvicorn_settings(make_app(plane))
+    config = uvicorn_settings(make_app(served_versions))
     config.port = 0
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

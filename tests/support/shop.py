@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mergeline.adapters.delta.tables import Tables
-from mergeline.adapters.dvc.drops import DropStore
-from mergeline.adapters.git.repository import Repository
-from mergeline.core.data.snapshot import Built, Provenance
-from mergeline.lifecycle.steps.project_tree import ProjectTree
-from mergeline.lifecycle.steps.snapshots import build_snapshots, gather_snapshots
+from mergeline.core.data.snapshot import Built
+from mergeline.core.release.bundle import Origin
+from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.snapshots import build_snapshots
 
 CONTRACT = """\
 source: data/raw/sales
@@ -89,12 +88,10 @@ class Shop:
 
     def build(self, revision: str | None = None) -> Built:
         """Build the snapshot of a revision, or of the working tree."""
-        repository = Repository.at(self.root)
-        tree = repository.tree(revision) if revision else repository.working_tree()
-        drops = DropStore(self.root)
-        [wanted] = gather_snapshots(ProjectTree(tree), drops)
-        provenance = Provenance(commit=revision or "", ref="main")
-        [built] = build_snapshots([wanted], self.tables, drops, provenance)
+        project = Project.at(self.root, {"MERGELINE_STATE": str(self.state)})
+        tree = project.tree(revision) if revision else project.working_tree()
+        origin = Origin(tree.files.sha, commit=revision, ref="main")
+        [built] = build_snapshots(project, tree, origin)
         return built
 
 

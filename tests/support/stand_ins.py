@@ -20,7 +20,6 @@ import yaml
 
 from mergeline.adapters import model_folder
 from mergeline.adapters.dvc import stages
-from mergeline.adapters.dvc.stages import StagesRun
 from mergeline.adapters.git.repository import Repository
 from mergeline.errors import StageError
 from mergeline.lifecycle.steps import candidates
@@ -46,7 +45,7 @@ class StagesInProcess:
         *,
         environment: Mapping[str, str],
         say: Callable[[str], None],
-    ) -> StagesRun:
+    ) -> dict[str, float]:
         self.runs.append(checkout.name)
         document = yaml.safe_load((checkout / "dvc.yaml").read_text())
         for name, spec in document["stages"].items():
@@ -57,7 +56,7 @@ class StagesInProcess:
             for out in spec["outs"]:
                 (checkout / out).parent.mkdir(parents=True, exist_ok=True)
             _run_module(name, spec["cmd"].removeprefix("python -m "), checkout, environment)
-        return StagesRun(dict.fromkeys(document["stages"], 0.1), ())
+        return dict.fromkeys(document["stages"], 0.1)
 
 
 def _run_module(stage: str, module: str, checkout: Path, environment: Mapping[str, str]) -> None:
@@ -79,7 +78,6 @@ def stages_in_process() -> Iterator[StagesInProcess]:
     runner = StagesInProcess()
     with pytest.MonkeyPatch.context() as patch:
         run_stages_by(patch, runner)
-        patch.setattr(candidates, "dvc_cache", lambda root: root / ".dvc/cache")
         patch.setattr(model_folder, "_LATENCY_ROWS", 3)
         yield runner
 
@@ -87,10 +85,9 @@ def stages_in_process() -> Iterator[StagesInProcess]:
 def stages_by_dvc(patch: pytest.MonkeyPatch) -> None:
     """Candidates are trained as in production again."""
     run_stages_by(patch, stages.reproduce)
-    patch.setattr(candidates, "dvc_cache", stages.dvc_cache)
 
 
-def run_stages_by(patch: pytest.MonkeyPatch, runner: Callable[..., StagesRun]) -> None:
+def run_stages_by(patch: pytest.MonkeyPatch, runner: Callable[..., dict[str, float]]) -> None:
     """Candidates are trained by a function that is called as `adapters.dvc.stages.reproduce` is."""
     patch.setattr(candidates, "reproduce", runner)
 

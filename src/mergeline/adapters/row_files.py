@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,13 +27,7 @@ _SEPARATOR = "\x1f"
 
 @dataclass(frozen=True)
 class HoldoutFile:
-    """A holdout as its file has it.
-
-    Attributes:
-        frame: all of its columns, in the order of the file's rows.
-        rows: what a comparison needs of it.
-        cluster: the declared cluster column, if any.
-    """
+    """A holdout as its file has it: all columns, what a comparison needs, the cluster column."""
 
     frame: pd.DataFrame
     rows: Holdout
@@ -42,16 +36,16 @@ class HoldoutFile:
     @cached_property
     def oldest(self) -> dt.date | None:
         """Date of the oldest row, where the cluster column is one of dates."""
-        return self._date(lambda clusters: clusters.min())
+        return _date_of(min(self._clusters, default=None))
 
     @cached_property
     def newest(self) -> dt.date | None:
         """Date of the newest row, where the cluster column is one of dates."""
-        return self._date(lambda clusters: clusters.max())
+        return _date_of(max(self._clusters, default=None))
 
-    def _date(self, end: Callable[[pd.Series[Any]], Any]) -> dt.date | None:
-        clusters = self.frame[self.cluster].dropna() if self.cluster else None
-        return None if clusters is None or clusters.empty else _date_of(end(clusters))
+    @property
+    def _clusters(self) -> Sequence[Any]:
+        return self.frame[self.cluster].dropna().tolist() if self.cluster else []
 
     def content(self, model: Model) -> HoldoutRows:
         """What of it can move: all columns but the key, which tells which row is which."""
@@ -66,13 +60,13 @@ class HoldoutFile:
         import numpy as np
 
         kept = ~np.isin(self.rows.row_id, row_id)
-        ids, cluster = self.rows.row_id[kept], self.rows.cluster
+        all_rows = self.rows
         rows = Holdout(
-            row_id=ids,
-            labels=self.rows.labels[kept],
-            digest=rows_digest(ids),
-            cluster=None if cluster is None else cluster[kept],
-            slices={name: labels[kept] for name, labels in self.rows.slices.items()},
+            row_id=all_rows.row_id[kept],
+            labels=all_rows.labels[kept],
+            digest=rows_digest(all_rows.row_id[kept]),
+            cluster=None if all_rows.cluster is None else all_rows.cluster[kept],
+            slices={name: labels[kept] for name, labels in all_rows.slices.items()},
         )
         return HoldoutFile(self.frame[kept], rows, self.cluster)
 
@@ -98,13 +92,18 @@ def read_holdout(path: Path, model: Model) -> HoldoutFile:
         row_id=row_id,
         labels=frame[model.label].to_numpy(),
         digest=rows_digest(row_id),
-        cluster=None if cluster is None else cluster.astype(str).to_numpy(dtype=object),
+        cluster=None if cluster is None else _as_text(cluster),
         slices={
             choice.column: slice_labels(frame[choice.column].to_numpy(), choice)
             for choice in model.slices
         },
     )
     return HoldoutFile(frame, rows, model.cluster)
+
+
+def _as_text(column: pd.Series[Any]) -> npt.NDArray[Any]:
+    """The values as text, None for a missing one: all missing together are not one cluster."""
+    return column.astype(str).astype(object).where(column.notna(), None).to_numpy()
 
 
 def read_training_rows(path: Path, model: Model) -> npt.NDArray[np.uint64]:
@@ -164,22 +163,17 @@ def _row_ids(path: Path, model: Model) -> npt.NDArray[np.uint64]:
 def write_predictions(
     path: Path, holdout: HoldoutFile, model: Model, predictions: Mapping[str, Any]
 ) -> None:
-    """Write key, label and each model's predictions on the holdout's rows as Parquet.
-
-    `read_predictions` reads them.
-    """
+    """Write key, label and each model's predictions on the holdout's rows as Parquet."""
     import numpy as np
 
     frame = holdout.frame[[*model.key, model.label]].copy()
     for role, values in predictions.items():
         if values is None:
             continue
-        table = np.asarray(values)
-        if table.ndim == 1:
-            frame[role] = table
-            continue
-        for number, name in enumerate(model.classes[: table.shape[1]]):
-            frame[f"{role}: {name}"] = table[:, number]
+        if np.ndim(values) == 1:
+            frame[role] = values
+        else:
+            frame[[f"{role}: {name}" for name in model.classes]] = values
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(path, index=False)
 
@@ -229,10 +223,6 @@ def _unusable(path: Path, problem: str, model: Model) -> StageError:
 
 
 def _date_of(cluster: object) -> dt.date | None:
-    if isinstance(cluster, dt.datetime):
-        return cluster.date()
-    if isinstance(cluster, dt.date):
-        return cluster
     try:
         return dt.date.fromisoformat(str(cluster)[:10])
     except ValueError:

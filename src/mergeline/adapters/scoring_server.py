@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,7 +86,11 @@ class Client:
         """
         which = f"stages/{quote(stage, safe='')}" if version is None else f"versions/{version}"
         path = f"/models/{quote(model, safe='')}/{which}/predict"
-        answer = self._ask("POST", path, _body(rows))
+        try:
+            body = json.dumps({"rows": records(rows)}, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the rows cannot be sent as JSON: {error}", where="rows") from error
+        answer = self._ask("POST", path, body)
         return Answer(
             model=self._take(answer, "model", str),
             version=self._take(answer, "version", int),
@@ -112,17 +117,19 @@ class Client:
         """The versions of a model; empty if the server holds no such model."""
         return next((held["versions"] for held in self.models() if held["name"] == model), [])
 
-    def ready(self) -> bool:
-        """Whether every version that should be served is loaded."""
-        return self._take(self._ask("GET", "/readyz", accept=(200, 503)), "ready", bool)
-
-    def _ask(
-        self, method: str, path: str, body: str | None = None, *, accept: Sequence[int] = (200,)
-    ) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: str | None = None) -> dict[str, Any]:
         import httpx
 
+        headers = {"content-type": "application/json"} if body else None
         try:
-            answer = self._send(method, path, body)
+            request = self._http.build_request(
+                method, self.url + path, content=body, headers=headers
+            )
+            try:
+                answer = self._http.send(request)
+            except (httpx.RemoteProtocolError, httpx.ReadError):
+                # The kept connection was closed while nobody asked; asking again changes nothing.
+                answer = self._http.send(request)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise DeployError(
                 f"the scoring server does not answer: {error}",
@@ -133,49 +140,26 @@ class Client:
             document = answer.json()
         except ValueError:
             document = None
-        if answer.status_code in accept and isinstance(document, dict):
+        if answer.status_code == 200 and isinstance(document, dict):
             return document
         raise _refused(answer.status_code, document, self.url)
 
     def _take(self, document: Any, name: str, kind: type[T]) -> T:  # noqa: ANN401 - any JSON
-        """What an answer has under a name; that it lacks it says who answered."""
+        """What an answer has under a name; a server that leaves it out is not ours."""
         value = document.get(name) if isinstance(document, dict) else None
         if type(value) is not kind:  # not isinstance: a bool is no number here
             raise _not_ours(self.url)
         return value
-
-    def _send(self, method: str, path: str, body: str | None) -> Any:  # noqa: ANN401 - a Response
-        import httpx
-
-        def send() -> httpx.Response:
-            return self._http.request(
-                method,
-                self.url + path,
-                content=body,
-                headers={"content-type": "application/json"} if body else None,
-            )
-
-        try:
-            return send()
-        except (httpx.RemoteProtocolError, httpx.ReadError):
-            # The kept connection was closed while nobody asked; asking again changes nothing.
-            return send()
 
 
 @contextlib.contextmanager
 def running_server(
     command: Sequence[str], *, cwd: Path, env: Mapping[str, str], patience: float = 60.0
 ) -> Iterator[str]:
-    """A scoring server in a process of its own, ended with the block however it ends.
+    """A scoring server in a process of its own, ended with the block; yields its address.
 
-    Args:
-        command: that starts it, and prints `serving on ADDRESS` on standard error.
-        cwd: where it runs.
-        env: its whole environment.
-        patience: seconds until it must be up.
-
-    Yields:
-        Its address.
+    `command` prints `serving on ADDRESS` on standard error, in `patience` seconds at most; `env` is
+    its whole environment.
 
     Raises:
         DeployError: it ended, or was not up in time; with the last lines that it printed.
@@ -183,54 +167,33 @@ def running_server(
     process = start_child(
         command, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
-    output = _ServerOutput(process)
+    last_lines: deque[str] = deque(maxlen=10)
+    address: Future[str] = Future()
+
+    def read() -> None:
+        """Read until the server ends, so that it never blocks on a full pipe."""
+        for line in process.stderr or ():
+            last_lines.append(line.rstrip())
+            if not address.done() and (match := _ADDRESS.search(line)):
+                address.set_result(match.group(1))
+        if not address.done():
+            address.set_exception(EOFError())
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
     try:
-        yield output.address(patience)
+        try:
+            known_address = address.result(patience)
+        except (TimeoutError, EOFError) as error:
+            message = "; ".join(filter(None, last_lines))[-500:] or "it printed nothing"
+            raise DeployError(f"the scoring server did not start: {message}") from error
+        yield known_address
     finally:
         end_child(process, patience=_STOP)
-        output.close()
-
-
-class _ServerOutput:
-    """Reads what a server prints until it ends, so that it never blocks on a full pipe."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self._is_known = threading.Event()  # its address, or that it has ended without one
-        self._address = ""
-        self._tail: deque[str] = deque(maxlen=10)
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def address(self, patience: float) -> str:
-        self._is_known.wait(patience)
-        if self._address:
-            return self._address
-        message = "; ".join(line for line in self._tail if line.strip())[-500:]
-        raise DeployError(f"the scoring server did not start: {message or 'it printed nothing'}")
-
-    def close(self) -> None:
-        self._thread.join(_STOP)
-        for stream in (self._process.stdin, self._process.stderr):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-
-    def _read(self) -> None:
-        assert self._process.stderr is not None  # noqa: S101 - for the type checker
-        for line in self._process.stderr:
-            self._tail.append(line.rstrip())
-            if not self._address and (match := _ADDRESS.search(line)):
-                self._address = match.group(1)
-                self._is_known.set()
-        self._is_known.set()
-
-
-def _body(rows: Any) -> str:  # noqa: ANN401
-    try:
-        return json.dumps({"rows": records(rows)}, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the rows cannot be sent as JSON: {error}", where="rows") from error
+        reader.join(_STOP)
+        for stream in filter(None, (process.stdin, process.stderr)):
+            with contextlib.suppress(OSError):
+                stream.close()
 
 
 def records(rows: Any) -> list[dict[str, Any]]:  # noqa: ANN401
@@ -267,14 +230,12 @@ def _refused(status: int, document: object, url: str) -> MergelineError:
         # A proxy in between answers for a server that is away.
         away = DeployError(f"the server answered {status}", where=url, next_step="Run again later")
         return away if status >= 500 else _not_ours(url)
-    message = str(problem.get("message") or f"the server answered {status}")
-    where = str(problem.get("where") or url)
-    kind: type[MergelineError] = DeployError
-    if status == 404:
-        kind = NotFoundError
-    elif status in {400, 413, 415, 422}:
-        kind = InputError
-    return kind(message, where=where, next_step=str(problem.get("next_step") or ""))
+    kinds = {404: NotFoundError, 400: InputError, 413: InputError, 422: InputError}
+    return kinds.get(status, DeployError)(
+        str(problem.get("message") or f"the server answered {status}"),
+        where=str(problem.get("where") or url),
+        next_step=str(problem.get("next_step") or ""),
+    )
 
 
 def _not_ours(url: str) -> DeployError:

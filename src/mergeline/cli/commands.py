@@ -6,23 +6,12 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from mergeline.cli.data import contract, data
-from mergeline.cli.output import (
-    JSON,
-    as_document,
-    print_json,
-    print_parts,
-    print_results,
-    say,
-)
+from mergeline.cli.data import contract, data, this_project
+from mergeline.cli.output import JSON, as_document, print_json, print_parts, print_results, say
 from mergeline.core.report.render.formats import RENDERERS
-
-if TYPE_CHECKING:
-    from mergeline.lifecycle.steps.project import Project
 
 REFUSED = 1
 _READER_GONE = 128 + signal.SIGPIPE  # the exit code that a shell reports for it
@@ -65,14 +54,11 @@ def commands() -> None:
 @JSON
 def plan(model: str | None, base: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Tell what the working tree will cause, and why."""
-    _print_plan(model, base, as_json=as_json)
-
-
-def _print_plan(model: str | None, base: str | None, *, as_json: bool) -> None:
     from mergeline.cli.show import change_plan_lines
-    from mergeline.lifecycle.verbs.plan import plan
+    from mergeline.lifecycle.verbs.plan import plan as read
 
-    print_results(plan(_project(), model=model, base=base), change_plan_lines, as_json=as_json)
+    plans = read(this_project(), model=model, base=base)
+    print_results(plans, change_plan_lines, as_json=as_json)
 
 
 @commands.command()
@@ -80,13 +66,15 @@ def _print_plan(model: str | None, base: str | None, *, as_json: bool) -> None:
 @JSON
 def snapshot(plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
     """Build the snapshots that pointers and contracts name."""
-    from mergeline.cli.show import planned_snapshot_lines, snapshot_lines
+    from mergeline.cli.show import planned_snapshot_lines
+    from mergeline.lifecycle.steps.snapshots import describe_built
     from mergeline.lifecycle.verbs import snapshot as verb
 
     if plan_only:
-        print_results(verb.plan_snapshots(_project()), planned_snapshot_lines, as_json=as_json)
+        print_results(verb.plan_snapshots(this_project()), planned_snapshot_lines, as_json=as_json)
     else:
-        print_results(verb.snapshot(_project()), snapshot_lines, as_json=as_json)
+        built = verb.snapshot(this_project())
+        print_results(built, lambda each: [describe_built(each)], as_json=as_json)
 
 
 @commands.command()
@@ -110,9 +98,9 @@ def evaluate(
     from mergeline.lifecycle.verbs.evaluate import evaluate as run
 
     if plan_only:
-        _print_plan(model, base, as_json=as_json)
+        click.get_current_context().invoke(plan, model=model, base=base, as_json=as_json)
         return
-    evaluated = run(_project(), model=model, base=base, bundle=bundle, say=say)
+    evaluated = run(this_project(), model=model, base=base, bundle=bundle, say=say)
     if as_json:
         print_json(as_document(each.report) for each in evaluated)
     else:
@@ -124,11 +112,7 @@ def evaluate(
 @commands.command()
 @click.argument("source", required=False)
 @click.option(
-    "--format",
-    "form",
-    type=click.Choice(list(RENDERERS)),
-    default="terminal",
-    show_default=True,
+    "--format", "form", type=click.Choice(list(RENDERERS)), default="terminal", show_default=True
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")
 def report(source: str | None, form: str, output: Path | None) -> None:
@@ -139,7 +123,7 @@ def report(source: str | None, form: str, output: Path | None) -> None:
     from mergeline.cli.show import report_text
     from mergeline.lifecycle.verbs.report import find_report, of_another_tree
 
-    project = _project()
+    project = this_project()
     content = find_report(project, source)
     if source is None and of_another_tree(project, content):
         say("the working tree is another than the report's: mergeline evaluate")
@@ -157,14 +141,17 @@ def report(source: str | None, form: str, output: Path | None) -> None:
 @JSON
 def track(bundle: Path, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
     """Check a bundle and log it; its model is never loaded."""
-    from mergeline.cli.show import planned_tracking_lines, run_lines
+    from mergeline.cli.show import planned_tracking_lines
     from mergeline.lifecycle.verbs import track as verb
 
     if plan_only:
-        planned = verb.plan_tracking(_project(), bundle, say=say)
+        planned = verb.plan_tracking(this_project(), bundle, say=say)
         print_results(planned, planned_tracking_lines, as_json=as_json)
     else:
-        print_results(verb.track(_project(), bundle, say=say), run_lines, as_json=as_json)
+        runs = verb.track(this_project(), bundle, say=say)
+        print_results(
+            runs, lambda r: [f"{r.model} {r.fingerprint[:8]} run {r.run_id}"], as_json=as_json
+        )
 
 
 @commands.command()
@@ -176,7 +163,7 @@ def comment(bundle: Path, plan_only: bool, as_json: bool) -> None:  # noqa: FBT0
     from mergeline.cli.show import comment_lines
     from mergeline.lifecycle.verbs.comment import comment as post
 
-    commented = post(_project(), bundle, plan_only=plan_only, say=say)
+    commented = post(this_project(), bundle, plan_only=plan_only, say=say)
     print_results([commented], comment_lines, as_json=as_json)
 
 
@@ -195,7 +182,7 @@ def release(model: str | None, plan_only: bool, override: str | None, as_json: b
     from mergeline.cli.show import release_lines
     from mergeline.lifecycle.verbs.release import release as run
 
-    outcomes = run(_project(), model=model, plan_only=plan_only, override=override, say=say)
+    outcomes = run(this_project(), model=model, plan_only=plan_only, override=override, say=say)
     print_results(outcomes, release_lines, as_json=as_json)
     if any(outcome.plan.refusal for outcome in outcomes):
         sys.exit(REFUSED)
@@ -212,7 +199,7 @@ def serve(host: str, port: int, poll: float, only: str | None) -> None:
     """Serve every version that is not archived."""
     from mergeline.serving.server import serve as run
 
-    run(_project(), host=host, port=port, poll=poll, only=only)
+    run(this_project(), host=host, port=port, poll=poll, only=only)
 
 
 @commands.command()
@@ -223,7 +210,7 @@ def status(model: str | None, as_json: bool) -> None:  # noqa: FBT001
     from mergeline.cli.show import status_lines
     from mergeline.lifecycle.verbs.status import status as read
 
-    print_results(read(_project(), model=model), status_lines, as_json=as_json)
+    print_results(read(this_project(), model=model), status_lines, as_json=as_json)
 
 
 @commands.command()
@@ -234,7 +221,7 @@ def history(model: str | None, as_json: bool) -> None:  # noqa: FBT001
     from mergeline.cli.tables import ledger_table
     from mergeline.lifecycle.verbs.history import read
 
-    entries = read(_project(), model)
+    entries = read(this_project(), model)
     if as_json:
         print_json(map(as_document, entries))
     else:
@@ -249,7 +236,7 @@ def reproduce(run: str, as_json: bool) -> None:  # noqa: FBT001
     from mergeline.cli.show import reproduction_lines
     from mergeline.lifecycle.verbs.reproduce import reproduce as train_again
 
-    outcome = train_again(_project(), run, say=say)
+    outcome = train_again(this_project(), run, say=say)
     print_results([outcome], reproduction_lines, as_json=as_json)
     if not outcome.agrees:
         sys.exit(REFUSED)
@@ -268,9 +255,3 @@ def demo(workspace: Path | None, keep: bool) -> None:  # noqa: FBT001
 
 commands.add_command(data)
 commands.add_command(contract)
-
-
-def _project() -> Project:
-    from mergeline.lifecycle.steps.project import Project
-
-    return Project.at()

@@ -11,7 +11,7 @@ import click
 from mergeline.cli.output import JSON, as_document, print_json, print_parts, print_results
 
 if TYPE_CHECKING:
-    from mergeline.lifecycle.verbs.data import Shelf
+    from mergeline.lifecycle.steps.project import Project
 
 _TABLE = click.option("-t", "--table", metavar="NAME", help="Of the table [all of them].")
 _AT = click.option(
@@ -36,11 +36,12 @@ def contract() -> None:
 @JSON
 def history(table: str | None, limit: int, as_json: bool) -> None:  # noqa: FBT001
     """List the versions of a table: when, who, what, and how much."""
+    from mergeline.adapters.delta.tables import Tables
     from mergeline.cli.tables import history_table
-    from mergeline.lifecycle.verbs import data as browse
 
-    shelf = _shelf()
-    entries = {name: browse.history(shelf, name, limit=limit) for name in _tables(shelf, table)}
+    project = this_project()
+    history = Tables(project.tables).history
+    entries = {name: history(name, limit=limit) for name in _tables(project, table)}
     if as_json:
         print_json(
             {"table": name, **as_document(entry)}
@@ -60,8 +61,8 @@ def show(table: str | None, reference: str | None, as_json: bool) -> None:  # no
     from mergeline.cli.tables import content_parts
     from mergeline.lifecycle.verbs import data as browse
 
-    shelf = _shelf()
-    contents = [browse.show(shelf, name, reference) for name in _tables(shelf, table)]
+    project = this_project()
+    contents = [browse.show(project, name, reference) for name in _tables(project, table)]
     print_results(contents, content_parts, as_json=as_json)
 
 
@@ -78,8 +79,8 @@ def diff(before: str, after: str | None, table: str | None, as_json: bool) -> No
     from mergeline.cli.tables import diff_parts
     from mergeline.lifecycle.verbs import data as browse
 
-    shelf = _shelf()
-    diffs = [browse.diff(shelf, name, before, after) for name in _tables(shelf, table)]
+    project = this_project()
+    diffs = [browse.diff(project, name, before, after) for name in _tables(project, table)]
     print_results(diffs, diff_parts, as_json=as_json)
 
 
@@ -92,7 +93,7 @@ def export(target: Path, table: str, reference: str | None) -> None:
     from mergeline.core.numbers import counted
     from mergeline.lifecycle.verbs import data as browse
 
-    rows = browse.export(_shelf(), table, reference, target)
+    rows = browse.export(this_project(), table, reference, target)
     click.echo(f"{target}: {counted(rows, 'row')}")
 
 
@@ -106,36 +107,39 @@ def export(target: Path, table: str, reference: str | None) -> None:
 @JSON
 def gc(plan_only: bool, hours: float, force: bool, as_json: bool) -> None:  # noqa: FBT001
     """Delete files that no release, open candidate, branch or the working tree pins."""
+    from mergeline.adapters.delta.tables import Tables
     from mergeline.cli.show import garbage_lines
     from mergeline.lifecycle.verbs import data as browse
 
-    shelf = _shelf()
-    plans = browse.find_garbage(shelf, hours=hours, force=force)
+    project = this_project()
+    plans = browse.find_garbage(project, hours=hours, force=force)
     print_results(plans, garbage_lines, as_json=as_json)
     if not plan_only:
-        browse.collect(shelf.tables, plans)
+        browse.collect(Tables(project.tables), plans)
 
 
 @contract.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def infer(file: Path) -> None:
     """Print a first contract for a table whose drops look like FILE."""
-    from mergeline.lifecycle.verbs.contract import first_contract
+    from mergeline.adapters.drops.infer import infer as infer_contract
+    from mergeline.core.data.first_contract import to_yaml
 
-    click.echo(first_contract(file), nl=False)
+    click.echo(to_yaml(infer_contract(file, file.as_posix())), nl=False)
 
 
-def _shelf() -> Shelf:
+def this_project() -> Project:
+    """The project of the current folder."""
     from mergeline.lifecycle.steps.project import Project
-    from mergeline.lifecycle.verbs.data import Shelf
 
-    return Shelf(Project.at())
+    return Project.at()
 
 
-def _tables(shelf: Shelf, named: str | None) -> Sequence[str]:
+def _tables(project: Project, named: str | None) -> Sequence[str]:
     from mergeline.errors import NotFoundError
+    from mergeline.lifecycle.verbs.data import known_tables
 
-    known = [named] if named else shelf.known()
-    if not known:
+    tables = [named] if named else known_tables(project)
+    if not tables:
         raise NotFoundError("there is no table yet", next_step="Run `mergeline snapshot`")
-    return known
+    return tables

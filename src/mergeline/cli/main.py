@@ -24,7 +24,9 @@ def main() -> None:
     try:
         commands(standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
-        _end_stopped()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        click.echo("mergeline: stopped", err=True)
+        sys.exit(130)
     except Exception as error:  # noqa: BLE001 - Python would end with 1: the gate refused
         _end_failed(error)
 
@@ -60,9 +62,3 @@ def _stop(signum: int, frame: object) -> None:  # noqa: ARG001
     signal.signal(signal.SIGALRM, _stop)
     signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
     raise KeyboardInterrupt
-
-
-def _end_stopped() -> NoReturn:
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    click.echo("mergeline: stopped", err=True)
-    sys.exit(130)

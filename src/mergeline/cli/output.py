@@ -22,13 +22,7 @@ def say(text: str) -> None:
 def print_results(
     results: Iterable[Result], show: Callable[[Result], Iterable[object]], *, as_json: bool
 ) -> None:
-    """Print the results of a verb.
-
-    Args:
-        results: the dataclasses that the verb returned.
-        show: gives the lines and tables of one result, for a person.
-        as_json: print the results as one list of JSON objects instead.
-    """
+    """Print the lines and tables that `show` makes of each result, or a list of JSON objects."""
     if as_json:
         print_json(map(as_document, results))
     else:

@@ -9,9 +9,7 @@ from mergeline.core.declare.pointer import describe_differing
 from mergeline.core.numbers import counted, size
 
 if TYPE_CHECKING:
-    from mergeline.adapters.mlflow.runs import Run
     from mergeline.core.data.garbage import GarbagePlan
-    from mergeline.core.data.snapshot import Built
     from mergeline.core.fingerprint.change_plan import ChangePlan
     from mergeline.core.fingerprint.ingredients import Change
     from mergeline.core.report.content import Report
@@ -84,13 +82,6 @@ def planned_snapshot_lines(planned: PlannedSnapshot) -> list[str]:
     return [f"{line}, version {planned.version} holds it{repair}"]
 
 
-def snapshot_lines(built: Built) -> list[str]:
-    """What `snapshot` has built for one table."""
-    from mergeline.lifecycle.steps.snapshots import describe_built
-
-    return [describe_built(built)]
-
-
 def report_text(report: Report, form: str) -> str:
     """The report in one of the forms of `RENDERERS`."""
     from mergeline.core.report.render.formats import RENDERERS
@@ -115,11 +106,6 @@ def planned_tracking_lines(planned: PlannedTracking) -> list[str]:
     if planned.run_id:
         return [f"{name} is tracked as run {planned.run_id}; {evaluation}"]
     return [f"{name} and {evaluation}"]
-
-
-def run_lines(run: Run) -> list[str]:
-    """Where a candidate is tracked."""
-    return [f"{run.model} {run.fingerprint[:8]} run {run.run_id}"]
 
 
 def comment_lines(commented: Commented) -> list[str]:

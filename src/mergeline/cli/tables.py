@@ -10,7 +10,6 @@ from mergeline.core.data import wording
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from rich.text import Text
 
     from mergeline.core.data.diff import DataDiff
     from mergeline.core.data.history import HistoryEntry
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 def ledger_table(entries: Sequence[Entry]) -> Table | str:
     """The releases, newest last."""
     from rich.table import Table
+    from rich.text import Text
 
     if not entries:
         return "no release yet"
@@ -27,29 +27,23 @@ def ledger_table(entries: Sequence[Entry]) -> Table | str:
     for name in ("release", "what", "why", "commit", "verdict", "when (UTC)"):
         table.add_column(name, no_wrap=name != "why", ratio=1 if name == "why" else None)
     for entry in entries:
-        table.add_row(*_ledger_cells(entry))
+        suffix = f"(#{entry.pull_request})" if entry.pull_request else ""
+        subject = entry.subject if suffix in entry.subject else f"{entry.subject} {suffix}"
+        what = f"v{entry.version}"
+        if entry.replaced:
+            what += f" {'back for' if entry.kind == 'restore' else 'for'} v{entry.replaced}"
+        verdict = entry.verdict or "exempt"
+        if entry.override:
+            verdict = f"{verdict}, overridden: {entry.override}"
+        table.add_row(
+            f"{entry.model} {entry.sequence}",
+            what,
+            Text(subject),  # brackets in it are no markup
+            entry.commit[:8],
+            Text(verdict),
+            entry.released_at[5:16].replace("T", " "),
+        )
     return table
-
-
-def _ledger_cells(entry: Entry) -> tuple[str | Text, ...]:
-    from rich.text import Text
-
-    suffix = f"(#{entry.pull_request})" if entry.pull_request else ""
-    subject = entry.subject if suffix in entry.subject else f"{entry.subject} {suffix}"
-    what = f"v{entry.version}"
-    if entry.replaced:
-        what += f" {'back for' if entry.kind == 'restore' else 'for'} v{entry.replaced}"
-    verdict = entry.verdict or "exempt"
-    if entry.override:
-        verdict = f"{verdict}, overridden: {entry.override}"
-    return (
-        f"{entry.model} {entry.sequence}",
-        what,
-        Text(subject),  # brackets in it are no markup
-        entry.commit[:8],
-        Text(verdict),
-        entry.released_at[5:16].replace("T", " "),
-    )
 
 
 def history_table(name: str, entries: Sequence[HistoryEntry]) -> Table:
@@ -108,8 +102,7 @@ def diff_parts(diff: DataDiff) -> Iterator[object]:
     if diff.drops:
         drops = _table("drops", "path", "change", ">rows ±")
         for name, drop in zip(wording.drop_names(diff), diff.drops, strict=True):
-            change = _plus_minus(drop.rows_after, drop.rows_before)
-            drops.add_row(name, drop.change, change)
+            drops.add_row(name, drop.change, _plus_minus(drop.rows_after, drop.rows_before))
         yield drops
     yield from (f"  {line}" for line in (*map(str, diff.schema), *wording.note_lines(diff)))
     yield _drift_table(diff)

@@ -37,30 +37,20 @@ _ELSEWHERE = {
 class Workplace:
     """A forge, the author's and the CI machine's clone of one project, and what people do there.
 
-    Args:
+    Attributes:
         root: the folder of it all.
         say: is told what the verbs do.
+        state: the state folder of the CI machine.
+        server: address of the scoring server that releases deploy to.
     """
 
     def __init__(self, root: Path, say: Say) -> None:
         self.root = root
         self.say = say
-        self.server = ""  # address of the scoring server that releases deploy to
-
-    @property
-    def state(self) -> Path:
-        """The state folder of the CI machine."""
-        return self.root / "state"
-
-    @property
-    def author(self) -> Repository:
-        """Ana's clone."""
-        return Repository(self.root / "author")
-
-    @property
-    def runner(self) -> Repository:
-        """The CI machine's clone."""
-        return Repository(self.root / "runner")
+        self.state = root / "state"
+        self.author = Repository(root / "author")
+        self.runner = Repository(root / "runner")
+        self.server = ""
 
     @property
     def forge(self) -> FolderForge:
@@ -83,12 +73,7 @@ class Workplace:
         return Project(self.runner, {**self.environment, **environment})
 
     def set_up(self, write_project: Callable[[], None], message: str) -> None:
-        """Make the forge and both clones.
-
-        Args:
-            write_project: puts the first files into the author's clone.
-            message: of the first commit.
-        """
+        """Make the forge and both clones; `write_project` fills the author's before its commit."""
         forge = FolderForge.create(self.root / "forge")
         (self.root / "dvc-remote").mkdir()
         self.author.root.mkdir()
@@ -104,8 +89,6 @@ class Workplace:
         run_git(["clone", "--quiet", "--template=", source, "runner"], cwd=self.root)
         self.runner.git("config", "remote.origin.url", "../forge/repository.git")
         _introduce_ana(self.runner)
-
-    # --- the author -----------------------------------------------------------------------------
 
     def branch(self, name: str, start: str = "origin/main") -> None:
         """Ana starts a branch on what main is now."""
@@ -135,8 +118,6 @@ class Workplace:
         self.author.git("push", "--quiet", "origin", branch)
         return self.forge.as_user("ana").open(title or branch, head=branch).number
 
-    # --- the CI machine -------------------------------------------------------------------------
-
     def check_out(self, revision: str) -> str:
         """The CI machine checks out a revision, detached; the commit's name."""
         self.runner.git("fetch", "--quiet", "origin")
@@ -164,8 +145,6 @@ class Workplace:
         """A job releases the one model of the commit that is checked out."""
         [released] = release(self.project(), plan_only=plan_only, override=override, say=self.say)
         return released
-
-    # --- the reviewer ---------------------------------------------------------------------------
 
     def merge(self, number: int, method: Method = "squash") -> str:
         """Rex merges a pull request, and the CI machine checks out what main is then."""

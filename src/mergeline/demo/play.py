@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from mergeline.demo.flights import MODEL
 from mergeline.demo.people import Workplace
 from mergeline.demo.screen import Screen
 from mergeline.errors import ForgeError, InputError, NotFoundError
-from mergeline.lifecycle.steps.candidates import fetch
+from mergeline.lifecycle.steps.champion import find_champion
 from mergeline.lifecycle.steps.smoke_test import recorded_answers
 
 if TYPE_CHECKING:
@@ -31,20 +31,11 @@ _BETTER = ("params.yaml", "learning_rate: 0.05", "learning_rate: 0.1")
 _WORSE = ("params.yaml", "max_iter: 60 ", "max_iter: 2 ")
 
 
-def play(
-    here: Path,
-    *,
-    workspace: Path | None,
-    keep: bool,
-    ledger_table: ShowLedger,
-) -> None:
+def play(here: Path, *, workspace: Path | None, keep: bool, ledger_table: ShowLedger) -> None:
     """Play the story of the reference project that `here` lies in.
 
-    Args:
-        here: in a clone of mergeline.
-        workspace: an empty or new folder that is left for exploring; None: a temporary one.
-        keep: whether the temporary one is left too.
-        ledger_table: shows the ledger, as `mergeline history` does.
+    A `workspace` is an empty or new folder that is left for exploring. Without it the story plays
+    in a temporary folder, which is left only with `keep`.
 
     Raises:
         InputError: `here` is not in a clone of the reference project, or `workspace` is not empty.
@@ -53,7 +44,10 @@ def play(
     with _workspace(workspace, keep=keep) as folder:
         story = _Story(folder)
         story.set_up(tree)
-        with story.serving():
+        people = story.people
+        command = [sys.executable, "-m", "mergeline", "serve", "--port", "0", "--poll", "0.5"]
+        root, environment = people.runner.root, people.environment
+        with running_server(command, cwd=root, env=environment) as people.server:
             story.acts()
             story.releases(ledger_table)
         story.where_to_look(kept=keep or workspace is not None)
@@ -65,7 +59,6 @@ class _Story:
     def __init__(self, folder: Path) -> None:
         self.screen = Screen()
         self.people = Workplace(folder, self.screen.narrate)
-        self._flight: list[dict[str, Any]] = []
 
     def set_up(self, tree: Tree) -> None:
         """Main holds the drops of January to June."""
@@ -78,14 +71,6 @@ class _Story:
             flights.add_drops(root, range(1, 7))
 
         self.people.set_up(write_project, "Flights and weather of January to June 2013")
-
-    @contextlib.contextmanager
-    def serving(self) -> Iterator[None]:
-        """A scoring server on the registry, for as long as the story lasts."""
-        command = [sys.executable, "-m", "mergeline", "serve", "--port", "0", "--poll", "0.5"]
-        root, environment = self.people.runner.root, self.people.environment
-        with running_server(command, cwd=root, env=environment) as self.people.server:
-            yield
 
     def acts(self) -> None:
         """The five acts."""
@@ -107,7 +92,10 @@ class _Story:
         act(4, "a pull request makes the model worse")
         number = self.propose("tiny-model", "Train for a moment only", lambda: people.edit(*_WORSE))
         self.review(number)
-        self.try_to_merge(number)
+        try:  # Rex presses the button all the same
+            self.merge(number)
+        except ForgeError as error:
+            self.screen.show(f"  the forge refuses to merge: [red]{error.message}[/]")
 
         act(5, "git revert of the July merge")
         number = self.propose(
@@ -139,13 +127,6 @@ class _Story:
         if evaluated.exit_code:
             self.screen.show(f"  evaluate ends with [red]exit code {evaluated.exit_code}[/]")
 
-    def try_to_merge(self, number: int) -> None:
-        """Rex presses the button all the same; the forge refuses what is red."""
-        try:
-            self.merge(number)
-        except ForgeError as error:
-            self.screen.show(f"  the forge refuses to merge: [red]{error.message}[/]")
-
     def merge(self, number: int) -> str:
         """Rex squash-merges; a job releases what main is then."""
         sha = self.people.merge(number)
@@ -159,7 +140,7 @@ class _Story:
         released = self.people.release()
         for line in (released.sentence, *released.plan.refusal[1:]):
             self.screen.show(f"  [green]{line}[/]")
-        answer = Client(self.people.server).predict(MODEL, self._a_flight(), stage="production")
+        answer = Client(self.people.server).predict(MODEL, self._a_flight, stage="production")
         late = answer.predictions[0][1]
         self.screen.show(
             f"  asked over HTTP: v{answer.version} ({answer.model_digest[:8]}) says "
@@ -184,32 +165,29 @@ class _Story:
             self.people.author.git("pull", "--quiet", "--tags")
         self.screen.where_to_look(self.people, kept=kept)
 
+    @cached_property
     def _a_flight(self) -> list[dict[str, Any]]:
         """One flight of the first holdout, the same in each act."""
-        if not self._flight:
-            project = self.people.project()
-            champion = project.tracking.champion(MODEL)
-            if champion is None:
-                raise NotFoundError("nothing is in production")
-            run = project.tracking.run_of(champion)
-            rows, _ = recorded_answers(project, fetch(project, run), run)
-            self._flight = rows[:1]
-        return self._flight
+        project = self.people.project()
+        champion = find_champion(project, MODEL)
+        if champion is None:
+            raise NotFoundError("nothing is in production")
+        run = project.tracking.run(champion.version.run_id)
+        rows, _ = recorded_answers(project, champion.trained, run)
+        return rows[:1]
 
 
 @contextlib.contextmanager
 def _workspace(named: Path | None, *, keep: bool) -> Iterator[Path]:
-    if named is not None:
-        if named.exists() and any(named.iterdir()):
-            raise InputError(
-                "the workspace is not empty", where=str(named), next_step="Name a new folder"
-            )
-        named.mkdir(parents=True, exist_ok=True)
-        yield named.resolve()
+    if named is None and not keep:
+        prefix = "mergeline-demo-"
+        with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
+            yield Path(folder).resolve()
         return
-    folder = Path(tempfile.mkdtemp(prefix="mergeline-demo-")).resolve()
-    try:
-        yield folder
-    finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+    kept = named or Path(tempfile.mkdtemp(prefix="mergeline-demo-"))
+    if kept.exists() and any(kept.iterdir()):
+        raise InputError(
+            "the workspace is not empty", where=str(kept), next_step="Name a new folder"
+        )
+    kept.mkdir(parents=True, exist_ok=True)
+    yield kept.resolve()

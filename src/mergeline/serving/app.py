@@ -1,4 +1,4 @@
-"""The data plane over HTTP.
+"""The served versions over HTTP.
 
     GET  /healthz                                     the process lives
     GET  /readyz                                      what should be served can be asked
@@ -30,7 +30,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mergeline.errors import BundleError, InputError, MergelineError, NotFoundError
-from mergeline.serving.plane import Plane, Routing, Served, plain, predict
+from mergeline.serving.served_versions import Routing, ServedVersion, ServedVersions, plain, predict
 
 BODY_LIMIT = 16_000_000  # bytes
 BODY_TIME = 30.0  # seconds
@@ -52,32 +52,32 @@ class _VersionNumber(IntegerConvertor):
     regex = VERSION_NUMBER
 
 
-def make_app(plane: Plane) -> Starlette:
-    """The application over a data plane."""
+def make_app(served_versions: ServedVersions) -> Starlette:
+    """The application over the served versions."""
     # More predictions at once than processors only wait for each other.
     workers = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "predict")
 
     async def ready(request: Request) -> Response:  # noqa: ARG001
-        document = {"ready": plane.ready, "problems": plane.problems()}
-        return JSONResponse(document, status_code=200 if plane.ready else 503)
+        document = {"ready": served_versions.ready, "problems": served_versions.problems()}
+        return JSONResponse(document, status_code=200 if served_versions.ready else 503)
 
     async def models(request: Request) -> Response:  # noqa: ARG001
-        routing = plane.routing
+        routing = served_versions.routing
         return JSONResponse({"models": [_model(routing, name) for name in routing.models()]})
 
     async def model(request: Request) -> Response:
         try:
-            return JSONResponse(_model(plane.routing, request.path_params["model"]))
+            return JSONResponse(_model(served_versions.routing, request.path_params["model"]))
         except NotFoundError as error:
             return _refusal(error)
 
     async def by_version(request: Request) -> Response:
         name, number = request.path_params["model"], request.path_params["version"]
-        return await _answer(request, lambda: plane.by_version(name, number), workers)
+        return await _answer(request, lambda: served_versions.by_version(name, number), workers)
 
     async def by_stage(request: Request) -> Response:
         name, stage = request.path_params["model"], request.path_params["stage"]
-        return await _answer(request, lambda: plane.by_stage(name, stage), workers)
+        return await _answer(request, lambda: served_versions.by_stage(name, stage), workers)
 
     register_url_convertor("count", _VersionNumber())
     return Starlette(
@@ -98,13 +98,15 @@ async def _health(request: Request) -> Response:  # noqa: ARG001
 
 
 async def _answer(
-    request: Request, find: Callable[[], Served], workers: ThreadPoolExecutor
+    request: Request, find: Callable[[], ServedVersion], workers: ThreadPoolExecutor
 ) -> Response:
     try:
-        body = await _body_in_time(request)
+        body = await _body(request)
+        # Parsed, predicted and written outside the event loop, which others wait for.
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(workers, lambda: _predict(find(), body))
-        return Response(answer, media_type="application/json")
+        return await loop.run_in_executor(
+            workers, lambda: JSONResponse(predict(find(), _rows(body)))
+        )
     except ClientDisconnect:
         return Response(status_code=_CLIENT_GONE)
     except asyncio.CancelledError:  # the stopping server waits for nobody
@@ -116,38 +118,20 @@ async def _answer(
         return _refusal(MergelineError("the server failed", next_step="Look at its log"), 500)
 
 
-def _predict(served: Served, body: bytes) -> bytes:
-    """Parse, predict and write outside the event loop, which others wait for."""
-    return json.dumps(predict(served, _rows(body)), allow_nan=False, separators=(",", ":")).encode()
-
-
-async def _body_in_time(request: Request) -> bytes:
+async def _body(request: Request) -> bytes:
+    next_step = "Send fewer rows at once"
+    body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIME):
-            return await _body(request)
+            async for part in request.stream():
+                body += part
+                if len(body) > BODY_LIMIT:
+                    message = f"larger than {BODY_LIMIT:,} bytes"
+                    raise BodyError(message, status=413, next_step=next_step)
     except TimeoutError as error:
         message = f"not complete after {BODY_TIME:g} seconds"
-        raise BodyError(message, status=_TOO_SLOW, next_step="Send fewer rows at once") from error
-
-
-async def _body(request: Request) -> bytes:
-    declared_size = request.headers.get("content-length", "")
-    if declared_size.isdigit() and int(declared_size) > BODY_LIMIT:
-        raise _too_large()
-    size = 0
-    parts = []
-    async for part in request.stream():
-        size += len(part)
-        if size > BODY_LIMIT:
-            raise _too_large()
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _too_large() -> BodyError:
-    return BodyError(
-        f"larger than {BODY_LIMIT:,} bytes", status=413, next_step="Send fewer rows at once"
-    )
+        raise BodyError(message, status=_TOO_SLOW, next_step=next_step) from error
+    return bytes(body)
 
 
 def _rows(body: bytes) -> object:
@@ -175,7 +159,8 @@ def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker
+    status = error.status_code
     request_line = f"{request.method} {request.url.path[:200]}"
     message = "unknown address" if status == 404 else "this address takes another method"
     next_step = "GET /models lists the models; POST /models/<model>/stages/production/predict"
@@ -184,31 +169,34 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 def _refusal(error: MergelineError, status: int | None = None) -> Response:
     document = {"message": error.message, "where": error.where, "next_step": error.next_step}
-    status = status or _status(error)
+    if status is None:
+        match error:
+            case BodyError():
+                status = error.status
+            case NotFoundError():
+                status = 404
+            case InputError() | BundleError():
+                status = 422
+            case _:
+                status = 503
     # A kept connection would wait for the rest of the body before the next request.
     headers = {"connection": "close"} if status == _TOO_SLOW else None
     return JSONResponse({"error": document}, status_code=status, headers=headers)
 
 
-def _status(error: MergelineError) -> int:
-    if isinstance(error, BodyError):
-        return error.status
-    if isinstance(error, NotFoundError):
-        return 404
-    return 422 if isinstance(error, InputError | BundleError) else 503
-
-
 def _model(routing: Routing, name: str) -> dict[str, Any]:
-    versions = [_version(served) for served in routing.of(name)]
-    stages = {
-        stage.lower(): holder.version.number
-        for (model, stage), holder in routing.stages.items()
-        if model == name
+    return {
+        "name": name,
+        "stages": {
+            stage.lower(): holder.version.number
+            for (model, stage), holder in routing.stages.items()
+            if model == name
+        },
+        "versions": [_version(served) for served in routing.of(name)],
     }
-    return {"name": name, "stages": stages, "versions": versions}
 
 
-def _version(served: Served) -> dict[str, Any]:
+def _version(served: ServedVersion) -> dict[str, Any]:
     version, model = served.version, served.model
     return {
         "version": version.number,

@@ -10,7 +10,7 @@ import datetime as dt
 import difflib
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mergeline.adapters.model_folder import Input
@@ -25,7 +25,6 @@ _BITS = {"long": 64, "integer": 32}
 _FLOATS = {"double": "float64", "float": "float32"}
 KINDS = {*_BITS, *_FLOATS, "boolean", "string", "datetime"}  # of columns that JSON can carry
 Row = Mapping[str, Any]
-# A column is read into an array of NumPy or pandas; a Series would take five times as long.
 
 
 def to_frame(rows: object, inputs: Mapping[str, Input]) -> pd.DataFrame:
@@ -45,45 +44,35 @@ def to_frame(rows: object, inputs: Mapping[str, Input]) -> pd.DataFrame:
             where="rows",
             next_step=f"Send between 1 and {ROW_LIMIT:,} at once",
         )
-    similar = _similar_columns(inputs)
     for number, row in enumerate(rows):
-        _check_names(row, inputs, similar, f"rows[{number}]")
+        if not isinstance(row, dict):
+            where = f"rows[{number}]"
+            raise InputError("a row must be an object of columns and values", where=where)
+    _check_names(rows, inputs)
     return pd.DataFrame({name: _column(name, kind, rows) for name, kind in inputs.items()})
 
 
-def _check_names(
-    row: object, inputs: Mapping[str, Input], similar: Callable[[str], list[str]], where: str
-) -> None:
+def _check_names(rows: Sequence[Row], inputs: Mapping[str, Input]) -> None:
     """Accept columns that the model does not take, unless one is likely a typing mistake."""
-    if not isinstance(row, dict):
-        raise InputError("a row must be an object of columns and values", where=where)
-    if row.keys() >= inputs.keys():
-        return
-    for name in row:
-        meant = [] if name in inputs else [column for column in similar(name) if column not in row]
-        if meant:
-            hint = f"did you mean {meant[0]!r}?"
-            raise InputError(f"unknown column {name!r:.80} ({hint})", where=where)
-    for name, kind in inputs.items():
-        if name not in row and not kind.nullable:
-            raise InputError(f"the column {name!r} is missing", where=where)
-
-
-def _similar_columns(inputs: Mapping[str, Input]) -> Callable[[str], list[str]]:
-    """Finds the model's columns that resemble a name, nearest first; compares each name once."""
+    incomplete = {n: row for n, row in enumerate(rows) if not row.keys() >= inputs.keys()}
+    unknown = {name for row in incomplete.values() for name in row} - inputs.keys()
+    if len(unknown) > _NAMES_COMPARED:
+        message = f"more than {_NAMES_COMPARED:,} columns that the model does not take"
+        raise InputError(message, where="rows", next_step="Send those that it takes")
     known = {name.casefold(): name for name in inputs}
-    compared: dict[str, list[str]] = {}
-
-    def similar(name: str) -> list[str]:
-        if name not in compared:
-            if len(compared) == _NAMES_COMPARED:
-                message = f"more than {_NAMES_COMPARED:,} columns that the model does not take"
-                raise InputError(message, where="rows", next_step="Send those that it takes")
-            close = difflib.get_close_matches(name.casefold(), known, n=len(known))
-            compared[name] = [known[column] for column in close]
-        return compared[name]
-
-    return similar
+    similar = {  # nearest first
+        name: difflib.get_close_matches(name.casefold(), known, n=len(known)) for name in unknown
+    }
+    for number, row in incomplete.items():
+        where = f"rows[{number}]"
+        for name in row:
+            meant = [known[close] for close in similar.get(name, []) if known[close] not in row]
+            if meant:
+                hint = f"did you mean {meant[0]!r}?"
+                raise InputError(f"unknown column {name!r:.80} ({hint})", where=where)
+        for name, kind in inputs.items():
+            if name not in row and not kind.nullable:
+                raise InputError(f"the column {name!r} is missing", where=where)
 
 
 def _column(name: str, kind: Input, rows: Sequence[Row]) -> Any:  # noqa: ANN401
@@ -95,7 +84,7 @@ def _column(name: str, kind: Input, rows: Sequence[Row]) -> Any:  # noqa: ANN401
             "null, where the model has always had a value", where=f"rows[{place}].{name}"
         )
     try:
-        return _READERS[kind.type](values, kind.type)
+        return _array(values, kind.type)
     except (ValueError, TypeError, OverflowError):
         raise _first_misfit(name, kind, values) from None
 
@@ -104,7 +93,7 @@ def _first_misfit(name: str, kind: Input, values: Sequence[object]) -> InputErro
     """The error that names the first value which cannot be read alone."""
     for number, value in enumerate(values):
         try:
-            _READERS[kind.type]([value], kind.type)
+            _array([value], kind.type)
         except (ValueError, TypeError, OverflowError) as error:
             problem = str(error) if isinstance(error, _MisfitError) else f"not of type {kind.type}"
             where = f"rows[{number}].{name}"
@@ -124,6 +113,29 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def _array(values: Sequence[Any], kind: str) -> Any:  # noqa: ANN401
+    """An array of NumPy or pandas; a Series would take five times as long."""
+    import numpy as np
+    import pandas as pd
+
+    match kind:
+        case "double" | "float":
+            _expect(values, int, float)
+            return _floats(values, kind)
+        case "long" | "integer":
+            _expect(values, int, float)
+            return _integers(values, kind)
+        case "boolean":
+            _expect(values, bool)
+            return np.array(values, "object" if None in values else "bool")
+        case "string":
+            _expect(values, str)
+            return pd.array(values, dtype=_text_type())
+        case _:  # "datetime"
+            _expect(values, str)
+            return np.array([_time(value) for value in values], dtype="datetime64[us]")
+
+
 def _expect(values: Sequence[object], *types: type) -> None:
     if not {type(value) for value in values} <= {type(None), *types}:
         raise TypeError
@@ -132,7 +144,6 @@ def _expect(values: Sequence[object], *types: type) -> None:
 def _floats(values: Sequence[Any], kind: str) -> Any:  # noqa: ANN401
     import numpy as np
 
-    _expect(values, int, float)
     try:
         numbers = [math.nan if value is None else float(value) for value in values]
     except OverflowError:
@@ -147,7 +158,6 @@ def _floats(values: Sequence[Any], kind: str) -> Any:  # noqa: ANN401
 def _integers(values: Sequence[Any], kind: str) -> Any:  # noqa: ANN401
     import numpy as np
 
-    _expect(values, int, float)
     bound = 2 ** (_BITS[kind] - 1)
     for value in values:
         if value is not None and value != int(value):
@@ -157,27 +167,6 @@ def _integers(values: Sequence[Any], kind: str) -> Any:  # noqa: ANN401
     if None in values:
         return np.array([math.nan if value is None else value for value in values], "float64")
     return np.array([int(value) for value in values], f"int{_BITS[kind]}")
-
-
-def _booleans(values: Sequence[Any], kind: str) -> Any:  # noqa: ARG001, ANN401
-    import numpy as np
-
-    _expect(values, bool)
-    return np.array(values, "object" if None in values else "bool")
-
-
-def _strings(values: Sequence[Any], kind: str) -> Any:  # noqa: ARG001, ANN401
-    import pandas as pd
-
-    _expect(values, str)
-    return pd.array(values, dtype=_text_type())
-
-
-def _times(values: Sequence[Any], kind: str) -> Any:  # noqa: ARG001, ANN401
-    import numpy as np
-
-    _expect(values, str)
-    return np.array([_time(value) for value in values], dtype="datetime64[us]")
 
 
 @functools.cache
@@ -194,14 +183,3 @@ def _time(text: str | None) -> dt.datetime | None:
         return None
     time = dt.datetime.fromisoformat(text)
     return time if time.tzinfo is None else time.astimezone(dt.UTC).replace(tzinfo=None)
-
-
-_READERS: Mapping[str, Callable[[Sequence[Any], str], Any]] = {
-    "double": _floats,
-    "float": _floats,
-    "long": _integers,
-    "integer": _integers,
-    "boolean": _booleans,
-    "string": _strings,
-    "datetime": _times,
-}

@@ -16,11 +16,12 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
+from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.core.release.version import Version
 from mergeline.errors import DeployError, InputError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.serving.app import VERSION_NUMBER, make_app
-from mergeline.serving.plane import Fetch, Plane
+from mergeline.serving.served_versions import ServedVersions
 
 _LAST_PORT = 65_535
 _GRACE = 2  # seconds for requests under way, and for a look at the registry, to end
@@ -28,14 +29,10 @@ _MOST_CONNECTIONS = 1_000
 
 
 def serve(project: Project, *, host: str, port: int, poll: float, only: str | None) -> None:
-    """Serve until the process is told to stop.
+    """Serve a project's registry until the process is told to stop.
 
-    Args:
-        project: whose registry is followed.
-        host: address to listen on.
-        port: 0 for any free one; the address is printed on standard error.
-        poll: seconds between looks at the registry.
-        only: `model/version` to serve alone, whatever its stage.
+    `port` 0 takes any free one; the address is printed on standard error. `poll` is the seconds
+    between looks at the registry, `only` a `model/version` to serve alone, whatever its stage.
 
     Raises:
         DeployError: the address cannot be listened on.
@@ -44,47 +41,56 @@ def serve(project: Project, *, host: str, port: int, poll: float, only: str | No
     """
     if not 0 < poll <= threading.TIMEOUT_MAX:
         raise InputError(f"--poll takes seconds above 0, not {poll:g}")
-    plane = Plane(_versions(project, only), _fetch(project), registered=project.tracking.versions)
-    run(plane, host=host, port=port, poll=poll)
+    tracking = project.tracking
+
+    def fetch(version: Version, scratch: Path) -> Path:
+        return tracking.model_files(version.model, version.number, scratch)
+
+    served_versions = ServedVersions(_versions(tracking, only), fetch)
+    run(served_versions, host=host, port=port, poll=poll)
 
 
-def run(plane: Plane, *, host: str, port: int, poll: float) -> None:
-    """Serve what a data plane holds until the process is told to stop; `serve` says the rest.
-
-    Standard error shows the address, what is served, and each change of it.
-    """
-    with _listen(host, port) as listener, contextlib.suppress(_StopRequest):
+def run(served_versions: ServedVersions, *, host: str, port: int, poll: float) -> None:
+    """Serve until the process is told to stop; standard error shows what is served, and changes."""
+    with _listen(host, port) as listener, contextlib.suppress(KeyboardInterrupt):
         signal.signal(signal.SIGTERM, _request_stop)
-        plane.reconcile()
-        _answer_requests(plane, listener, poll)
+        served_versions.reconcile()
+        server = uvicorn.Server(uvicorn_settings(make_app(served_versions)))
+        address, port = listener.getsockname()[:2]
+        address = f"[{address}]" if ":" in address else address
+        _log(f"serving on http://{address}:{port}")
+        stop = threading.Event()
+        follower = threading.Thread(target=_follow, args=(served_versions, poll, stop), daemon=True)
+        follower.start()
+        try:
+            server.run(sockets=[listener])
+        finally:
+            stop.set()
+            follower.join(_GRACE)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= _LAST_PORT:  # the resolver would take the remainder
         raise InputError(f"--port takes 0 to {_LAST_PORT}, not {port}")
     try:
-        return _bind(host, port)
+        # asyncio sets TCP_NODELAY only on a socket that names its protocol; without it, each answer
+        # on a kept connection waits 40 ms for the acknowledgement of its first half.
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )[0]
+        with contextlib.ExitStack() as undo:
+            listener = undo.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+            undo.pop_all()
+            return listener
     except OSError as error:
         raise DeployError(
             f"cannot listen there: {error.strerror or error}",
             where=f"{host}:{port}",
             next_step="Choose another --host or --port",
         ) from error
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    # asyncio sets TCP_NODELAY only on a socket that names its protocol; without it, each answer on
-    # a kept connection waits 40 ms for the acknowledgement of its first half.
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-    )[0]
-    with contextlib.ExitStack() as undo:
-        listener = undo.enter_context(socket.socket(family, kind, protocol))
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
-        undo.pop_all()
-    return listener
 
 
 def uvicorn_settings(app: Starlette) -> uvicorn.Config:
@@ -110,28 +116,11 @@ def most_connections() -> int:
     return max(2, min(_MOST_CONNECTIONS, files // 3))
 
 
-def _answer_requests(plane: Plane, listener: socket.socket, poll: float) -> None:
-    server = uvicorn.Server(uvicorn_settings(make_app(plane)))
-    stop = threading.Event()
-    summary = plane.summary()
-    follower = threading.Thread(target=_follow, args=(plane, poll, stop, summary), daemon=True)
-    address, port = listener.getsockname()[:2]
-    address = f"[{address}]" if ":" in address else address
-    _log(f"serving on http://{address}:{port}")
-    _log(summary)
-    follower.start()
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listener])
-    finally:
-        stop.set()
-        follower.join(_GRACE)
-
-
 class _StopRequest(KeyboardInterrupt):
     """SIGTERM arrived: clean up as on any other end, and leave with 0.
 
-    A SystemExit would count as the failure of a model that is loading.
+    A SystemExit would count as the failure of a model that is loading; after a plain
+    KeyboardInterrupt from within its `exec`, Python ends the process as killed by SIGINT.
     """
 
 
@@ -139,10 +128,12 @@ def _request_stop(signum: int, frame: object) -> None:  # noqa: ARG001
     raise _StopRequest
 
 
-def _follow(plane: Plane, poll: float, stop: threading.Event, summary: str) -> None:
+def _follow(served_versions: ServedVersions, poll: float, stop: threading.Event) -> None:
+    summary = served_versions.summary()
+    _log(summary)
     while not stop.wait(poll):
-        plane.reconcile()
-        if (now := plane.summary()) != summary:
+        served_versions.reconcile()
+        if (now := served_versions.summary()) != summary:
             summary = now
             _log(f"now {summary}")
 
@@ -153,28 +144,20 @@ def _log(text: str) -> None:
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _versions(project: Project, only: str | None) -> Callable[[], Sequence[Version]]:
-    tracking = project.tracking
+def _versions(tracking: Tracking, only: str | None) -> Callable[[], Sequence[Version]]:
     if only is None:
         return tracking.standing
     model, _, number = only.rpartition("/")
     if not model or not re.fullmatch(VERSION_NUMBER, number):
         raise InputError(f"--only takes MODEL/VERSION, not {only!r}")
 
-    registered = tracking.versions(model)
-    # It is served whatever its stage, even archived; what a version is does not change.
-    wanted = [replace(each, stage="None") for each in registered if each.number == int(number)]
-    if not wanted:
-        numbers = ", ".join(f"v{each.number}" for each in registered)
+    registered = {version.number: version for version in tracking.versions(model)}
+    if int(number) not in registered:
+        numbers = ", ".join(f"v{registered_number}" for registered_number in registered) or "none"
         raise NotFoundError(
-            f"no version {number} of {model} (registered: {numbers or 'none'})",
+            f"no version {number} of {model} (registered: {numbers})",
             next_step="Look: mergeline history",
         )
+    # It is served whatever its stage, even archived; what a version is does not change.
+    wanted = [replace(registered[int(number)], stage="None")]
     return lambda: wanted
-
-
-def _fetch(project: Project) -> Fetch:
-    def fetch(version: Version, into: Path) -> Path:
-        return project.tracking.model_files(version.model, version.number, into)
-
-    return fetch

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mergeline.core.declare.strict import read_json
 from mergeline.core.release.version import Version
-from mergeline.serving.plane import Plane
+from mergeline.serving.served_versions import ServedVersions
 from mergeline.serving.server import run
 
 _POLL = 60.0  # seconds; nothing changes
@@ -22,8 +22,8 @@ def main() -> None:
     """Serve it on any free port until told to stop."""
     folder, described = sys.argv[1:]
     version = read_json(Version, described, where="VERSION")
-    plane = Plane(lambda: [version], lambda _version, _into: Path(folder))
-    run(plane, host="127.0.0.1", port=0, poll=_POLL)
+    served_versions = ServedVersions(lambda: [version], lambda _version, _into: Path(folder))
+    run(served_versions, host="127.0.0.1", port=0, poll=_POLL)
 
 
 if __name__ == "__main__":

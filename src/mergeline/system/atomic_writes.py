@@ -69,9 +69,8 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
 
 def finished_folders(parent: Path) -> list[Path]:
     """The folders in `parent` that were written whole; one in the making is left out."""
-    for path in sorted(parent.iterdir()) if parent.is_dir() else []:
-        if replaced := _replaced(path):
-            put_back(replaced)
+    for aside in list(parent.glob(f".*{_ASIDE}")):
+        put_back(_replaced(aside))
     return sorted(path for path in parent.glob("[!.]*") if path.is_dir())
 
 
@@ -101,17 +100,15 @@ def _aside(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}{_ASIDE}")
 
 
-def _replaced(aside: Path) -> Path | None:
-    """The folder that was put aside under this name, if any was."""
-    name = aside.name.removesuffix(_ASIDE).removeprefix(".")
-    return aside.with_name(name) if name and aside == _aside(aside.with_name(name)) else None
+def _replaced(aside: Path) -> Path:
+    """The folder that was put aside under this name."""
+    return aside.with_name(aside.name.removeprefix(".").removesuffix(_ASIDE))
 
 
 def _sweep(parent: Path) -> None:
     """Remove what writers that were killed have left."""
     for left in parent.glob(f".*.????????{_PART}"):
-        replaced = _replaced(left)
-        if replaced is not None and not replaced.exists():
+        if left.name.endswith(_ASIDE) and not _replaced(left).exists():
             continue  # the only copy
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > _LEFT_BEHIND_SECONDS:

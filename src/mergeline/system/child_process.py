@@ -26,12 +26,7 @@ def start_child(
 ) -> subprocess.Popen[str]:
     """Start a command that ends with this process at the latest.
 
-    Args:
-        command: and its arguments.
-        cwd: where it runs.
-        env: its whole environment; Python is told not to hold its output back.
-        stdout: as `subprocess.Popen` takes it.
-        stderr: as `subprocess.Popen` takes it.
+    `env` is its whole environment; besides, Python is told not to hold its output back.
     """
     return subprocess.Popen(
         # -P: this module is not looked for where the command runs.
@@ -48,12 +43,7 @@ def start_child(
 
 
 def end_child(process: subprocess.Popen[str], *, patience: float = 0.0) -> None:
-    """Kill a child and all that it started, unless it ends by itself when told to.
-
-    Args:
-        process: as `start_child` gave it.
-        patience: seconds that it has to end by itself.
-    """
+    """Tell a child to end, and after `patience` seconds kill it and all that it started."""
     with contextlib.suppress(ProcessLookupError):
         if process.poll() is None and patience:
             os.killpg(process.pid, signal.SIGTERM)

@@ -21,30 +21,12 @@ def run_git(
 ) -> bytes:
     """Run one git command and return its standard output.
 
-    Args:
-        arguments: of git, its subcommand first.
-        cwd: where it runs.
-        stdin: what it reads.
-        env: variables on top of this process's own.
-        isolated: whether it runs without the user's configuration and `GIT_` variables.
+    `env` comes on top of this process's environment; `isolated` leaves out the user's configuration
+    and `GIT_` variables.
 
     Raises:
-        GitError: git is not installed, or ended with an error; its own words are in the message.
-    """
-    return checked_output(arguments[0], git_process(arguments, cwd, stdin, env, isolated), cwd)
-
-
-def git_process(
-    arguments: Sequence[str],
-    cwd: Path,
-    stdin: bytes | None = None,
-    env: Mapping[str, str] | None = None,
-    isolated: bool = False,  # noqa: FBT001, FBT002
-) -> subprocess.CompletedProcess[bytes]:
-    """Run one git command to its end, whatever its exit code; the arguments are `run_git`'s.
-
-    Raises:
-        GitError: git is not installed, or the folder does not exist.
+        GitError: the folder does not exist, git is not installed, or it ended with an error (a
+            `CalledProcessError`, which is the cause): its own words are in the message.
     """
     inherited = without_repository(os.environ)
     if isolated:
@@ -57,31 +39,20 @@ def git_process(
             cwd=cwd,
             input=stdin,
             capture_output=True,
-            check=False,
+            check=True,
             env={**inherited, **own},
-        )
+        ).stdout
     except FileNotFoundError as error:
         if not cwd.is_dir():
             raise GitError("no such folder", where=str(cwd)) from error
         raise GitError("git is not installed", next_step="Install git") from error
-
-
-def checked_output(
-    subcommand: str, process: subprocess.CompletedProcess[bytes], cwd: Path
-) -> bytes:
-    """Return the standard output of a git command.
-
-    Raises:
-        GitError: it ended with an error.
-    """
-    if process.returncode != 0:
-        message = _in_one_line(process.stderr) or _in_one_line(process.stdout) or "failed"
-        raise GitError(f"git {subcommand}: {message}", where=str(cwd))
-    return process.stdout
+    except subprocess.CalledProcessError as error:
+        message = _in_one_line(error.stderr) or _in_one_line(error.stdout) or "failed"
+        raise GitError(f"git {arguments[0]}: {message}", where=str(cwd)) from error
 
 
 def _in_one_line(output: bytes) -> str:
     """What git printed, without its hints."""
-    lines = output.decode(errors="replace").splitlines()
-    told = (line.strip().removeprefix("fatal: ") for line in lines)
-    return "; ".join(line for line in told if line and not line.startswith("hint:"))
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines()]
+    messages = [line.removeprefix("fatal: ") for line in lines if not line.startswith("hint:")]
+    return "; ".join(filter(None, messages))

@@ -16,15 +16,9 @@ def isolated_imports(
     """Within, top-level modules in `folder` are imported anew; afterwards nobody finds them.
 
     Of two folders with modules of the same name, the second would run with the first one's.
-
-    Args:
-        folder: comes first on `sys.path` within.
-        names: of the modules, those in the folder; without them, all that are in the folder.
-        bytecode: whether compiled modules are read and written.
+    `names` limits it to some modules; `bytecode` says whether compiled ones are read and written.
     """
-    isolated = {path.stem for path in folder.glob("*")}
-    if names is not None:
-        isolated &= set(names)
+    isolated = {path.stem for path in folder.glob("*") if names is None or path.stem in names}
     others = _take_out([name for name in sys.modules if name.partition(".")[0] in isolated])
     before, path = set(sys.modules), list(sys.path)
     settings = sys.pycache_prefix, sys.dont_write_bytecode
@@ -36,11 +30,11 @@ def isolated_imports(
     finally:
         sys.pycache_prefix, sys.dont_write_bytecode = settings
         sys.path[:] = path
-        new = {name: module for name, module in sys.modules.items() if name not in before}
         _take_out([
             name
-            for name, module in new.items()
-            if name.partition(".")[0] in isolated or _is_below(module, folder)
+            for name, module in sys.modules.items()
+            if name not in before
+            and (name.partition(".")[0] in isolated or _is_below(module, folder))
         ])  # fmt: skip
         sys.modules.update(others)
 

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 def file_lock(path: str | Path, *, timeout: float = -1) -> BaseFileLock:
     """A lock that one process at a time holds, within `with`; its holder may take it again.
 
-    Args:
-        path: of the lock's file, which is made, as is its folder.
-        timeout: seconds to wait for it; without one, for ever.
+    The file and its folder are made. `timeout` is in seconds; a negative one waits for ever.
 
     Raises:
         filelock.Timeout: when it is taken, and another process holds it for too long.

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mergeline.adapters.dvc.stages import StagesRun, dvc_cache, reproduce, share_cache
-from mergeline.errors import ExternalError, StageError
+from mergeline.adapters.dvc.drops import DropStore
+from mergeline.adapters.dvc.stages import reproduce, share_cache
+from mergeline.errors import RepositoryError, StageError
 from mergeline.system.git_command import run_git
 
 DVC_YAML = """\
@@ -30,7 +31,9 @@ WORK = "open('out.txt', 'w').write(open('middle.txt').read() * 2)\n"
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str], StagesRun]:
+def built(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Path, list[str], dict[str, float]]:
     """A checkout whose stages ran, the cache that it shared, and what was said."""
     checkout = make(tmp_path_factory.mktemp("stages") / "checkout")
     cache = checkout.parent / "cache"
@@ -51,14 +54,13 @@ def make(checkout: Path, work: str = WORK) -> Path:
     return checkout
 
 
-Built = tuple[Path, Path, list[str], StagesRun]
+Built = tuple[Path, Path, list[str], dict[str, float]]
 
 
 def test_a_stage_and_those_before_it_run_in_order(built: Built) -> None:
     checkout, _, said, ran = built
     assert (checkout / "out.txt").read_text() == "xx"
-    assert list(ran.seconds) == ["first", "second"]
-    assert ran.restored == ()
+    assert list(ran) == ["first", "second"]
     assert [text for text in said if text.startswith("stage ")] == ["stage first", "stage second"]
 
 
@@ -66,9 +68,11 @@ def test_another_checkout_with_the_same_cache_takes_the_results(built: Built) ->
     _, cache, _, _ = built
     again = make(cache.parent / "again")
     share_cache(again, cache)
-    ran = reproduce(again, "second", environment={"WHO": "Ben"}, say=lambda _: None)
+    said: list[str] = []
+    assert reproduce(again, "second", environment={"WHO": "Ben"}, say=said.append) == {}
     assert (again / "out.txt").read_text() == "xx"
-    assert ran.restored == ("first", "second")
+    there = "its result is there already"
+    assert said == [f"stage first: {there}", f"stage second: {there}"]
 
 
 def test_a_lock_that_came_along_decides_nothing(built: Built, tmp_path: Path) -> None:
@@ -83,14 +87,14 @@ def test_a_lock_that_came_along_decides_nothing(built: Built, tmp_path: Path) ->
 
 def test_the_cache_of_a_repository_is_found(tmp_path: Path) -> None:
     checkout = make(tmp_path / "checkout")
-    assert dvc_cache(checkout) == checkout / ".dvc" / "cache"
+    assert DropStore(checkout).cache_folder() == checkout / ".dvc" / "cache"
     share_cache(checkout, tmp_path / "elsewhere")
-    assert dvc_cache(checkout) == tmp_path / "elsewhere"
+    assert DropStore(checkout).cache_folder() == tmp_path / "elsewhere"
 
 
 def test_without_dvc_the_cache_is_said_to_be_missing(tmp_path: Path) -> None:
-    with pytest.raises(ExternalError, match="dvc cache dir"):
-        dvc_cache(tmp_path)
+    with pytest.raises(RepositoryError, match="DVC is not set up here"):
+        DropStore(tmp_path).cache_folder()
 
 
 def test_a_failed_stage_is_said_by_name_with_its_last_words(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mergeline.adapters.forge.github import GitHubForge
+from mergeline.core.report.one_comment import Stamp
 from mergeline.errors import ForgeError, MergelineError, NotFoundError
 from tests.support.forge_worlds import GitHubWorld
 from tests.support.github_server import REPOSITORY
@@ -32,7 +33,11 @@ def test_two_runs_that_both_saw_no_report_leave_one(github: GitHubWorld) -> None
     runs = [
         threading.Thread(
             target=github.forge().upsert_report,
-            args=(number, f"Report {index}.", "report", head, NOON + timedelta(minutes=index)),
+            args=(
+                number,
+                f"Report {index}.",
+                Stamp("report", head, NOON + timedelta(minutes=index)),
+            ),
         )
         for index in (1, 0)
     ]
@@ -49,7 +54,7 @@ def test_a_token_that_is_no_jobs_keeps_one_report_too() -> None:
     number = world.open("More trees")
     head = world.server.pulls[number].head
     for text in ("One.", "Two."):
-        world.forge().upsert_report(number, text, "report", head, datetime.now(UTC))
+        world.forge().upsert_report(number, text, Stamp("report", head, datetime.now(UTC)))
     world.server.close()
     notes = [(note.author, note.body.split("\n")[1]) for note in world.server.notes]
     assert notes == [("robot", "Two.")]
@@ -58,10 +63,10 @@ def test_a_token_that_is_no_jobs_keeps_one_report_too() -> None:
 def test_the_second_report_takes_no_more_requests_than_it_needs(github: GitHubWorld) -> None:
     number = github.open("More trees")
     head = github.server.pulls[number].head
-    github.forge().upsert_report(number, "One.", "report", head, NOON)
+    github.forge().upsert_report(number, "One.", Stamp("report", head, NOON))
     github.server.requests.clear()
     later = NOON + timedelta(seconds=1)
-    github.forge().upsert_report(number, "Two.", "report", head, later)
+    github.forge().upsert_report(number, "Two.", Stamp("report", head, later))
     kinds = Counter(line.split("/")[0] + line.rsplit("/", 1)[1] for line in github.server.requests)
     assert kinds["PATCH 1"] == 1
     assert sum(kinds.values()) == 7  # who we are (2), look and head twice, write
@@ -70,7 +75,7 @@ def test_the_second_report_takes_no_more_requests_than_it_needs(github: GitHubWo
 def test_a_comment_that_another_run_removed_meanwhile_is_written_again(github: GitHubWorld) -> None:
     number = github.open("More trees")
     head = github.server.pulls[number].head
-    github.forge().upsert_report(number, "One.", "report", head, NOON)
+    github.forge().upsert_report(number, "One.", Stamp("report", head, NOON))
 
     def remove_before_edit(line: str) -> None:
         if line.startswith("PATCH"):
@@ -78,7 +83,7 @@ def test_a_comment_that_another_run_removed_meanwhile_is_written_again(github: G
 
     github.server.before = remove_before_edit
     later = NOON + timedelta(seconds=1)
-    github.forge().upsert_report(number, "Two.", "report", head, later)
+    github.forge().upsert_report(number, "Two.", Stamp("report", head, later))
     assert [note.body.split("\n")[1] for note in github.server.notes] == ["Two."]
 
 
@@ -105,7 +110,7 @@ def test_a_merged_pull_request_wins_over_an_open_one_stacked_on_it(github: GitHu
 def test_a_fault_that_passes_is_ridden_out(github: GitHubWorld) -> None:
     number = github.open("More trees")
     github.server.faults = [(502, {"message": "Server Error"}, {})] * 2
-    assert github.forge().pull_request(number).title == "More trees"
+    assert github.forge().pull_request(number).number == number
 
 
 @pytest.mark.parametrize(
@@ -162,7 +167,7 @@ def test_an_answer_of_another_form_is_said_while_a_report_is_kept(github: GitHub
 
     github.server.before = before
     with pytest.raises(ForgeError, match="in a form that is not its API's"):
-        github.forge().upsert_report(number, "One.", "report", head, NOON)
+        github.forge().upsert_report(number, "One.", Stamp("report", head, NOON))
 
 
 def test_a_mistake_of_our_own_is_not_said_to_be_githubs(
@@ -174,7 +179,7 @@ def test_a_mistake_of_our_own_is_not_said_to_be_githubs(
     number = github.open("More trees")
     monkeypatch.setattr("mergeline.adapters.forge.base.converge", broken)
     with pytest.raises(KeyError, match="ours"):
-        github.forge().upsert_report(number, "One.", "report", "a" * 40, NOON)
+        github.forge().upsert_report(number, "One.", Stamp("report", "a" * 40, NOON))
 
 
 def test_a_used_up_rate_limit_is_said_at_once(github: GitHubWorld) -> None:

@@ -233,6 +233,13 @@ def test_a_holdout_without_a_declared_slice_is_a_problem(day: Day) -> None:
     assert kinds(holdout_with(day, slices={})) == {("missing_slice", None)}
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NaT])
+def test_rows_without_a_cluster_are_a_problem_not_one_big_cluster(day: Day, missing: Any) -> None:
+    clusters = np.arange(ROWS).astype(object)
+    clusters[:3] = missing
+    assert kinds(holdout_with(day, cluster=clusters)) == {("missing_clusters", None)}
+
+
 def test_missing_and_unknown_labels_are_reported_and_left_out(day: Day) -> None:
     labels = day.holdout.labels.astype(object)
     labels[:3] = [None, float("nan"), pd.NA]

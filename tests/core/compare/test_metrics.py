@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,9 +171,11 @@ def test_an_interval_by_cluster_is_as_wide_as_resampling_the_clusters_makes_it(
         ("multiclass", "roc_auc_ovr", "DeLong over classes"),
         ("binary", "average_precision", "linearised"),
         ("binary", "neg_log_loss", "paired mean"),
+        ("binary", "accuracy", "linearised"),
+        ("binary", "d2_brier_score", "linearised"),
         ("regression", "neg_mean_squared_error", "paired mean"),
-        ("binary", "recall", "bootstrap"),
-        ("regression", "r2", "bootstrap"),
+        ("binary", "recall", "linearised"),
+        ("regression", "r2", "linearised"),
         ("regression", "neg_median_absolute_error", "bootstrap"),
     ],
 )
@@ -186,6 +189,54 @@ def test_every_kind_of_metric_says_how_its_interval_was_made(
         interval = one.difference(where, one.sample(where, first), one.sample(where, second), 0.95)
         assert interval.method == said
         assert interval.low is not None
+
+
+@pytest.mark.parametrize("name", ["accuracy", "recall", "f1", "balanced_accuracy"])
+def test_that_no_decision_differs_is_no_certainty(name: str) -> None:
+    rows, first, _ = draw("binary", 200)
+    other = replace(first, numbers=first.numbers * 0.999)
+    one = metric(name, "binary")
+    samples = one.sample(rows, first), one.sample(rows, other)
+    found = one.difference(rows, *samples, 0.95)
+    assert found.estimate == 0
+    assert found.low is not None
+    assert found.low < -0.005
+    same = one.difference(rows, samples[0], samples[0], 0.95)  # the very same predictions
+    assert (same.low, same.high) == (0, 0)
+
+
+def test_a_loss_of_recall_does_not_pass_because_few_positives_show_none_of_it() -> None:
+    rng = RNG(6)
+    one = metric("recall", "binary")
+    labels = np.repeat([1, 0], [10, 190])
+    passes = 0
+    for _ in range(400):
+        before = labels * (rng.random(200) < 0.8)
+        after = np.where(rng.random(200) < 0.15 / 0.8, 0, before)  # truly 0.15 less
+        first, second = (Predicted(rng.random(200), decided, 1e-16) for decided in (after, before))
+        rows = Rows(labels, None)
+        found = one.difference(rows, one.sample(rows, first), one.sample(rows, second), 0.95)
+        assert found.low is not None
+        passes += found.low >= -0.05
+    assert passes / 400 <= 0.025
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_the_unit_of_a_regression_does_not_matter(scale: float) -> None:
+    rows, first, second = draw("regression", 300)
+    for name, power in (("r2", 0), ("neg_root_mean_squared_error", 1), ("explained_variance", 0)):
+        one = metric(name, "regression")
+
+        def width(unit: float, one: Metric = one) -> float:
+            scaled = Rows(rows.labels * unit, None)
+            said = (Predicted(p.numbers * unit, p.decided * unit, 0.0) for p in (first, second))
+            samples = [one.sample(scaled, predicted) for predicted in said]
+            found = one.difference(scaled, samples[0], samples[1], 0.95)
+            assert found.low is not None
+            assert found.high is not None
+            return found.high - found.low
+
+        assert width(scale) == pytest.approx(width(1.0) * scale**power, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -462,7 +462,7 @@ def test_freshness_by_the_age_of_the_newest_row(
 @pytest.mark.parametrize(
     "kind",
     ["tampered_holdout", "empty_holdout", "one_class_holdout", "missing_labels", "unknown_labels",
-     "missing_slice"],
+     "missing_slice", "missing_clusters"],
 )  # fmt: skip
 def test_a_holdout_that_is_unfit_refuses(kind: ProblemKind) -> None:
     found = comparison(problems=(Problem(kind, None, "why"),))

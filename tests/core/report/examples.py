@@ -112,7 +112,7 @@ def metrics(*, worse: bool = False) -> tuple[MetricResult, ...]:
 
 
 def slices(*, worse: bool = False) -> tuple[SliceResult, ...]:
-    found = []
+    by_slice = []
     for index, (value, rows) in enumerate(
         [("EWR", 21410), ("JFK", 20150), ("LGA", 19644), *CARRIERS.items()]
     ):
@@ -134,8 +134,10 @@ def slices(*, worse: bool = False) -> tuple[SliceResult, ...]:
                                     holds=not (worse and hurt), level=0.9979)},
         )  # fmt: skip
         judged = rows >= 1000
-        found.append(SliceResult(column, value, rows, 31, judged, (auc, recall) if judged else ()))
-    return tuple(found)
+        by_slice.append(
+            SliceResult(column, value, rows, 31, judged, (auc, recall) if judged else ())
+        )
+    return tuple(by_slice)
 
 
 def curve(auc: float) -> tuple[tuple[float, float], ...]:
@@ -158,12 +160,12 @@ def recall_precision(auc: float, share: float) -> tuple[tuple[float, float], ...
 
 
 def calibration(stretch: float) -> tuple[CalibrationBin, ...]:
-    found = []
+    bins = []
     for i in range(10):
         predicted = 0.05 + 0.06 * i + 0.003 * i * i
         observed = 0.21 + (predicted - 0.21) * stretch
-        found.append(CalibrationBin(predicted - 0.03, predicted + 0.03, 6120, predicted, observed))
-    return tuple(found)
+        bins.append(CalibrationBin(predicted - 0.03, predicted + 0.03, 6120, predicted, observed))
+    return tuple(bins)
 
 
 def comparison(*, worse: bool = False) -> Comparison:
@@ -446,7 +448,7 @@ def unscored() -> Report:
     """The champion takes a column that is gone, and one metric of the candidate is NaN."""
     usual = comparison()
     gone = "it takes the column 'wind_gust', which the holdout does not have"
-    found = tuple(
+    unmeasured = tuple(
         dataclasses.replace(
             one,
             values={
@@ -464,7 +466,7 @@ def unscored() -> Report:
         FAIL,
         comparison=dataclasses.replace(
             usual,
-            metrics=found,
+            metrics=unmeasured,
             slices=(),
             flips={},
             models={"candidate": usual.models["candidate"], "champion": facts},

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mergeline.core.compare.result import Measured
-from mergeline.core.declare.strict import json_schema
-from mergeline.core.report.content import DataChange, Report, read_report, write_json
+from mergeline.core.declare.strict import json_schema, write_json
+from mergeline.core.report.content import DataChange, Report, read_report
 from mergeline.core.report.context import table_summary
 from mergeline.errors import BundleError, DeclarationError
 from tests.core.report.examples import ALL, PASS
@@ -68,10 +68,12 @@ def test_reading_a_report_imports_no_library_of_models() -> None:
         "import sys, mergeline.core.report.content, mergeline.core.report.render.markdown\n"
         "print([m for m in ('numpy', 'scipy', 'jinja2', 'rich', 'mlflow') if m in sys.modules])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.strip() == "[]"
 
 
 def test_a_table_of_the_same_drops_in_another_snapshot_changed_its_contract() -> None:
-    said = table_summary(DataChange("flights", notes=("the contract changed: …",)))
-    assert "".join(span.text for span in said) == "flights contract changed"
+    summary = table_summary(DataChange("flights", notes=("the contract changed: …",)))
+    assert "".join(span.text for span in summary) == "flights contract changed"

@@ -63,11 +63,11 @@ USUAL = {tag for report in ALL.values() for tag in Page(to_html(report)).tags}
 def loads(page: Page) -> list[tuple[str, str, str]]:
     """Attributes that would make a browser fetch or run something."""
     return [
-        found
-        for found in page.attributes
-        if found[1] in {"src", "srcset", "style", "background", "data", "action", "poster"}
-        or found[1].startswith("on")
-        or (found[1] in {"href", "xlink:href"} and found[0] != "a")
+        attribute
+        for attribute in page.attributes
+        if attribute[1] in {"src", "srcset", "style", "background", "data", "action", "poster"}
+        or attribute[1].startswith("on")
+        or (attribute[1] in {"href", "xlink:href"} and attribute[0] != "a")
     ]
 
 
@@ -117,7 +117,7 @@ def test_a_plot_that_stands_alone_brings_its_colours_for_light_and_dark() -> Non
 
 def test_there_is_an_interval_for_each_metric_and_each_judged_slice() -> None:
     drawn = forests(PASS)
-    assert list(drawn) == ["ROC AUC", "log loss", "Brier score", "recall"]
+    assert list(drawn) == ["ROC AUC", "recall", "log loss", "Brier score"]
     assert drawn["ROC AUC"].count("<circle") == 1 + 12
     assert drawn["log loss"].count("<circle") == 1
 

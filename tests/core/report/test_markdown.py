@@ -57,7 +57,7 @@ def test_the_comment_answers_in_the_order_in_which_a_reviewer_asks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "expected"),
     [
         ("pass", "### ✅ `delay` may replace v3 — better"),
         ("fail", "### ❌ `delay` may not replace v3 — worse"),
@@ -69,13 +69,13 @@ def test_the_comment_answers_in_the_order_in_which_a_reviewer_asks() -> None:
         ("restore", "### ✅ `delay` v4 goes back into production in place of v5 — better"),
     ],
 )
-def test_the_verdict_is_the_headline(name: str, said: str) -> None:
-    assert headline(to_markdown(ALL[name])) == said
+def test_the_verdict_is_the_headline(name: str, expected: str) -> None:
+    assert headline(to_markdown(ALL[name])) == expected
 
 
 @pytest.mark.parametrize("render", [to_markdown, terminal_text, to_html])
 @pytest.mark.parametrize(
-    ("margin", "holds", "said"),
+    ("margin", "holds", "expected"),
     [
         (0.005, False, "worse"),
         (None, None, "worse"),
@@ -83,7 +83,7 @@ def test_the_verdict_is_the_headline(name: str, said: str) -> None:
     ],
 )
 def test_worse_is_within_the_margin_only_where_the_margin_holds(
-    render: Callable[[Report], str], margin: float | None, holds: bool | None, said: str
+    render: Callable[[Report], str], margin: float | None, holds: bool | None, expected: str
 ) -> None:
     primary, *_ = metrics(worse=True)
     against: dict[Other, Difference] = {
@@ -98,7 +98,7 @@ def test_worse_is_within_the_margin_only_where_the_margin_holds(
             comparison=dataclasses.replace(comparison(), metrics=(worse,), slices=()),
         )
     )
-    assert re.search(rf"in place of v5 — {said}(</h1>)?\n", text)
+    assert re.search(rf"in place of v5 — {expected}(</h1>)?\n", text)
     assert ("within the margin" in text) == bool(holds)
 
 
@@ -207,6 +207,13 @@ def test_whatever_the_words_in_it_a_report_keeps_its_shape_and_its_room(
         for child in token.children or []:
             assert child.type.removesuffix("_open").removesuffix("_close") in INLINE
             assert child.type != "html_inline" or child.content in TAGS
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("character", "`$@#<a")
+def test_the_smallest_room_holds_a_report_of_long_words(name: str, character: str) -> None:
+    report = poisoned(ALL[name], lambda: character * 500)
+    assert len(to_markdown(report, SMALLEST)) <= SMALLEST
 
 
 def test_no_stranger_writes_into_a_diagram() -> None:

@@ -36,23 +36,23 @@ def complaints(diagrams: list[str]) -> list[str]:
         )
     program = ["node", str(Path(__file__).with_name("mermaid.mjs")), home]
     sent = json.dumps(diagrams)
-    said = subprocess.run(
+    answer = subprocess.run(
         program, input=sent, capture_output=True, text=True, check=False, timeout=120
     )
-    assert said.returncode == 0, said.stderr
-    found: list[str] = json.loads(said.stdout)
-    assert len(found) == len(diagrams)
-    return found
+    assert answer.returncode == 0, answer.stderr
+    by_diagram: list[str] = json.loads(answer.stdout)
+    assert len(by_diagram) == len(diagrams)
+    return by_diagram
 
 
 def test_mermaid_reads_every_diagram_of_the_reports_and_the_documents() -> None:
-    found = {path: blocks(path.read_text(encoding="utf-8")) for path in DOCUMENTS}
-    with_any = {path.relative_to(ROOT).as_posix() for path, some in found.items() if some}
+    by_document = {path: blocks(path.read_text(encoding="utf-8")) for path in DOCUMENTS}
+    with_any = {path.relative_to(ROOT).as_posix() for path, some in by_document.items() if some}
     assert {"README.md", "docs/workflows.md", "tests/golden/report/pass.md"} <= with_any
-    all_of_them = list(itertools.chain.from_iterable(found.values()))
-    named = [path.name for path, some in found.items() for _ in some]
+    all_of_them = list(itertools.chain.from_iterable(by_document.values()))
+    named = [path.name for path, some in by_document.items() for _ in some]
     wrong = zip(named, complaints(all_of_them), strict=True)
-    assert [(name, said) for name, said in wrong if said] == []
+    assert [(name, complaint) for name, complaint in wrong if complaint] == []
 
 
 def test_mermaid_reads_the_diagrams_whatever_the_names() -> None:

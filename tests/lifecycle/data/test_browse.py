@@ -14,12 +14,11 @@ from mergeline.core.data.wording import note_lines
 from mergeline.errors import InputError, NotFoundError, TableError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs import data as browse
-from mergeline.lifecycle.verbs.data import Shelf
 from tests.support.shop import Shop
 
 
 @pytest.fixture
-def shelf(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def project(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A table of three versions: January, February on a branch, and January mended."""
     shop.add("2013-01", rows=100)
     shop.build(shop.commit("january"))
@@ -30,7 +29,7 @@ def shelf(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     shop.add("2013-01", rows=90)
     shop.build(shop.commit("mended"))
     monkeypatch.chdir(shop.root)
-    return Shelf(Project.at(shop.root))
+    return Project.at(shop.root)
 
 
 def run(*arguments: str) -> str:
@@ -39,21 +38,21 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
-def test_a_snapshot_is_named_by_version_digest_commit_branch_or_date(shelf: Shelf) -> None:
-    history = browse.history(shelf, "sales")
+def test_a_snapshot_is_named_by_version_digest_commit_branch_or_date(project: Project) -> None:
+    history = Tables(project.tables).history("sales")
     assert [entry.version for entry in history] == [2, 1, 0]
-    assert shelf.version("sales", "1") == 1
+    assert browse.find_version(project, "sales", "1") == 1
     assert history[1].digest
-    assert shelf.version("sales", history[1].digest[:8]) == 1
-    assert shelf.version("sales", history[1].digest) == 1
-    assert shelf.version("sales", "feb") == 1
-    assert shelf.version("sales", "main") == 2
-    assert shelf.version("sales", "main~1") == 0
-    assert shelf.version("sales", shelf.project.repository.commit("feb").sha) == 1
-    assert shelf.version("sales", shelf.project.repository.commit("feb").sha[:9]) == 1
-    assert shelf.version("sales", None) == 2
+    assert browse.find_version(project, "sales", history[1].digest[:8]) == 1
+    assert browse.find_version(project, "sales", history[1].digest) == 1
+    assert browse.find_version(project, "sales", "feb") == 1
+    assert browse.find_version(project, "sales", "main") == 2
+    assert browse.find_version(project, "sales", "main~1") == 0
+    assert browse.find_version(project, "sales", project.repository.commit("feb").sha) == 1
+    assert browse.find_version(project, "sales", project.repository.commit("feb").sha[:9]) == 1
+    assert browse.find_version(project, "sales", None) == 2
     now = dt.datetime.now(dt.UTC)
-    assert shelf.version("sales", f"{now:%Y-%m-%d}") == 2
+    assert browse.find_version(project, "sales", f"{now:%Y-%m-%d}") == 2
 
 
 def test_a_date_names_what_main_asked_for_then_and_no_pull_requests_snapshot(
@@ -68,8 +67,8 @@ def test_a_date_names_what_main_asked_for_then_and_no_pull_requests_snapshot(
     first = build("2013-01", "02-01")
     shop.git("checkout", "-qb", "feb")
     proposed = build("2013-02", "03-01")
-    shelf = Shelf(Project.at(shop.root))
-    assert shelf.version("sales", "2013-03-02") == first
+    project = Project.at(shop.root)
+    assert browse.find_version(project, "sales", "2013-03-02") == first
     shop.git("checkout", "-q", "main")
     monkeypatch.setenv("GIT_COMMITTER_DATE", "2013-03-10T12:00:00+00:00")
     shop.git("merge", "-q", "--no-ff", "feb")
@@ -85,35 +84,35 @@ def test_a_date_names_what_main_asked_for_then_and_no_pull_requests_snapshot(
         "2013-04-01": last,
         "2099-12-31": last,
     }.items():
-        assert shelf.version("sales", date) == version, date
+        assert browse.find_version(project, "sales", date) == version, date
     with pytest.raises(NotFoundError, match="main is younger than 2013-02-01T11:00"):
-        shelf.version("sales", "2013-02-01T11:00")
+        browse.find_version(project, "sales", "2013-02-01T11:00")
 
 
 @pytest.mark.parametrize(
     ("reference", "said"),
     [
         ("2000-01-01", "younger than 2000-01-01"),
-        ("2013-99-01", "is no date"),
+        ("2013-99-01", "is an invalid date"),
         ("nowhere", "no commit or tree 'nowhere'"),
         ("deadbeef", "no commit or tree 'deadbeef'"),
     ],
 )
-def test_a_name_that_names_nothing_is_said(shelf: Shelf, reference: str, said: str) -> None:
+def test_a_name_that_names_nothing_is_said(project: Project, reference: str, said: str) -> None:
     with pytest.raises(Exception, match=said):
-        shelf.version("sales", reference)
+        browse.find_version(project, "sales", reference)
 
 
-def test_a_commit_whose_snapshot_was_never_built_is_said(shelf: Shelf, shop: Shop) -> None:
+def test_a_commit_whose_snapshot_was_never_built_is_said(project: Project, shop: Shop) -> None:
     shop.add("2013-03")
     with pytest.raises(NotFoundError, match="holds no snapshot"):
-        shelf.version("sales", None)
+        browse.find_version(project, "sales", None)
     with pytest.raises(NotFoundError, match="no contract declares a table 'sale'"):
-        shelf.version("sale", None)
+        browse.find_version(project, "sale", None)
 
 
-def test_the_difference_of_two_versions(shelf: Shelf) -> None:
-    diff = browse.diff(shelf, "sales", "main", "feb")
+def test_the_difference_of_two_versions(project: Project) -> None:
+    diff = browse.diff(project, "sales", "main", "feb")
     assert [(d.path, d.change) for d in diff.drops] == [
         ("data/raw/sales/2013-01.csv", "replaced"),
         ("data/raw/sales/2013-02.csv", "added"),
@@ -147,8 +146,8 @@ def test_the_balance_of_a_label_is_told_before_and_after(shop: Shop) -> None:
     shop.build(shop.commit("january"))
     shop.add("2013-02", rows=1, more="".join(f"{n},N,{n % 50},true\n" for n in range(99)))
     shop.build(shop.commit("february"))
-    shelf = Shelf(Project.at(shop.root))
-    found = browse.diff(shelf, "sales", "0", "1")
+    project = Project.at(shop.root)
+    found = browse.diff(project, "sales", "0", "1")
     assert found.labels == ("amount", "big")
     assert note_lines(found)[:2] == (
         "label amount: 0 … 36 · 73.5 · 111 … 148.5 → 0 … 18 · 36 · 73.5 … 148.5",
@@ -156,7 +155,7 @@ def test_the_balance_of_a_label_is_told_before_and_after(shop: Shop) -> None:
     )
 
 
-def test_history_and_show_and_diff_print_tables(shelf: Shelf) -> None:
+def test_history_and_show_and_diff_print_tables(project: Project) -> None:
     history = run("history")
     assert "add drop" in history
     assert "replace drops" in history
@@ -172,12 +171,12 @@ def test_history_and_show_and_diff_print_tables(shelf: Shelf) -> None:
 
 
 def test_a_contract_that_makes_other_rows_of_the_same_drops_is_a_difference(
-    shelf: Shelf, shop: Shop
+    project: Project, shop: Shop
 ) -> None:
     contract = shop.root / "data" / "sales.yaml"
     contract.write_text(contract.read_text().replace("key:", "null: ['', N]\nkey:"))
     shop.build(shop.commit("N is no shop"))
-    found = browse.diff(shelf, "sales", "2", "3")
+    found = browse.diff(project, "sales", "2", "3")
     assert found
     assert not found.drops
     assert not found.schema
@@ -191,7 +190,7 @@ def test_a_contract_that_makes_other_rows_of_the_same_drops_is_a_difference(
     assert note_lines(found)[0].startswith("the contract changed")
 
 
-def test_reading_verbs_speak_json(shelf: Shelf) -> None:
+def test_reading_verbs_speak_json(project: Project) -> None:
     history = json.loads(run("history", "--json"))
     assert [entry["rows"] for entry in history] == [90, 160, 100]
     assert history[0]["table"] == "sales"
@@ -203,10 +202,10 @@ def test_reading_verbs_speak_json(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
-def test_an_export_holds_the_rows(shelf: Shelf, tmp_path: Path, suffix: str) -> None:
+def test_an_export_holds_the_rows(project: Project, tmp_path: Path, suffix: str) -> None:
     target = tmp_path / f"out.{suffix}"
     assert run("export", str(target), "-t", "sales", "--at", "feb") == f"{target}: 160 rows\n"
-    expected = shelf.tables.scan("sales", 1).collect()
+    expected = Tables(project.tables).scan("sales", 1).collect()
     read = {
         "csv": lambda: pl.read_csv(target),
         "parquet": lambda: pl.read_parquet(target),
@@ -216,31 +215,31 @@ def test_an_export_holds_the_rows(shelf: Shelf, tmp_path: Path, suffix: str) -> 
     assert [path.name for path in tmp_path.glob("*out*")] == [target.name]
 
 
-def test_an_export_that_cannot_be_written_is_said(shelf: Shelf, tmp_path: Path) -> None:
+def test_an_export_that_cannot_be_written_is_said(project: Project, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"\.csv, \.parquet or \.jsonl"):
-        browse.export(shelf, "sales", None, tmp_path / "out.xlsx")
+        browse.export(project, "sales", None, tmp_path / "out.xlsx")
 
 
 def test_an_export_into_a_folder_that_is_not_there_blames_the_folder_not_the_table(
-    shelf: Shelf, tmp_path: Path
+    project: Project, tmp_path: Path
 ) -> None:
     target = tmp_path / "none" / "out.csv"
     with pytest.raises(NotFoundError, match="there is no folder") as caught:
-        browse.export(shelf, "sales", None, target)
+        browse.export(project, "sales", None, target)
     assert "table" not in str(caught.value)
     assert caught.value.where == str(target)
     assert not target.parent.exists()
 
 
-def test_a_file_broken_inside_is_said_by_every_verb(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_file_broken_inside_is_said_by_every_verb(project: Project, tmp_path: Path) -> None:
     """Of the right size, so that only reading it tells."""
-    for path in Path(shelf.project.tables, "sales").glob("*.parquet"):
+    for path in Path(project.tables, "sales").glob("*.parquet"):
         content = bytearray(path.read_bytes())
         content[4:-1000] = b"\0" * len(content[4:-1000])
         path.write_bytes(content)
     for verb in (
-        lambda: browse.show(shelf, "sales", "1"),
-        lambda: browse.export(shelf, "sales", "1", tmp_path / "out.csv"),
+        lambda: browse.show(project, "sales", "1"),
+        lambda: browse.export(project, "sales", "1", tmp_path / "out.csv"),
     ):
         with pytest.raises(TableError, match="cannot be read"):
             verb()
@@ -256,9 +255,9 @@ def plan(tables: Tables, *pins: Pin) -> Any:
     return one
 
 
-def test_garbage_is_what_no_pinned_version_needs(shelf: Shelf, shop: Shop) -> None:
-    tables = shelf.tables
-    digests = {entry.version: entry.digest for entry in browse.history(shelf, "sales")}
+def test_garbage_is_what_no_pinned_version_needs(project: Project, shop: Shop) -> None:
+    tables = Tables(project.tables)
+    digests = {entry.version: entry.digest for entry in Tables(project.tables).history("sales")}
     before = {version: tables.scan("sales", version).collect() for version in digests}
     assert not plan(tables, Pin(digests[1] or ""))
     found = plan(tables, Pin(digests[0] or ""))
@@ -275,19 +274,19 @@ def test_garbage_is_what_no_pinned_version_needs(shelf: Shelf, shop: Shop) -> No
     assert tables.scan("sales", 1).collect().equals(before[1])
 
 
-def test_young_files_are_no_garbage(shelf: Shelf) -> None:
+def test_young_files_are_no_garbage(project: Project) -> None:
     before = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
-    [found] = browse.plan_collection(shelf.tables, {"sales": ()}, before=before)
+    [found] = browse.plan_collection(Tables(project.tables), {"sales": ()}, before=before)
     assert not found.delete
 
 
-def test_a_pin_that_the_table_does_not_hold_is_said(shelf: Shelf) -> None:
-    found = plan(shelf.tables, Pin("ab" * 32))
+def test_a_pin_that_the_table_does_not_hold_is_said(project: Project) -> None:
+    found = plan(Tables(project.tables), Pin("ab" * 32))
     assert found.missing == ("ab" * 32,)
-    assert plan(shelf.tables, Pin("ab" * 32, version=1)).pinned == (1, 2)
+    assert plan(Tables(project.tables), Pin("ab" * 32, version=1)).pinned == (1, 2)
 
 
-def test_gc_prints_its_plan_and_deletes_only_without_plan(shelf: Shelf, shop: Shop) -> None:
+def test_gc_prints_its_plan_and_deletes_only_without_plan(project: Project, shop: Shop) -> None:
     files = set((shop.state / "tables" / "sales").glob("*.parquet"))
     assert "versions 1, 2 stay readable" in run("gc", "--plan", "--older-than", "0", "--force")
     shop.git("branch", "-qD", "feb")
@@ -298,17 +297,17 @@ def test_gc_prints_its_plan_and_deletes_only_without_plan(shelf: Shelf, shop: Sh
     assert run("gc", "--older-than", "0", "--force") == printed
     assert len(set((shop.state / "tables" / "sales").glob("*.parquet"))) == 1
     assert "0 files to delete" in run("gc", "--older-than", "0", "--force")
-    assert shelf.tables.scan("sales", 2).collect().height == 90
+    assert Tables(project.tables).scan("sales", 2).collect().height == 90
 
 
 @pytest.mark.parametrize("hours", ["nan", "inf", "1e300", "-1"])
-def test_an_age_that_is_none_is_refused(shelf: Shelf, hours: str) -> None:
+def test_an_age_that_is_none_is_refused(project: Project, hours: str) -> None:
     with pytest.raises(InputError, match=r"^files cannot be older than \S+ hours") as refused:
         run("gc", "--older-than", hours)
     assert refused.value.exit_code == 2
 
 
-def test_an_age_below_a_day_needs_force(shelf: Shelf) -> None:
+def test_an_age_below_a_day_needs_force(project: Project) -> None:
     with pytest.raises(InputError, match="younger than 24 hours") as refused:
         run("gc", "--older-than", "23")
     assert refused.value.exit_code == 2

@@ -11,8 +11,10 @@ import pytest
 
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.cli.show import comment_lines
+from mergeline.core.declare.strict import write_json
 from mergeline.core.gate.verdict import Judgement, Reason, Situation, Verdict
-from mergeline.core.report.content import EvaluatedTree, Failure, Report, write_json
+from mergeline.core.report.content import EvaluatedTree, Failure, Report
+from mergeline.core.report.one_comment import Stamp
 from mergeline.errors import BundleError, DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs.comment import comment
@@ -189,7 +191,7 @@ def test_a_bundle_from_the_future_does_not_bar_the_next_report(
     comment(project(world), bundle(tmp_path / "b", future), say=quiet)
     now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)
     forge = FolderForge(world.path)
-    forge.upsert_report(number, "Newer.", "report", subject.commit or "", now)
+    forge.upsert_report(number, "Newer.", Stamp("report", subject.commit or "", now))
     (shown,) = forge.comments(number)
     assert shown.body.endswith("Newer.")
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from mergeline.adapters.bundles import read_candidate, read_evaluation
-from mergeline.adapters.dvc.stages import StagesRun
 from mergeline.cli.show import change_plan_lines
 from mergeline.core.compare.result import Comparison
 from mergeline.core.report.content import Failure, Report, read_report
@@ -127,7 +126,7 @@ def test_two_machines_that_evaluate_one_tree_at_once_end_with_one_run(
     }
     other: list[Evaluated] = []
 
-    def stages_run(checkout: Path, stage: str, **named: Any) -> StagesRun:
+    def stages_run(checkout: Path, stage: str, **named: Any) -> dict[str, float]:
         if not other and "other-machine" not in str(checkout):
             other.append(line.evaluate("runner", None, **elsewhere))
         return line.quick(checkout, stage, **named)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mergeline.lifecycle.verbs.data import Shelf
+from mergeline.lifecycle.verbs.data import find_version
 from tests.adapters.delta.readers import READERS
 from tests.support.line import Line
 from tests.support.parcels import drop
@@ -29,8 +29,7 @@ def test_the_data_of_every_release_open_in_every_reader(line: Line) -> None:
     line.land(line.push("less"))
     project = line.project()
     ledger = project.ledger()
-    shelf = Shelf(project)
-    versions = [shelf.version("parcels", entry.commit) for entry in ledger]
+    versions = [find_version(project, "parcels", entry.commit) for entry in ledger]
     assert len(set(versions)) == 3
     uri = str(Path(project.tables) / "parcels")
     for version, months in zip(versions, [(1, 2, 3), (1, 2, 3, 4), (2, 3, 4)], strict=True):

@@ -83,7 +83,7 @@ def test_a_release_after_another_merge_trains_and_gates_the_merged_tree(line: Li
     )
     assert entry_of(done).version == 3
     assert entry_of(done).verdict == "pass"
-    april = line.project().tracking.run_of(champion(line))
+    april = line.project().tracking.run(champion(line).run_id)
     assert april.fingerprint == line.quick.runs[-1].removeprefix("late-") + april.fingerprint[20:]
 
 

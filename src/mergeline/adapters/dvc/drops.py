@@ -26,26 +26,22 @@ class DropStore:
     def fetch(self, md5: str, *, pointer: str = "") -> Path:
         """A file with this content: in DVC's cache, in the working tree, or else fetched.
 
-        Args:
-            md5: of the content, as a pointer gives it; that of a folder ends in `.dir`.
-            pointer: path of the pointer, or of the drop, which is looked at in the working tree
-                and named in the message if it is missing.
+        `pointer` is the path of the pointer, or of the drop, which is looked for in the working
+        tree and named if it is missing. The md5 of a folder ends in `.dir`.
 
         Raises:
             DropError: neither cache nor remote holds it, or what they hold is something else.
             RemoteError: the remote cannot be reached.
         """
         cached = Path(self._cache.oid_to_path(md5))
-        damaged = False
         if cached.is_file():
             if file_md5(cached) == md5.removesuffix(".dir"):
                 return cached
-            damaged = True
             _log.warning("the cache file %s is damaged; fetching it again", cached)
         here = self._root / pointer
         if pointer and here.is_file() and file_md5(here) == md5:
             return here  # as whoever made the drop left it, before any `dvc add` or `dvc pull`
-        self._download(md5, cached, pointer=pointer or md5, damaged=damaged)
+        self._download(md5, cached, pointer or md5)
         return cached
 
     def differing(self, pointers: Iterable[Pointer]) -> list[str]:
@@ -58,41 +54,39 @@ class DropStore:
             DropError: a file cannot be read.
         """
         files = [file for pointer in pointers for file in self._files_here(pointer)]
-        unread: list[tuple[str, str]] = []
-        differing: list[tuple[str, str]] = []
-        for path, md5, size in files:
-            other = size is not None and (self._root / path).stat().st_size != size
-            (differing if other else unread).append((path, md5))
-        if unread:
-            from dvc_data.hashfile.hash import hash_file
+        if not files:
+            return []
+        from dvc_data.hashfile.hash import hash_file
 
-            local, state = self._cache.fs, self._repo.state
-            try:
-                for path, md5 in unread:
-                    try:
-                        _, known = hash_file(str(self._root / path), local, "md5", state)
-                    except PermissionError as error:
-                        raise DropError("the file cannot be read", where=path) from error
-                    if known.value != md5:
-                        differing.append((path, md5))
-            finally:
-                state.close()
-        return sorted(path for path, _ in differing)
+        local, state = self._cache.fs, self._repo.state
+        differing = []
+        try:
+            for path, md5, size in files:
+                file = self._root / path
+                try:
+                    if (
+                        size not in {None, file.stat().st_size}
+                        or hash_file(str(file), local, "md5", state)[1].value != md5
+                    ):
+                        differing.append(path)
+                except PermissionError as error:
+                    raise DropError("the file cannot be read", where=path) from error
+        finally:
+            state.close()
+        return sorted(differing)
 
     def _files_here(self, pointer: Pointer) -> list[tuple[str, str, int | None]]:
         """Path, md5 and size of what a pointer stands for, of files that lie in the working tree.
 
-        Of a folder only where its list is in the cache, as it is when DVC has put the files there.
+        Of a folder only if its list is in the cache, as it is when DVC has put the files there.
         """
+        files: list[tuple[str, str, int | None]] = []
+        target = self._root / pointer.target
         if not pointer.is_folder:
             files = [(pointer.target, pointer.md5, pointer.size)]
-        elif (self._root / pointer.target).is_dir() and Path(
-            self._cache.oid_to_path(pointer.md5)
-        ).is_file():
+        elif target.is_dir() and Path(self._cache.oid_to_path(pointer.md5)).is_file():
             listed = self.listing(pointer.md5, pointer=pointer.path)
             files = [(f"{pointer.target}/{path}", md5, None) for path, md5 in listed]
-        else:
-            files = []
         return [file for file in files if (self._root / file[0]).is_file()]
 
     def listing(self, md5: str, *, pointer: str = "") -> list[tuple[str, str]]:
@@ -105,6 +99,14 @@ class DropStore:
         entries = json.loads(self.fetch(md5, pointer=pointer).read_bytes())
         return sorted((entry["relpath"], entry["md5"]) for entry in entries)
 
+    def cache_folder(self) -> Path:
+        """The folder of the repository's DVC cache.
+
+        Raises:
+            RepositoryError: DVC is not set up in the repository.
+        """
+        return Path(self._repo.cache.local_cache_dir).resolve()
+
     @cached_property
     def _repo(self) -> Any:  # noqa: ANN401 - dvc.repo.Repo
         from dvc.exceptions import DvcException, NotDvcRepoError
@@ -112,16 +114,11 @@ class DropStore:
 
         try:
             return Repo(str(self._root))
-        except NotDvcRepoError as error:
-            raise RepositoryError(
-                "DVC is not set up here", where=str(self._root), next_step="Run `dvc init`"
-            ) from error
         except DvcException as error:
-            raise RepositoryError(
-                f"DVC cannot open the repository: {error}",
-                where=str(self._root),
-                next_step="Correct .dvc/config",
-            ) from error
+            problem, next_step = f"DVC cannot open the repository: {error}", "Correct .dvc/config"
+            if isinstance(error, NotDvcRepoError):
+                problem, next_step = "DVC is not set up here", "Run `dvc init`"
+            raise RepositoryError(problem, where=str(self._root), next_step=next_step) from error
 
     @cached_property
     def _cache(self) -> Any:  # noqa: ANN401 - dvc_data.hashfile.db.HashFileDB
@@ -148,14 +145,33 @@ class DropStore:
             )
         return remote
 
-    def _download(self, md5: str, cached: Path, *, pointer: str, damaged: bool) -> None:
+    def _download(self, md5: str, cached: Path, pointer: str) -> None:
         """Put the remote's object into the cache, checked and whole, or not at all."""
+        cache = f"{'damaged in' if cached.exists() else 'not in'} the DVC cache"
+
+        def missing(remote: str) -> DropError:
+            return DropError(
+                f"the content (md5 {md5}) is {cache} {remote}",
+                where=pointer,
+                next_step="Ask whoever added it to run `dvc push`",
+            )
+
         remote = self._remote()
         if remote is None:
-            raise _missing(pointer, md5, "and no DVC remote is configured", damaged=damaged)
+            raise missing("and no DVC remote is configured")
+        source = remote.oid_to_path(md5)
         with file_written_whole(cached) as part:
             part.touch()  # else a remote that has a folder in its place makes one here
-            _get(remote, md5, part, pointer=pointer, damaged=damaged)
+            try:
+                remote.fs.get_file(source, str(part))
+            except FileNotFoundError as error:
+                raise missing("and not in the DVC remote") from error
+            except Exception as error:  # each backend has its own
+                raise RemoteError(
+                    f"the DVC remote cannot be read: {type(error).__name__}: {error}",
+                    where=str(source),
+                    next_step="Check the address, your access and the network, then run again",
+                ) from error
             actual = file_md5(part)
             if actual != md5.removesuffix(".dir"):
                 raise DropError(
@@ -164,27 +180,3 @@ class DropStore:
                     next_step="Ask whoever added it to run `dvc push` again",
                 )
             part.chmod(0o444)
-
-
-def _get(remote: Any, md5: str, part: Path, *, pointer: str, damaged: bool) -> None:  # noqa: ANN401
-    """Download one object; the errors of every backend become a RemoteError here."""
-    source = remote.oid_to_path(md5)
-    try:
-        remote.fs.get_file(source, str(part))
-    except FileNotFoundError as error:
-        raise _missing(pointer, md5, "and not in the DVC remote", damaged=damaged) from error
-    except Exception as error:
-        raise RemoteError(
-            f"the DVC remote cannot be read: {type(error).__name__}: {error}",
-            where=str(source),
-            next_step="Check the address, your access and the network, then run again",
-        ) from error
-
-
-def _missing(pointer: str, md5: str, remote: str, *, damaged: bool) -> DropError:
-    cache = "damaged in" if damaged else "not in"
-    return DropError(
-        f"the content (md5 {md5}) is {cache} the DVC cache {remote}",
-        where=pointer,
-        next_step="Ask whoever added it to run `dvc push`",
-    )

@@ -9,10 +9,9 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from mergeline.errors import ExternalError, StageError
+from mergeline.errors import StageError
 from mergeline.system.child_process import end_child, start_child
 from mergeline.system.environment import without_repository
 
@@ -20,19 +19,6 @@ _RUNNING = re.compile(r"Running (?:stage|callback stage) '([^']+)'")
 _SKIPPED = re.compile(r"Stage '([^']+)' (?:is cached|didn't change)")
 _FAILED = re.compile(r"failed to reproduce '([^']+)'(?:: (.*))?")
 _TAIL = 30  # lines of a failed stage that are kept
-
-
-@dataclass(frozen=True)
-class StagesRun:
-    """Seconds by stage that ran; the stages whose result DVC had already."""
-
-    seconds: Mapping[str, float]
-    restored: tuple[str, ...]
-
-
-def dvc_cache(repository: Path) -> Path:
-    """The folder of a repository's DVC cache."""
-    return (repository / _dvc(["cache", "dir"], repository).strip()).resolve()
 
 
 def share_cache(checkout: Path, cache: Path) -> None:
@@ -48,14 +34,10 @@ def share_cache(checkout: Path, cache: Path) -> None:
 
 def reproduce(
     checkout: Path, stage: str, *, environment: Mapping[str, str], say: Callable[[str], None]
-) -> StagesRun:
-    """Run a stage and those before it, as `dvc repro STAGE` does.
+) -> dict[str, float]:
+    """Run a stage and those before it, as `dvc repro STAGE` does; the seconds of each that ran.
 
-    Args:
-        checkout: a Git repository with `dvc.yaml` in its root.
-        stage: the last one to run.
-        environment: of the stages' commands, on top of this process's.
-        say: is told when a stage starts, and each line that a stage prints.
+    `environment` comes on top of this process's; `say` is told when a stage starts or is skipped.
 
     Raises:
         StageError: a stage failed, or DVC refused.
@@ -81,7 +63,7 @@ def reproduce(
     output.end_stage()
     if process.returncode != 0:
         raise output.error(stage, checkout)
-    return StagesRun(output.seconds, tuple(output.restored))
+    return output.seconds
 
 
 class _ReproOutput:
@@ -89,7 +71,6 @@ class _ReproOutput:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.seconds: dict[str, float] = {}
-        self.restored: list[str] = []
         self._say = say
         self._stage = ""
         self._failed = ""
@@ -107,7 +88,6 @@ class _ReproOutput:
             self._say(f"stage {self._stage}")
         elif skipped := _SKIPPED.search(line):
             self.end_stage()
-            self.restored.append(skipped.group(1))
             self._say(f"stage {skipped.group(1)}: its result is there already")
         elif line.strip() and not line.startswith(("> ", "To track", "\tgit add", "Use `dvc")):
             self._tail.append(line)
@@ -139,20 +119,3 @@ class _ReproOutput:
             return self._reason
         flush = [line for line in lines if not line[0].isspace()]
         return flush[-1].removeprefix("ERROR: ") if flush else self._reason
-
-
-def _dvc(arguments: list[str], cwd: Path) -> str:
-    process = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=cwd,
-        env=without_repository(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if process.returncode != 0:
-        lines = (process.stderr or process.stdout).strip().splitlines()
-        raise ExternalError(
-            f"dvc {' '.join(arguments)}: {lines[-1] if lines else 'failed'}", where=str(cwd)
-        )
-    return process.stdout

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, Protocol
 
 from mergeline.core.report.one_comment import (
     LIMIT,
     Stamp,
     Stamped,
-    Steps,
     converge,
     read_stamp,
     stamped,
@@ -27,20 +25,10 @@ _ROUNDS = 6
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A proposed change.
-
-    Attributes:
-        base_sha: the tip of `base_ref` as the forge last saw it.
-        open: neither merged nor closed.
-    """
+    """A proposed change; `open` if it is neither merged nor closed."""
 
     number: int
-    title: str
-    author: str
     head_sha: str
-    base_sha: str
-    base_ref: str
-    url: str
     open: bool
     labels: tuple[str, ...] = ()
 
@@ -74,24 +62,16 @@ class Forge(Protocol):
             ForgeError: the forge cannot be reached or refuses.
         """
 
-    def upsert_report(
-        self, number: int, markdown: str, marker: str, head_sha: str, evaluated_at: datetime
-    ) -> Comment:
-        """Show a report as the one comment of ours that carries `marker`.
+    def upsert_report(self, number: int, markdown: str, stamp: Stamp) -> Comment:
+        """Show a report as the one comment of ours that carries the stamp's marker.
 
         A report on what the pull request proposes now is never overwritten by one on an earlier
         head, nor a later report by an earlier one: then the comment that stays is returned.
 
-        Args:
-            number: the pull request.
-            markdown: the report, at most `mergeline.core.report.one_comment.ROOM` characters.
-            marker: which of our comments, such as `report`.
-            head_sha: the head that was evaluated.
-            evaluated_at: when the evaluation began, with a time zone.
-
         Raises:
             NotFoundError: there is no such pull request.
-            ForgeError: the report is too long, or the forge cannot be reached or refuses.
+            ForgeError: the report is longer than `mergeline.core.report.one_comment.ROOM`, or the
+                forge cannot be reached or refuses.
         """
 
     def comment(self, number: int, text: str) -> Comment:
@@ -127,35 +107,25 @@ def keep_one_report(store: CommentStore, number: int, markdown: str, stamp: Stam
     """Look, write, and look again until one report stands: parallel runs end at the same one."""
     body = checked_length(stamped(stamp, markdown))
     for _ in range(_ROUNDS):
-        ours = _stamped(store.own_comments(number), stamp.marker)
-        steps = converge(
-            [kept for kept, _ in ours], stamp, body, current_head=store.head_of(number)
-        )
+        ours = {comment.id: comment for comment in store.own_comments(number)}
+        reports = [
+            Stamped(comment.id, comment_stamp, comment.body)
+            for comment in ours.values()
+            if (comment_stamp := read_stamp(comment.body, stamp.marker)) is not None
+        ]
+        steps = converge(reports, stamp, body, current_head=store.head_of(number))
         if not steps:
-            return min((comment for _, comment in ours), key=lambda comment: comment.id)
-        _take(store, number, steps)
+            return ours[min(report.id for report in reports)]
+        if steps.post is not None:
+            store.post(number, steps.post)
+        if steps.edit is not None:
+            store.edit(number, *steps.edit)
+        for comment_id in steps.delete:
+            store.delete(number, comment_id)
     raise ForgeError(
         f"the report of pull request {number} is being rewritten by other runs",
         next_step="Run again when they have ended",
     )
-
-
-def _stamped(comments: tuple[Comment, ...], marker: str) -> list[tuple[Stamped, Comment]]:
-    return [
-        (Stamped(comment.id, stamp, comment.body), comment)
-        for comment in comments
-        if (stamp := read_stamp(comment.body, marker)) is not None
-    ]
-
-
-def _take(store: CommentStore, number: int, steps: Steps) -> None:
-    if steps.post is not None:
-        store.post(number, steps.post)
-    if steps.edit is not None:
-        comment_id, body = steps.edit
-        store.edit(number, comment_id, body)
-    for comment_id in steps.delete:
-        store.delete(number, comment_id)
 
 
 def checked_length(body: str) -> str:

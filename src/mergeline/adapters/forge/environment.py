@@ -29,7 +29,8 @@ def forge_from_environment(env: Mapping[str, str], remote_url: str | None) -> Fo
 
         return FolderForge(Path(folder))
     token = env.get("GITHUB_TOKEN")
-    repository = env.get("GITHUB_REPOSITORY") or _github_name(remote_url)
+    at_github = _GITHUB_URL.fullmatch(remote_url or "")
+    repository = env.get("GITHUB_REPOSITORY") or (at_github and at_github["name"])
     if not token or not repository:
         return None
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
@@ -41,8 +42,3 @@ def forge_from_environment(env: Mapping[str, str], remote_url: str | None) -> Fo
     from mergeline.adapters.forge.github import GitHubForge
 
     return GitHubForge(repository, token, env.get("GITHUB_API_URL") or _GITHUB_API)
-
-
-def _github_name(remote_url: str | None) -> str | None:
-    match = _GITHUB_URL.fullmatch(remote_url or "")
-    return match["name"] if match else None

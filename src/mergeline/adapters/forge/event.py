@@ -24,22 +24,19 @@ def labels_of_event(env: Mapping[str, str]) -> tuple[str, ...]:
         return ()
     except (OSError, ValueError) as error:
         raise _unreadable(path, str(error)) from error
-    if not isinstance(event, dict):
-        raise _unreadable(path, "it is not a JSON object")
-    if event.get("pull_request") is None:  # a push, or a merge queue's group
-        return ()
-    return _names(event["pull_request"], path)
-
-
-def _names(pull: object, path: str) -> tuple[str, ...]:
-    labels = pull.get("labels") if isinstance(pull, dict) else None
-    if not isinstance(labels, list):
-        raise _unreadable(path, "its pull request has no list of labels")
-    names = [label.get("name") if isinstance(label, dict) else None for label in labels]
-    named = tuple(name for name in names if isinstance(name, str))
-    if len(named) != len(labels):
-        raise _unreadable(path, "a label has no name")
-    return named
+    match event:
+        case {"pull_request": {"labels": [*labels]}}:
+            entries = [label.get("name") for label in labels if isinstance(label, dict)]
+            names = tuple(name for name in entries if isinstance(name, str))
+            if len(names) != len(labels):
+                raise _unreadable(path, "a label has no name")
+            return names
+        case {"pull_request": pull_request} if pull_request is not None:
+            raise _unreadable(path, "its pull request has no list of labels")
+        case {}:  # a push, or a merge queue's group
+            return ()
+        case _:
+            raise _unreadable(path, "it is not a JSON object")
 
 
 def _unreadable(path: str, why: str) -> ForgeError:

@@ -15,12 +15,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +36,7 @@ from mergeline.system.atomic_writes import write_file_whole
 from mergeline.system.git_command import run_git
 from mergeline.system.locks import file_lock
 
+_BASE = "main"
 Method = Literal["squash", "rebase", "merge"]
 
 
@@ -50,16 +47,13 @@ class _Pull:
     title: str
     author: str
     head_ref: str
-    base_ref: str
     labels: tuple[str, ...] = ()
     head_sha: str | None = None
-    base_sha: str | None = None
     commits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Status:
-    context: str
     state: State
     description: str
     url: str | None
@@ -86,36 +80,31 @@ class FolderForge:
         self._lock = file_lock(path / "lock", timeout=60)
 
     @classmethod
-    def create(
-        cls, path: Path, *, branch: str = "main", user: str = "mergeline[bot]"
-    ) -> FolderForge:
-        """Make the folder with an empty bare repository whose first branch is `branch`."""
+    def create(cls, path: Path) -> FolderForge:
+        """Make the folder with an empty bare repository whose first branch is `main`."""
         path.mkdir(parents=True, exist_ok=True)
-        _git(path, "init", "--quiet", "--bare", f"--initial-branch={branch}", "repository.git")
-        return cls(path, user=user)
+        _git(path, "init", "--quiet", "--bare", "--initial-branch=main", "repository.git")
+        return cls(path)
 
     def as_user(self, user: str) -> FolderForge:
         """The same forge as another person sees and writes it."""
         return FolderForge(self.path, user=user)
 
-    def open(
-        self, title: str, *, head: str, base: str = "main", labels: tuple[str, ...] = ()
-    ) -> PullRequest:
-        """Propose to merge the branch `head` onto the branch `base`.
+    def open(self, title: str, *, head: str, labels: tuple[str, ...] = ()) -> PullRequest:
+        """Propose to merge the branch `head` onto main.
 
         Raises:
-            NotFoundError: one of the branches was not pushed.
+            NotFoundError: it was not pushed.
         """
         self._tip(head)
-        self._tip(base)
         with self._lock:
             number = max(self._numbers(), default=0) + 1
-            pull = _Pull(title, self._user, head, base, labels)
+            pull = _Pull(title, self._user, head, labels)
             write_file_whole(self._pull_file(number), write_json(pull).encode())
         return self.pull_request(number)
 
     def merge(self, number: int, *, method: Method = "squash") -> str:
-        """Merge a pull request as the green button does; returns the base branch's new commit.
+        """Merge a pull request as the green button does; returns main's new commit.
 
         Raises:
             NotFoundError: there is no such pull request.
@@ -126,7 +115,7 @@ class FolderForge:
             pull = self._read(number)
             if pull.commits:
                 raise ForgeError(f"pull request {number} is merged", where=str(self.path))
-            head, base = self._tip(pull.head_ref), self._tip(pull.base_ref)
+            head = self._tip(pull.head_ref)
             status = self.status(head)
             if status is not None and status[0] != "success":
                 raise ForgeError(
@@ -137,8 +126,8 @@ class FolderForge:
             message = f"{pull.title} (#{number})"
             if method == "merge":
                 message = f"Merge pull request #{number} from {pull.head_ref}\n\n{pull.title}"
-            new = self._merge_commits(pull, head, method, message)
-            merged = dataclasses.replace(pull, head_sha=head, base_sha=base, commits=new)
+            new = self._merge_commits(head, method, message)
+            merged = dataclasses.replace(pull, head_sha=head, commits=new)
             write_file_whole(self._pull_file(number), write_json(merged).encode())
         return new[-1]
 
@@ -147,12 +136,7 @@ class FolderForge:
         pull = self._read(number)
         return PullRequest(
             number=number,
-            title=pull.title,
-            author=pull.author,
             head_sha=pull.head_sha or self._tip(pull.head_ref),
-            base_sha=pull.base_sha or self._tip(pull.base_ref),
-            base_ref=pull.base_ref,
-            url=self._pull_file(number).parent.as_uri(),
             open=not pull.commits,
             labels=pull.labels,
         )
@@ -160,25 +144,20 @@ class FolderForge:
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it."""
         self._commit(commit)
-        open_numbers = []
-        for number in self._numbers():
-            pull = self._read(number)
+        pulls = {number: self._read(number) for number in self._numbers()}
+        for number, pull in pulls.items():
             if commit in pull.commits:
                 return self.pull_request(number)
-            if not pull.commits:
-                open_numbers.append(number)
-        for number in open_numbers:
+        for number in (number for number, pull in pulls.items() if not pull.commits):
             proposed = self.pull_request(number)
-            if commit in self._between(proposed.base_sha, proposed.head_sha):
+            commits = f"refs/heads/{_BASE}..{proposed.head_sha}"
+            if commit in _git(self.repository, "rev-list", commits).split():
                 return proposed
         return None
 
-    def upsert_report(
-        self, number: int, markdown: str, marker: str, head_sha: str, evaluated_at: datetime
-    ) -> Comment:
+    def upsert_report(self, number: int, markdown: str, stamp: Stamp) -> Comment:
         """Show a report as our one comment with that marker; the newest report stays."""
         self._read(number)
-        stamp = Stamp(marker, head_sha, evaluated_at)
         with self._lock:
             return keep_one_report(self, number, markdown, stamp)
 
@@ -191,13 +170,12 @@ class FolderForge:
         """All comments of a pull request, oldest first."""
         self._read(number)
         with self._lock:
-            files = sorted(self._comment_folder(number).glob("*.json"))
-            return tuple(_read_comment(file) for file in files)
+            return tuple(map(_read_comment, sorted(self._comment_folder(number).glob("*.json"))))
 
     def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
         """Set the state that stands as `mergeline` beside a commit."""
         self._commit(sha)
-        status = _Status(STATUS_CONTEXT, state, shortened(description), url)
+        status = _Status(state, shortened(description), url)
         with self._lock:
             write_file_whole(self.path / "statuses" / f"{sha}.json", write_json(status).encode())
 
@@ -221,10 +199,8 @@ class FolderForge:
         """Add a comment."""
         folder = self._comment_folder(number)
         with self._lock:
-            counter = self.path / "last-comment"
-            comment_id = int(counter.read_text()) + 1 if counter.exists() else 1
-            write_file_whole(counter, f"{comment_id}\n".encode())
-            file = folder / f"{comment_id:07}.json"
+            last_id = max((int(file.stem) for file in folder.glob("*.json")), default=0)
+            file = folder / f"{last_id + 1:07}.json"
             write_file_whole(file.with_suffix(".md"), body.encode())
             write_file_whole(file, (json.dumps({"author": self._user}) + "\n").encode())
         return _read_comment(file)
@@ -243,11 +219,13 @@ class FolderForge:
             file.unlink(missing_ok=True)
             file.with_suffix(".md").unlink(missing_ok=True)
 
-    def _merge_commits(
-        self, pull: _Pull, head: str, method: Method, message: str
-    ) -> tuple[str, ...]:
-        """Merge in a private clone and push; the commits that the base branch gained."""
-        with _private_clone(self.repository, pull.base_ref, self._user) as clone:
+    def _merge_commits(self, head: str, method: Method, message: str) -> tuple[str, ...]:
+        """Merge in a private clone and push; the commits that main gained."""
+        with tempfile.TemporaryDirectory(prefix="mergeline-forge-") as folder:
+            clone = Path(folder)
+            _git(clone, "clone", "--quiet", "--shared", str(self.repository.resolve()), ".")
+            _git(clone, "config", "user.name", self._user)
+            _git(clone, "config", "user.email", "forge@localhost")
             base = _git(clone, "rev-parse", "HEAD")
             try:
                 if method == "squash":
@@ -260,35 +238,30 @@ class FolderForge:
                     _git(clone, "rebase", "--quiet", "--force-rebase", base)
             except ForgeError as error:
                 raise ForgeError(
-                    f"it cannot be merged onto {pull.base_ref}: {error.message}",
+                    f"it cannot be merged onto {_BASE}: {error.message}",
                     where=str(self.path),
-                    next_step=f"Merge {pull.base_ref} into the branch and push",
+                    next_step=f"Merge {_BASE} into the branch and push",
                 ) from error
             new = _git(clone, "rev-list", "--reverse", "--topo-order", f"{base}..HEAD").split()
-            _git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{pull.base_ref}")
+            _git(clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{_BASE}")
         return tuple(new)
 
-    def _between(self, base: str, head: str) -> list[str]:
-        return _git(self.repository, "rev-list", f"{base}..{head}").split()
-
     def _tip(self, branch: str) -> str:
-        return self._commit(f"refs/heads/{branch}", branch)
+        return self._commit(f"refs/heads/{branch}")
 
-    def _commit(self, revision: str, name: str | None = None) -> str:
+    def _commit(self, revision: str) -> str:
         try:
-            return _git(
-                self.repository, "rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}"
-            )
+            name = f"{revision}^{{commit}}"
+            return _git(self.repository, "rev-parse", "--quiet", "--verify", name)
         except ForgeError as error:
             raise NotFoundError(
-                f"no branch or commit {name or revision}",
+                f"no branch or commit {revision}",
                 where=str(self.repository),
                 next_step="Push it first",
             ) from error
 
     def _numbers(self) -> list[int]:
-        folder = self.path / "pulls"
-        return sorted(int(file.parent.name) for file in folder.glob("*/pull.json"))
+        return sorted(int(file.parent.name) for file in self.path.glob("pulls/*/pull.json"))
 
     def _read(self, number: int) -> _Pull:
         file = self._pull_file(number)
@@ -305,19 +278,6 @@ class FolderForge:
         return self._pull_file(number).parent / "comments"
 
 
-@contextmanager
-def _private_clone(repository: Path, branch: str, user: str) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="mergeline-forge-"))
-    try:
-        clone = folder / "clone"
-        _git(folder, "clone", "--quiet", "--shared", f"--branch={branch}", str(repository), "clone")
-        _git(clone, "config", "user.name", user)
-        _git(clone, "config", "user.email", "forge@localhost")
-        yield clone
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _read_comment(file: Path) -> Comment:
     author = json.loads(file.read_text())["author"]
     text = file.with_suffix(".md")
@@ -325,11 +285,7 @@ def _read_comment(file: Path) -> Comment:
 
 
 def _git(cwd: Path, *arguments: str) -> str:
-    """Standard output of git, away from the caller's hooks, configuration and terminal.
-
-    Raises:
-        ForgeError: git ended with an error.
-    """
+    """Standard output of git, away from the caller's hooks, configuration and terminal."""
     try:
         return run_git(arguments, cwd=cwd, isolated=True).decode().strip()
     except GitError as error:

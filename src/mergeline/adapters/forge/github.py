@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import github
 import requests
 from github.GithubException import (
     BadAttributeException,
-    BadCredentialsException,
     GithubException,
     RateLimitExceededException,
 )
@@ -44,20 +42,20 @@ _LONGEST_WAIT = 120
 _BOT = "[bot]"
 
 
-def _translated(method: Callable[P, T]) -> Callable[P, T]:
+def _translated(
+    method: Callable[Concatenate[GitHubForge, P], T],
+) -> Callable[Concatenate[GitHubForge, P], T]:
     """Make the errors of PyGithub and of its HTTP library those of `mergeline.errors`.
 
     Only for a method that asks and converts the answer: in others it would hide mistakes.
     """
 
     @functools.wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+    def call(forge: GitHubForge, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return method(*args, **kwargs)
+            return method(forge, *args, **kwargs)
         except (GithubException, requests.RequestException, *_MALFORMED) as error:
-            forge = args[0]
-            where = forge.where if isinstance(forge, GitHubForge) else ""
-            raise _translate(error, where) from error
+            raise _translate(error, forge.where) from error
 
     return call
 
@@ -65,21 +63,11 @@ def _translated(method: Callable[P, T]) -> Callable[P, T]:
 class GitHubForge:
     """The pull requests of one repository on GitHub, or on a server that speaks its REST API."""
 
-    def __init__(
-        self,
-        repository: str,
-        token: str,
-        api_url: str = "https://api.github.com",
-        *,
-        patient: bool = True,
-    ) -> None:
+    def __init__(self, repository: str, token: str, api_url: str, *, patient: bool = True) -> None:
         """Prepare; nothing is sent yet.
 
-        Args:
-            repository: `owner/name`.
-            token: of a person, an app, or the job (`GITHUB_TOKEN`).
-            api_url: the REST API's address.
-            patient: pause between requests as GitHub asks, and before trying again.
+        `repository` is `owner/name`, `token` that of a person, an app or the job (`GITHUB_TOKEN`).
+        `patient` pauses between requests as GitHub asks, and before trying again.
         """
         self.where = f"{api_url.rstrip('/')}/repos/{repository}"
         retry = GithubRetry(
@@ -114,11 +102,9 @@ class GitHubForge:
             return None
         return _pull_request(max(pulls, key=lambda pull: _nearness(pull, commit)))
 
-    def upsert_report(
-        self, number: int, markdown: str, marker: str, head_sha: str, evaluated_at: datetime
-    ) -> Comment:
+    def upsert_report(self, number: int, markdown: str, stamp: Stamp) -> Comment:
         """Show a report as our one comment with that marker; the newest report stays."""
-        return keep_one_report(self, number, markdown, Stamp(marker, head_sha, evaluated_at))
+        return keep_one_report(self, number, markdown, stamp)
 
     def comment(self, number: int, text: str) -> Comment:
         """Add a comment."""
@@ -127,7 +113,7 @@ class GitHubForge:
     @_translated
     def comments(self, number: int) -> tuple[Comment, ...]:
         """All comments of a pull request, oldest first."""
-        return tuple(_comment(one) for one in self._all_comments(number))
+        return tuple(map(_comment, self._repository.get_issue(number).get_comments()))
 
     @_translated
     def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
@@ -147,7 +133,8 @@ class GitHubForge:
     @_translated
     def own_comments(self, number: int) -> tuple[Comment, ...]:
         """All comments that we wrote, on all pages."""
-        return tuple(_comment(one) for one in self._all_comments(number) if self._is_ours(one))
+        comments = self._repository.get_issue(number).get_comments()
+        return tuple(_comment(comment) for comment in comments if self._is_ours(comment))
 
     @_translated
     def post(self, number: int, body: str) -> Comment:
@@ -166,16 +153,11 @@ class GitHubForge:
         with _unless_gone():
             self._repository.get_issue(number).get_comment(comment_id).delete()
 
-    def _all_comments(self, number: int) -> Iterable[IssueComment]:
-        return self._repository.get_issue(number).get_comments()
-
     def _is_ours(self, comment: IssueComment) -> bool:
         """Whether we wrote it. A person may bear an app's bare name, so the kind counts too."""
         author, me = comment.user, self._me
-        if not author:
+        if not author or (me.endswith(_BOT) and author.type != "Bot"):
             return False
-        if me.endswith(_BOT):
-            return author.login == me and author.type == "Bot"
         return author.login == me
 
     @functools.cached_property
@@ -204,12 +186,7 @@ def _unless_gone() -> Iterator[None]:
 def _pull_request(pull: GitHubPullRequest) -> PullRequest:
     return PullRequest(
         number=pull.number,
-        title=pull.title,
-        author=pull.user.login if pull.user else "ghost",
         head_sha=pull.head.sha,
-        base_sha=pull.base.sha,
-        base_ref=pull.base.ref,
-        url=pull.html_url,
         open=pull.state == "open",
         labels=tuple(label.name for label in pull.labels),
     )
@@ -236,7 +213,6 @@ def _comment(comment: IssueComment) -> Comment:
 
 
 def _translate(error: Exception, where: str) -> MergelineError:
-    """The error of ours for one of PyGithub's, with what a person can do about it."""
     if isinstance(error, RateLimitExceededException):
         message, step = "GitHub's rate limit is used up", "Run again in an hour"
     elif isinstance(error, requests.Timeout):
@@ -253,28 +229,20 @@ def _translate(error: Exception, where: str) -> MergelineError:
 
 
 def _refusal(error: GithubException, where: str) -> MergelineError:
-    message = _error_message(error)
-    if isinstance(error, BadCredentialsException) or error.status == 401:
-        return ForgeError(
-            "GitHub does not accept the token", where=where, next_step="Renew GITHUB_TOKEN"
-        )
-    if error.status == 403:
-        return ForgeError(
-            f"GitHub forbids it: {message}",
-            where=where,
-            next_step="Give the job `permissions: pull-requests: write, statuses: write`",
-        )
-    if error.status in {404, 410} or "No commit found" in message:
-        return NotFoundError(
-            f"GitHub knows no such pull request or commit: {message}",
-            where=where,
-            next_step="Check the number, that the commit is pushed, and that the token may read",
-        )
-    return ForgeError(
-        f"GitHub answered {error.status}: {message}",
-        where=where,
-        next_step="Correct what is sent",
-    )
+    reason = _error_message(error)
+    kind: type[MergelineError] = ForgeError
+    if error.status == 401:
+        message, step = "GitHub does not accept the token", "Renew GITHUB_TOKEN"
+    elif error.status == 403:
+        message = f"GitHub forbids it: {reason}"
+        step = "Give the job `permissions: pull-requests: write, statuses: write`"
+    elif error.status in {404, 410} or "No commit found" in reason:
+        kind = NotFoundError
+        message = f"GitHub knows no such pull request or commit: {reason}"
+        step = "Check the number, that the commit is pushed, and that the token may read"
+    else:
+        message, step = f"GitHub answered {error.status}: {reason}", "Correct what is sent"
+    return kind(message, where=where, next_step=step)
 
 
 def _error_message(error: GithubException) -> str:

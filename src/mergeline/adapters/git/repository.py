@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,8 @@ from pathlib import Path
 
 from mergeline.adapters.git.tree import Tree, listed
 from mergeline.errors import GitError, RepositoryError
-from mergeline.system.git_command import checked_output, git_process, run_git
+from mergeline.system.git_command import run_git
 
-_MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 _DENIED = re.compile(
     "denied|declined|rejected|protected|not permitted|not allowed|could not read Username"
     "|Authentication failed|error: 40[13]",
@@ -37,7 +37,6 @@ class Commit:
     sha: str
     subject: str
     author: str
-    time: str
     parents: tuple[str, ...]
 
 
@@ -57,15 +56,13 @@ class Repository:
         try:
             out = run_git(["rev-parse", "--show-toplevel"], cwd=path)
         except GitError as error:
-            if "not a git repository" in error.message or "must be run in a work tree" in str(
-                error
-            ):
-                raise RepositoryError(
-                    "not a Git repository with a working tree",
-                    where=str(path),
-                    next_step="Run mergeline inside a clone of the project",
-                ) from error
-            raise
+            if not re.search("not a git repository|must be run in a work tree", error.message):
+                raise
+            raise RepositoryError(
+                "not a Git repository with a working tree",
+                where=str(path),
+                next_step="Run mergeline inside a clone of the project",
+            ) from error
         return cls(Path(out.decode().rstrip("\n")))
 
     def git(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
@@ -74,11 +71,13 @@ class Repository:
 
     def _ask(self, *arguments: str) -> str | None:
         """What git answers a question; None for its "no": exit code 1, and nothing else."""
-        process = git_process(arguments, self.root)
-        if process.returncode == 1:
-            return None
-        answer = checked_output(arguments[0], process, self.root)
-        return answer.decode(errors="surrogateescape").strip()
+        try:
+            return self.git(*arguments)
+        except GitError as error:
+            failed = error.__cause__
+            if isinstance(failed, subprocess.CalledProcessError) and failed.returncode == 1:
+                return None
+            raise
 
     @property
     def main_root(self) -> Path:
@@ -92,18 +91,18 @@ class Repository:
         Raises:
             RepositoryError: it names no commit.
         """
-        form = "%H%x00%s%x00%an <%ae>%x00%cI%x00%P"
+        form = "%H%x00%s%x00%an <%ae>%x00%P"
         try:
             name = f"{_revision(revision)}^{{commit}}"
             out = self.git("show", "-s", f"--format={form}", name, "--")
             # A range shows several, an excluded commit none.
-            sha, subject, author, time, parents = out.split("\0")
+            sha, subject, author, parents = out.split("\0")
         except (GitError, ValueError) as error:
             hint = "Make a first commit" if revision == "HEAD" else "Fetch it, or name another"
             raise RepositoryError(
                 f"no commit {revision!r} here", where=str(self.root), next_step=hint
             ) from error
-        return Commit(sha, subject, author, time, tuple(parents.split()))
+        return Commit(sha, subject, author, tuple(parents.split()))
 
     def tree(self, revision: str = "HEAD") -> Tree:
         """The tree of a commit (or a tree's own name)."""
@@ -123,7 +122,7 @@ class Repository:
         Written as Git objects through an index of its own; the user's index and branch stay.
         """
         with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
-            env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+            env = {"GIT_INDEX_FILE": f"{folder}/index"}
             if self._exists("HEAD"):
                 self.git("read-tree", "HEAD", env=env)
             self.git("add", "--all", "--", ".", env=env)
@@ -139,7 +138,7 @@ class Repository:
             if f"{path}/".startswith(within) == taken
         ]
         with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
-            env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+            env = {"GIT_INDEX_FILE": f"{folder}/index"}
             entries = "".join(f"{line}\0" for line in lines).encode(errors="surrogateescape")
             run_git(["update-index", "-z", "--index-info"], cwd=self.root, stdin=entries, env=env)
             return Tree(self.root, self.git("write-tree", env=env))
@@ -159,15 +158,16 @@ class Repository:
         Raises:
             RepositoryError: none of the usual names exists.
         """
-        for name in _MAIN_BRANCHES:
+        if self._exists("origin/HEAD"):
+            return self.git("symbolic-ref", "--short", "refs/remotes/origin/HEAD")
+        for name in ("origin/main", "origin/master", "main", "master"):
             if self._exists(name):
-                head = ("symbolic-ref", "--short", "refs/remotes/origin/HEAD")
-                return self.git(*head) if name == "origin/HEAD" else name
-        shallow = self._is_shallow()
+                return name
+        way_out = "Fetch it, or give yours that name: git branch main"
         raise RepositoryError(
             "no main branch found (origin/HEAD, main or master)",
             where=str(self.root),
-            next_step=_DEEPEN if shallow else "Fetch it, or give yours that name: git branch main",
+            next_step=_DEEPEN if self._is_shallow() else way_out,
         )
 
     def merge_base(self, revision: str, onto: str) -> Commit:
@@ -180,15 +180,11 @@ class Repository:
         try:
             return self.commit(self.git("merge-base", revision, tip.sha))
         except GitError as error:
+            problem, next_step = f"{revision} and {onto} have no common commit", ""
             if self._is_shallow():
-                raise RepositoryError(
-                    f"this shallow clone does not reach the merge base with {onto}",
-                    where=str(self.root),
-                    next_step=_DEEPEN,
-                ) from error
-            raise RepositoryError(
-                f"{revision} and {onto} have no common commit", where=str(self.root)
-            ) from error
+                problem = f"this shallow clone does not reach the merge base with {onto}"
+                next_step = _DEEPEN
+            raise RepositoryError(problem, where=str(self.root), next_step=next_step) from error
 
     def parent(self, commit: Commit) -> Commit | None:
         """The first parent of a commit; None of the very first one.
@@ -215,8 +211,8 @@ class Repository:
 
     def is_ancestor(self, commit: str, of: str) -> bool:
         """Whether `commit` is in the history of `of`; one that this clone lacks is not."""
-        known = self._exists(commit)
-        return known and self._ask("merge-base", "--is-ancestor", commit, of) is not None
+        command = ("merge-base", "--is-ancestor", commit, of)
+        return self._exists(commit) and self._ask(*command) is not None
 
     def count_between(self, older: str, newer: str) -> int:
         """How many commits `newer` has beyond `older`."""
@@ -246,9 +242,7 @@ class Repository:
 
     def remote_tip(self, branch: str) -> str | None:
         """The commit that `origin` has as `branch` now; None without that remote or branch."""
-        if self.remote_url() is None:
-            return None
-        return self._at_origin(f"refs/heads/{branch}")
+        return self._at_origin(f"refs/heads/{branch}") if self.remote_url() else None
 
     def branches(self) -> dict[str, str]:
         """The tip of each branch, by its ref: as `origin` has its own now, fetched; others as here.
@@ -258,14 +252,13 @@ class Repository:
         form = "--format=%(objectname) %(refname)"
         lines = self.git("for-each-ref", form, "refs/heads", "refs/remotes").splitlines()
         if self.remote_url() is not None:
-            told = self.git("ls-remote", "--heads", "origin").splitlines()
-            new = [ref for sha, ref in map(str.split, told) if not self._exists(sha)]
+            heads = self.git("ls-remote", "--heads", "origin").splitlines()
+            new = [ref for sha, ref in map(str.split, heads) if not self._exists(sha)]
             if new:
                 self.git("fetch", "--quiet", "--no-tags", "origin", *new)
             lines = [line for line in lines if " refs/remotes/origin/" not in line]
-            lines += [line.replace("\trefs/heads/", " refs/remotes/origin/") for line in told]
-        found = (line.split() for line in lines)
-        return {ref: sha for sha, ref in found}
+            lines += [line.replace("\trefs/heads/", " refs/remotes/origin/") for line in heads]
+        return {ref: sha for sha, ref in map(str.split, lines)}
 
     def fetch_pages(self, namespace: str) -> None:
         """Bring the tags under `refs/tags/<namespace>/` from origin, where there is one."""
@@ -280,12 +273,9 @@ class Repository:
     def pages(self, namespace: str) -> dict[str, str]:
         """Messages of the annotated tags under a namespace, by tag name."""
         form = "%(refname:strip=2)%00%(contents)%00"
-        out = run_git(
-            ["for-each-ref", f"--format={form}", f"refs/tags/{namespace}/"], cwd=self.root
-        ).decode(errors="replace")
-        parts = out.split("\0")
-        pairs = zip(parts[0::2], parts[1::2], strict=False)
-        return {name.strip(): text for name, text in pairs if name.strip()}
+        command = ["for-each-ref", f"--format={form}", f"refs/tags/{namespace}/"]
+        parts = run_git(command, cwd=self.root).decode(errors="replace").split("\0")
+        return {name.strip(): text for name, text in zip(parts[0::2], parts[1::2], strict=False)}
 
     def rehearse_page(self, tag: str, commit: str) -> None:
         """Find out whether origin lets us push a tag, before anything is done that needs it.
@@ -305,24 +295,25 @@ class Repository:
         The tag object is pushed before any local ref exists, so a lost race leaves nothing behind.
         `time` is in git's own form (`<seconds> +0000`).
         """
-        body = (
-            f"object {commit}\ntype commit\ntag {tag}\ntagger {self._identity(time)}\n\n{message}"
-        )
-        made = run_git(["mktag"], cwd=self.root, stdin=body.encode()).decode().strip()
+        name = self.config("user.name") or "mergeline"
+        email = self.config("user.email") or "mergeline@localhost"
+        tagger = f"{name} <{email}> {time}"
+        body = f"object {commit}\ntype commit\ntag {tag}\ntagger {tagger}\n\n{message}"
+        tag_object = run_git(["mktag"], cwd=self.root, stdin=body.encode()).decode().strip()
         ref = f"refs/tags/{tag}"
         if self.remote_url() is not None:
             try:
-                self._with_origin("push", "--quiet", "--no-verify", "origin", f"{made}:{ref}")
+                self._with_origin("push", "--quiet", "--no-verify", "origin", f"{tag_object}:{ref}")
             except GitError:
                 taken = self._at_origin(ref)
                 if taken is None:
                     raise
-                if taken != made:
+                if taken != tag_object:
                     return False
         try:
-            self.git("update-ref", ref, made, "0" * 40)
+            self.git("update-ref", ref, tag_object, "0" * 40)
         except GitError:
-            return self.git("rev-parse", ref) == made
+            return self.git("rev-parse", ref) == tag_object
         return True
 
     def _at_origin(self, ref: str) -> str | None:
@@ -335,17 +326,9 @@ class Repository:
         try:
             return self.git(*arguments)
         except GitError as error:
-            denied = _DENIED.search(error.message)
-            raise GitError(
-                error.message,
-                where=error.where,
-                next_step=error.next_step or (_OWN_ORIGIN if denied else _CHECK_ORIGIN),
-            ) from error
-
-    def _identity(self, time: str) -> str:
-        name = self.config("user.name") or "mergeline"
-        email = self.config("user.email") or "mergeline@localhost"
-        return f"{name} <{email}> {time}"
+            way_out = _OWN_ORIGIN if _DENIED.search(error.message) else _CHECK_ORIGIN
+            next_step = error.next_step or way_out
+            raise GitError(error.message, where=error.where, next_step=next_step) from error
 
     def _is_shallow(self) -> bool:
         return self.git("rev-parse", "--is-shallow-repository") == "true"
@@ -358,5 +341,5 @@ class Repository:
 def _revision(name: str) -> str:
     """The name; ValueError for one that git would take for an option, or for nothing."""
     if not name or name.startswith("-"):
-        raise ValueError(f"no revision: {name!r}")
+        raise ValueError(f"invalid revision: {name!r}")
     return name

@@ -68,15 +68,13 @@ class Tree:
         Raises:
             RepositoryError: the content of one is not in this clone.
         """
-        missing = [path for path in paths if path in self._lines and path not in self._read]
-        if missing:
-            self._read.update(self._read_all(missing))
-
-    def _read_all(self, paths: Sequence[str]) -> dict[str, bytes]:
-        names = "".join(f"{self.blob(path)}\n" for path in paths).encode()
+        unread = [path for path in paths if path in self._lines and path not in self._read]
+        if not unread:
+            return
+        names = "".join(f"{self.blob(path)}\n" for path in unread).encode()
         out = run_git(["cat-file", "--batch"], cwd=self._root, stdin=names)
-        contents, at = {}, 0
-        for path in paths:
+        at = 0
+        for path in unread:
             header_end = out.index(b"\n", at)
             header = out[at:header_end].split()
             if header[-1] == b"missing":
@@ -86,9 +84,8 @@ class Tree:
                     next_step="Fetch it: git fetch --refetch",
                 )
             size = int(header[2])
-            contents[path] = out[header_end + 1 : header_end + 1 + size]
+            self._read[path] = out[header_end + 1 : header_end + 1 + size]
             at = header_end + size + 2
-        return contents
 
 
 def listed(root: Path, tree: str) -> Iterator[tuple[str, str]]:

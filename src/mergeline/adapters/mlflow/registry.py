@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,6 @@ _TAG_LIMIT = 5_000  # characters
 
 class Registry(Store):
     """The registered versions of a store."""
-
-    def models(self) -> list[str]:
-        """Names of the registered models."""
-        if self.absent():
-            return []
-        with self.translating():
-            return sorted(self._holders_by_model())
 
     def versions(self, model: str) -> list[Version]:
         """Registered versions of a model, oldest first."""
@@ -57,10 +49,11 @@ class Registry(Store):
             )
             # MLflow reads tags after the rows, and none of a row that was archived in between.
             standing = {(v.name, int(v.version)): v for v in registered if _STAGE in v.tags}
-            holders = self._holders_by_model()
-            for model, number in [(m, n) for m, held in holders.items() for n in held.values()]:
-                if (model, number) not in standing:  # amid a promotion, or after one cut off
-                    standing[model, number] = self.client.get_model_version(model, str(number))
+            models = on_all_pages(self.client.search_registered_models)
+            holders = {model.name: _holders(model) for model in models}
+            held = {(model, n) for model, numbers in holders.items() for n in numbers.values()}
+            for model, number in held - standing.keys():  # amid a promotion, or after one cut off
+                standing[model, number] = self.client.get_model_version(model, str(number))
             return [
                 _version(version, holders.get(model, {}))
                 for (model, _), version in sorted(standing.items())
@@ -69,14 +62,8 @@ class Registry(Store):
 
     def champion(self, model: str) -> Version | None:
         """The version that the alias `production` names."""
-        if self.absent():
-            return None
-        with self.translating():
-            number = self._holders(model).get("Production")
-            if number is None:
-                return None
-            version = self.client.get_model_version(model, str(number))
-            return _version(version, {"Production": number})
+        versions = self.versions(model)
+        return next((version for version in versions if version.stage == "Production"), None)
 
     def register(self, run: Run) -> Version:
         """Register a run's model, unless a version of it is registered already.
@@ -85,7 +72,11 @@ class Registry(Store):
         """
         for version in self.versions(run.model):
             if version.run_id == run.run_id:
-                self._tag_origin(version, run)
+                with self.translating():
+                    known = self.client.get_model_version(run.model, str(version.number)).tags
+                    for key, value in _origin_tags(run).items():
+                        if value and not known.get(key):
+                            self._tag(run.model, version.number, key, value)
                 return version
         from mlflow.exceptions import MlflowException
 
@@ -133,7 +124,11 @@ class Registry(Store):
                         model, _ALIASES[stage], str(number)
                     )
                 )
-            self._follow_aliases(model)
+            while True:  # until no other process moves an alias meanwhile
+                holders = self._holders(model)
+                self._write_stages(model, holders, {})
+                if self._holders(model) == holders:
+                    return
 
     def model_files(self, model: str, number: int, into: Path) -> Path:
         """Fetch the MLflow model folder of a registered version."""
@@ -162,10 +157,6 @@ class Registry(Store):
                 return {}
             raise
 
-    def _holders_by_model(self) -> dict[str, dict[Stage, int]]:
-        models = on_all_pages(self.client.search_registered_models)
-        return {model.name: _holders(model) for model in models}
-
     def _write_stages(
         self, model: str, holders: Mapping[Stage, int], others: Mapping[int, Stage]
     ) -> None:
@@ -175,25 +166,10 @@ class Registry(Store):
             number, now = int(version.version), version.tags.get(_STAGE, "None")
             stage = wanted.get(number, "Archived" if now in _ALIASES else now)
             if stage != now:
-                self.retrying(partial(self._tag, model, number, _STAGE, stage))
-
-    def _follow_aliases(self, model: str) -> None:
-        """Write the stages again until no other process moves an alias meanwhile."""
-        while True:
-            holders = self._holders(model)
-            self._write_stages(model, holders, {})
-            if self._holders(model) == holders:
-                return
-
-    def _tag_origin(self, version: Version, run: Run) -> None:
-        with self.translating():
-            tags = self.client.get_model_version(version.model, str(version.number)).tags
-            for key, value in _origin_tags(run).items():
-                if value and not tags.get(key):
-                    self.retrying(partial(self._tag, version.model, version.number, key, value))
+                self._tag(model, number, _STAGE, stage)
 
     def _tag(self, model: str, number: int, key: str, value: str) -> None:
-        self.client.set_model_version_tag(model, str(number), key, value)
+        self.retrying(lambda: self.client.set_model_version_tag(model, str(number), key, value))
 
 
 def _origin_tags(run: Run) -> dict[str, str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mergeline.adapters.mlflow.store import Store, on_all_pages
+from mergeline.core.declare.strict import write_json
 from mergeline.core.release.bundle import (
     CANDIDATE_FILES,
     MANIFEST,
@@ -34,12 +35,12 @@ PULL_REQUEST = "mergeline.pull_request"
 _EVALUATED_FOR = "mergeline.evaluated_for."
 _TAG_LIMIT = 5_000  # characters
 _PARAM_LIMIT = 6_000
+_MODEL_PARAM_LIMIT = 250
 _DIGEST_LIMIT = 36
 _RUN_ID_LENGTH = 32
 _BATCH = 100  # params that one call may log
-_NAME_LIMIT = 250
-_STEPS = {".", ".."}
-_NOT_IN_A_NAME = re.compile(r"[^/\w.\- :]")
+_PARAM_NAME = re.compile(r"[\w\- :/][\w.\- :/]{0,249}")  # and it must be a relative path
+_NOT_IN_A_NAME = re.compile(r"[^\w.-]")
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,8 @@ class Run:
     model_uri: str
     commit: str | None
     pull_request: int | None
-    started_at: float
-    metrics: Mapping[str, float]
-    url: str | None = None
-    pull_requests: frozenset[int] = frozenset()
+    url: str | None
+    pull_requests: frozenset[int]
 
 
 class Runs(Store):
@@ -71,19 +70,8 @@ class Runs(Store):
 
     def find(self, model: str, fingerprint: str) -> Run | None:
         """The complete run of a fingerprint; of several, the one that was complete first."""
-        if self.absent():
-            return None
-        with self.translating():
-            experiment = self.client.get_experiment_by_name(model)
-            if experiment is None:
-                return None
-            runs = self.client.search_runs(
-                [experiment.experiment_id],
-                f"tags.`{FINGERPRINT}` = '{fingerprint}' and tags.`{COMPLETE}` = 'true'",
-                order_by=["attributes.end_time ASC"],
-                max_results=1,
-            )
-            return _run(runs[0], self.uri) if runs else None
+        condition = f"tags.`{FINGERPRINT}` = '{fingerprint}' and "
+        return next(self._complete_runs(model, "end_time ASC", condition), None)
 
     def run(self, run_id: str) -> Run:
         """A run by its id, or by the beginning of it that a report shows.
@@ -121,19 +109,23 @@ class Runs(Store):
 
     def candidates(self, model: str) -> list[Run]:
         """All complete runs of a model, newest first."""
+        return list(self._complete_runs(model, "start_time DESC"))
+
+    def _complete_runs(self, model: str, order: str, condition: str = "") -> Iterator[Run]:
         if self.absent():
-            return []
+            return
         with self.translating():
             experiment = self.client.get_experiment_by_name(model)
             if experiment is None:
-                return []
+                return
             search = partial(
                 self.client.search_runs,
                 [experiment.experiment_id],
-                f"tags.`{COMPLETE}` = 'true'",
-                order_by=["attributes.start_time DESC"],
+                f"{condition}tags.`{COMPLETE}` = 'true'",
+                order_by=[f"attributes.{order}"],
             )
-            return [_run(run, self.uri) for run in on_all_pages(search)]
+            for run in on_all_pages(search):
+                yield _run(run, self.uri)
 
     def log(self, candidate: Candidate, bundle: Path) -> Run:
         """Log a candidate out of its bundle, unless its fingerprint is logged already.
@@ -166,21 +158,16 @@ class Runs(Store):
         """
         from mlflow.entities import RunTag
 
-        from mergeline.core.declare.strict import write_json
-
         place = f"evaluations/{evaluation.evaluated_at.replace(':', '')}"
         with self.translating():
             self.client.log_artifacts(run.run_id, str(folder), place)
             known = self.client.get_run(run.run_id).data.tags
+            origin = _origin_tags(evaluation.origin)
             tags = {
                 "mergeline.evaluation": write_json(_in_a_tag(evaluation), indent=None),
                 "mergeline.evaluation_path": place,
                 "mergeline.verdict": evaluation.verdict,
-                **{
-                    k: v
-                    for k, v in _origin_tags(evaluation.origin).items()
-                    if v and not known.get(k)
-                },
+                **{key: value for key, value in origin.items() if value and not known.get(key)},
             }
             if evaluation.origin.pull_request is not None:
                 tags[f"{_EVALUATED_FOR}{evaluation.origin.pull_request}"] = "true"
@@ -228,12 +215,8 @@ class Runs(Store):
             run_name=f"{name} {candidate.fingerprint[:8]}",
         )
         at = int(run.info.start_time)
-        params = {**candidate.params, "fingerprint": candidate.fingerprint}
-        numbers = {
-            **candidate.metrics,
-            **{f"seconds.{stage}": value for stage, value in candidate.seconds.items()},
-        }
-        own = {
+        seconds = {f"seconds.{stage}": value for stage, value in candidate.seconds.items()}
+        tags = {
             FINGERPRINT: candidate.fingerprint,
             "mergeline.model": candidate.model,
             "mergeline.model_digest": candidate.model_digest,
@@ -247,29 +230,30 @@ class Runs(Store):
         run_id: str = run.info.run_id
         self.client.log_batch(
             run_id,
-            metrics=[Metric(key, value, at, 0) for key, value in numbers.items()],
-            tags=[RunTag(key, value[:_TAG_LIMIT]) for key, value in own.items()],
+            metrics=[
+                Metric(key, value, at, 0) for key, value in {**candidate.metrics, **seconds}.items()
+            ],
+            tags=[RunTag(key, value[:_TAG_LIMIT]) for key, value in tags.items()],
         )
-        names = _names(params)
-        made = [Param(names[key], _text(value)[:_PARAM_LIMIT]) for key, value in params.items()]
-        for start in range(0, len(made), _BATCH):
-            self.client.log_batch(run_id, params=made[start : start + _BATCH])
+        params = {**_params(candidate, _PARAM_LIMIT), "fingerprint": candidate.fingerprint}
+        entries = [Param(name, text) for name, text in params.items()]
+        for start in range(0, len(entries), _BATCH):
+            self.client.log_batch(run_id, params=entries[start : start + _BATCH])
         return run_id
 
     def _experiment(self, model: str) -> str:
         from mlflow.exceptions import MlflowException
 
         experiment = self.client.get_experiment_by_name(model)
-        if experiment is not None:
-            return str(experiment.experiment_id)
-        place = (self.artifacts / model).as_uri() if self.uri.startswith("sqlite") else None
-        try:
-            return str(self.client.create_experiment(model, artifact_location=place))
-        except MlflowException:
-            experiment = self.client.get_experiment_by_name(model)
-            if experiment is None:
-                raise
-            return str(experiment.experiment_id)
+        if experiment is None:
+            place = (self.artifacts / model).as_uri() if self.uri.startswith("sqlite") else None
+            try:
+                return str(self.client.create_experiment(model, artifact_location=place))
+            except MlflowException:  # unless another process has made it just now
+                experiment = self.client.get_experiment_by_name(model)
+                if experiment is None:
+                    raise
+        return str(experiment.experiment_id)
 
     def _log_inputs(self, run_id: str, snapshots: tuple[SnapshotUse, ...]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -294,13 +278,12 @@ class Runs(Store):
         from mlflow.entities import LoggedModelOutput
 
         run = self.client.get_run(run_id)
-        names = _names(candidate.params)
         logged = self.client.create_logged_model(
             run.info.experiment_id,
             name=candidate.model,
             source_run_id=run_id,
             tags={FINGERPRINT: candidate.fingerprint},
-            params={names[key]: _text(value)[:250] for key, value in candidate.params.items()},
+            params=_params(candidate, _MODEL_PARAM_LIMIT),
         )
         self.client.log_model_artifacts(logged.model_id, str(folder))
         self.client.finalize_logged_model(logged.model_id, "READY")
@@ -320,8 +303,6 @@ def _origin_tags(origin: Origin) -> dict[str, str]:
 
 def _in_a_tag(evaluation: Evaluation) -> Evaluation:
     """An evaluation as far as a tag takes it."""
-    from mergeline.core.declare.strict import write_json
-
     if len(write_json(evaluation, indent=None)) <= _TAG_LIMIT:
         return evaluation
     return replace(evaluation, reasons=tuple(reason[:200] for reason in evaluation.reasons[:8]))
@@ -339,8 +320,6 @@ def _run(run: Any, uri: str) -> Run:  # noqa: ANN401 - mlflow.entities.Run
         model_uri=tags.get("mergeline.model_uri", ""),
         commit=tags.get(COMMIT) or None,
         pull_request=int(pull_request) if pull_request else None,
-        started_at=run.info.start_time / 1000,
-        metrics=dict(run.data.metrics),
         url=_page(run, uri),
         pull_requests=frozenset(map(int, numbers | ({pull_request} if pull_request else set()))),
     )
@@ -356,30 +335,19 @@ def _page(run: Any, uri: str) -> str | None:  # noqa: ANN401
     return f"{server.scheme}://{host}{server.path.rstrip('/')}/{place}"
 
 
-def _names(keys: Iterable[str]) -> dict[str, str]:
-    """Names that MLflow takes for params, one for each key."""
-    names = {key: _name(key) for key in keys}
-    shared = Counter(names.values())
-    return {
-        key: name if name == key or shared[name] == 1 else _marked(key, name)
-        for key, name in names.items()
+def _params(candidate: Candidate, limit: int) -> dict[str, str]:
+    """Its params by names that MLflow takes, their values cut to `limit` characters."""
+    texts = {
+        key: value if isinstance(value, str) else json.dumps(value, default=str)
+        for key, value in candidate.params.items()
     }
+    return {_param_name(key): text[:limit] for key, text in texts.items()}
 
 
-def _name(key: str) -> str:
-    """A key as a name that MLflow takes, which must be a relative path as well."""
-    parts = _NOT_IN_A_NAME.sub("_", key)[:_NAME_LIMIT].split("/")
-    return (
-        "/".join(part.replace(".", "_") if part in _STEPS else part for part in parts if part)
-        or "_"
-    )
-
-
-def _marked(key: str, name: str) -> str:
-    """A name that no other key has."""
+def _param_name(key: str) -> str:
+    """The key if MLflow takes it as a name, else one like it with a mark that no other key has."""
+    is_path = posixpath.normpath(key) == key and not key.startswith("/")
+    if is_path and _PARAM_NAME.fullmatch(key):
+        return key
     mark = hashlib.sha256(key.encode()).hexdigest()[:8]
-    return f"{name[: _NAME_LIMIT - 9]}-{mark}"
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    return f"{_NOT_IN_A_NAME.sub('_', key)[:200].lstrip('.')}-{mark}"

@@ -6,9 +6,10 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from mergeline.errors import MergelineError, NotFoundError, TrackingError
 from mergeline.system.locks import file_lock
@@ -31,30 +32,17 @@ class Store:
     def __init__(self, uri: str, artifacts: Path) -> None:
         self.uri = uri
         self.artifacts = artifacts
-        self._opened: Any = None
-
-    @property
-    def client(self) -> Any:  # noqa: ANN401 - mlflow.MlflowClient, imported late
-        """MLflow's client; the store is opened when it is first asked for."""
-        if self._opened is None:
-            self._opened = self._open()
-        return self._opened
 
     def absent(self) -> bool:
         """Whether it is a SQLite store that nobody has written to yet."""
         return self._file is not None and not self._file.exists()
 
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[object]:
         """Keep other processes of this machine from writing to the same SQLite file.
 
         Writers to a server are not kept apart: what they write must be right without a lock.
         """
-        if self._file is None:
-            yield
-            return
-        with file_lock(f"{self._file}.writing.lock"):
-            yield
+        return self._locked("writing.lock")
 
     def retrying(self, write: Callable[[], T]) -> T:
         """Write, and try again: MLflow fails if two writers set a new alias or tag at once."""
@@ -81,11 +69,14 @@ class Store:
     @property
     def _file(self) -> Path | None:
         """The file of a SQLite store."""
-        if not self.uri.startswith(_SQLITE):
-            return None
-        return Path(self.uri.removeprefix(_SQLITE))
+        return Path(self.uri.removeprefix(_SQLITE)) if self.uri.startswith(_SQLITE) else None
 
-    def _open(self) -> Any:  # noqa: ANN401
+    def _locked(self, suffix: str) -> AbstractContextManager[object]:
+        return file_lock(f"{self._file}.{suffix}") if self._file else contextlib.nullcontext()
+
+    @cached_property
+    def client(self) -> Any:  # noqa: ANN401 - mlflow.MlflowClient, imported late
+        """MLflow's client; the store is opened when it is first asked for."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         # A store out of reach must be said within seconds, not after minutes of retries.
@@ -101,43 +92,31 @@ class Store:
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
         _look_for_server(self.uri)
-        if self._file is None:
-            _look_for_database(self.uri)
-            return mlflow.MlflowClient()
         # Several processes that open a new database at once break each other's migrations.
-        with file_lock(f"{self._file}.lock"):
+        with self._locked("lock"):
             _look_for_database(self.uri)
             client = mlflow.MlflowClient()
-            client.search_experiments(max_results=1)
+            if self._file:
+                client.search_experiments(max_results=1)
             return client
 
 
 def on_all_pages(search: Callable[..., Any]) -> Iterator[Any]:
     """All that one of the client's searches finds, page by page."""
-    token = None
-    while True:
-        page = search(max_results=500, page_token=token)
+    page = search(max_results=500)
+    yield from page
+    while page.token:
+        page = search(max_results=500, page_token=page.token)
         yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _look_for_server(uri: str) -> None:
     """Ask a tracking server once, before MLflow asks again and again.
 
     Raises:
-        TrackingError: nobody answers there, or the address is invalid.
+        TrackingError: nobody answers there.
     """
-    try:
-        scheme = urlsplit(uri).scheme
-    except ValueError as error:
-        raise TrackingError(
-            f"invalid address: {error}",
-            where=without_password(uri),
-            next_step="Correct MLFLOW_TRACKING_URI",
-        ) from error
-    if scheme not in {"http", "https"}:
+    if not uri.lower().startswith(("http:", "https:")):
         return
     import requests
 
@@ -159,7 +138,7 @@ def _look_for_database(uri: str) -> None:
     Raises:
         sqlalchemy.exc.SQLAlchemyError: it does not answer, or is not a database.
     """
-    if urlsplit(uri).scheme.partition("+")[0] not in _DATABASES:
+    if uri.partition(":")[0].partition("+")[0] not in _DATABASES:
         return
     import sqlalchemy
 
@@ -171,12 +150,9 @@ def _look_for_database(uri: str) -> None:
 
 
 def translated(error: Exception, uri: str, missing: str) -> MergelineError:
-    """Ours for one of MLflow, its database or its transport.
+    """Ours for one of MLflow, its database or its transport; any other error is raised again.
 
-    Args:
-        error: as it was raised; any other error is raised again.
-        uri: of the store.
-        missing: what to say if something does not exist.
+    `missing` is the message if something does not exist.
     """
     import requests
     import sqlalchemy.exc

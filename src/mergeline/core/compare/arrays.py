@@ -168,6 +168,13 @@ class Predictions(Generic[Name]):
         return {name: results[place] for name, place in self.index.items()}
 
 
+def missing_count(values: npt.NDArray[Any]) -> int:
+    """How many of the values stand for none."""
+    if values.dtype.kind in "iub":
+        return 0
+    return sum(map(is_missing, values.tolist()))
+
+
 def is_missing(value: object) -> bool:
     """Whether it stands for an absent value: None, NaN, or what pandas has for them."""
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:

@@ -27,7 +27,8 @@ UNJUDGED = 50
 Absent = Literal["", "nan", "infinite", "undefined", "unscored", "failed"]
 ProblemKind = Literal[
     "empty_holdout", "one_class_holdout", "missing_labels", "unknown_labels", "missing_slice",
-    "duplicate_rows", "tampered_holdout", "unscored", "other_rows", "wrong_shape", "wrong_classes",
+    "missing_clusters", "duplicate_rows", "tampered_holdout", "unscored", "other_rows",
+    "wrong_shape", "wrong_classes",
     "nan_predictions", "infinite_predictions", "not_probabilities", "constant_predictions",
     "worse_than_chance", "unknown_training_rows", "trained_on_holdout",
 ]  # fmt: skip

@@ -5,8 +5,8 @@ says what they mean; it measures nothing and decides nothing. Its files, in the 
 work:
 
 - `content`: `Report`, everything that can be shown, as plain data; it is what `report.json` holds.
-- `view`: `View`, a report that has models to compare. A failed report has none, nor has one of a
-  change that changes no model: each renderer has a short path for these at its top.
+- `view`: `View`, a report that has models to compare, and its curves. A failed report has no view,
+  nor has a change that changes no model: each renderer has a short path for these at its top.
 - `safe`: makes text harmless; names and messages come from whoever wrote the pull request.
 - `tables`: the metrics, the slices and the costs of the models as rows of text.
 - `sentences`: what the models do, in sentences: the headline, the rows compared, who is hurt.

@@ -200,15 +200,6 @@ class Report:
         return bool(self.moved or (self.judgement and self.judgement.moved))
 
 
-def write_json(report: Report) -> str:
-    """`report.json`.
-
-    Raises:
-        ValueError: a number is NaN or infinite; one that is absent is None.
-    """
-    return strict.write_json(report)
-
-
 def read_report(text: bytes | str, *, where: str) -> Report:
     """Read `report.json`, strictly.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 from mergeline.core import numbers
 from mergeline.core.compare import digits
@@ -12,35 +13,29 @@ from mergeline.core.report import safe
 from mergeline.core.report.content import DataChange, Report
 from mergeline.core.report.sentences import Sentence, Span, branch, code, say, strong
 
+What = Literal["data", "params", "code"]
+_KINDS: dict[What, set[str]] = {
+    "data": {"data", "contract", "drop"},
+    "params": {"params"},
+    "code": {"code", "command", "stage", "lock"},
+}
 _SHA = 7
 
 
 # --- what changed --------------------------------------------------------------------------------
 
 
-def params_changes(report: Report) -> list[Change]:
-    """Params that differ from the base's."""
-    return [change for change in report.changes if change.kind == "params"]
-
-
-def code_changes(report: Report) -> list[Change]:
-    """Code that differs from the base's; commands, stages and the lock count as code."""
-    kinds = {"code", "command", "stage", "lock"}
+def changes(report: Report, what: What) -> list[Change]:
+    """Ingredients that differ from the base's; drops only if no table says what they changed."""
+    kinds = _KINDS[what] - ({"drop"} if report.data else set())
     return [change for change in report.changes if change.kind in kinds]
 
 
-def data_changes(report: Report) -> list[Change]:
-    """Data and contracts that differ; drops only if no table says what they changed."""
-    kinds = {"data", "contract"} if report.data else {"data", "contract", "drop"}
-    return [change for change in report.changes if change.kind in kinds]
-
-
-def data_summary(report: Report) -> Sentence:
-    """Drops and rows, table by table."""
-    if report.data:
+def summary(report: Report, what: What) -> Sentence:
+    """The first changes in a line, e.g. `train.learning_rate` 0.1 → 0.05; data table by table."""
+    if what == "data" and report.data:
         return _first_items([table_summary(change) for change in report.data], 4, " · ")
-    changes = [change for change in report.changes if change.kind in {"drop", "data"}]
-    return _first_items([change_sentence(change) for change in changes], 3)
+    return _first_items([change_sentence(change) for change in changes(report, what)], 3)
 
 
 def table_summary(change: DataChange) -> Sentence:
@@ -61,20 +56,15 @@ def table_summary(change: DataChange) -> Sentence:
     return say(code(change.table), first.text.removeprefix(","), *rest)
 
 
-def params_summary(report: Report) -> Sentence:
-    """`train.learning_rate` 0.1 → 0.05."""
-    return _first_items([change_sentence(change) for change in params_changes(report)], 3)
-
-
-def code_summary(report: Report) -> Sentence:
-    """`train.py` changed."""
-    return _first_items([change_sentence(change) for change in code_changes(report)], 3)
-
-
 def change_sentence(change: Change) -> Sentence:
     """What one ingredient was and is."""
-    values = change.said.removeprefix(change.what)
-    return say(code(change.what), safe.one_line(values, 160))
+    return say(code(change.what), safe.one_line(change.said.removeprefix(change.what), 160))
+
+
+def runs_again(change: Change) -> str:
+    """Which stages a change runs again; empty if none."""
+    runs = "runs" if len(change.stages) == 1 else "run"
+    return f" — {', '.join(change.stages)} {runs} again" if change.stages else ""
 
 
 def _first_items(items: Sequence[Sentence], most: int, between: str = "; ") -> Sentence:
@@ -126,66 +116,70 @@ def moved_sentences(report: Report) -> list[Sentence]:
     ]
 
 
-def both_verdicts(report: Report) -> list[Sentence]:
+def both_verdicts(report: Report) -> Iterator[Sentence]:
     """The verdict by each gate and on each holdout."""
     judgement = report.judgement
     if judgement is None:
-        return []
+        return
     onto, now = code(branch(report)), judgement.verdict.outcome
-    sentences = []
     if judgement.as_moved is not None:
-        sentences.append(
-            say("By the gate of ", onto, ", which counts: ", strong(now),
-                ". By the gate of this change: ", strong(judgement.as_moved.outcome), ".")
+        yield say(
+            "By the gate of ", onto, ", which counts: ", strong(now),
+            ". By the gate of this change: ", strong(judgement.as_moved.outcome), ".",
         )  # fmt: skip
     if judgement.on_base_rows is not None:
         there = f" ({numbers.counted(judgement.base_rows or 0, 'row')}): "
-        sentences.append(
-            say("On the holdout of ", onto, there, strong(judgement.on_base_rows.outcome),
-                ". On both, which counts: ", strong(now), ".")
-        )  # fmt: skip
+        yield say("On the holdout of ", onto, there, strong(judgement.on_base_rows.outcome),
+                  ". On both, which counts: ", strong(now), ".")  # fmt: skip
     elif judgement.base_problem:
         why = safe.one_line(judgement.base_problem, 120).rstrip(".")
-        sentences.append(say("No verdict on the holdout of ", onto, f": {why}."))
-    return sentences
+        yield say("No verdict on the holdout of ", onto, f": {why}.")
 
 
 # --- what happens on merge -----------------------------------------------------------------------
 
 
-def merging(report: Report) -> list[Sentence]:
+def merging(report: Report) -> Iterator[Sentence]:
     """What merging causes."""
     plan = report.on_merge
     if plan is None:
-        return []
+        return
     refused = report.verdict is not None and report.verdict.outcome != "pass"
     if plan.version is None or refused:
         stays = f"; v{plan.replaces} stays in production" if plan.replaces is not None else ""
-        return [say(f"Merging releases nothing{stays}")]
+        yield say(f"Merging releases nothing{stays}")
+        return
     trained = "it trains again" if plan.trains else "nothing trains again"
     instead = f" in place of v{plan.replaces}" if plan.replaces is not None else ""
-    version = strong(f"v{plan.version}")
-    sentences = [say("Merging puts ", version, f" into production{instead}; {trained}")]
+    yield say("Merging puts ", strong(f"v{plan.version}"), f" into production{instead}; {trained}")
     if plan.rollback is not None:
-        sentences.append(say(code("git revert"), f" of the merge brings v{plan.rollback} back"))
-    return sentences
+        yield say(code("git revert"), f" of the merge brings v{plan.rollback} back")
 
 
 # --- is this about what I am merging, and where is the run ---------------------------------------
 
 
-def subject(report: Report) -> Sentence:
-    """Head onto base."""
-    about = report.subject
-    head = code(about.commit[:_SHA]) if about.commit else code(f"tree {about.tree[:_SHA]}")
-    parts: list[str | Span] = ["head ", head]
-    if not about.commit:
-        parts.append(" (not committed)")
+def provenance(report: Report) -> Iterator[Sentence]:
+    """Head onto base, the run, when, how long, and whether it was trained for this."""
+    about, run = report.subject, report.run
+    parts: list[str | Span] = ["head "]
+    if about.commit:
+        parts.append(code(about.commit[:_SHA]))
+    else:
+        parts += [code(f"tree {about.tree[:_SHA]}"), " (not committed)"]
     if about.pull_request is not None:
         parts += [" of ", Span(str(about.pull_request), "reference")]
     if about.base:
         parts += [" onto ", code(branch(report)), " at ", code(about.base[:_SHA])]
-    return say(*parts)
+    yield say(*parts)
+    if run is not None and run.id:
+        name = Span(run.id[:8], "link", run.url) if run.url else code(run.id[:8])
+        how = "trained" if run.trained else "found by its fingerprint, not trained again"
+        yield say("run ", name, f", {how}")
+    if report.fingerprint:
+        yield say("fingerprint ", code(report.fingerprint[:12]))
+    took = f" in {numbers.duration(run.seconds)}" if run and run.seconds is not None else ""
+    yield say(f"evaluated {_readable_time(report.evaluated_at)}{took}")
 
 
 def stale(report: Report) -> Sentence:
@@ -200,27 +194,10 @@ def stale(report: Report) -> Sentence:
     )  # fmt: skip
 
 
-def provenance(report: Report) -> list[Sentence]:
-    """The run, when, how long, and whether it was trained for this."""
-    sentences = []
-    run = report.run
-    if run is not None and run.id:
-        name = Span(run.id[:8], "link", run.url) if run.url else code(run.id[:8])
-        how = "trained" if run.trained else "found by its fingerprint, not trained again"
-        sentences.append(say("run ", name, f", {how}"))
-    if report.fingerprint:
-        sentences.append(say("fingerprint ", code(report.fingerprint[:12])))
-    took = f" in {numbers.duration(run.seconds)}" if run and run.seconds is not None else ""
-    sentences.append(say(f"evaluated {readable_time(report.evaluated_at)}{took}"))
-    return sentences
-
-
-def readable_time(moment: str) -> str:
+def _readable_time(moment: str) -> str:
     """`2026-11-03 14:02 UTC`."""
     try:
         parsed = datetime.fromisoformat(moment)
     except ValueError:
         return safe.one_line(moment, 40)
-    if parsed.tzinfo is None:
-        return f"{parsed:%Y-%m-%d %H:%M}"
     return f"{parsed.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

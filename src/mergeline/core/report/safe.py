@@ -23,7 +23,8 @@ _NO_INK = re.compile(
     "\U000e0100-\U000e01ef\u2800]"
 )
 _MARKUP = re.compile(r"[\\`*{}\[\]<>#|~@&$!^]|(?<![^\W_])_|_(?![^\W_])")
-_LEADING = re.compile(r"^(\s*)(?:([-+=])(?=\s|$|[-=]+\s*$)|(\d+)([.)])(?=\s|$))")
+# a bullet, the number of a list, or the line under a heading
+_LIST = re.compile(r"^(\s*\d+(?=[.)])|\s*(?=[-+=]))(.)(?=\s|$|[-=]+\s*$)")
 _LINK = re.compile(r"(?i)(https?|ftps?|mailto|xmpp|www)([:.])")
 _EMOJI = re.compile(r":(?=(?:[\w+-]|&#95;)+:)")
 _ISSUE = re.compile(r"(?i)(gh)-(?=\d)")
@@ -59,10 +60,15 @@ def name(text: str) -> str:
     return one_line(text) if text.strip() else "(empty)"
 
 
-def lines(text: tuple[str, ...], *, most: int = 30, longest: int = 300) -> list[str]:
+def text(words: str) -> str:
+    """A stranger's text on one line."""
+    return one_line(words, LONGEST_TEXT)
+
+
+def lines(printed: tuple[str, ...], *, most: int) -> list[str]:
     """The last lines that a program printed, without its colours."""
-    split = [line for block in text for line in _ANSI.sub("", block).splitlines()]
-    return [one_line(line, longest) for line in split[-most:]]
+    split = [line for block in printed for line in _ANSI.sub("", block).splitlines()]
+    return [one_line(line, 300) for line in split[-most:]]
 
 
 def markdown(text: str, longest: int = LONGEST_TEXT) -> str:
@@ -85,13 +91,13 @@ def _escaped(text: str) -> str:
     text = _LINK.sub(rf"\1{_BREAK}\2", text)
     text = _EMOJI.sub(f":{_BREAK}", text)
     text = _ISSUE.sub(rf"\1{_BREAK}-", text)
-    text = _LEADING.sub(_not_a_list, text)
+    text = _LIST.sub(lambda match: f"{match[1]}&#{ord(match[2])};", text)
     return f"&#32;{text[1:]}" if text.startswith("   ") else text  # four would make it code
 
 
-def markdown_code(text: str, longest: int = LONGEST_NAME) -> str:
+def markdown_code(text: str) -> str:
     """A name in code type, in a table too; in backticks if nothing in it could end them."""
-    text = one_line(text, longest)
+    text = one_line(text)
     if not text.strip():
         return "*(empty)*"
     if _PLAIN_CODE.fullmatch(text) and text == text.strip() and "www." not in text.lower():
@@ -101,18 +107,12 @@ def markdown_code(text: str, longest: int = LONGEST_NAME) -> str:
 
 def html_code(text: str) -> str:
     """A name in `<code>`, all its punctuation as entities: Markdown finds nothing in it."""
-    text = one_line(text) if text.strip() else "(empty)"
-    return _escaped_within(_escaped_code, text, 3 * LONGEST_NAME)
+    return _escaped_within(_escaped_code, name(text), 3 * LONGEST_NAME)
 
 
 def _escaped_code(text: str) -> str:
     text = _LINK.sub("\\1\u200b\\2", text)
     return f"<code>{re.sub(r'[!-/:-@[-`{-~]', _entity, text)}</code>"
-
-
-def markdown_block(text: tuple[str, ...], *, most: int = 30) -> str:
-    """The last lines that a program printed, in a fenced block."""
-    return fenced(lines(text, most=most))
 
 
 def fenced(text: list[str]) -> str:
@@ -142,10 +142,3 @@ def _entity(match: re.Match[str]) -> str:
         return "<span>$</span>"  # as GitHub's own page on formulas has it
     escaped = f"&#{ord(character)};"
     return escaped + _BREAK if character in "@#" else escaped
-
-
-def _not_a_list(match: re.Match[str]) -> str:
-    space, bullet, digits, dot = match.groups()
-    if bullet:
-        return f"{space}&#{ord(bullet)};"
-    return f"{space}{digits}&#{ord(dot)};"

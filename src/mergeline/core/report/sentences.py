@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mergeline.core import numbers
-from mergeline.core.compare.result import Comparison, Flips, ModelFacts, SliceFlips
+from mergeline.core.compare.result import Comparison, ModelFacts
 from mergeline.core.declare.model import Role
-from mergeline.core.gate.verdict import Reason
+from mergeline.core.gate.verdict import Reason, VerdictWord
 from mergeline.core.report import safe, tables
 from mergeline.core.report.content import Report
 from mergeline.core.report.tables import Row, Tone
@@ -21,7 +21,8 @@ from mergeline.core.report.view import View, view_of
 
 Style = Literal["text", "code", "strong", "reference", "link"]
 MARKS: dict[Tone, str] = {"good": "✅", "bad": "❌", "warn": "⚠", "unsure": "❔", "plain": "➖"}
-REASON_MARKS = {"pass": "✅", "fail": "❌", "inconclusive": "❔"}
+_LONGEST_LABEL = 40  # of a metric in the headline, which must stay short whatever its escapes
+TONES: dict[VerdictWord, Tone] = {"pass": "good", "fail": "bad", "inconclusive": "unsure"}
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,6 @@ def strong(text: str) -> Span:
 # --- the models' names ---------------------------------------------------------------------------
 
 
-def champion_name(report: Report) -> str:
-    """`v3`, or what to call it when its version is not known."""
-    return f"v{report.champion.version}" if report.champion else "the champion"
-
-
 def role_name(report: Report, role: Role) -> str:
     """Head of a role's column."""
     name = short_role_name(report, role)
@@ -71,14 +67,13 @@ def short_role_name(report: Report, role: Role) -> str:
         return "this change"
     if role == "base":
         return branch(report)
-    return champion_name(report) if report.champion else "production"
+    return f"v{report.champion.version}" if report.champion else "production"
 
 
 def change_head(view: View, other: Role) -> str:
     """Head of the column of differences from a model."""
-    if len(view.others) < 2:
-        return "change"
-    return f"change from {short_role_name(view.report, other)}"
+    several = len(view.others) > 1
+    return f"change from {short_role_name(view.report, other)}" if several else "change"
 
 
 def outcome_head(view: View) -> str:
@@ -102,8 +97,7 @@ def tone(report: Report) -> Tone:
         return "bad"
     if report.verdict is None or (report.kind == "same" and report.verdict.outcome == "pass"):
         return "plain"
-    tones: dict[str, Tone] = {"pass": "good", "fail": "bad", "inconclusive": "unsure"}
-    return tones[report.verdict.outcome]
+    return TONES[report.verdict.outcome]
 
 
 def verdict_word(report: Report) -> str:
@@ -117,8 +111,7 @@ def headline(report: Report) -> Sentence:
     """The verdict in one line."""
     model = code(report.model)
     if report.kind == "failed":
-        stage = report.failure.stage if report.failure else ""
-        where = (": ", code(stage), " failed") if stage else ()
+        where = (": ", code(report.failure.stage), " failed") if report.failure else ()
         return say(model, " could not be evaluated", *where)
     if report.kind == "same":
         return say(model, " stays as it is — nothing that determines the model changes")
@@ -134,10 +127,7 @@ def headline(report: Report) -> Sentence:
 
 def _permission(report: Report) -> tuple[str, str, str]:
     """What follows the model's name if the gate passes it, refuses it, or cannot tell."""
-    champion = champion_name(report)
-    if report.kind == "first":
-        what = "be the first model in production"
-        return f" may {what}", f" may not {what}", f" may {what}"
+    champion = f"v{report.champion.version}" if report.champion else "the champion"
     if report.kind == "restore":
         back = report.on_merge.version if report.on_merge else None
         version = f" v{back}" if back is not None else " of an earlier release"
@@ -147,7 +137,8 @@ def _permission(report: Report) -> tuple[str, str, str]:
             f"{version} may not go back into production",
             f"{version} may go back",
         )
-    return f" may replace {champion}", f" may not replace {champion}", f" may replace {champion}"
+    what = "be the first model in production" if report.kind == "first" else f"replace {champion}"
+    return f" may {what}", f" may not {what}", f" may {what}"
 
 
 def _how_it_did(view: View) -> Sentence:
@@ -164,7 +155,8 @@ def _how_it_did(view: View) -> Sentence:
     if outcome == "worse":
         return say(" — worse")
     if outcome in words:
-        return say(" — ", words[outcome], " on ", row.label, ", refused all the same")
+        label = safe.one_line(row.label, _LONGEST_LABEL)
+        return say(" — ", words[outcome], " on ", label, ", refused all the same")
     return ()
 
 
@@ -193,7 +185,7 @@ def lead(view: View) -> list[Sentence]:
     if primary is None:
         return []
     others = [row for row in tables.metric_rows(view)[1:] if row.difference is not None]
-    first = say(strong(_numbers(view, primary)), " on ", *rows_compared(view))
+    first = say(strong(_numbers(view, primary)), " on ", *_rows_compared(view))
     return [first, *(say(_numbers(view, row)) for row in others[:1])]
 
 
@@ -206,32 +198,29 @@ def _numbers(view: View, row: Row) -> str:
     return f"{row.label} {theirs} → {mine}, {change}"
 
 
-def rows_compared(view: View) -> Sentence:
+def _rows_compared(view: View) -> Sentence:
     """Which rows, how many, how sure."""
-    facts = view.comparison.holdout
-    days = dates(view.report)
-    which = f" of {days}" if days else ""
+    facts, days = view.comparison.holdout, _dates(view.report)
     how: list[str | Span] = []
     if view.against is not None:
         how.append(f"{numbers.percent(view.comparison.level)} intervals")
     if facts.cluster_column and facts.clusters is not None:
         how += [", "] if how else []
         how += [f"{numbers.count(facts.clusters)} clusters by ", code(facts.cluster_column)]
-    return say(
-        numbers.counted(facts.used, "row"), which, " that ", _who_has_not_seen(view),
-        *([" (", *how, ")"] if how else []),
-    )  # fmt: skip
+    which = f"{numbers.counted(facts.used, 'row')}{f' of {days}' if days else ''}"
+    in_brackets = [" (", *how, ")"] if how else []
+    return say(f"{which} that {_who_has_not_seen(view)}", *in_brackets)
 
 
-def dates(report: Report) -> str:
+def _dates(report: Report) -> str:
     """`2013-07-01 to 2013-07-31`; empty if the rows have no dates."""
     ends = dict.fromkeys(day for day in (report.oldest_row, report.newest_row) if day)
     return " to ".join(safe.one_line(day, 20) for day in ends)
 
 
 def _who_has_not_seen(view: View) -> str:
-    models = [view.comparison.models[role] for role in view.roles]
-    scored = [facts for facts in models if facts.scored]
+    models = view.comparison.models
+    scored = [models[role] for role in view.roles if models[role].scored]
     if any(facts.trained_on is None for facts in scored):
         return "are held out (what every model was trained on is not known)"
     return {0: "are held out", 1: "the model has not seen", 2: "neither model has seen"}.get(
@@ -239,22 +228,11 @@ def _who_has_not_seen(view: View) -> str:
     )
 
 
-def rows_facts(view: View) -> list[Sentence]:
+def rows_facts(view: View) -> Iterator[Sentence]:
     """The rows and the models: what was held out, who was fitted on how much, on which labels."""
-    comparison = view.comparison
-    models = [
-        _model_facts(short_role_name(view.report, role), comparison.models[role])
-        for role in view.roles
-    ]
-    problems = [say(problem.text) for problem in comparison.problems]
-    return [*_holdout_facts(view), *_label_facts(comparison), *models, *_methods(comparison),
-            *problems]  # fmt: skip
-
-
-def _holdout_facts(view: View) -> Iterator[Sentence]:
-    facts = view.comparison.holdout
+    comparison, facts = view.comparison, view.comparison.holdout
     used, rows = numbers.count(facts.used), numbers.count(facts.rows)
-    days = dates(view.report)
+    days = _dates(view.report)
     yield say(
         f"{used} of {rows} holdout rows are compared", f" ({days})" if days else "", ", digest ",
         code(facts.digest[:12]),
@@ -262,6 +240,19 @@ def _holdout_facts(view: View) -> Iterator[Sentence]:
     if facts.rows != facts.used:
         out = numbers.count(facts.rows - facts.used)
         yield say(f"{out} of {rows} rows are left out, for a model was trained on them")
+    yield from _label_facts(comparison)
+    for role in view.roles:
+        yield _model_facts(short_role_name(view.report, role), comparison.models[role])
+    methods = dict.fromkeys(
+        f"{metric.label}: {difference.method}"
+        for metric in comparison.metrics
+        for difference in metric.differences.values()
+        if difference.method
+    )
+    if methods:
+        yield say("intervals — ", "; ".join(methods))
+    for problem in comparison.problems:
+        yield say(problem.text)
 
 
 def _label_facts(comparison: Comparison) -> Iterator[Sentence]:
@@ -282,21 +273,9 @@ def _model_facts(name: str, model: ModelFacts) -> Sentence:
     if model.trained_on is not None:
         fitted = f"fitted on {numbers.counted(model.trained_on, 'row')}"
     seen = f", {numbers.count(model.seen)} of them in the holdout" if model.seen else ""
-    decision = ""
-    if model.decision is not None:
-        decision = f", says yes from {numbers.given(model.decision)} on"
+    yes = model.decision
+    decision = "" if yes is None else f", says yes from {numbers.given(yes)} on"
     return say(name, ": ", fitted, seen, decision)
-
-
-def _methods(comparison: Comparison) -> list[Sentence]:
-    """How the intervals were made."""
-    methods = dict.fromkeys(
-        f"{metric.label}: {difference.method}"
-        for metric in comparison.metrics
-        for difference in metric.differences.values()
-        if difference.method
-    )
-    return [say("intervals — ", "; ".join(methods))] if methods else []
 
 
 # --- who is hurt ---------------------------------------------------------------------------------
@@ -304,9 +283,10 @@ def _methods(comparison: Comparison) -> list[Sentence]:
 
 def hurt(view: View) -> Sentence:
     """One line that says who gets other decisions, and which slices are worse."""
-    parts: list[str] = []
-    flips = flips_of(view)
-    if flips is not None and view.against is not None:
+    if view.against is None:
+        return ()
+    parts = []
+    if flips := view.flips:
         parts.append(
             f"{numbers.count(flips.changed)} of {numbers.count(flips.rows)} decisions differ "
             f"from {short_role_name(view.report, view.against)}'s"
@@ -314,23 +294,10 @@ def hurt(view: View) -> Sentence:
             f"{numbers.count(flips.right_to_wrong)} now wrong)"
         )
     judged = [part for part in view.comparison.slices if part.judged]
-    if judged and view.against is not None:
+    if judged:
         slices = numbers.counted(len(judged), "slice")
         compared = any(m.differences.get(view.against) for part in judged for m in part.metrics)
         worse = len({row.place for row in tables.hurt_rows(view)})
-        how_many = numbers.count(worse) if worse else "none"
-        parts.append(
-            f"{how_many} of {slices} worse" if compared else f"nobody knows: {slices} not judged"
-        )
+        how_many = f"{numbers.count(worse) if worse else 'none'} of {slices} worse"
+        parts.append(how_many if compared else f"nobody knows: {slices} not judged")
     return say("; ".join(parts))
-
-
-def flips_of(view: View) -> Flips | None:
-    """The decisions that differ from those of the model compared with first."""
-    return view.comparison.flips.get(view.against) if view.against else None
-
-
-def most_flipped(flips: Flips, most: int) -> list[SliceFlips]:
-    """Slices by how many rows more are wrong now than right now; those that lose come first."""
-    changed = [part for part in flips.slices if part.changed]
-    return sorted(changed, key=lambda part: part.wrong_to_right - part.right_to_wrong)[:most]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from mergeline.core import numbers
 from mergeline.core.compare import digits
-from mergeline.core.compare.result import Difference, MetricResult, ModelFacts, Other, SliceResult
+from mergeline.core.compare.result import Difference, MetricResult, Other, SliceFlips, SliceResult
 from mergeline.core.declare.model import Role
+from mergeline.core.report.content import Report
 from mergeline.core.report.view import View
 
 Tone = Literal["good", "bad", "warn", "unsure", "plain"]
 Place = tuple[str, str]
 """A slice: its column and its value."""
+Grid = list[tuple[Place | str, ...]]
+"""A table, its head first: in each row a slice or a label, then numbers."""
 
 _OUT_OF_REACH = 10_000_000  # rows or clusters: nobody waits for as many
-MOST_HURT = 6  # slices that are worse are shown beside the metrics; the rest in their own table
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,16 @@ class Row:
     name: str = ""
 
 
+def place_of(part: SliceResult | SliceFlips) -> Place:
+    """Column and value of a slice."""
+    return part.column, part.value
+
+
+def main_rows(view: View, most_hurt: int = 6) -> list[Row]:
+    """The metrics, the slices that are hurt most (the rest has a table of its own), the costs."""
+    return [*metric_rows(view), *hurt_rows(view)[:most_hurt], *_cost_rows(view)]
+
+
 def metric_rows(view: View) -> list[Row]:
     """The metrics on all rows, the primary one first."""
     primary = view.comparison.primary
@@ -55,24 +66,11 @@ def metric_rows(view: View) -> list[Row]:
 def slice_rows(view: View, name: str) -> dict[Place, Row]:
     """One metric on each judged slice."""
     return {
-        (part.column, part.value): _row(view, metric, (part.column, part.value))
+        place_of(part): _row(view, metric, place_of(part))
         for part in view.comparison.slices
-        if part.judged
         for metric in part.metrics
         if metric.name == name
     }
-
-
-def slice_columns(view: View, most: int = 3) -> list[tuple[str, dict[Place, Row]]]:
-    """Label and rows of the metrics worth a column by slice.
-
-    They are the primary metric, then those that the gate holds there, then any.
-    """
-    by_gate = [r.metric for r in view.verdict.reasons if r.slice is not None and r.metric]
-    measured = [metric.name for part in view.comparison.slices for metric in part.metrics]
-    wanted = dict.fromkeys([view.comparison.primary, *by_gate, *measured])
-    columns = (slice_rows(view, name) for name in wanted if name in measured)
-    return [(next(iter(rows.values())).label, rows) for rows in itertools.islice(columns, most)]
 
 
 def hurt_rows(view: View) -> list[Row]:
@@ -81,20 +79,37 @@ def hurt_rows(view: View) -> list[Row]:
     ranked: list[tuple[bool, bool, float, Row]] = []
     for part in view.comparison.slices:
         for metric in part.metrics:
-            row = _row(view, metric, (part.column, part.value))
+            row = _row(view, metric, place_of(part))
             by_gate = (metric.name, f"{part.column} = {part.value}") in refused
             if by_gate or row.tone in {"bad", "warn"}:
-                ranked.append((not by_gate, row.tone != "bad", _gain(row), row))
+                gain = (row.difference.estimate if row.difference else None) or 0.0
+                better = gain if row.better_up else -gain
+                ranked.append((not by_gate, row.tone != "bad", better, row))
     return [row for *_, row in sorted(ranked, key=lambda entry: entry[:3])]
 
 
-def slices_by_need(view: View, most: int) -> list[SliceResult]:
-    """The judged slices as declared; if there are more than `most`, those that are worse."""
+def slice_columns(view: View, most: int) -> list[tuple[str, dict[Place, Row]]]:
+    """Label and rows of the metrics worth a column by slice.
+
+    They are the primary metric, then those that the gate holds there, then any.
+    """
+    by_gate = [r.metric for r in view.verdict.reasons if r.slice is not None and r.metric]
+    measured = [metric.name for part in view.comparison.slices for metric in part.metrics]
+    wanted = dict.fromkeys([view.comparison.primary, *by_gate, *measured])
+    columns = [slice_rows(view, name) for name in wanted if name in measured][:most]
+    return [(next(iter(rows.values())).label, rows) for rows in columns]
+
+
+def slices_by_need(view: View, most: int) -> tuple[list[SliceResult], int]:
+    """The judged slices as declared, and how many more there are than `most`.
+
+    If there are more, those that are worse come first.
+    """
     judged = [part for part in view.comparison.slices if part.judged]
-    if len(judged) <= most:
-        return judged
-    rank = {row.place: index for index, row in reversed([*enumerate(hurt_rows(view))])}
-    return sorted(judged, key=lambda part: rank.get((part.column, part.value), len(rank)))[:most]
+    if len(judged) > most:
+        rank = {row.place: index for index, row in reversed([*enumerate(hurt_rows(view))])}
+        judged.sort(key=lambda part: rank.get(place_of(part), len(rank)))
+    return judged[:most], len(judged[most:])
 
 
 def unjudged(view: View) -> list[SliceResult]:
@@ -102,29 +117,38 @@ def unjudged(view: View) -> list[SliceResult]:
     return [part for part in view.comparison.slices if not part.judged]
 
 
-def cost_rows(view: View) -> list[Row]:
+def flips_grid(view: View, most: int) -> Grid:
+    """Slices with other decisions, first where more are wrong now than right; empty if none."""
+    changed = [part for part in view.flips.slices if part.changed] if view.flips else []
+    changed.sort(key=lambda part: part.wrong_to_right - part.right_to_wrong)
+    grid: Grid = [("decisions", "rows", "differ", "wrong → right", "right → wrong")]
+    for part in changed[:most]:
+        counts = (part.rows, part.changed, part.wrong_to_right, part.right_to_wrong)
+        grid.append((place_of(part), *map(numbers.count, counts)))
+    return grid if changed else []
+
+
+def attribution_grid(report: Report) -> Grid:
+    """How each metric's difference to the base splits; empty if that was not asked for."""
+    shares = report.attribution.shares if report.attribution else ()
+    grid: Grid = [("", "data alone", "then params and code", "together")]
+    for share in shares:
+        grid.append((share.label, *map(digits.change, (share.data, share.rest, share.total))))
+    return grid if shares else []
+
+
+def _cost_rows(view: View) -> list[Row]:
     """Latency and size of each model, if they were measured."""
-    costs: tuple[tuple[str, Callable[[ModelFacts], str | None]], ...] = (
-        ("latency, one row", _latency),
-        ("size", _size),
-    )
-    rows = []
-    for label, show in costs:
-        cells = {role: show(facts) for role, facts in view.comparison.models.items()}
-        if any(cells.values()):
-            rows.append(Row(label, None, {role: cell or "—" for role, cell in cells.items()}))
-    return rows
+    costs: dict[str, dict[Role, str]] = {"latency, one row": {}, "size": {}}
+    for role, facts in view.comparison.models.items():
+        if facts.latency_ms is not None:
+            costs["latency, one row"][role] = f"{numbers.number(facts.latency_ms, 2)} ms"
+        if facts.size_bytes is not None:
+            costs["size"][role] = numbers.size(facts.size_bytes)
+    return [Row(label, None, cells) for label, cells in costs.items() if cells]
 
 
-def _latency(facts: ModelFacts) -> str | None:
-    return None if facts.latency_ms is None else f"{numbers.number(facts.latency_ms, 2)} ms"
-
-
-def _size(facts: ModelFacts) -> str | None:
-    return None if facts.size_bytes is None else numbers.size(facts.size_bytes)
-
-
-def outcome_words(difference: Difference) -> tuple[str, Tone]:
+def _outcome_words(difference: Difference) -> tuple[str, Tone]:
     """What a difference means in words, and how it should be looked at."""
     if difference.estimate is None or difference.low is None:
         why = f": {difference.reason}" if difference.reason else ""
@@ -136,12 +160,9 @@ def outcome_words(difference: Difference) -> tuple[str, Tone]:
         needed = difference.needed or _OUT_OF_REACH
         enough = f"; about {numbers.count(needed)} {difference.unit} would"
         return f"can't tell{enough if needed < _OUT_OF_REACH else ''}", "unsure"
-    words: dict[str, tuple[str, Tone]] = {
-        "better": ("better", "good"),
-        "worse": ("worse", "bad"),
-        "same": (f"same, within {margin}" if margin else "same", "plain"),
-    }
-    return words[difference.outcome]
+    if difference.outcome == "same":
+        return (f"same, within {margin}" if margin else "same"), "plain"
+    return difference.outcome, "good" if difference.outcome == "better" else "bad"
 
 
 def _row(view: View, metric: MetricResult, place: Place | None) -> Row:
@@ -151,12 +172,12 @@ def _row(view: View, metric: MetricResult, place: Place | None) -> Row:
     places = digits.decimals(*measured, difference=difference)
     if places is not None:
         places = _decimals_that_differ(metric, places)
-    outcome, tone = outcome_words(difference) if difference else _why_no_difference(view, metric)
+    outcome, tone = _outcome_words(difference) if difference else _why_no_difference(view, metric)
     return Row(
         label=metric.label,
         place=place,
         cells={role: digits.measured(metric.values.get(role), places) for role in view.roles},
-        changes={other: digits.change(told) for other, told in metric.differences.items()},
+        changes={other: digits.change(by) for other, by in metric.differences.items()},
         outcome=outcome,
         tone=tone,
         difference=difference,
@@ -183,10 +204,3 @@ def _why_no_difference(view: View, metric: MetricResult) -> tuple[str, Tone]:
     sides = (metric.values.get("candidate"), metric.values.get(view.against))
     why = next((side.reason for side in sides if side and side.value is None), "")
     return (f"can't tell: {why}" if why else "can't tell"), "unsure"
-
-
-def _gain(row: Row) -> float:
-    """The difference, more being better."""
-    if row.difference is None or row.difference.estimate is None:
-        return 0.0
-    return row.difference.estimate if row.better_up else -row.difference.estimate

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mergeline.core.compare.result import Comparison, Other
+from mergeline.core.compare.result import Comparison, Flips, Other
 from mergeline.core.declare.model import Role
 from mergeline.core.gate.verdict import Verdict
 from mergeline.core.report.content import Report
 
+Point = tuple[float, float]
 _ROLES: tuple[Role, ...] = ("champion", "base", "candidate")
-_OTHERS: tuple[Other, ...] = ("champion", "base")
 
 
 @dataclass(frozen=True)
@@ -33,25 +34,52 @@ class View:
         """The model that the candidate is compared with first: the champion, else the base."""
         return self.others[0] if self.others else None
 
+    @property
+    def flips(self) -> Flips | None:
+        """The decisions that differ from those of the model compared with first."""
+        return self.comparison.flips.get(self.against) if self.against else None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A curve of each model that has one; the candidate does.
+
+    Attributes:
+        metric: name of the metric that is the area under the curve.
+        by_chance: height of a guess at the left and at the right end; None if it is not known.
+    """
+
+    name: str
+    title: str
+    axes: tuple[str, str]
+    points: Mapping[Role, Sequence[Point]]
+    metric: str
+    by_chance: Point | None
+
 
 def view_of(report: Report) -> View | None:
     """The view of a report. None if it has no comparison: it failed, or no model changes."""
-    comparison, verdict = report.comparison, report.verdict
+    comparison, verdict, champion = report.comparison, report.verdict, report.champion
     if comparison is None or verdict is None:
         return None
     shown = set(comparison.models)
-    if "champion" in shown and _base_is_champion(report):
+    base_is_champion = champion and champion.fingerprint == report.subject.base_fingerprint
+    if "champion" in shown and base_is_champion:
         shown.discard("base")  # a second column of the same numbers
-    return View(
-        report,
-        comparison,
-        verdict,
-        roles=tuple(role for role in _ROLES if role in shown),
-        others=tuple(other for other in _OTHERS if other in shown),
-    )
+    roles = tuple(role for role in _ROLES if role in shown)
+    others = tuple(role for role in roles if role != "candidate")
+    return View(report, comparison, verdict, roles, others)
 
 
-def _base_is_champion(report: Report) -> bool:
-    """Whether the model of the base is the one in production."""
-    champion, base = report.champion, report.subject.base_fingerprint
-    return champion is not None and base is not None and champion.fingerprint == base
+def curves_of(view: View) -> list[Curve]:
+    """The ROC and the precision-recall curve, if the candidate has them."""
+    comparison = view.comparison
+    rates = ("false-positive rate", "true-positive rate")
+    labels = comparison.labels
+    yes_to_all = (labels[-1].share,) * 2 if labels else None  # precision of yes to every row
+    both = (
+        Curve("roc", "ROC curve", rates, comparison.roc, "roc_auc", (0, 1)),
+        Curve("precision_recall", "Precision-recall curve", ("recall", "precision"), comparison.pr,
+              "average_precision", yes_to_all),
+    )  # fmt: skip
+    return [curve for curve in both if curve.points.get("candidate")]

@@ -2,7 +2,7 @@
 
 The steps, in the order in which an evaluation and a release come by:
 
-    places, project        where state lives; the repository and its systems
+    project                the repository, its systems, and where state lives
     project_tree           the declarations of one Git tree, each read once
     snapshots              have the tables hold what a tree's pointers and contracts say
     changed_drops          find drops in the working tree that are not what their pointers say
@@ -14,7 +14,7 @@ The steps, in the order in which an evaluation and a release come by:
     data_changes           how the rows of a change differ from the base's
     evaluation, reporting  an evaluation from beginning to end, and its report
     live, smoke_test       what is in production, and whether a version answers as it did
-    pins                   which snapshots must stay readable (law 10)
+    pinned_snapshots       which snapshots must stay readable (law 10)
 
 For example, the command line gives each verb
 

@@ -27,40 +27,38 @@ def split(
     *,
     say: Say,
 ) -> AttributionShares | None:
-    """The split; None where the change is of one kind, or it would train and nobody asked.
+    """The split; None if the change is of one kind, or it would train and nobody asked.
 
-    One that fails costs no verdict: it is said.
-
-    Args:
-        project: the working copy.
-        case: the evaluated one.
-        trained: its candidate.
-        base: the model of its base.
-        holdout: the candidate's rows.
-        say: is told what goes on.
+    One that fails costs no verdict: `say` is told.
     """
-    if base is None or case.at_base is None or not _mixed(case):
+    if base is None or case.at_base is None:
+        return None
+    kinds = {change.kind for change in changes(case.at_base.ingredients, case.ingredients)}
+    if not kinds & _DATA or not kinds - _DATA:
         return None
     try:
-        return _split(project, case, trained, base, holdout, say=say)
+        data = _trained_on_data_only(project, case, say)
+        return _shares(case, trained, base, data, holdout) if data else None
     except MergelineError as error:
         say(f"the difference is not split: {error}")
         return None
 
 
-def _split(
-    project: Project, case: Case, trained: Trained, base: Trained, holdout: HoldoutFile, *, say: Say
-) -> AttributionShares | None:
+def _trained_on_data_only(project: Project, case: Case, say: Say) -> Trained | None:
+    """The model of the base's code and params on the change's data, if known or asked for."""
     middle = _data_only(project, case)
     if middle is None:
         return None
-    name, fingerprint = middle.model.name, middle.ingredients.fingerprint
-    data = find(project, name, fingerprint)
-    if data is None and _asked(project, case, say):
+    trained = find(project, middle.model.name, middle.ingredients.fingerprint)
+    if trained is None and _asked(project, case, say):
         say("training the base on the change's data, to tell the data's part from the rest")
-        data = train(project, middle, say)
-    if data is None:
-        return None
+        return train(project, middle, say)
+    return trained
+
+
+def _shares(
+    case: Case, trained: Trained, base: Trained, data: Trained, holdout: HoldoutFile
+) -> AttributionShares | None:
     judge = case.judge
     result = attribute(
         holdout.rows,
@@ -73,16 +71,8 @@ def _split(
     return AttributionShares(shares, note="; ".join(result.problems)) if shares else None
 
 
-def _mixed(case: Case) -> bool:
-    """Whether the change is of data and of something else."""
-    if case.at_base is None:
-        return False
-    kinds = {change.kind for change in changes(case.at_base.ingredients, case.ingredients)}
-    return bool(kinds & _DATA) and bool(kinds - _DATA)
-
-
 def _data_only(project: Project, case: Case) -> Case | None:
-    """The base with the change's pointers and contracts; None where that cannot stand."""
+    """The base with the change's pointers and contracts; None if they do not fit together."""
     if case.base is None:
         return None
     paths = [
@@ -101,22 +91,17 @@ def _data_only(project: Project, case: Case) -> Case | None:
 
 
 def _asked(project: Project, case: Case, say: Say) -> bool:
+    """By the declaration, or by a label: GitHub's event needs no token, else the forge knows."""
     if case.model.attribution:
         return True
     try:
-        return LABEL in _labels(project)
+        labels = labels_of_event(project.environment)
+        if not labels and project.forge and project.pull_request:
+            labels = project.forge.pull_request(project.pull_request).labels
     except (ForgeError, NotFoundError) as error:
         say(f"whether the label `{LABEL}` is set cannot be told: {error}")
         return False
-
-
-def _labels(project: Project) -> tuple[str, ...]:
-    """Of the pull request: by GitHub's event, which needs no token, else by the forge."""
-    if labels := labels_of_event(project.environment):
-        return labels
-    if project.forge is None or project.pull_request is None:
-        return ()
-    return project.forge.pull_request(project.pull_request).labels
+    return LABEL in labels
 
 
 def _share(split: MetricSplit) -> AttributionShare | None:

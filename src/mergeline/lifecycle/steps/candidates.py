@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mergeline.adapters.bundles import read_candidate, write_candidate
-from mergeline.adapters.dvc.stages import dvc_cache, reproduce, share_cache
+from mergeline.adapters.dvc.stages import reproduce, share_cache
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.model_folder import LoadedModel, load, model_digest
 from mergeline.adapters.row_files import HoldoutFile, check_keys, read_holdout, read_training_rows
@@ -31,7 +31,7 @@ from mergeline.core.release.bundle import (
 from mergeline.errors import BundleError, DeclarationError, MergelineError, StageError
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project, Say
-from mergeline.lifecycle.steps.snapshots import build_for
+from mergeline.lifecycle.steps.snapshots import build_snapshots
 from mergeline.system.atomic_writes import folder_written_whole
 from mergeline.system.digests import file_sha256
 from mergeline.system.import_isolation import isolated_imports
@@ -80,11 +80,7 @@ def find(project: Project, model: str, fingerprint: str) -> Trained | None:
 def find_or_train(project: Project, case: Case, say: Say, *, track: bool) -> Trained:
     """The candidate of a case; nothing trains if its fingerprint is known.
 
-    Args:
-        project: where it is looked for.
-        case: the evaluated one.
-        say: is told what goes on.
-        track: log its run in the tracking store, if it has none there.
+    With `track` its run is logged in the tracking store, if it has none there.
 
     Raises:
         StageError: a stage failed, or left something other than the declaration says.
@@ -120,8 +116,8 @@ def fetch(project: Project, run: Run) -> Trained:
             project.tracking.fetch(run, MANIFEST, scratch)
             project.tracking.fetch(run, CANDIDATE_FILES, scratch)
             candidate = read_candidate(scratch)
-            found = (candidate.model, candidate.fingerprint, candidate.model_digest)
-            if found != (run.model, run.fingerprint, run.model_digest):
+            fetched = (candidate.model, candidate.fingerprint, candidate.model_digest)
+            if fetched != (run.model, run.fingerprint, run.model_digest):
                 raise BundleError(
                     f"the files of run {run.run_id} are those of another candidate", where=run.model
                 )
@@ -137,9 +133,8 @@ def train(project: Project, case: Case, say: Say) -> Trained:
     """
     folder = project.candidate_folder(case.model.name, case.ingredients.fingerprint)
     with file_lock(f"{folder}.lock"):
-        done = _local(folder)
-        if done is not None:
-            return done
+        if known := _local(folder):
+            return known
         uses = _build_snapshots(project, case, say)
         checkout = project.state / "builds" / folder.name
         try:
@@ -222,13 +217,9 @@ def _build_snapshots(project: Project, case: Case, say: Say) -> tuple[SnapshotUs
     used = case.ingredients.snapshots
     return tuple(
         SnapshotUse(
-            table=built.table,
-            digest=built.digest,
-            version=built.version,
-            uri=f"{project.tables}/{built.table}",
-            rows=built.rows,
+            built.table, built.digest, built.version, f"{project.tables}/{built.table}", built.rows
         )
-        for built in build_for(project, case.tree, case.origin, verify=used, say=say)
+        for built in build_snapshots(project, case.tree, case.origin, verify=used, say=say)
         if built.table in used
     )
 
@@ -238,12 +229,9 @@ def _run_stages(project: Project, case: Case, checkout: Path, say: Say) -> dict[
     shutil.rmtree(checkout, ignore_errors=True)
     checkout.parent.mkdir(parents=True, exist_ok=True)
     project.repository.export(case.tree.files, checkout)
-    share_cache(checkout, project.results or dvc_cache(project.repository.root))
-    environment = {
-        "MERGELINE_STATE": str(project.state),
-        "MERGELINE_TABLES": project.tables,
-    }
-    ran = reproduce(checkout, model.stage, environment=environment, say=say)
+    share_cache(checkout, project.results or project.drops.cache_folder())
+    environment = {"MERGELINE_STATE": str(project.state), "MERGELINE_TABLES": project.tables}
+    seconds = reproduce(checkout, model.stage, environment=environment, say=say)
     if not (checkout / model.outputs).is_dir():
         raise StageError(
             f"the stages left no folder {model.outputs}",
@@ -251,7 +239,7 @@ def _run_stages(project: Project, case: Case, checkout: Path, say: Say) -> dict[
             where=f"models/{model.name}.yaml",
             next_step="Correct `outputs`, or the outs in dvc.yaml",
         )
-    return dict(ran.seconds)
+    return seconds
 
 
 def _describe(
@@ -274,7 +262,11 @@ def _describe(
         params=case.ingredients.params(),
         metrics={},
         seconds=seconds,
-        environment=_environment(),
+        environment={
+            "python": platform.python_version(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "version": version("mergeline"),
+        },
     )
     own = Trained(candidate, folder, None, fresh=True)
     comparison = compare(holdout.rows, {"candidate": score(own, holdout, model)}, model)
@@ -284,11 +276,3 @@ def _describe(
         if (measured := metric.values.get("candidate")) and measured.value is not None
     }
     return replace(candidate, metrics={**metrics, "holdout_rows": float(comparison.holdout.rows)})
-
-
-def _environment() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "version": version("mergeline"),
-    }

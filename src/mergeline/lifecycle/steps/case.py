@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mergeline.adapters.git.repository import Commit
 from mergeline.core.compare.comparison import with_metrics_of
@@ -11,9 +11,7 @@ from mergeline.core.declare.model import Gate, Model
 from mergeline.core.fingerprint.ingredients import Ingredients
 from mergeline.core.release.bundle import Origin
 from mergeline.core.release.ledger import Entry
-from mergeline.core.report.content import Moved
 from mergeline.lifecycle.steps.changed_drops import refuse_differing
-from mergeline.lifecycle.steps.moved_bar import moved_bar, moved_metrics
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.project_tree import Declared, ProjectTree
 
@@ -35,14 +33,14 @@ class Case:
     origin: Origin
     model: Model
     ingredients: Ingredients
-    base: Commit | None
-    at_base: Declared | None
-    branch: str | None
-    behind: int
-    started_at: dt.datetime
+    base: Commit | None = None
+    at_base: Declared | None = None
     before: ProjectTree | None = None
+    branch: str | None = None
+    behind: int = 0
     overtaken: bool = False
     restored: Entry | None = None
+    started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
     @property
     def judge(self) -> Model:
@@ -54,26 +52,15 @@ class Case:
         """The base's gate (law 5); the tree's own where the base has none."""
         return self.at_base.model.gate if self.at_base else self.model.gate
 
-    @property
-    def moved(self) -> tuple[Moved, ...]:
-        """What the tree edits of how it is judged, beside the lines of the gate."""
-        return (
-            *moved_bar(self.at_base, self.model, self.ingredients),
-            *moved_metrics(self.before, self.tree, self.judge),
-        )
-
 
 def read_cases(
     project: Project, name: str | None, onto: str | None, merged_onto: Commit | None = None
 ) -> list[Case]:
     """The cases of the models that the working tree changes; of all, if it changes none.
 
-    Args:
-        project: the working copy.
-        name: of the one model to take.
-        onto: branch that the tree would be merged onto; None: the main branch.
-        merged_onto: what the branch was before the tree was merged, where that is known; then it
-            is a commit that counts, not the files around it.
+    With `name` only that model is taken. The tree would be merged onto the branch `onto`, main
+    without it. Where it is merged already, `merged_onto` is what the branch was before; then the
+    commit counts, not the files around it.
 
     Raises:
         DropError: drops in the working tree are not what their pointers say.
@@ -90,7 +77,6 @@ def read_cases(
         ingredients = tree.ingredients(model)
         at_base = before.declared(model.name) if before else None
         at_tip = tip.declared(model.name) if tip else None
-        restored = _earlier_release(project, model.name, ingredients.fingerprint)
         cases.append(
             Case(
                 tree=tree,
@@ -99,12 +85,12 @@ def read_cases(
                 ingredients=ingredients,
                 base=base,
                 at_base=at_base,
+                before=before,
                 branch=branch,
                 behind=behind,
-                started_at=started_at,
-                before=before,
                 overtaken=_fingerprint(at_tip) != _fingerprint(at_base),
-                restored=restored,
+                restored=_earlier_release(project, model.name, ingredients.fingerprint),
+                started_at=started_at,
             )
         )
     cases = [case for case in cases if _touched(case)] or cases
@@ -118,10 +104,8 @@ def _fingerprint(declared: Declared | None) -> str | None:
 
 
 def _touched(case: Case) -> bool:
-    before = case.at_base
-    if before is None or before.model != case.model:
-        return True
-    return before.ingredients.fingerprint != case.ingredients.fingerprint
+    same_model = case.at_base is not None and case.at_base.model == case.model
+    return not same_model or _fingerprint(case.at_base) != case.ingredients.fingerprint
 
 
 def _earlier_release(project: Project, model: str, fingerprint: str) -> Entry | None:

@@ -29,7 +29,7 @@ def find_champion(project: Project, model: str) -> InProduction | None:
     version = read_champion(project, model)
     if version is None:
         return None
-    return InProduction(version, fetch(project, project.tracking.run_of(version)))
+    return InProduction(version, fetch(project, project.tracking.run(version.run_id)))
 
 
 def read_champion(project: Project, model: str) -> Version | None:
@@ -40,21 +40,19 @@ def read_champion(project: Project, model: str) -> Version | None:
             it has there carries no fingerprint.
     """
     version = project.tracking.champion(model)
+    if version is None and (ledger := project.ledger(model)):
+        raise TrackingError(
+            f"the ledger says {model} v{ledger[-1].version} is in production, "
+            "but the registry has no champion",
+            where=project.tracking.uri,
+            next_step=_NEXT,
+        )
     if version is not None and not version.fingerprint:
         raise TrackingError(
             f"{model} v{version.number} is in production and was not released by mergeline",
             where=project.tracking.uri,
             next_step="Take the alias `production` from it",
         )
-    if version is None:
-        ledger = project.ledger(model)
-        if ledger:
-            raise TrackingError(
-                f"the ledger says {model} v{ledger[-1].version} is in production, "
-                "but the registry has no champion",
-                where=project.tracking.uri,
-                next_step=_NEXT,
-            )
     return version
 
 

@@ -20,10 +20,7 @@ def refuse_differing(
 ) -> None:
     """Refuse to go on with a working tree in which drops differ from their pointers.
 
-    Args:
-        project: the working copy.
-        tree: its files as Git has them, the pointers among them.
-        models: whose drops count; None: those of all tables.
+    Only the drops of `models` count, if they are given; else those of all tables.
 
     Raises:
         DropError: some differ.

@@ -2,74 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from mergeline.adapters.delta.tables import Tables
-from mergeline.core.data.diff import DataDiff, diff_snapshots
+from mergeline.core.data.diff import diff_snapshots
 from mergeline.core.data.wording import drift_lines, note_lines
 from mergeline.core.release.bundle import Origin
 from mergeline.core.report.content import DataChange
-from mergeline.errors import (
-    MergelineError,
-)
+from mergeline.errors import MergelineError
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project
-from mergeline.lifecycle.steps.project_tree import ProjectTree
-from mergeline.lifecycle.steps.snapshots import build_for
-
-
-def diff_versions(
-    tables: Tables,
-    table: str,
-    before: int | None,
-    after: int,
-    *,
-    key: Collection[str] = (),
-    labels: Collection[str] = (),
-) -> DataDiff:
-    """What differs between two versions of a table.
-
-    Args:
-        tables: where the table is.
-        table: its name.
-        before: None where the table is new.
-        after: the other version.
-        key: columns that name a row; without it shared keys are not looked for.
-        labels: names of the models' labels, whose balance is told where they are columns.
-    """
-    return diff_snapshots(table, tables.compare(table, before, after, key=tuple(key)), labels)
+from mergeline.lifecycle.steps.snapshots import build_snapshots
 
 
 def data_changes(project: Project, case: Case) -> tuple[DataChange, ...]:
     """What the new snapshot of each table that the change moves has that the base's has not."""
-    if case.at_base is None or case.base is None:
+    if case.at_base is None:
         return ()
-    before = case.at_base.ingredients.snapshots
-    moved = [t for t, now in case.ingredients.snapshots.items() if t not in before
-             or before[t].digest != now.digest]  # fmt: skip
-    base_tree = project.tree(case.base.sha)
-    return tuple(_data_change(project, case, table, base_tree) for table in moved)
+    data, at_base = [], case.at_base.ingredients.snapshots
+    for table, now in case.ingredients.snapshots.items():
+        then = at_base.get(table)
+        if then is None or then.digest != now.digest:
+            old = then.pointers if then else {}
+            change = DataChange(table, _drops(now.pointers, old), _drops(old, now.pointers))
+            data.append(_with_rows(change, project, case))
+    return tuple(data)
 
 
-def _data_change(project: Project, case: Case, table: str, base_tree: ProjectTree) -> DataChange:
-    """What a table's new snapshot has that the base's has not; only the changed drops are read."""
-    now = case.ingredients.snapshots[table].pointers
-    known = case.at_base.ingredients.snapshots if case.at_base else {}
-    old: Mapping[str, str] = known[table].pointers if table in known else {}
-    change = DataChange(
-        table,
-        _drop_names([path for path, md5 in now.items() if old.get(path) != md5]),
-        _drop_names([path for path, md5 in old.items() if now.get(path) != md5]),
-    )
+def _drops(these: Mapping[str, str], others: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the drops that the others do not have, or have with other content."""
+    paths = sorted(path for path, md5 in these.items() if others.get(path) != md5)
+    return tuple(path.rpartition("/")[2].removesuffix(".dvc") for path in paths)
+
+
+def _with_rows(change: DataChange, project: Project, case: Case) -> DataChange:
+    """The change with how the rows differ; only those of changed drops are read."""
+    table, tables = change.table, Tables(project.tables)
     try:
-        after = build_for(project, case.tree, case.origin, only={table})[0]
-        at_base = build_for(project, base_tree, _base_origin(case), only={table})
-        before = at_base[0].version if at_base else None
-        contract = case.tree.contracts[table]
-        tables = Tables(project.tables)
-        label = {case.model.label}
-        diff = diff_versions(tables, table, before, after.version, key=contract.key, labels=label)
+        [after] = build_snapshots(project, case.tree, case.origin, only={table})
+        before = None
+        if case.base and case.before:
+            origin = Origin(case.origin.tree, case.base.sha, case.branch, case.base.author)
+            at_base = build_snapshots(project, case.before, origin, only={table})
+            before = at_base[0].version if at_base else None
+        key = case.tree.contracts[table].key
+        compared = tables.compare(table, before, after.version, key=key)
+        diff = diff_snapshots(table, compared, {case.model.label})
     except MergelineError as error:
         return replace(change, notes=(f"the rows could not be compared: {error}",))
     return replace(
@@ -81,12 +60,3 @@ def _data_change(project: Project, case: Case, table: str, base_tree: ProjectTre
         drift=drift_lines(diff),
         notes=note_lines(diff),
     )
-
-
-def _base_origin(case: Case) -> Origin:
-    commit = case.base.sha if case.base else None
-    return Origin(case.origin.tree, commit, case.branch, case.base.author if case.base else None)
-
-
-def _drop_names(paths: list[str]) -> tuple[str, ...]:
-    return tuple(path.rpartition("/")[2].removesuffix(".dvc") for path in sorted(paths))

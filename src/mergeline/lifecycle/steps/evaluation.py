@@ -74,31 +74,22 @@ def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
         shutil.copytree(match.trained.folder, scratch, dirs_exist_ok=True)
         files = scratch / EVALUATION_FILES
         files.mkdir()
-        write_predictions(
-            files / PREDICTIONS,
-            match.holdout,
-            match.case.judge,
-            {role: one.predictions for role, one in match.scored.items()},
-        )
+        answers = {str(role): scored.predictions for role, scored in match.scored.items()}
+        write_predictions(files / PREDICTIONS, match.holdout, match.case.judge, answers)
         forms = {REPORT: "json", REPORT_MARKDOWN: "markdown", REPORT_PAGE: "html"}
-        for name, form in forms.items():
-            (files / name).write_text(RENDERERS[form](report), encoding="utf-8")
-        for name, svg in curves(report).items():
-            (files / name).write_text(svg, encoding="utf-8")
-        evaluation = _evaluation(match, scratch)
+        texts = {name: RENDERERS[form](report) for name, form in forms.items()}
+        for name, text in {**texts, **curves(report)}.items():
+            (files / name).write_text(text, encoding="utf-8")
+        verdict = match.judgement.verdict
+        evaluation = Evaluation(
+            verdict=verdict.outcome,
+            reasons=tuple(reason.text for reason in verdict.reasons if reason.outcome != "pass"),
+            gate_digest=gate_digest(match.case.gate),
+            champion=match.champion.version.fingerprint if match.champion else None,
+            origin=match.case.origin,
+            evaluated_at=match.case.started_at.isoformat(timespec="seconds"),
+            manifest=manifest_digest(scratch),
+            files=digests(scratch, EVALUATION_FILES),
+        )
         write_evaluation(scratch, evaluation)
     return Evaluated(report, evaluation, folder)
-
-
-def _evaluation(match: Match, folder: Path) -> Evaluation:
-    verdict = match.judgement.verdict
-    return Evaluation(
-        verdict=verdict.outcome,
-        reasons=tuple(reason.text for reason in verdict.reasons if reason.outcome != "pass"),
-        gate_digest=gate_digest(match.case.gate),
-        champion=match.champion.version.fingerprint if match.champion else None,
-        origin=match.case.origin,
-        evaluated_at=match.case.started_at.isoformat(timespec="seconds"),
-        manifest=manifest_digest(folder),
-        files=digests(folder, EVALUATION_FILES),
-    )

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from mergeline.core.declare.strict import write_json
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
-from mergeline.core.report.content import Report, write_json
+from mergeline.core.report.content import Report
 from mergeline.errors import MergelineError, StageError
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project
@@ -27,11 +28,7 @@ def leaving_failure(
 
     An error that is nobody's mistake but ours is reported too, and raised as it is. What would end
     the process is an error: its code may be 0, which means that the gate passed.
-
-    Args:
-        bundle: its folder; None: none is left.
-        describe: makes the report.
-        of_stages: the folder for a stage that failed, if there is no other.
+    Without a `bundle` only a stage that failed leaves one, in the folder `of_stages`.
     """
     try:
         yield
@@ -39,7 +36,10 @@ def leaving_failure(
         ours = _as_ours(error)
         folder = of_stages if bundle is None and isinstance(ours, StageError) else bundle
         if folder is not None:
-            _leave(folder, describe(ours))
+            with folder_written_whole(folder) as scratch:
+                files = scratch / EVALUATION_FILES
+                files.mkdir()
+                (files / REPORT).write_text(write_json(describe(ours)), encoding="utf-8")
         if isinstance(error, SystemExit):
             raise ours from error
         raise
@@ -51,13 +51,6 @@ def leaving_failure_of(
     """As `leaving_failure`, of one case; without a bundle a failed stage is kept here."""
     of_stages = project.state / "bundles" / f"{case.model.name}-failed"
     return leaving_failure(bundle, partial(describe_failure, case), of_stages=of_stages)
-
-
-def _leave(bundle: Path, failed: Report) -> None:
-    with folder_written_whole(bundle) as scratch:
-        files = scratch / EVALUATION_FILES
-        files.mkdir()
-        (files / REPORT).write_text(write_json(failed), encoding="utf-8")
 
 
 def _as_ours(error: Exception | SystemExit) -> MergelineError:

@@ -34,7 +34,7 @@ from mergeline.lifecycle.steps.candidates import (
 )
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.champion import InProduction, find_champion
-from mergeline.lifecycle.steps.moved_bar import may_move_rows, only_drops
+from mergeline.lifecycle.steps.moved_bar import may_move_rows, moved_bar, only_drops
 from mergeline.lifecycle.steps.project import Project, Say
 
 _ENOUGH = 0.5  # share of the base's rows that must be left to compare on
@@ -43,11 +43,7 @@ _ENOUGH = 0.5  # share of the base's rows that must be left to compare on
 def judge_case(project: Project, case: Case, say: Say, *, track: bool) -> Match:
     """Find or train the candidate, and hold it against production and base on the same rows.
 
-    Args:
-        project: the working copy.
-        case: the evaluated one.
-        say: is told what goes on.
-        track: log the candidate's run in the tracking store.
+    With `track` the candidate's run is logged in the tracking store.
 
     Raises:
         MergelineError: see its classes.
@@ -55,49 +51,51 @@ def judge_case(project: Project, case: Case, say: Say, *, track: bool) -> Match:
     since = time.monotonic()
     champion = find_champion(project, case.model.name)
     trained = find_or_train(project, case, say, track=track)
+    models = _models(project, case, trained, champion)
     say("scoring the same rows with each model")
     with _judging_code(project, case):
-        match = _hold_against(project, case, trained, champion, say)
-    return replace(match, seconds=time.monotonic() - since)
-
-
-def _hold_against(
-    project: Project, case: Case, trained: Trained, champion: InProduction | None, say: Say
-) -> Match:
-    """Score the candidate's rows with each model, compare and judge.
-
-    Args:
-        project: where the base's model is found.
-        case: the evaluated one.
-        trained: its candidate.
-        champion: the model in production, should there be one.
-        say: is told what goes on.
-    """
-    base = _base_model(project, case)
-    if champion is None and base and base.candidate.fingerprint == trained.candidate.fingerprint:
-        base = None  # the first model tells nothing by being held against itself
-    models: dict[Role, Trained] = {"candidate": trained}
-    models |= {"champion": champion.trained} if champion else {}
-    models |= {"base": base} if base else {}
-    on = _score_all(case, models, read_holdout(trained.holdout, case.judge))
-    # Where the base was never trained, production stands for it.
-    before = _read_before(case, base or (champion.trained if champion else None), on.holdout)
-    context = _context(case, on, before, has_champion=champion is not None)
-    judgement = judge_both(case.gate, case.model.gate, on.comparison, context)
-    if context.kind is Situation.CHANGE:
-        judgement = _hold_on_base_rows(case, models, before, judgement, say)
+        holdout = read_holdout(trained.holdout, case.judge)
+        scored, comparison = _score_all(case, models, holdout)
+        # Where the base was never trained, production stands for it.
+        before = _read_before(case, models.get("base", models.get("champion")), holdout)
+        context = _context(case, holdout, scored, before)
+        judgement = judge_both(case.gate, case.model.gate, comparison, context)
+        moved: tuple[Moved, ...] = ()
+        if context.kind is Situation.CHANGE:
+            judgement = _judge_on_base_rows(case, models, before, judgement, say)
+            if before.moved is not None and not before.moved.kept:
+                where = f"{case.model.outputs}/{HOLDOUT}"
+                moved = (Moved("holdout", where, str(before.moved)),)
+        attribution = split(project, case, trained, models.get("base"), holdout, say=say)
     return Match(
         case=case,
         trained=trained,
         champion=champion,
-        holdout=on.holdout,
-        scored=on.scored,
-        comparison=on.comparison,
+        holdout=holdout,
+        scored=scored,
+        comparison=comparison,
         judgement=judgement,
-        moved=_moved_rows_said(case, before.moved) if context.kind is Situation.CHANGE else (),
+        moved=moved,
         rows_before=before.moved.of if before.moved else None,
-        attribution=split(project, case, trained, base, on.holdout, say=say),
+        attribution=attribution,
+        seconds=time.monotonic() - since,
     )
+
+
+def _models(
+    project: Project, case: Case, trained: Trained, champion: InProduction | None
+) -> Mapping[Role, Trained]:
+    """Those that score the rows; nothing trains for a comparison."""
+    models: dict[Role, Trained] = {"candidate": trained}
+    if champion is not None:
+        models["champion"] = champion.trained
+    if case.at_base is not None:
+        fingerprint = case.at_base.ingredients.fingerprint
+        base = find(project, case.model.name, fingerprint)
+        # The first model tells nothing by being held against itself.
+        if base and (champion or fingerprint != trained.candidate.fingerprint):
+            models["base"] = base
+    return models
 
 
 @contextlib.contextmanager
@@ -136,12 +134,8 @@ def _read_before(case: Case, base: Trained | None, now: HoldoutFile) -> _Before:
     return _Before(rows, moved_rows(rows.content(case.judge), now.content(case.judge)))
 
 
-def _hold_on_base_rows(
-    case: Case,
-    models: Mapping[Role, Trained],
-    before: _Before,
-    judgement: Judgement,
-    say: Say,
+def _judge_on_base_rows(
+    case: Case, models: Mapping[Role, Trained], before: _Before, judgement: Judgement, say: Say
 ) -> Judgement:
     """Judge on the base's rows too where the change moves its holdout.
 
@@ -151,90 +145,65 @@ def _hold_on_base_rows(
     moved = before.moved
     if before.rows is None or moved is None:
         return _without_base_rows(case, judgement, before.problem)
-    edited = any(one.what in {"holdout", "contract"} for one in case.moved)
-    grown = moved.added > 0 and not only_drops(case.at_base, case.ingredients)
+    edited = any(part.what in {"holdout", "contract"} for part in moved_bar(case))
+    grown = moved.added > 0 and not only_drops(case)
     if moved.kept and not edited and not grown:
         return judgement
     say("scoring the rows of the base's own holdout too, since the change moves it")
     fitted_on = rows_trained_on(models["candidate"], case.judge)
     left = before.rows if fitted_on is None else before.rows.without(fitted_on)
     if len(left.frame) < _ENOUGH * moved.of:
-        problem = (
-            f"the candidate is fitted on {moved.of - len(left.frame):,} of its {moved.of:,} rows"
-        )
+        fitted = moved.of - len(left.frame)
+        problem = f"the candidate is fitted on {fitted:,} of its {moved.of:,} rows"
         return _without_base_rows(case, judgement, problem)
     standing = {**models, "base": models.get("base", models["champion"])}
-    there = _score_all(case, standing, left)
-    candidate = there.scored["candidate"]
+    scored, comparison = _score_all(case, standing, left)
+    candidate = scored["candidate"]
     if candidate.predictions is None:  # it takes a column that is new
         return _without_base_rows(case, judgement, f"the candidate {candidate.problem}")
-    context = _context(case, there, before, has_champion=True)
-    return judge_on_base_rows(judgement, case.gate, there.comparison, context)
+    context = _context(case, left, scored, before)
+    return judge_on_base_rows(judgement, case.gate, comparison, context)
 
 
 def _without_base_rows(case: Case, judgement: Judgement, problem: str) -> Judgement:
     """Where only drops came and went, as in a window of days that moves on, it is said only."""
-    if may_move_rows(case.at_base, case.model, case.ingredients):
+    if may_move_rows(case):
         return judge_without_base_rows(judgement, case.gate, problem)
     return replace(judgement, base_problem=problem)
 
 
-def _moved_rows_said(case: Case, moved: MovedRows | None) -> tuple[Moved, ...]:
-    if moved is None or moved.kept:
-        return ()
-    return (Moved("holdout", f"{case.model.outputs}/{HOLDOUT}", str(moved)),)
-
-
-@dataclass(frozen=True)
-class _OnRows:
-    """What the models say about the rows of one holdout."""
-
-    holdout: HoldoutFile
-    scored: Mapping[Role, Scored]
-    comparison: Comparison
-
-
-def _score_all(case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile) -> _OnRows:
+def _score_all(
+    case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile
+) -> tuple[Mapping[Role, Scored], Comparison]:
     scored = {role: score(model, holdout, case.judge) for role, model in models.items()}
-    return _OnRows(holdout, scored, compare(holdout.rows, scored, case.judge))
+    return scored, compare(holdout.rows, scored, case.judge)
 
 
-def _context(case: Case, on: _OnRows, before: _Before, *, has_champion: bool) -> Context:
+def _context(
+    case: Case, holdout: HoldoutFile, scored: Mapping[Role, Scored], before: _Before
+) -> Context:
     kind = Situation.FIRST
-    if has_champion:
+    if "champion" in scored:
         kind = Situation.RESTORE if case.restored else Situation.CHANGE
+    inputs = {role: [column.name for column in model.inputs] for role, model in scored.items()}
+    leaks = _leaks(case, holdout, inputs["candidate"])
+    # A column that production takes too is excused only where it was as telling before the change:
+    # its name is known, what a change puts into it is not.
+    known = [name for name in leaks if name in inputs.get("champion", [])]
+    excused = _leaks(case, before.rows, known) if before.rows and known else {}
     return Context(
         kind=kind,
         evaluated_on=case.started_at.date(),
-        newest_row=on.holdout.newest,
-        leaks=_leaks(case, on, before),
+        newest_row=holdout.newest,
+        leaks=tuple(text for name, text in leaks.items() if name not in excused),
     )
 
 
-def _leaks(case: Case, on: _OnRows, before: _Before) -> tuple[str, ...]:
-    """Columns that the candidate takes and that give the label away.
-
-    One that production takes too is excused only where it was as telling before the change: its
-    name is known, what a change puts into it is not.
-    """
-    inputs = {role: [column.name for column in one.inputs] for role, one in on.scored.items()}
-    found = _telling(case, on.holdout, inputs.get("candidate", []))
-    known = [name for name in found if name in inputs.get("champion", [])]
-    excused = _telling(case, before.rows, known) if before.rows and known else {}
-    return tuple(said for name, said in found.items() if name not in excused)
-
-
-def _telling(case: Case, holdout: HoldoutFile, names: list[str]) -> dict[str, str]:
+def _leaks(case: Case, holdout: HoldoutFile, names: list[str]) -> dict[str, str]:
+    """Those of the columns that give the label away, each with a sentence."""
     frame, judge = holdout.frame, case.judge
     columns = {name: frame[name].to_numpy() for name in names if name in frame}
     return find_leaks(columns, frame[judge.label].to_numpy(), judge.task)
-
-
-def _base_model(project: Project, case: Case) -> Trained | None:
-    """The model of the base, where it was ever trained; nothing trains for a comparison."""
-    if case.at_base is None:
-        return None
-    return find(project, case.model.name, case.at_base.ingredients.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -256,4 +225,4 @@ class Match:
     moved: tuple[Moved, ...]
     rows_before: int | None
     attribution: AttributionShares | None
-    seconds: float = 0.0
+    seconds: float

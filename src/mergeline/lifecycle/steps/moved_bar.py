@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from mergeline.core.declare.model import Model
-from mergeline.core.fingerprint.ingredients import Change, Ingredients, Stage, changes
+from mergeline.core.fingerprint.ingredients import Change, Stage, changes
 from mergeline.core.report.content import Moved
-from mergeline.lifecycle.steps.project_tree import Declared, ProjectTree
+from mergeline.lifecycle.steps.case import Case
 
 _JUDGING: dict[str, Literal["metrics", "slices", "labels", "decision", "other"]] = {
     "metrics": "metrics",
@@ -22,69 +21,63 @@ _JUDGING: dict[str, Literal["metrics", "slices", "labels", "decision", "other"]]
 }
 
 
-def moved_bar(
-    at_base: Declared | None, model: Model, ingredients: Ingredients
-) -> tuple[Moved, ...]:
+def moved_bar(case: Case) -> tuple[Moved, ...]:
     """What the change edits of how it is judged, beside the lines of the gate."""
-    if at_base is None:
-        return ()
-    before = at_base.ingredients
-    where = f"models/{model.name}.yaml"
+    where = f"models/{case.model.name}.yaml"
     moved = [
         Moved(what, where, f"{name} changed")
         for name, what in _JUDGING.items()
-        if getattr(at_base.model, name) != getattr(model, name)
+        if case.at_base and getattr(case.at_base.model, name) != getattr(case.model, name)
     ]
-    for change in changes(before, ingredients):
+    for change in _changes(case):
         if change.kind == "contract":
             moved.append(Moved("contract", change.where, change.said))
-        elif _edits_holdout(change, model, before, ingredients):
+        elif _edits_holdout(case, change):
             moved.append(Moved("holdout", change.where, f"{change.said}: it makes the holdout"))
-    return tuple(moved)
+    return (*moved, *_moved_metrics(case))
 
 
-def moved_metrics(before: ProjectTree | None, tree: ProjectTree, model: Model) -> tuple[Moved, ...]:
+def _moved_metrics(case: Case) -> Iterator[Moved]:
     """The project's own metrics whose code the change edits; the base's code still measures."""
-    if before is None:
-        return ()
-    moved = []
-    for metric in model.metrics:
+    if case.before is None:
+        return
+    for metric in case.judge.metrics:
         module = "/".join(metric.name.split(".")[:-1])
-        for path in (f"{module}.py", f"{module}/__init__.py"):
-            then, now = before.files.blob(path), tree.files.blob(path)
-            if module and then is not None and then != now:
-                moved.append(Moved("metrics", path, f"the code of {metric.name} changed"))
-    return tuple(moved)
+        for path in (f"{module}.py", f"{module}/__init__.py") if module else ():
+            then = case.before.files.blob(path)
+            if then is not None and then != case.tree.files.blob(path):
+                yield Moved("metrics", path, f"the code of {metric.name} changed")
 
 
-def may_move_rows(at_base: Declared | None, model: Model, ingredients: Ingredients) -> bool:
+def may_move_rows(case: Case) -> bool:
     """Whether the change edits something that the stage of the holdout reads, beside the drops."""
-    if at_base is None:
-        return False
-    trees = (at_base.ingredients, ingredients)
     return any(
         change.kind == "contract"
-        or _edits_holdout(change, model, *trees)
-        or any(change.where in stage.code for stage in _holdout_stages(model, *trees))
-        for change in changes(*trees)
+        or _edits_holdout(case, change)
+        or any(change.where in stage.code for stage in _holdout_stages(case))
+        for change in _changes(case)
     )
 
 
-def only_drops(at_base: Declared | None, ingredients: Ingredients) -> bool:
+def only_drops(case: Case) -> bool:
     """Whether the change brings and takes data, and nothing else."""
-    differing = changes(at_base.ingredients, ingredients) if at_base else ()
-    return all(change.kind in {"drop", "data"} for change in differing)
+    return all(change.kind in {"drop", "data"} for change in _changes(case))
 
 
-def _holdout_stages(model: Model, *trees: Ingredients) -> Iterator[Stage]:
-    """The stage that writes the holdout, in each tree."""
-    for ingredients in trees:
-        yield from (stage for stage in ingredients.stages if stage.name == model.stage)
+def _changes(case: Case) -> tuple[Change, ...]:
+    return changes(case.at_base.ingredients, case.ingredients) if case.at_base else ()
 
 
-def _edits_holdout(change: Change, model: Model, *trees: Ingredients) -> bool:
+def _holdout_stages(case: Case) -> Iterator[Stage]:
+    """The stage that writes the holdout, in the tree and at its base."""
+    at_base = case.at_base.ingredients.stages if case.at_base else ()
+    stages = (*at_base, *case.ingredients.stages)
+    return (stage for stage in stages if stage.name == case.model.stage)
+
+
+def _edits_holdout(case: Case, change: Change) -> bool:
     """Whether the stage that writes the holdout reads a param, or it alone runs again."""
     if change.kind == "params":
         key = f"{change.where}: {change.what}"
-        return any(key in stage.params for stage in _holdout_stages(model, *trees))
-    return change.kind in {"code", "command", "stage"} and change.stages == (model.stage,)
+        return any(key in stage.params for stage in _holdout_stages(case))
+    return change.kind in {"code", "command", "stage"} and change.stages == (case.model.stage,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.core.release.bundle import Origin
 from mergeline.core.release.ledger import LEDGER, Entry, read_pages
 from mergeline.errors import InputError, RepositoryError
-from mergeline.lifecycle.steps.places import state_folder, tables_root
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -37,6 +36,7 @@ class Project:
     repository: Repository
     environment: Mapping[str, str]
     results: Path | None = None
+    _trees: dict[str, ProjectTree] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def at(cls, path: Path | None = None, environment: Mapping[str, str] | None = None) -> Project:
@@ -52,12 +52,13 @@ class Project:
     @cached_property
     def state(self) -> Path:
         """Folder of everything that has no place of its own: MERGELINE_STATE, or `.mergeline`."""
-        return state_folder(self.environment, lambda: self.repository.main_root)
+        named = self.environment.get("MERGELINE_STATE")
+        return Path(named).absolute() if named else self.repository.main_root / ".mergeline"
 
     @cached_property
     def tables(self) -> str:
         """Root of the Delta tables: MERGELINE_TABLES, any URI that delta-rs speaks."""
-        return tables_root(self.environment, lambda: self.repository.main_root)
+        return self.environment.get("MERGELINE_TABLES") or str(self.state / "tables")
 
     @cached_property
     def tracking(self) -> Tracking:
@@ -90,7 +91,7 @@ class Project:
         """Number of the pull request that is evaluated: MERGELINE_PULL_REQUEST, or GitHub's ref.
 
         Raises:
-            InputError: the variable is set, and to no number.
+            InputError: the variable is set, and not to a number.
         """
         named = self.environment.get("MERGELINE_PULL_REQUEST", "")
         ref = self.environment.get("GITHUB_REF", "")
@@ -98,7 +99,7 @@ class Project:
             named = ref.split("/")[2]
         elif named and not _NUMBER.fullmatch(named):
             raise InputError(
-                f"MERGELINE_PULL_REQUEST is {named!r}, which is no number",
+                f"MERGELINE_PULL_REQUEST is {named!r}, which is not a number",
                 next_step="Set it to the pull request's number, or leave it out",
             )
         return int(named) if _NUMBER.fullmatch(named) else None
@@ -137,28 +138,20 @@ class Project:
         """What a Git tree declares; the same object for the same tree."""
         return self._trees.setdefault(files.sha, ProjectTree(files))
 
-    @cached_property
-    def _trees(self) -> dict[str, ProjectTree]:
-        return {}
-
     def target_tree(self) -> tuple[ProjectTree, Origin]:
         """The working tree as it stands, with the commit if it is exactly that of one."""
-        files, origin = self._target()
-        return self.read_tree(files), origin
-
-    def _target(self) -> tuple[Tree, Origin]:
-        tree = self.repository.working_tree()
-        branch = self.repository.branch()
+        repository = self.repository
+        files, branch = repository.working_tree(), repository.branch()
         try:
-            head = self.repository.commit()
-        except RepositoryError:
-            return tree, Origin(tree.sha, ref=branch, pull_request=self.pull_request)
-        committed = self.repository.tree(head.sha) == tree or self.repository.is_clean()
-        if committed:
-            tree = self.repository.tree(head.sha)
-        commit = head.sha if committed else None
-        author = head.author if committed else self.repository.config("user.name")
-        return tree, Origin(tree.sha, commit, branch, author, self.pull_request)
+            head = repository.commit()
+        except RepositoryError:  # before the first commit
+            origin = Origin(files.sha, ref=branch, pull_request=self.pull_request)
+            return self.read_tree(files), origin
+        commit, author = None, repository.config("user.name")
+        at_head = repository.tree(head.sha)
+        if at_head == files or repository.is_clean():
+            files, commit, author = at_head, head.sha, head.author
+        return self.read_tree(files), Origin(files.sha, commit, branch, author, self.pull_request)
 
     def base(self, onto: str | None) -> Commit | None:
         """The commit that the working tree would be merged onto; None before the first one.

@@ -27,11 +27,7 @@ class Declared:
 
 
 class ProjectTree:
-    """The declarations of one Git tree, each read when it is first asked for, and once.
-
-    Args:
-        files: the tree.
-    """
+    """The declarations of one Git tree, each read when it is first asked for, and once."""
 
     def __init__(self, files: Tree) -> None:
         self.files = files
@@ -84,11 +80,10 @@ class ProjectTree:
         Raises:
             DeclarationError: one of the files cannot be read as it stands.
         """
-        places = [PurePosixPath(path) for path in self.files.list("data")]
-        paths = [path for path in places if path.parts[1:] == (path.name,)]
-        paths = [path for path in paths if path.suffix == ".yaml"]
-        self.files.read_ahead(map(str, paths))
-        return {path.stem: parse_contract(path.stem, self._text(str(path))) for path in paths}
+        paths = [path for path in self.files.list("data") if path.endswith(".yaml")]
+        named = {PurePosixPath(path).stem: path for path in paths if path.count("/") == 1}
+        self.files.read_ahead(named.values())
+        return {table: parse_contract(table, self._text(path)) for table, path in named.items()}
 
     def pointers_of(self, contract: Contract) -> Sequence[Pointer]:
         """The pointers that a contract's source names.
@@ -133,12 +128,12 @@ class ProjectTree:
 
     @cached_property
     def _reader(self) -> IngredientReader:
-        tables = {table: self._table_input(each) for table, each in self.contracts.items()}
+        tables = {}
+        for table, contract in self.contracts.items():
+            pointers = {pointer.path: pointer.md5 for pointer in self.pointers_of(contract)}
+            digest = pointers_digest(contract, pointers.values())
+            tables[table] = TableInput(digest, contract.digest, pointers)
         return IngredientReader(self.files, tables)
-
-    def _table_input(self, contract: Contract) -> TableInput:
-        pointers = {pointer.path: pointer.md5 for pointer in self.pointers_of(contract)}
-        return TableInput(pointers_digest(contract, pointers.values()), contract.digest, pointers)
 
     def _pointers_at(self, paths: Sequence[str]) -> Sequence[Pointer]:
         unread = [path for path in paths if path not in self._pointers]

@@ -20,19 +20,18 @@ from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.champion import InProduction
 from mergeline.lifecycle.steps.data_changes import data_changes
 from mergeline.lifecycle.steps.judging import Match
+from mergeline.lifecycle.steps.moved_bar import moved_bar
 from mergeline.lifecycle.steps.project import Project
 
 
 def describe(project: Project, match: Match) -> Report:
-    """The report of a match.
-
-    Args:
-        project: where the registry is asked what merging would make.
-        match: the candidate and what it was held against.
-    """
-    case, champion = match.case, match.champion
+    """The report of a match; the registry is asked what merging would make."""
+    case, champion, judgement = match.case, match.champion, match.judgement
+    moved = moved_bar(case)
     situation = _situation(match)
     same = situation is Situation.SAME
+    # Held against itself by the same bar, there is nothing to look at.
+    looked_at = not same or judgement.verdict.outcome != "pass" or judgement.moved or moved
     return Report(
         model=case.model.name,
         kind=situation,
@@ -40,8 +39,8 @@ def describe(project: Project, match: Match) -> Report:
         evaluated_at=case.started_at.isoformat(timespec="seconds"),
         fingerprint=case.ingredients.fingerprint,
         champion=_champion(champion),
-        comparison=None if same and _holds(match) else match.comparison,
-        judgement=match.judgement,
+        comparison=match.comparison if looked_at else None,
+        judgement=judgement,
         run=TrackedRun(
             id=match.trained.run.run_id if match.trained.run else None,
             url=match.trained.run.url if match.trained.run else None,
@@ -52,17 +51,11 @@ def describe(project: Project, match: Match) -> Report:
         newest_row=match.holdout.newest.isoformat() if match.holdout.newest else None,
         changes=changes(case.at_base.ingredients, case.ingredients) if case.at_base else (),
         data=data_changes(project, case),
-        moved=(*case.moved, *match.moved),
+        moved=(*moved, *match.moved),
         rows_before=match.rows_before,
         on_merge=_on_merge(project, case, champion, same=same),
         attribution=match.attribution,
     )
-
-
-def _holds(match: Match) -> bool:
-    """Whether there is nothing to look at: the model is held against itself, by the same bar."""
-    judgement = match.judgement
-    return judgement.verdict.outcome == "pass" and not judgement.moved and not match.case.moved
 
 
 def _situation(match: Match) -> Situation:
@@ -100,19 +93,13 @@ def _on_merge(
         return OnMerge(None, in_production, None)
     versions = project.tracking.versions(case.model.name)
     fingerprint = case.ingredients.fingerprint
-    known = [version.number for version in versions if version.fingerprint == fingerprint]
-    number = known[0] if known else max((version.number for version in versions), default=0) + 1
+    known = (version.number for version in versions if version.fingerprint == fingerprint)
+    number = next(known, max((version.number for version in versions), default=0) + 1)
     return OnMerge(number, in_production, in_production, trains=case.overtaken)
 
 
 def describe_unread(project: Project, model: str | None, error: MergelineError) -> Report:
-    """The report of a tree whose declarations cannot be read.
-
-    Args:
-        project: the working copy.
-        model: the one that was asked for; None: all that the tree declares.
-        error: what is wrong with them.
-    """
+    """The report of a tree whose declarations cannot be read, of one model or of all."""
     tree, origin = project.target_tree()
     paths = tree.files.list("models")
     return Report(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.drops.convert import convert
 from mergeline.adapters.dvc.drops import DropStore
+from mergeline.adapters.git.repository import Repository
 from mergeline.core.data.snapshot import (
     Built,
     Drop,
@@ -19,12 +21,12 @@ from mergeline.core.data.snapshot import (
     pin,
     pin_path,
 )
+from mergeline.core.declare.contract import Contract
 from mergeline.core.declare.pointer import Pointer
 from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.numbers import counted
 from mergeline.core.release.bundle import Origin
 from mergeline.errors import NotFoundError
-from mergeline.lifecycle.steps.places import tables_root
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 
@@ -35,65 +37,67 @@ if TYPE_CHECKING:
 def gather_snapshots(
     tree: ProjectTree, drops: DropStore, *, only: Collection[str] | None = None
 ) -> tuple[Snapshot, ...]:
-    """The snapshots that a tree asks for, by its contracts and pointers.
+    """The snapshots that a tree asks for by its contracts and pointers, of all tables or of some.
 
     Only the list of a folder pointer's drops is read from the store, no drop.
-
-    Args:
-        tree: what a Git tree declares.
-        drops: where a folder pointer's list is.
-        only: names of the tables to gather; all without it.
 
     Raises:
         DeclarationError: a contract or a pointer cannot be read as it stands.
         DropError: the list of a folder pointer is missing.
         RemoteError: the DVC remote cannot be reached.
     """
-    return tuple(
-        Snapshot(table, contract, drops_of(tree.pointers_of(contract), drops))
-        for table, contract in tree.contracts.items()
-        if only is None or table in only
-    )
+    snapshots = []
+    for table, contract in tree.contracts.items():
+        if only is None or table in only:
+            of_table = [d for p in tree.pointers_of(contract) for d in _drops_of(p, drops)]
+            of_table.sort(key=lambda drop: drop.path)
+            snapshots.append(Snapshot(table, contract, tuple(of_table)))
+    return tuple(snapshots)
 
 
-def drops_of(pointers: Collection[Pointer], store: DropStore) -> tuple[Drop, ...]:
-    """The drops that pointers stand for, in the order of their paths."""
-    drops: list[Drop] = []
-    for pointer in pointers:
-        if pointer.is_folder:
-            listed = store.listing(pointer.md5, pointer=pointer.path)
-            drops += [Drop(f"{pointer.target}/{path}", md5) for path, md5 in listed]
-        else:
-            drops.append(Drop(pointer.target, pointer.md5, pointer.size))
-    return tuple(sorted(drops, key=lambda drop: drop.path))
+def _drops_of(pointer: Pointer, store: DropStore) -> list[Drop]:
+    if not pointer.is_folder:
+        return [Drop(pointer.target, pointer.md5, pointer.size)]
+    listed = store.listing(pointer.md5, pointer=pointer.path)
+    return [Drop(f"{pointer.target}/{path}", md5) for path, md5 in listed]
 
 
 def build_snapshots(
-    snapshots: Collection[Snapshot],
-    tables: Tables,
-    drops: DropStore,
-    provenance: Provenance,
+    project: Project,
+    tree: ProjectTree,
+    origin: Origin,
     *,
+    only: Collection[str] | None = None,
     verify: Collection[str] = (),
-) -> Iterator[Built]:
-    """Have their tables hold snapshots that belong together; only new drops are fetched.
+    say: Say = lambda _: None,
+) -> list[Built]:
+    """Have the tables hold the snapshots of a tree, or of some tables; only new drops are fetched.
 
     No table gets its commit before the drops of all are converted: one that is missing or refused
     leaves every table as it was. Tables to `verify` are read to the snapshot's end, and drops whose
     rows are damaged are converted again.
     """
-    ready = [
-        tables.prepare(one, _writer(one, drops), provenance, verify=one.table in verify)
-        for one in snapshots
-    ]
-    yield from (building.run() for building in ready)
+    tables, drops = Tables(project.tables), project.drops
+    provenance = Provenance(
+        commit=origin.commit or "",
+        ref=origin.ref or "",
+        pull_request=str(origin.pull_request or ""),
+        author=origin.author or "",
+    )
+    ready = []
+    for snapshot in gather_snapshots(tree, drops, only=only):
+        write = partial(_write_rows, drops, snapshot.contract)
+        ready.append(tables.prepare(snapshot, write, provenance, verify=snapshot.table in verify))
+    done = []
+    for building in ready:
+        built = building.run()
+        say(describe_built(built))
+        done.append(built)
+    return done
 
 
-def _writer(snapshot: Snapshot, drops: DropStore) -> Callable[[Drop, Path], None]:
-    def write(drop: Drop, target: Path) -> None:
-        convert(drops.fetch(drop.md5, pointer=drop.path), drop, snapshot.contract, target)
-
-    return write
+def _write_rows(drops: DropStore, contract: Contract, drop: Drop, target: Path) -> None:
+    convert(drops.fetch(drop.md5, pointer=drop.path), drop, contract, target)
 
 
 def write_pins(snapshots: Collection[Snapshot], project: Path) -> tuple[Path, ...]:
@@ -108,30 +112,14 @@ def write_pins(snapshots: Collection[Snapshot], project: Path) -> tuple[Path, ..
 
 
 def table(name: str, project: Path = Path()) -> pl.LazyFrame:
-    """The rows of the snapshot that a working tree pins, the same rows in the same order always.
-
-    Args:
-        name: of the table.
-        project: folder of the working tree, or one inside it.
-
-    Raises:
-        NotFoundError: nothing is pinned yet, or the table does not hold it.
-        TableError: files of the table are gone.
-    """
-    from mergeline.adapters.git.repository import Repository
-
-    root, pinned = _pinned(name, project)
-    tables = Tables(tables_root(os.environ, lambda: Repository.at(root).main_root))
-    return tables.scan(name, tables.at_digest(name, pinned.digest))
-
-
-def _pinned(name: str, project: Path) -> tuple[Path, PinnedSnapshot]:
-    """The working tree's top folder, and what it pins."""
+    """See `mergeline.table`."""
     start = project.absolute()
     for root in (start, *start.parents):
         path = root / pin_path(name)
         if path.is_file():
-            return root, read_json(PinnedSnapshot, path.read_bytes(), where=str(path))
+            pinned = read_json(PinnedSnapshot, path.read_bytes(), where=str(path))
+            tables = Tables(Project(Repository(root), os.environ).tables)
+            return tables.scan(name, tables.at_digest(name, pinned.digest))
     raise NotFoundError(
         f"no snapshot of {name!r} is pinned here",
         where=str(start / pin_path(name)),
@@ -139,39 +127,10 @@ def _pinned(name: str, project: Path) -> tuple[Path, PinnedSnapshot]:
     )
 
 
-def build_for(
-    project: Project,
-    tree: ProjectTree,
-    origin: Origin,
-    *,
-    only: Collection[str] | None = None,
-    verify: Collection[str] = (),
-    say: Say = lambda _: None,
-) -> list[Built]:
-    """Have the tables hold the snapshots of a tree (or of some tables); those held are found.
-
-    Those of the tables to `verify` are read to their end.
-    """
-    tables = Tables(project.tables)
-    provenance = Provenance(
-        commit=origin.commit or "",
-        ref=origin.ref or "",
-        pull_request=str(origin.pull_request or ""),
-        author=origin.author or "",
-    )
-    done = []
-    wanted = gather_snapshots(tree, project.drops, only=only)
-    for built in build_snapshots(wanted, tables, project.drops, provenance, verify=verify):
-        say(describe_built(built))
-        done.append(built)
-    return done
-
-
 def describe_built(built: Built) -> str:
     """One line on a snapshot."""
-    head = (
-        f"{built.table} {built.digest[:8]}: version {built.version}, {counted(built.rows, 'row')}"
-    )
+    name, rows = f"{built.table} {built.digest[:8]}", counted(built.rows, "row")
+    head = f"{name}: version {built.version}, {rows}"
     repaired = f"{counted(len(built.repaired), 'drop')} repaired, " if built.repaired else ""
     if built.found and not repaired:
         return f"{head}, found"

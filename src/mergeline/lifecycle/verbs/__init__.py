@@ -2,7 +2,6 @@
 
 In the order of a change's life:
 
-    contract   writes a first contract for a raw file
     plan       says what a change will cause, before anything runs
     snapshot   has the tables hold what pointers and contracts say
     evaluate   trains the candidate, unless it is known, and has it judged
@@ -15,8 +14,9 @@ In the order of a change's life:
     reproduce  trains a tracked run's fingerprint again
     data       shows, compares, exports and cleans up snapshots
 
-`serve` is the floor `serving`, and `demo` is a floor too. A verb's file is named after
-it, and its function takes the project:
+`serve` is the floor `serving`, and `demo` is a floor too; `contract infer` needs no project, so the
+command line calls `adapters.drops.infer`. A verb's file is named after it, and its function takes
+the project:
 
     outcomes = evaluate(Project.at(), say=print)
 

@@ -45,13 +45,8 @@ class Commented:
 def comment(project: Project, bundle: Path, *, plan_only: bool = False, say: Say) -> Commented:
     """Post the reports of a bundle, or of a folder of bundles, as the pull request's one report.
 
-    The state of each verdict is set beside the evaluated commit too.
-
-    Args:
-        project: where the forge, and the run of a candidate, are known.
-        bundle: what `evaluate` left.
-        plan_only: return what would be posted, post nothing.
-        say: is told what goes on.
+    The state of each verdict is set beside the evaluated commit too. With `plan_only` nothing is
+    posted.
 
     Raises:
         NotFoundError: there is no forge, or no pull request that the bundle is of.
@@ -74,9 +69,13 @@ def comment(project: Project, bundle: Path, *, plan_only: bool = False, say: Say
     if plan_only:
         return Commented(pull.number, head, status=status)
     say(f"reporting on pull request {pull.number}")
-    ours = Stamp(MARKER, head, _evaluated_at(reports))
-    shown = forge.upsert_report(pull.number, _markdown(reports), MARKER, head, ours.evaluated_at)
-    if not _later(read_stamp(shown.body, MARKER), ours):
+    evaluated_at = _evaluated_at(reports)
+    between = "\n---\n\n"
+    room = (ROOM - len(between) * (len(reports) - 1)) // len(reports)
+    text = between.join(to_markdown(report, limit=room) for report in reports)
+    shown = forge.upsert_report(pull.number, text, Stamp(MARKER, head, evaluated_at))
+    stamp = read_stamp(shown.body, MARKER)
+    if stamp is None or stamp.head_sha != head or stamp.evaluated_at <= evaluated_at:
         forge.set_status(head, *status, shown.url if shown.url.startswith("http") else None)
     return Commented(pull.number, head, status=status, url=shown.url)
 
@@ -91,22 +90,13 @@ def _completed(project: Project, report: Report, head: str, number: int, say: Sa
     if report.run is None or report.fingerprint is None or report.on_merge is None:
         return report
     try:
-        found = project.tracking.find(report.model, report.fingerprint)
+        run = project.tracking.find(report.model, report.fingerprint)
     except TrackingError as error:
-        say(f"where the run is, is not known: {error}")
+        say(f"the address of the run is not known: {error}")
         return report
-    if found is None:
+    if run is None:
         return replace(report, on_merge=replace(report.on_merge, trains=True))
-    return replace(report, run=replace(report.run, id=found.run_id, url=found.url))
-
-
-def _later(stands: Stamp | None, ours: Stamp) -> bool:
-    """Whether what stands on the pull request is a later evaluation of the same commit."""
-    return (
-        stands is not None
-        and stands.head_sha == ours.head_sha
-        and stands.evaluated_at > ours.evaluated_at
-    )
+    return replace(report, run=replace(report.run, id=run.run_id, url=run.url))
 
 
 def read_reports(bundle: Path) -> list[Report]:
@@ -124,31 +114,28 @@ def read_reports(bundle: Path) -> list[Report]:
             where=str(bundle),
             next_step="Name what evaluate --bundle left",
         )
-    return [_read(path, path.relative_to(bundle).as_posix()) for path in paths]
+    reports = []
+    for path in paths:
+        where = path.relative_to(bundle).as_posix()
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            raise BundleError("cannot be a report", where=where, next_step="Evaluate again")
+        reports.append(read_report(path.read_bytes(), where=where))
+    return reports
 
 
 def state(reports: list[Report]) -> tuple[State, str]:
     """What stands beside the commit: the worst of the reports, and each in a word."""
-    words = [(_state(report), f"{report.model}: {_word(report)}") for report in reports]
-    order: list[State] = ["error", "failure", "success"]
-    worst = min((one for one, _ in words), key=order.index)
-    return worst, ", ".join(text for _, text in words)
-
-
-def _state(report: Report) -> State:
-    if report.verdict is None:
-        return "error"
-    return "success" if report.verdict.outcome == "pass" else "failure"
-
-
-def _word(report: Report) -> str:
-    return report.verdict.outcome if report.verdict else "could not be evaluated"
-
-
-def _read(path: Path, where: str) -> Report:
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
-        raise BundleError("cannot be a report", where=where, next_step="Evaluate again")
-    return read_report(path.read_bytes(), where=where)
+    states: set[State] = set()
+    words = []
+    for report in reports:
+        if report.verdict is None:
+            states.add("error")
+            words.append(f"{report.model}: could not be evaluated")
+        else:
+            states.add("success" if report.verdict.outcome == "pass" else "failure")
+            words.append(f"{report.model}: {report.verdict.outcome}")
+    order: tuple[State, ...] = ("error", "failure", "success")
+    return min(states, key=order.index), ", ".join(words)
 
 
 def _head(project: Project, reports: list[Report]) -> str:
@@ -167,30 +154,23 @@ def _head(project: Project, reports: list[Report]) -> str:
 
 def _pull_request(project: Project, forge: Forge, reports: list[Report], head: str) -> PullRequest:
     number = project.pull_request or reports[0].subject.pull_request
-    found = forge.pull_request(number) if number else forge.pull_request_of(head)
-    if found is None:
+    pull = forge.pull_request(number) if number else forge.pull_request_of(head)
+    if pull is None:
         raise NotFoundError(
             f"no pull request proposes {head[:8]}",
             next_step="Open one, or set MERGELINE_PULL_REQUEST",
         )
-    return found
-
-
-def _markdown(reports: list[Report]) -> str:
-    between = "\n---\n\n"
-    room = (ROOM - len(between) * (len(reports) - 1)) // len(reports)
-    return between.join(to_markdown(report, limit=room) for report in reports)
+    return pull
 
 
 def _evaluated_at(reports: list[Report]) -> dt.datetime:
     """When the evaluation began; a bundle cannot place itself in the future."""
-    now = dt.datetime.now(dt.UTC)
     try:
-        said = min(dt.datetime.fromisoformat(report.evaluated_at) for report in reports)
-        return min(said, now)
+        began = [dt.datetime.fromisoformat(report.evaluated_at) for report in reports]
+        return min(*began, dt.datetime.now(dt.UTC))
     except (ValueError, TypeError) as error:
         raise BundleError(
-            "the time of the evaluation is none with a time zone",
+            "the time of the evaluation is invalid or has no time zone",
             where=f"{EVALUATION_FILES}/{REPORT}",
             next_step="Evaluate again",
         ) from error

@@ -5,18 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from mergeline.adapters.delta.tables import Tables
 from mergeline.core.data.diff import DataDiff, diff_snapshots
 from mergeline.core.data.garbage import GarbagePlan, Pin, plan_garbage
-from mergeline.core.data.history import HistoryEntry
-from mergeline.core.declare.contract import Contract, Format
+from mergeline.core.declare.contract import Format
 from mergeline.errors import InputError, NotFoundError, TableError
-from mergeline.lifecycle.steps.data_changes import diff_versions
-from mergeline.lifecycle.steps.pins import pinned_snapshots
+from mergeline.lifecycle.steps.pinned_snapshots import pinned_snapshots
 from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.snapshots import gather_snapshots
 from mergeline.system.atomic_writes import file_written_whole
 
@@ -27,136 +25,104 @@ _SAFE_HOURS = 24
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl"}
 
 
-@dataclass(frozen=True)
-class Shelf:
-    """The tables of a project, and how their snapshots are named there."""
-
-    project: Project
-
-    @property
-    def tables(self) -> Tables:
-        """All of them."""
-        return Tables(self.project.tables)
-
-    def contracts(self) -> Mapping[str, Contract]:
-        """As the working tree declares them, by table."""
-        return self.project.working_tree().contracts
-
-    def version(self, table: str, reference: str | None) -> int:
-        """The version that a reference names.
-
-        Args:
-            table: its name.
-            reference: a version, the first 8 or more digits of a snapshot's digest, a date (what
-                main asked for at its end, UTC) or moment, or a commit, branch or tag of Git;
-                without one, what the working tree asks for.
-
-        Raises:
-            NotFoundError: there is no such version.
-        """
-        if reference is None:
-            return self._of_tree(table, None)
-        if reference.isdecimal() and len(reference) < 8:
-            return int(reference)
-        if _DATE.fullmatch(reference):
-            return self._at(table, reference)
-        if _DIGEST.fullmatch(reference):
-            found = self._by_digest(table, reference)
-            if found is not None:
-                return found
-        return self._of_tree(table, reference)
-
-    def _by_digest(self, table: str, start: str) -> int | None:
-        found = {
-            entry.digest: entry.version
-            for entry in reversed(self.tables.history(table))
-            if entry.digest and entry.digest.startswith(start)
-        }
-        if len(found) > 1:
-            raise NotFoundError(
-                f"several snapshots begin with {start}",
-                where=self.tables.uri(table),
-                next_step="Give more digits",
-            )
-        return next(iter(found.values()), None)
-
-    def _at(self, table: str, moment: str) -> int:
-        """What main asked for then; the table itself has the snapshots of pull requests too."""
-        try:
-            until = dt.datetime.fromisoformat(moment)
-        except ValueError as error:
-            raise NotFoundError(
-                f"{moment!r} is no date", next_step="Write it as 2013-07-31 or 2013-07-31T12:00"
-            ) from error
-        if len(moment) == len("2013-07-31"):
-            until = until.replace(hour=23, minute=59, second=59)
-        until = until if until.tzinfo else until.replace(tzinfo=dt.UTC)
-        repository = self.project.repository
-        branch = repository.main_branch()
-        tip = repository.tip_at(branch, until)
-        if tip is None:
-            raise NotFoundError(
-                f"{branch} is younger than {moment}, or this clone is too shallow",
-                where=str(repository.root),
-                next_step="Run `git log`, and name a later date",
-            )
-        return self._of_tree(table, tip.sha)
-
-    def _of_tree(self, table: str, revision: str | None) -> int:
-        project = self.project
-        tree = project.tree(revision) if revision else project.working_tree()
-        snapshots = gather_snapshots(tree, project.drops, only={table})
-        if not snapshots:
-            raise NotFoundError(
-                f"no contract declares a table {table!r}",
-                where=revision or "the working tree",
-                next_step=f"Write data/{table}.yaml",
-            )
-        return self.tables.at_digest(table, snapshots[0].digest)
-
-    def known(self) -> list[str]:
-        """Names of the tables that the working tree declares and that are there."""
-        return self.tables.names(sorted(self.contracts()))
+def known_tables(project: Project) -> list[str]:
+    """Names of the tables that the working tree declares and that are there."""
+    return Tables(project.tables).names(sorted(project.working_tree().contracts))
 
 
-def history(shelf: Shelf, table: str, *, limit: int | None = None) -> tuple[HistoryEntry, ...]:
-    """The versions of a table, newest first.
+def find_version(project: Project, table: str, reference: str | None) -> int:
+    """The version of a table that a reference names.
+
+    That is a version, the first 8 or more digits of a snapshot's digest, a date (what main asked
+    for at its end, UTC) or moment, or a commit, branch or tag of Git; without a reference, what the
+    working tree asks for.
 
     Raises:
-        NotFoundError: there is no such table.
+        NotFoundError: there is no such version.
     """
-    return shelf.tables.history(table, limit=limit)
+    if reference is None:
+        return _version_of_tree(project, table, project.working_tree(), "the working tree")
+    if reference.isdecimal() and len(reference) < 8:
+        return int(reference)
+    if _DATE.fullmatch(reference):
+        reference = _commit_of_main_at(project, reference)
+    elif _DIGEST.fullmatch(reference):
+        tables = Tables(project.tables)
+        versions = {
+            entry.digest: entry.version
+            for entry in reversed(tables.history(table))
+            if entry.digest and entry.digest.startswith(reference)
+        }
+        if len(versions) > 1:
+            raise NotFoundError(
+                f"several snapshots begin with {reference}",
+                where=tables.uri(table),
+                next_step="Give more digits",
+            )
+        for version in versions.values():
+            return version
+    return _version_of_tree(project, table, project.tree(reference), reference)
 
 
-def show(shelf: Shelf, table: str, reference: str | None = None) -> DataDiff:
+def _commit_of_main_at(project: Project, moment: str) -> str:
+    """What main was then; the table itself has the snapshots of pull requests too."""
+    try:
+        until = dt.datetime.fromisoformat(moment)
+    except ValueError as error:
+        raise NotFoundError(
+            f"{moment!r} is an invalid date", next_step="Write it as 2013-07-31 or 2013-07-31T12:00"
+        ) from error
+    if len(moment) == len("2013-07-31"):
+        until = until.replace(hour=23, minute=59, second=59)
+    until = until if until.tzinfo else until.replace(tzinfo=dt.UTC)
+    repository = project.repository
+    branch = repository.main_branch()
+    tip = repository.tip_at(branch, until)
+    if tip is None:
+        raise NotFoundError(
+            f"{branch} is younger than {moment}, or this clone is too shallow",
+            where=str(repository.root),
+            next_step="Run `git log`, and name a later date",
+        )
+    return tip.sha
+
+
+def _version_of_tree(project: Project, table: str, tree: ProjectTree, where: str) -> int:
+    snapshots = gather_snapshots(tree, project.drops, only={table})
+    if not snapshots:
+        raise NotFoundError(
+            f"no contract declares a table {table!r}",
+            where=where,
+            next_step=f"Write data/{table}.yaml",
+        )
+    return Tables(project.tables).at_digest(table, snapshots[0].digest)
+
+
+def show(project: Project, table: str, reference: str | None = None) -> DataDiff:
     """What a version holds: the difference from nothing.
 
     Raises:
         NotFoundError: there is no such table or version.
     """
-    version = shelf.version(table, reference)
-    return diff_snapshots(table, shelf.tables.compare(table, None, version))
+    version = find_version(project, table, reference)
+    return diff_snapshots(table, Tables(project.tables).compare(table, None, version))
 
 
-def diff(shelf: Shelf, table: str, before: str | None, after: str | None = None) -> DataDiff:
+def diff(project: Project, table: str, before: str, after: str | None = None) -> DataDiff:
     """What differs between two versions; only drops never summarised before are read.
 
     Raises:
         NotFoundError: there is no such table or version.
     """
-    key = _key(shelf, table)
-    versions = shelf.version(table, before), shelf.version(table, after)
-    models = shelf.project.working_tree().models.values()
-    labels = {model.label for model in models}
-    return diff_versions(shelf.tables, table, *versions, key=key, labels=labels)
+    declared = project.working_tree()
+    contract = declared.contracts.get(table)
+    versions = find_version(project, table, before), find_version(project, table, after)
+    key = contract.key if contract else ()
+    compared = Tables(project.tables).compare(table, *versions, key=key)
+    return diff_snapshots(table, compared, {model.label for model in declared.models.values()})
 
 
-def _key(shelf: Shelf, table: str) -> tuple[str, ...]:
-    contract = shelf.contracts().get(table)
-    return contract.key if contract else ()
-
-
-def export(shelf: Shelf, table: str, reference: str | None, target: Path) -> int:
+def export(project: Project, table: str, reference: str | None, target: Path) -> int:
     """Write the rows of a version to a file (`.csv`, `.parquet` or `.jsonl`); their number.
 
     Raises:
@@ -174,21 +140,18 @@ def export(shelf: Shelf, table: str, reference: str | None, target: Path) -> int
         raise NotFoundError(
             f"there is no folder {target.parent}", where=str(target), next_step="Make it first"
         )
-    version = shelf.version(table, reference)
+    version = find_version(project, table, reference)
     try:
         with file_written_whole(target) as part:
-            return shelf.tables.export(table, version, part, kind)
+            return Tables(project.tables).export(table, version, part, kind)
     except OSError as error:
         raise TableError(f"cannot be written: {error.strerror}", where=str(target)) from error
 
 
-def find_garbage(shelf: Shelf, *, hours: float, force: bool = False) -> tuple[GarbagePlan, ...]:
+def find_garbage(project: Project, *, hours: float, force: bool = False) -> tuple[GarbagePlan, ...]:
     """The files older than so many hours that nothing pins, for `collect`.
 
-    Args:
-        shelf: the project's tables.
-        hours: files younger than this stay.
-        force: take an age below a day, which a build that is running may not survive.
+    With `force` the age may be below a day, which a build that is running may not survive.
 
     Raises:
         InputError: the age is invalid, or below a day without `force`.
@@ -206,18 +169,15 @@ def find_garbage(shelf: Shelf, *, hours: float, force: bool = False) -> tuple[Ga
             next_step=f"Give {_SAFE_HOURS} hours or more, or --force while nothing is built",
         )
     before = dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours)
-    return plan_collection(shelf.tables, pinned_snapshots(shelf.project), before=before)
+    return plan_collection(Tables(project.tables), pinned_snapshots(project), before=before)
 
 
 def plan_collection(
     tables: Tables, pinned: Mapping[str, Collection[Pin]], *, before: dt.datetime
 ) -> tuple[GarbagePlan, ...]:
-    """What of each table no pinned snapshot needs; the latest version always stays.
+    """What of each table was written `before` then and no pinned snapshot needs.
 
-    Args:
-        tables: all of them.
-        pinned: what must stay readable, by table; see `lifecycle.pinned`.
-        before: files written later stay.
+    The latest version always stays.
     """
     return tuple(
         _plan_table(tables, table, pinned[table], before) for table in tables.names(sorted(pinned))

@@ -23,14 +23,10 @@ def evaluate(
     bundle: Path | None = None,
     say: Say,
 ) -> list[Evaluated]:
-    """Evaluate the models that the working tree changes (or the one named).
+    """Evaluate the models that the working tree changes (all if it changes none), or the one named.
 
-    Args:
-        project: the working copy.
-        model: a declared model; None: each one that the tree changes, or all if it changes none.
-        base: branch that the tree would be merged onto; None: the main branch.
-        bundle: leave the bundle (of several models: a folder each) there and write to no store.
-        say: is told what goes on.
+    The `base` is the branch that the tree would be merged onto, main without it. With `bundle` the
+    bundle (of several models: a folder each) is left there, and nothing is written to a store.
 
     Raises:
         MergelineError: see its classes; a failed run leaves a report of the failure in `bundle`.

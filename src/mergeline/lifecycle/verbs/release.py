@@ -1,19 +1,18 @@
 """`release`: put the reviewed model of HEAD into production.
 
-Gather target and live, let `core.release` plan the steps, apply them. Each step leaves a state from
-which the plan goes on, so a release that was killed is finished by running it again.
+Each step leaves a state from which the plan goes on, so a release that was killed is finished by
+running it again.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from mergeline.adapters.forge.base import Forge
-from mergeline.adapters.git.repository import Commit, Repository
-from mergeline.adapters.mlflow.runs import Run
+from mergeline.adapters.git.repository import Commit
 from mergeline.core.declare.model import Model
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import gate_digest
@@ -29,10 +28,10 @@ from mergeline.lifecycle.steps.case import read_cases
 from mergeline.lifecycle.steps.evaluation import log_evaluation
 from mergeline.lifecycle.steps.failures import leaving_failure_of
 from mergeline.lifecycle.steps.judging import judge_case
-from mergeline.lifecycle.steps.live import ask_server, read_live, read_target
+from mergeline.lifecycle.steps.live import ask_server, await_served, read_live, read_target
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.reporting import describe
-from mergeline.lifecycle.steps.smoke_test import await_served, smoke_test
+from mergeline.lifecycle.steps.smoke_test import smoke_test
 from mergeline.system.locks import file_lock
 
 _PAGE_TRIES = 5
@@ -67,10 +66,8 @@ class Released:
             return f"{self.model}: live is target; nothing to do"
         if self.entry is None:
             return f"{self.model}: deployed again"
-        what = (
-            "is back in production" if self.entry.kind is Situation.RESTORE else "is in production"
-        )
-        return f"{self.model} v{self.entry.version} {what}"
+        back = "back " if self.entry.kind is Situation.RESTORE else ""
+        return f"{self.model} v{self.entry.version} is {back}in production"
 
 
 def release(
@@ -83,12 +80,8 @@ def release(
 ) -> list[Released]:
     """Release each model of HEAD's tree (or the one named).
 
-    Args:
-        project: a clean working copy whose HEAD is the commit to release.
-        model: a declared model; None: all.
-        plan_only: say what would be done, do nothing.
-        override: a person's reason to release in spite of the verdict.
-        say: is told what goes on.
+    A person's reason to release in spite of the verdict is the `override`. With `plan_only` nothing
+    is done.
 
     Raises:
         InputError: an override without a reason.
@@ -106,7 +99,7 @@ def release(
     head = project.repository.commit()
     models = project.tree(head.sha).choose_models(model).values()
     jobs = [_Job(project, head, declared, override, say) for declared in models]
-    if plan_only or _moved_past(project, head):
+    if plan_only:
         return [job.planned() for job in jobs]
     project.state.mkdir(parents=True, exist_ok=True)
     # MLflow's aliases have no compare-and-swap: promotion is serialised here.
@@ -118,7 +111,10 @@ def _moved_past(project: Project, head: Commit) -> str | None:
     """The tip of the main branch, if `head` is behind it (law 8)."""
     repository = project.repository
     branch = repository.main_branch().removeprefix("origin/")
-    tip = _tip(repository, branch)
+    if repository.remote_url() is None:
+        tip: str | None = repository.commit(branch).sha
+    elif tip := repository.remote_tip(branch):
+        repository.fetch_branch(branch)
     if tip == head.sha:
         return None
     if tip is not None and repository.is_ancestor(head.sha, tip):
@@ -130,90 +126,73 @@ def _moved_past(project: Project, head: Commit) -> str | None:
     )
 
 
-def _tip(repository: Repository, branch: str) -> str | None:
-    """The main branch's commit: origin's, where there is one."""
-    if repository.remote_url() is None:
-        return repository.commit(branch).sha
-    tip = repository.remote_tip(branch)
-    if tip is not None:
-        repository.fetch_branch(branch)
-    return tip
-
-
 @dataclass
 class _Job:
-    """The release of one model of one commit."""
+    """The release of one model of one commit.
+
+    Attributes:
+        version: what is released, once it is registered.
+        entry: the page that was written into the ledger.
+    """
 
     project: Project
     head: Commit
     model: Model
     override: str | None
     say: Say
-    version: Version | None = None
-
-    def plan(self) -> ReleasePlan:
-        target = read_target(self.project, self.head, self.model)
-        self.project.forget_ledger()  # another release may have written a page since
-        live = read_live(self.project, target, ask_server(self.project, self.model.name))
-        self.version = live.registered
-        plan = plan_release(target, live, override=self.override)
-        judged = plan.refusal or any(step.kind == "promote" for step in plan.steps)
-        if plan.kind is Situation.RESTORE or not judged:
-            return plan
-        return plan_release(replace(target, gate=self._gate()), live, override=self.override)
-
-    def planned(self) -> Released:
-        """What would be done."""
-        return self._overtaken() or Released(self.model.name, self.plan(), applied=False)
+    version: Version = field(init=False)
+    entry: Entry | None = None
 
     def apply(self) -> Released:
-        """Take the steps; none that main has moved past (law 8)."""
+        """Gather, let the core decide, take the steps; none that main has moved past (law 8)."""
         if overtaken := self._overtaken():
             return overtaken
-        plan, evaluated = self._evaluated()
+        plan, report = self._judged_plan()
         if any(step.kind == "record" for step in plan.steps):  # else it would be promoted for ever
             self.project.repository.rehearse_page(page_name(self.model.name, 0), self.head.sha)
-        entry = None
         for step in plan.steps:
             if step.kind == "promote" and (overtaken := self._overtaken()):
                 return overtaken  # main moved on while it was evaluated or tested
-            entry = self._take(step, plan) or entry
-        outcome = Released(self.model.name, plan, entry)
-        if evaluated is not None:
-            self._tell(outcome, evaluated)
-        return outcome
+            self._take(step, plan.kind)
+        released = Released(self.model.name, plan, self.entry)
+        if report is not None:
+            self._tell(released, report)
+        return released
+
+    def planned(self) -> Released:
+        """What would be done."""
+        return self._overtaken() or Released(self.model.name, self._plan(), applied=False)
 
     def _overtaken(self) -> Released | None:
         tip = _moved_past(self.project, self.head)
         nothing = ReleasePlan(Situation.CHANGE, ())
         return Released(self.model.name, nothing, moved_past=tip, applied=False) if tip else None
 
-    def _evaluated(self) -> tuple[ReleasePlan, Report | None]:
+    def _plan(self) -> ReleasePlan:
+        target = read_target(self.project, self.head, self.model)
+        self.project.forget_ledger()  # another release may have written a page since
+        live = read_live(self.project, target, ask_server(self.project, self.model.name))
+        if live.registered is not None:
+            self.version = live.registered
+        plan = plan_release(target, live, override=self.override)
+        promotes = plan.refusal or any(step.kind == "promote" for step in plan.steps)
+        if plan.kind is Situation.RESTORE or not promotes:
+            return plan  # which gate judges counts for neither, and only the forge can tell
+        return plan_release(replace(target, gate=self._gate()), live, override=self.override)
+
+    def _judged_plan(self) -> tuple[ReleasePlan, Report | None]:
         """The plan once the candidate is judged against what is in production, and the report."""
-        plan, report = self.plan(), None
+        report = None
         for _ in range(_JUDGING_TRIES):
+            plan = self._plan()
             if not plan.steps or plan.steps[0].kind != "evaluate":
                 return plan, report
             report = self._evaluate(plan.steps[0])
-            plan = self.plan()  # which begins with it again where another release came between
         raise TrackingError(
             "production changes as often as it is evaluated against",
             where=self.model.name,
             next_step="Run the release again when no other one runs",
         )
-
-    def _take(self, step: Step, plan: ReleasePlan) -> Entry | None:
-        self.say(f"{step.kind}: {step.text}")
-        if step.kind == "record":
-            return self._record(plan)
-        actions: Mapping[StepKind, Callable[[], None]] = {
-            "register": self._register,
-            "smoke test": self._smoke_test,
-            "promote": self._promote,
-            "deploy": self._deploy,
-        }
-        actions[step.kind]()
-        return None
 
     def _evaluate(self, step: Step) -> Report:
         self.say(f"{step.kind}: {step.text}")
@@ -230,26 +209,25 @@ class _Job:
         """What main was before the merge; one that rebases puts several commits on it (law 5)."""
         repository, forge = self.project.repository, self.project.forge
         commit = repository.parent(self.head)
-        number = _number(forge, self.head) if forge else None
-        while forge and number and commit and _number(forge, commit) == number:
+        number = _number(forge, self.head)
+        while number and commit and _number(forge, commit) == number:
             commit = repository.parent(commit)
         return commit
 
     def _gate(self) -> str:
         """Digest of the gate that judges the commit."""
         commit = self.merged_onto
-        before = self.project.tree(commit.sha) if commit else None
-        at_base = before.declared(self.model.name) if before else None
+        at_base = self.project.tree(commit.sha).declared(self.model.name) if commit else None
         return gate_digest((at_base.model if at_base else self.model).gate)
 
-    def _tell(self, outcome: Released, report: Report) -> None:
+    def _tell(self, released: Released, report: Report) -> None:
         """Say on the pull request that something else was judged than it showed."""
         number = self._pull_request()
         if number is None or self.project.forge is None:
             return
         head = (
             f"Merged as {self.head.sha[:8]}, this tree had not been judged against what is in "
-            f"production, so it was before the release: {outcome.sentence}.\n\n"
+            f"production, so it was before the release: {released.sentence}.\n\n"
         )
         text = head + to_markdown(report, limit=ROOM - len(head))
         try:
@@ -257,49 +235,63 @@ class _Job:
         except ForgeError as error:
             self.say(f"pull request {number} could not be told: {error}")
 
+    def _take(self, step: Step, kind: Situation) -> None:
+        self.say(f"{step.kind}: {step.text}")
+        actions: Mapping[StepKind, Callable[[], None]] = {
+            "register": self._register,
+            "smoke test": self._smoke_test,
+            "promote": self._promote,
+            "deploy": lambda: await_served(self.project, self.version),
+            "record": lambda: self._record(kind),
+        }
+        actions[step.kind]()
+
     def _register(self) -> None:
-        run = self._run()
+        tracking = self.project.tracking
+        target = read_target(self.project, self.head, self.model)
+        run = tracking.find(target.model, target.fingerprint)
+        if run is None:
+            raise TrackingError(
+                f"the run of fingerprint {target.fingerprint[:8]} is gone", where=tracking.uri
+            )
         if run.commit is None:  # evaluated before it was committed, and never since
             run = replace(run, commit=self.head.sha, pull_request=self._pull_request())
-        self.version = self.project.tracking.register(run)
+        self.version = tracking.register(run)
 
     def _smoke_test(self) -> None:
-        run = self._run()
-        smoke_test(self.project, fetch(self.project, run), run, self._version())
+        run = self.project.tracking.run(self.version.run_id)
+        smoke_test(self.project, fetch(self.project, run), run, self.version)
 
     def _promote(self) -> None:
+        tracking = self.project.tracking
         if self.override:
-            self.version = self.project.tracking.remember_override(self._version(), self.override)
-        self.project.tracking.move(self.model.name, self._version().number, "Production")
+            self.version = tracking.remember_override(self.version, self.override)
+        tracking.move(self.model.name, self.version.number, "Production")
 
-    def _deploy(self) -> None:
-        if self.project.server:
-            await_served(self.project.server, self._version())
-
-    def _record(self, plan: ReleasePlan) -> Entry:
-        repository = self.project.repository
-        version = self._version()
-        evaluation = self.project.tracking.evaluation(self._run())
-        restored = plan.kind is Situation.RESTORE
+    def _record(self, kind: Situation) -> None:
+        repository, tracking = self.project.repository, self.project.tracking
+        evaluation = tracking.evaluation(tracking.run(self.version.run_id))
+        restored = kind is Situation.RESTORE
         for _ in range(_PAGE_TRIES):
+            now = dt.datetime.now(dt.UTC)
             entry = next_entry(
                 self.project.ledger(self.model.name),
-                version,
-                plan.kind,
+                self.version,
+                kind,
                 commit=self.head.sha,
                 subject=self.head.subject,
                 author=self.head.author,
                 pull_request=self._pull_request(),
                 verdict=None if restored or evaluation is None else evaluation.verdict,
-                override=self.override or (None if restored else version.override),
-                released_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+                override=self.override or (None if restored else self.version.override),
+                released_at=now.isoformat(timespec="seconds"),
             )
-            stamp = f"{int(dt.datetime.now(dt.UTC).timestamp())} +0000"
-            name = page_name(entry.model, entry.sequence)
-            added = repository.add_page(name, page_text(entry), self.head.sha, time=stamp)
+            name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"
+            added = repository.add_page(name, page_text(entry), self.head.sha, time=time)
             self.project.forget_ledger()
             if added:
-                return entry
+                self.entry = entry
+                return
         raise TrackingError(
             "the ledger's next page was taken again and again",
             where=self.model.name,
@@ -307,36 +299,17 @@ class _Job:
         )
 
     def _pull_request(self) -> int | None:
-        if self.project.forge is None:
-            return None
         try:
             return _number(self.project.forge, self.head)
         except ForgeError as error:
             self.say(f"the pull request of {self.head.sha[:8]} is not known: {error}")
             return None
 
-    def _run(self) -> Run:
-        tracking = self.project.tracking
-        if self.version is not None:
-            return tracking.run_of(self.version)
-        target = read_target(self.project, self.head, self.model)
-        run = tracking.find(target.model, target.fingerprint)
-        if run is None:
-            raise TrackingError(
-                f"the run of fingerprint {target.fingerprint[:8]} is gone", where=tracking.uri
-            )
-        return run
 
-    def _version(self) -> Version:
-        if self.version is None:
-            self.version = self.project.tracking.register(self._run())
-        return self.version
-
-
-def _number(forge: Forge, commit: Commit) -> int | None:
+def _number(forge: Forge | None, commit: Commit) -> int | None:
     """Of the pull request that brought a commit."""
     try:
-        found = forge.pull_request_of(commit.sha)
+        pull = forge.pull_request_of(commit.sha) if forge else None
     except NotFoundError:
         return None
-    return found.number if found else None
+    return pull.number if pull else None

@@ -1,4 +1,4 @@
-"""`report`: what an evaluation found, put together."""
+"""`report`: find the report of an evaluation, to show it again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
 from mergeline.core.report.content import Report, read_report
 from mergeline.errors import DeclarationError, NotFoundError
-from mergeline.lifecycle.steps.project import (
-    Project,
-)
+from mergeline.lifecycle.steps.project import Project
 from mergeline.system.atomic_writes import finished_folders
 
 
@@ -27,16 +25,14 @@ def find_report(project: Project, source: str | None) -> Report:
         return _read(Path(source) / EVALUATION_FILES / REPORT)
     bundles = finished_folders(project.state / "bundles")
     reports = [folder / EVALUATION_FILES / REPORT for folder in bundles]
-    left = sorted(
-        (path for path in reports if path.is_file()), key=lambda path: path.stat().st_mtime
-    )
-    if not left:
+    reports = [path for path in reports if path.is_file()]
+    if not reports:
         raise NotFoundError(
             "nothing was evaluated here yet",
             where=str(project.state),
             next_step="Run mergeline evaluate",
         )
-    return _read(left[-1])
+    return _read(max(reports, key=lambda path: path.stat().st_mtime))
 
 
 def of_another_tree(project: Project, report: Report) -> bool:

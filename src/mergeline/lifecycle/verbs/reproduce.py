@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,7 +58,7 @@ def reproduce(project: Project, run_id: str, *, say: Say) -> Reproduced:
         elsewhere = project.elsewhere(Path(folder))
         say(f"training {case.ingredients.fingerprint[:8]} again")
         again = train(elsewhere, case, say)
-        return _hold_against(tracked, again, case.model, run_id)
+        return _compare(tracked, again, case.model, run_id)
 
 
 def _case(project: Project, tracked: Trained) -> Case:
@@ -73,17 +72,7 @@ def _case(project: Project, tracked: Trained) -> Case:
             where=f"run {tracked.run.run_id}" if tracked.run else "",
             next_step="Evaluate the tree again",
         )
-    return Case(
-        tree=tree,
-        origin=tracked.candidate.origin,
-        model=model,
-        ingredients=ingredients,
-        base=None,
-        at_base=None,
-        branch=None,
-        behind=0,
-        started_at=dt.datetime.now(dt.UTC),
-    )
+    return Case(tree, tracked.candidate.origin, model, ingredients)
 
 
 def _tree(project: Project, tracked: Trained) -> ProjectTree:
@@ -107,17 +96,17 @@ def _tree(project: Project, tracked: Trained) -> ProjectTree:
     )
 
 
-def _hold_against(tracked: Trained, again: Trained, model: Model, run_id: str) -> Reproduced:
+def _compare(tracked: Trained, again: Trained, model: Model, run_id: str) -> Reproduced:
     import numpy as np
 
     holdout = read_holdout(tracked.holdout, model)
-    one = score(tracked, holdout, model)
-    other = score(again, holdout, model)
+    before = score(tracked, holdout, model).predictions
+    now = score(again, holdout, model).predictions
     same = (
-        one.predictions is not None
-        and other.predictions is not None
-        and one.predictions.shape == other.predictions.shape
-        and bool(np.allclose(one.predictions, other.predictions, rtol=CLOSE, atol=0))
+        before is not None
+        and now is not None
+        and before.shape == now.shape
+        and bool(np.allclose(before, now, rtol=CLOSE, atol=0))
     )
     return Reproduced(
         run_id=run_id,

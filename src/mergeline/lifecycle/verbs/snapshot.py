@@ -8,7 +8,7 @@ from mergeline.adapters.delta.tables import Tables
 from mergeline.core.data.snapshot import Built
 from mergeline.lifecycle.steps.changed_drops import refuse_differing
 from mergeline.lifecycle.steps.project import Project
-from mergeline.lifecycle.steps.snapshots import build_for, gather_snapshots, write_pins
+from mergeline.lifecycle.steps.snapshots import build_snapshots, gather_snapshots, write_pins
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,6 @@ def snapshot(project: Project) -> list[Built]:
     """
     tree, origin = project.target_tree()
     refuse_differing(project, tree)
-    built = build_for(project, tree, origin)
+    built = build_snapshots(project, tree, origin)
     write_pins(gather_snapshots(tree, project.drops), project.repository.root)
     return built

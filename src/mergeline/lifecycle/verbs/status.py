@@ -19,7 +19,7 @@ class Status:
         commit: the commit of the main branch that says what should serve.
         target: its fingerprint.
         champion: version in production by the registry; `fingerprint` its own.
-        served: digest that the server answers with; None where no server is configured or it does
+        served: digest that the server answers with; None if no server is configured or it does
             not answer, and then `server_problem` says so.
         drift: one sentence for each difference.
     """
@@ -42,7 +42,11 @@ def status(project: Project, *, model: str | None = None) -> list[Status]:
     statuses = []
     for declared in project.tree(head.sha).choose_models(model).values():
         target = read_target(project, head, declared)
-        served, problem = _ask_server(project, declared.name)
+        served, problem = None, ""
+        try:
+            served = ask_server(project, declared.name)
+        except MergelineError as error:
+            problem = str(error)
         live = read_live(project, target, served)
         plan = plan_release(target, live)
         drift = plan.refusal or tuple(f"{step.kind}: {step.text}" for step in plan.steps)
@@ -61,14 +65,6 @@ def status(project: Project, *, model: str | None = None) -> list[Status]:
             )
         )
     return statuses
-
-
-def _ask_server(project: Project, model: str) -> tuple[str | None, str]:
-    """What the server answers, or why it does not."""
-    try:
-        return ask_server(project, model), ""
-    except MergelineError as error:
-        return None, str(error)
 
 
 def _unlikely(repository: Repository, head: Commit, live: Live) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def track(project: Project, bundle: Path, *, say: Say) -> list[Run]:
         BundleError: a file is missing, altered or extra, or what the manifest says of fingerprint
             or model is not so. Nothing was logged of that bundle.
     """
-    return [_track_one(project, folder, say) for folder in _folders_to_track(bundle, say)]
+    return [_track_one(project, folder, say) for folder in _bundles_with_candidate(bundle, say)]
 
 
 @dataclass(frozen=True)
@@ -52,44 +52,34 @@ def plan_tracking(project: Project, bundle: Path, *, say: Say) -> list[PlannedTr
     Raises:
         BundleError: as `track`.
     """
-    folders = _folders_to_track(bundle, say)
-    return [_plan_one(project, folder) for folder in folders]
+    tracking, planned = project.tracking, []
+    for folder in _bundles_with_candidate(bundle, say):
+        candidate, evaluation = read_candidate(folder), read_evaluation(folder)
+        known = tracking.find(candidate.model, candidate.fingerprint)
+        planned.append(
+            PlannedTracking(
+                candidate.model,
+                candidate.fingerprint,
+                evaluation.verdict,
+                run_id=known.run_id if known else None,
+                evaluation_tracked=known is not None and tracking.has_evaluation(known, evaluation),
+            )
+        )
+    return planned
 
 
-def _plan_one(project: Project, folder: Path) -> PlannedTracking:
-    candidate, evaluation = read_candidate(folder), read_evaluation(folder)
-    known = project.tracking.find(candidate.model, candidate.fingerprint)
-    return PlannedTracking(
-        candidate.model,
-        candidate.fingerprint,
-        evaluation.verdict,
-        run_id=known.run_id if known else None,
-        evaluation_tracked=known is not None and project.tracking.has_evaluation(known, evaluation),
-    )
-
-
-def _folders_to_track(bundle: Path, say: Say) -> list[Path]:
-    folders = bundle_folders(bundle)
-    if not folders:
-        say("the evaluation failed: there is no candidate to track")
-    return folders
-
-
-def bundle_folders(bundle: Path) -> list[Path]:
-    """The bundles with a candidate in a folder: itself, or the folders in it.
-
-    Raises:
-        BundleError: there is neither one, nor the report of a failed run.
-    """
+def _bundles_with_candidate(bundle: Path, say: Say) -> list[Path]:
+    """The bundle itself, or those in the folder; none if there are only reports of failed runs."""
     if (bundle / MANIFEST).is_file():
         return [bundle]
     inside = sorted(path.parent for path in bundle.glob(f"[!.]*/{MANIFEST}"))
-    failed = [*bundle.glob(f"{EVALUATION_FILES}/{REPORT}")]
-    failed += bundle.glob(f"[!.]*/{EVALUATION_FILES}/{REPORT}")
-    if not inside and not failed:
+    report = f"{EVALUATION_FILES}/{REPORT}"
+    if not inside and not (bundle / report).exists() and not any(bundle.glob(f"[!.]*/{report}")):
         raise BundleError(
             "no bundle here", where=str(bundle), next_step="Name what evaluate --bundle left"
         )
+    if not inside:
+        say("the evaluation failed: there is no candidate to track")
     return inside
 
 

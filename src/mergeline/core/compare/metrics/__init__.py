@@ -2,9 +2,9 @@
 
 What a metric is made of decides how the interval of a difference is found:
 
-- `means`: a mean over rows (accuracy, log loss, absolute error). Paired t.
-- `ranks`: made of ranks (ROC AUC, average precision). Each row's influence on it.
-- `ratios`: a function of sums over rows (recall, F1, R²). Resampling costs sums, not rows.
+- `means`: a mean over rows (log loss, absolute error). Each row's difference is its influence.
+- `ranks`: made of ranks (ROC AUC, average precision). Each row's influence by its place.
+- `ratios`: a function of sums over rows (accuracy, recall, F1, R²). The influence by the gradient.
 - `sklearn_scorers`: any other scorer of scikit-learn, and a project's own functions. Scored again
   on each resample.
 - `catalogue`: finds the kind by the declared name, and gives a `Metric`: how to measure a sample,

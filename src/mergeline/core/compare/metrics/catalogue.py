@@ -1,7 +1,7 @@
 """A declared metric by name: its value on rows, and the interval of a difference.
 
-Four kinds, by what they are made of: ranks (`core.ranking`), a mean over rows (`core.losses`), a
-function of sums (`core.totals`), or anything else that scikit-learn or the user can score.
+Four kinds, by what they are made of: ranks, a mean over rows, a function of sums (`ratios`), or
+anything else that scikit-learn or the user can score.
 """
 
 from __future__ import annotations
@@ -130,17 +130,13 @@ def _ways(name: str, model: Model) -> tuple[Any, Any]:
         way = partial(_multiclass_auc, _RANKS_MULTICLASS[name])
         rare = name != "roc_auc_ovr_weighted"
         return way, partial(_influence_difference, "DeLong over classes", rare_weighs=rare)
-    if regression and name in totals.REGRESSION:
-        return partial(_errors, totals.REGRESSION[name]), partial(
-            _totals_difference, totals.REGRESSION[name]
-        )
+    classes = len(model.classes)
+    sums = totals.REGRESSION if regression else totals.PROBABILITIES
+    if name in sums:
+        return partial(_linearised, sums[name], classes), _linearised_difference
     decisions = totals.CLASSIFICATION | (totals.BINARY if binary else {})
-    for known, summed in (
-        (decisions, totals.decision_sums), (totals.PROBABILITIES, totals.probability_sums),
-    ):  # fmt: skip
-        if not regression and name in known:
-            way = partial(_classified, known[name], summed, len(model.classes))
-            return way, partial(_totals_difference, known[name])
+    if not regression and name in decisions:
+        return partial(_decided, decisions[name], classes), _decided_difference
     return _scored(partial(scorers.by_name, name, model))
 
 
@@ -152,7 +148,13 @@ def _mean(loss: losses.Loss, sign: float, rows: Rows, predicted: Predicted) -> S
 
 
 def _mean_difference(rows: Rows, first: Sample, second: Sample, level: float) -> Interval:
-    return statistics.mean_interval(first.parts - second.parts, rows.clusters, level)
+    values = first.parts - second.parts
+    return statistics.mean_interval(values, rows.clusters, level, kinds=_kinds(rows))
+
+
+def _kinds(rows: Rows) -> npt.NDArray[Any] | None:
+    """The classes of the rows; None of a regression's, whose rows are all of one kind."""
+    return rows.labels if rows.labels.dtype.kind in "iu" else None
 
 
 def _auc(rows: Rows, predicted: Predicted) -> Sample:
@@ -190,46 +192,87 @@ def _influence_difference(
     """`rare_weighs`: whether the rows of a rare class count for more than others."""
     return statistics.influence_interval(
         first.parts - second.parts, first.value - second.value, rows.clusters, level, method,
-        classes=rows.labels if rare_weighs else None,
+        kinds=rows.labels, every_kind=rare_weighs,
     )  # fmt: skip
 
 
-def _classified(
-    of_sums: totals.OfSums, summed: Any, classes: int, rows: Rows, predicted: Predicted  # noqa: ANN401
+def _linearised(
+    of_sums: totals.OfSums, classes: int, rows: Rows, predicted: Predicted
 ) -> Sample:  # fmt: skip
-    def sums(groups: Any, count: int) -> Floats:  # noqa: ANN401 - codes
-        return np.asarray(summed(rows.labels, predicted, classes, groups, count))
-
-    return _of_sums(of_sums, sums, len(rows), "no row of the class that it counts")
-
-
-def _errors(of_sums: totals.OfSums, rows: Rows, predicted: Predicted) -> Sample:
-    centre = float(rows.labels.mean())
-
-    def sums(groups: Any, count: int) -> Floats:  # noqa: ANN401 - codes
-        return totals.error_sums(rows.labels, predicted, centre, groups, count)
-
-    return _of_sums(of_sums, sums, len(rows), "the labels do not vary, or cannot be so measured")
+    if classes:
+        summed = totals.probability_sums(rows.labels, predicted, classes)
+    else:
+        summed = totals.error_sums(rows.labels, predicted)
+    value = float(of_sums(summed.totals))
+    if not math.isfinite(value):
+        return Sample(value, reason="the labels do not vary, or cannot be so measured")
+    slope = totals.gradient(of_sums, summed.totals, summed.scale)
+    return Sample(value, summed.by_row(slope))
 
 
-def _of_sums(
-    of_sums: totals.OfSums, sums: Callable[[Any, int], Floats], rows: int, undefined: str
-) -> Sample:
-    value = float(of_sums(sums(np.zeros(rows, dtype=np.int64), 1)[0]))
-    return Sample(value, sums, "" if math.isfinite(value) else undefined)
+def _linearised_difference(rows: Rows, first: Sample, second: Sample, level: float) -> Interval:
+    influence = len(rows) * (first.parts - second.parts)
+    return statistics.influence_interval(
+        influence, first.value - second.value, rows.clusters, level, "linearised",
+        kinds=_kinds(rows),
+    )  # fmt: skip
 
 
-def _totals_difference(
-    of_sums: totals.OfSums, rows: Rows, first: Sample, second: Sample, level: float
-) -> Interval:
-    groups, count = statistics.grouping(rows.clusters, len(rows))
-    both = np.concatenate([first.parts(groups, count), second.parts(groups, count)], axis=1)
-    width = both.shape[1] // 2
+@dataclass(frozen=True)
+class _Decisions:
+    """What decisions contribute to a metric's error, as if each class had one row more.
 
-    def difference(sums: Floats) -> Floats:
-        return of_sums(sums[..., :width]) - of_sums(sums[..., width:])
+    Attributes:
+        value: of the metric, with those rows.
+        by_row: what a row changes, shape (n,).
+        right, wrong: what one more row changes, by class that occurs.
+        classes: codes of those classes.
+    """
 
-    return statistics.totals_interval(both, rows.clusters, difference, level)
+    value: float
+    by_row: Floats
+    right: Floats
+    wrong: Floats
+    classes: npt.NDArray[np.intp]
+
+
+def _decided(of_sums: totals.OfSums, classes: int, rows: Rows, predicted: Predicted) -> Sample:
+    """With the parts of an interval that is not nothing where no decision differs.
+
+    Each class that occurs gets one row more, half of it decided rightly and half of it wrongly
+    (for the other classes alike), as in Agresti and Min's interval of paired proportions.
+    """
+    summed = totals.decision_sums(rows.labels, predicted, classes)
+    value = float(of_sums(summed.totals))
+    if not math.isfinite(value):
+        return Sample(value, reason="no row of the class that it counts")
+    occurs = np.bincount(rows.labels, minlength=classes) > 0
+    others = occurs if occurs.sum() > 1 else np.ones(classes)
+    wrongly = others * (1.0 - np.eye(classes))
+    wrongly /= wrongly.sum(axis=1, keepdims=True)
+    more = np.concatenate([occurs / 2, occurs, (occurs + occurs @ wrongly) / 2])
+    slope = totals.gradient(of_sums, summed.totals + more, summed.totals + more)
+    right, existing, decided = np.split(slope, 3)
+    parts = _Decisions(
+        float(of_sums(summed.totals + more)), summed.by_row(slope),
+        (right + existing + decided)[occurs], (existing + wrongly @ decided)[occurs],
+        np.flatnonzero(occurs),
+    )  # fmt: skip
+    return Sample(value, parts)
+
+
+def _decided_difference(rows: Rows, first: Sample, second: Sample, level: float) -> Interval:
+    if first is second:  # the same predictions, not only the same decisions on these rows
+        method = "linearised" if rows.clusters is None else "linearised by cluster"
+        return Interval(0.0, 0.0, 0.0, method)
+    one, other = first.parts, second.parts
+    count = len(rows) + len(one.classes)
+    return statistics.decisions_interval(
+        count * (one.by_row - other.by_row),
+        count * np.concatenate([one.right - other.wrong, one.wrong - other.right]),
+        first.value - second.value, rows.clusters, level,
+        kinds=rows.labels, kinds_of_added=np.tile(one.classes, 2), centre=one.value - other.value,
+    )  # fmt: skip
 
 
 def _scored(score: scorers.Score) -> tuple[Any, Any]:

@@ -16,11 +16,6 @@ Labels = npt.NDArray[Any]
 Loss = Callable[[Labels, Predicted], Floats]
 
 
-def accuracy(labels: Labels, predicted: Predicted) -> Floats:
-    """One where the decision is right."""
-    return np.asarray(labels == predicted.decided, dtype=np.float64)
-
-
 def log_loss(labels: Labels, predicted: Predicted) -> Floats:
     """−log of the probability of the class that came true, clipped at the precision's epsilon."""
     numbers = predicted.numbers
@@ -84,7 +79,6 @@ def gamma(labels: Labels, predicted: Predicted) -> Floats:
 
 
 CLASSIFICATION: dict[str, Loss] = {
-    "accuracy": accuracy,
     "neg_log_loss": log_loss,
     "neg_brier_score": brier,
 }

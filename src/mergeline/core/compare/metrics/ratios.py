@@ -1,12 +1,14 @@
-"""Metrics that are a function of sums over rows, so that resampling costs sums, not rows.
+"""Metrics that are a function of sums over rows, and what each row contributes to their error.
 
-`Sums` turns rows into sums by group, of shape (groups, p); a metric's function turns sums of shape
-(…, p) into values of shape (…), NaN where it is undefined. Definitions are scikit-learn's.
+A metric's function turns sums of shape (…, p) into values of shape (…), NaN where it is undefined.
+Definitions are scikit-learn's. A row's influence is the function's gradient times what the row
+adds to the sums (the delta method).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,43 +22,69 @@ from mergeline.core.compare.metrics import means as losses
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[Any]
 OfSums = Callable[[Floats], Floats]
+_STEP = 1e-4
 
 
-def decision_sums(
-    labels: Codes, predicted: Predicted, classes: int, groups: Codes, count: int
-) -> Floats:
+@dataclass(frozen=True)
+class Summed:
+    """Sums over rows, and how to come from weights of the sums back to rows.
+
+    Attributes:
+        totals: shape (p,).
+        scale: sums of the absolute values, shape (p,).
+        by_row: of each row, what it adds to the sums times these weights of shape (p,).
+    """
+
+    totals: Floats
+    scale: Floats
+    by_row: Callable[[Floats], Floats]
+
+
+def decision_sums(labels: Codes, predicted: Predicted, classes: int) -> Summed:
     """Rows of each class that were decided rightly, that exist, and that were decided for."""
-    right = labels == predicted.decided
-    parts = [
-        np.bincount(groups[right] * classes + labels[right], minlength=count * classes),
-        np.bincount(groups * classes + labels, minlength=count * classes),
-        np.bincount(groups * classes + predicted.decided, minlength=count * classes),
-    ]
-    return np.concatenate([part.reshape(count, classes) for part in parts], axis=1).astype(float)
+    decided = predicted.decided
+    hit = labels == decided
+    counted = (labels[hit], labels, decided)
+    totals = np.concatenate([np.bincount(rows, minlength=classes) for rows in counted]) * 1.0
+
+    def by_row(weights: Floats) -> Floats:
+        right, existing, decided_for = np.split(weights, 3)
+        return np.asarray(hit * right[labels] + existing[labels] + decided_for[decided])
+
+    return Summed(totals, totals, by_row)
 
 
-def error_sums(
-    labels: Codes, predicted: Predicted, centre: float, groups: Codes, count: int
-) -> Floats:
-    """Rows, label and its square (both from `centre`), error, its square, its squared logarithm."""
-    y, error = labels - centre, labels - predicted.numbers
-    columns = (
-        np.ones_like(y), y, y * y, error, error * error, losses.squared_log(labels, predicted)
-    )  # fmt: skip
-    return np.stack([np.bincount(groups, c, minlength=count) for c in columns], axis=1)
+def error_sums(labels: Floats, predicted: Predicted) -> Summed:
+    """Rows, label and its square (from the mean), error, its square, its squared logarithm."""
+    y, error = labels - labels.mean(), labels - predicted.numbers
+    columns = np.column_stack([
+        np.ones_like(y), y, y * y, error, error * error, losses.squared_log(labels, predicted),
+    ])  # fmt: skip
+    totals = columns.sum(axis=0)
+    used = np.isfinite(totals)  # a label below −1 has no logarithm, and only one metric wants it
+    scale = np.abs(columns).sum(axis=0)
+    return Summed(totals, scale, lambda weights: columns[:, used] @ weights[used])
 
 
-def probability_sums(
-    labels: Codes, predicted: Predicted, classes: int, groups: Codes, count: int
-) -> Floats:
+def probability_sums(labels: Codes, predicted: Predicted, classes: int) -> Summed:
     """Rows of each class, squared errors over all classes, and logarithmic losses."""
     squares = losses.brier(labels, predicted) * (2 if predicted.numbers.ndim == 1 else 1)
-    exist = np.bincount(groups * classes + labels, minlength=count * classes)
-    return np.column_stack([
-        exist.reshape(count, classes),
-        np.bincount(groups, squares, minlength=count),
-        np.bincount(groups, losses.log_loss(labels, predicted), minlength=count),
-    ])  # fmt: skip
+    logs = losses.log_loss(labels, predicted)
+    exist = np.bincount(labels, minlength=classes)
+
+    def by_row(weights: Floats) -> Floats:
+        return np.asarray(weights[labels] + squares * weights[-2] + logs * weights[-1])
+
+    totals = np.append(exist, [squares.sum(), logs.sum()])
+    return Summed(totals, totals, by_row)
+
+
+def gradient(of_sums: OfSums, totals: Floats, scale: Floats) -> Floats:
+    """The derivative by each sum; zero by one that no row adds to or that is not finite."""
+    moves = np.isfinite(totals) & (scale > 0)
+    step = np.where(moves, _STEP * scale, 0.0)
+    change = of_sums(totals + np.diag(step)) - of_sums(totals - np.diag(step))
+    return np.asarray(np.divide(change, 2 * step, out=np.zeros_like(step), where=moves))
 
 
 def _cells(sums: Floats) -> tuple[Floats, Floats, Floats]:
@@ -116,6 +144,12 @@ def weighted(ratio: Ratio, sums: Floats) -> Floats:
     _, existing, _ = _cells(sums)
     values = np.nan_to_num(ratio(*_cells(sums)), nan=0.0)
     return _ratio((values * existing).sum(axis=-1), existing.sum(axis=-1))
+
+
+def accuracy(sums: Floats) -> Floats:
+    """Share of all rows that were decided rightly."""
+    right, existing, _ = _cells(sums)
+    return _ratio(right.sum(axis=-1), existing.sum(axis=-1))
 
 
 def balanced_accuracy(sums: Floats) -> Floats:
@@ -212,7 +246,9 @@ CLASSIFICATION: dict[str, OfSums] = {
     f"{name}_{average.__name__}": partial(average, ratio)
     for name, ratio in _RATIOS.items()
     for average in (micro, macro, weighted)
-} | {"balanced_accuracy": balanced_accuracy, "matthews_corrcoef": matthews}
+} | {
+    "accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "matthews_corrcoef": matthews,
+}  # fmt: skip
 REGRESSION: dict[str, OfSums] = {
     "r2": r2,
     "explained_variance": explained_variance,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+NOTE = "<sub>Cut to fit the comment: {parts}. The full report is in the run's files.</sub>"
+
 
 @dataclass(frozen=True)
 class Part:
@@ -13,41 +15,30 @@ class Part:
     Attributes:
         name: how a reader is told that it was cut.
         weight: parts of less weight are cut first.
-        forms: from the fullest to the briefest; an empty one leaves the part out. A part whose
-            last form is not empty is never left out.
+        forms: from the fullest to the briefest. Empty if there is nothing to say.
+        kept: whether its last form is never left out.
     """
 
     name: str
     weight: int
     forms: tuple[str, ...]
+    kept: bool = False
 
 
-def fit(parts: Sequence[Part], limit: int, *, note: str) -> str:
-    """The parts in their order, in at most `limit` characters if their last forms allow that.
-
-    Args:
-        parts: in reading order.
-        limit: characters.
-        note: said at the end when something was cut, with `{parts}` for what.
-    """
+def fit(parts: Sequence[Part], limit: int) -> str:
+    """The parts in their order, in at most `limit` characters if those that are kept allow that."""
+    forms = [part.forms if part.kept else tuple(dict.fromkeys([*part.forms, ""])) for part in parts]
     chosen = [0] * len(parts)
     while True:
-        text = _joined(parts, chosen, note)
-        if len(text) <= limit:
-            return text
+        texts = [some[number] for some, number in zip(forms, chosen, strict=True)]
+        if cut := [part.name for part, number in zip(parts, chosen, strict=True) if number]:
+            texts.append(NOTE.format(parts=", ".join(cut)))
+        text = "\n\n".join(filter(None, texts)) + "\n"
         shortenable = [
-            (part.weight, -len(part.forms[chosen[index]]), index)
+            (part.weight, -len(texts[index]), index)
             for index, part in enumerate(parts)
-            if chosen[index] + 1 < len(part.forms)
+            if chosen[index] + 1 < len(forms[index])
         ]
-        if not shortenable:
+        if len(text) <= limit or not shortenable:
             return text
         chosen[min(shortenable)[2]] += 1
-
-
-def _joined(parts: Sequence[Part], chosen: Sequence[int], note: str) -> str:
-    texts = [part.forms[form] for part, form in zip(parts, chosen, strict=True)]
-    cut = [part.name for part, form in zip(parts, chosen, strict=True) if form]
-    if cut:
-        texts.append(note.format(parts=", ".join(cut)))
-    return "\n\n".join(text for text in texts if text) + "\n"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mergeline.core.compare.result import Other
@@ -16,6 +15,7 @@ from mergeline.core.report.tables import Row, Tone
 from mergeline.core.report.view import View
 
 _WIDTH = 41  # cells of the scale; odd, so that one of them is the middle
+_MOST = 40  # intervals
 _LABEL = 28  # characters, so that the scale keeps its place
 
 
@@ -52,26 +52,21 @@ class Forest:
     better_up: bool
 
 
-def forest(view: View, name: str, most: int = 40) -> Forest | None:
+def forest(view: View, name: str) -> Forest | None:
     """A metric's difference on all rows, then slice by slice; None if it has no intervals."""
     other = view.against
     rows = [row for row in tables.metric_rows(view) if row.name == name]
     rows += tables.slice_rows(view, name).values()
-    marks = tuple(mark for row in rows[:most] if other and (mark := _mark(row, other)))
-    if not marks:
-        return None
-    low = min(0.0, *(mark.low for mark in marks))
-    high = max(0.0, *(mark.high for mark in marks))
-    if not low < high:
-        return None
-    return Forest(rows[0].label, marks, low, high, rows[0].better_up)
+    marks = tuple(mark for row in rows[:_MOST] if other and (mark := _mark(row, other)))
+    low = min([0.0, *(mark.low for mark in marks)])
+    high = max([0.0, *(mark.high for mark in marks)])
+    return Forest(rows[0].label, marks, low, high, rows[0].better_up) if low < high else None
 
 
 def _mark(row: Row, other: Other) -> Mark | None:
-    difference = row.difference
-    if difference is None:
+    if row.difference is None:
         return None
-    turned = difference if row.better_up else difference.turned()
+    turned = row.difference if row.better_up else row.difference.turned()
     estimate, low, high = turned.estimate, turned.low, turned.high
     if estimate is None or low is None or high is None:
         return None
@@ -79,35 +74,31 @@ def _mark(row: Row, other: Other) -> Mark | None:
         return None
     label = "all rows" if row.place is None else safe.one_line(" = ".join(row.place), 60)
     change = row.changes.get(other, "")
-    return Mark(label, estimate, low, high, change, row.tone, difference.margin)
+    return Mark(label, estimate, low, high, change, row.tone, turned.margin)
 
 
-def text(view: View, name: str, most: int = 40) -> str:
+def text(view: View, name: str) -> str:
     """The plot as lines; empty if there are fewer than two intervals."""
-    plot = forest(view, name, most)
+    plot = forest(view, name)
     if plot is None or len(plot.marks) < 2:
         return ""
     zero = _cell(plot, 0.0)
     labels = [safe.one_line(mark.label, _LABEL) for mark in plot.marks]
     wide = max(map(_columns, labels))
-    head = f"{'':{wide}}  {'worse ◂'.rjust(zero)}│{' ▸ better'}"
-    title = f"{safe.one_line(plot.metric)}, change and interval"
-    return "\n".join([title, head, *_lines(plot, labels, wide, zero)]).replace("`", "ˋ")
-
-
-def _lines(plot: Forest, labels: Sequence[str], wide: int, zero: int) -> list[str]:
-    lines = []
+    lines = [
+        f"{safe.one_line(plot.metric)}, change and interval",
+        f"{'':{wide}}  {'worse ◂'.rjust(zero)}│ ▸ better",
+    ]
     for mark, label in zip(plot.marks, labels, strict=True):
         cells = [" "] * _WIDTH
         cells[zero] = "│"
         low, at, high = (_cell(plot, value) for value in (mark.low, mark.estimate, mark.high))
         for place in range(low, high + 1):
             cells[place] = "┼" if place == zero else "─"
-        cells[low], cells[high] = "├", "┤"
-        cells[at] = "●"
+        cells[low], cells[high], cells[at] = "├", "┤", "●"
         padded = label + " " * (wide - _columns(label))
         lines.append(f"{padded}  {''.join(cells)}  {mark.change}".rstrip())
-    return lines
+    return "\n".join(lines).replace("`", "ˋ")
 
 
 def _cell(plot: Forest, value: float) -> int:

@@ -7,13 +7,10 @@ library of their own, which `mergeline --help` does not need.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mergeline.core.report.content import Report
-
-Renderer: TypeAlias = "Callable[[Report], str]"
-"""Shows a report as text."""
 
 
 def _terminal(report: Report) -> str:
@@ -35,12 +32,12 @@ def _html(report: Report) -> str:
 
 
 def _json(report: Report) -> str:
-    from mergeline.core.report.content import write_json
+    from mergeline.core.declare.strict import write_json
 
     return write_json(report)
 
 
-RENDERERS: Mapping[str, Renderer] = {
+RENDERERS: Mapping[str, Callable[[Report], str]] = {
     "terminal": _terminal,
     "markdown": _markdown,
     "html": _html,

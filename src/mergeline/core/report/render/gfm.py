@@ -11,17 +11,18 @@ from mergeline.core.report.sentences import Sentence, Span
 T = TypeVar("T")
 
 
-def grid(head: Sequence[str], align: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are Markdown already."""
+def grid(head: Sequence[str], body: Iterable[Sequence[str]], last: str = "--:") -> str:
+    """A table of cells that are Markdown already: words, then numbers; `last` aligns the end."""
+    align = ["---", *["--:"] * (len(head) - 2), last]
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, align, *body))
 
 
-def folded(title: Sentence, body: str) -> tuple[str, ...]:
-    """Folded, then the title alone; only the title if there is nothing to fold."""
-    if not body:
-        return (sentence(title) if title and title[0].style == "strong" else "",)
+def folded(title: Sentence, *bodies: str) -> tuple[str, ...]:
+    """Folded with each of the bodies; then the title alone if it begins with strong words."""
     summary = "".join(map(_html, title))
-    return (f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>", sentence(title))
+    forms = [f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
+             for body in bodies if body]  # fmt: skip
+    return (*forms, sentence(title)) if title[0].style == "strong" else tuple(forms)
 
 
 def alert(kind: str, body: str) -> str:
@@ -32,15 +33,13 @@ def alert(kind: str, body: str) -> str:
 
 
 def listed(items: Sequence[T], show: Callable[[T], str], steps: Sequence[int]) -> tuple[str, ...]:
-    """The items as a list, in several forms: each of as many items as a step says."""
-    if not items:
-        return ("",)
-    shown = [f"- {show(item)}" for item in items[: max(steps)]]
+    """The items as a list, in several forms: each of as many items as a step says, most first."""
+    shown = [f"- {show(item)}" for item in items[: steps[0]]]
     forms = []
     for most in steps:
         more = [f"- … and {len(items) - most} more"] if len(items) > most else []
         forms.append("\n".join([*shown[:most], *more]))
-    return tuple(dict.fromkeys(forms))
+    return tuple(forms)
 
 
 def cell(number: str, *, loud: bool = False) -> str:

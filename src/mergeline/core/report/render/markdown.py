@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mergeline.core import numbers
-from mergeline.core.compare import digits
 from mergeline.core.fingerprint.ingredients import Change
 from mergeline.core.gate.verdict import Reason
 from mergeline.core.report import context, safe, sentences, tables
@@ -14,31 +13,29 @@ from mergeline.core.report.one_comment import ROOM
 from mergeline.core.report.render import forest, gfm, mermaid
 from mergeline.core.report.render.fitting import Part, fit
 from mergeline.core.report.sentences import Sentence, Span, say
-from mergeline.core.report.tables import Place, Row
+from mergeline.core.report.tables import Grid, Place, Row
 from mergeline.core.report.view import View, view_of
 
 SMALLEST = 1_500
 """Characters into which every verdict fits, whatever the names in it."""
 
-_NOTE = "<sub>Cut to fit the comment: {parts}. The full report is in the run's files.</sub>"
-
 
 def to_markdown(report: Report, limit: int = ROOM) -> str:
     """The comment, at most `limit` characters long; the least important is cut first.
 
-    Args:
-        report: what to show.
-        limit: at least `SMALLEST`.
+    Raises:
+        ValueError: the limit is below `SMALLEST`.
     """
     if limit < SMALLEST:
         raise ValueError(f"a report needs room for {SMALLEST} characters, not {limit}")
     view = view_of(report)
     if view is None:
-        parts = [*_verdict(report), _failure(report), *_circumstances(report), _rules(report)]
+        error = Part("the error", 97, _failure(report))
+        parts = [*_verdict(report), error, *_circumstances(report), _rules(report)]
     else:
         parts = [*_verdict(report, sentences.lead(view)), *_evidence(view),
                  *_circumstances(report), *_appendix(view)]  # fmt: skip
-    return fit([part for part in parts if part.forms[0]], limit, note=_NOTE)
+    return fit(parts, limit)
 
 
 # --- in order ------------------------------------------------------------------------------------
@@ -47,56 +44,51 @@ def to_markdown(report: Report, limit: int = ROOM) -> str:
 def _verdict(report: Report, lead: Sequence[Sentence] = ()) -> list[Part]:
     """Banners, the verdict, its numbers, its reasons."""
     mark = sentences.MARKS[sentences.tone(report)]
+    headline = f"### {mark} {gfm.sentence(sentences.headline(report))}"
     stale = gfm.alert("CAUTION", gfm.sentence(context.stale(report)))
     reasons = gfm.listed(
         sentences.deciding(report), lambda reason: safe.markdown(reason.text, 300), (40, 12, 4, 1)
     )
     return [
-        Part("what of the bar moved", 98, (*_bar_banner(report), "")),
-        Part("that the report is stale", 95, (stale, "")),
-        Part("the verdict", 100, (f"### {mark} {gfm.sentence(sentences.headline(report))}",)),
-        Part("the numbers", 96, (" · ".join(map(gfm.sentence, lead)), "")),
-        Part("reasons", 97, (*reasons, "")),
+        Part("what of the bar moved", 98, _bar_banner(report)),
+        Part("that the report is stale", 95, (stale,)),
+        Part("the verdict", 100, (headline,), kept=True),
+        Part("the numbers", 96, (" · ".join(map(gfm.sentence, lead)),)),
+        Part("reasons", 97, reasons),
     ]
 
 
 def _evidence(view: View) -> list[Part]:
     """By how much, and who is hurt."""
-    hurt = tables.hurt_rows(view)[: tables.MOST_HURT]
-    rows = [*tables.metric_rows(view), *hurt, *tables.cost_rows(view)]
-    sizes = (_table(view, rows[:most]) for most in (60, 12, 3))
-    return [
-        Part("some rows of the table", 80, (*sizes, "")),
-        Part("who is hurt", 60, (*_hurt(view), "")),
-    ]
+    rows = tables.main_rows(view)
+    sizes = tuple(_table(view, rows[:most]) for most in (60, 12, 3))
+    return [Part("some rows of the table", 80, sizes), Part("who is hurt", 60, _hurt(view))]
 
 
 def _circumstances(report: Report) -> list[Part]:
     """What changed, the bar, what merging does, what was evaluated, the run."""
     bar = "" if report.kind == "failed" else f"**Bar:** {gfm.sentence(context.bar(report))}."
     lines = [gfm.sentence(line) for line in context.merging(report)]
-    merging = [f"**On merge:** {'. '.join(some)}." for some in (lines, lines[:1]) if some]
-    about = [context.subject(report), *context.provenance(report)]
-    footer = f"<sub>{' · '.join(map(gfm.sentence, about))}</sub>"
+    merging = tuple(f"**On merge:** {'. '.join(some)}." for some in (lines, lines[:1]) if some)
+    footer = f"<sub>{' · '.join(map(gfm.sentence, context.provenance(report)))}</sub>"
     return [
-        Part("what changed in the data", 55, (*_data(report), "")),
-        Part("what changed in params and code", 56, (*_changes(report), "")),
+        Part("what changed in the data", 55, _data(report)),
+        Part("what changed in params and code", 56, _changes(report)),
         Part("how the difference splits", 50, _attribution(report)),
-        Part("the bar", 85, (bar, "")),
-        Part("what merging does", 90, (*merging, "")),
-        Part("where this comes from", 75, (footer, "")),
+        Part("the bar", 85, (bar,)),
+        Part("what merging does", 90, merging),
+        Part("where this comes from", 75, (footer,)),
     ]
 
 
 def _appendix(view: View) -> list[Part]:
     """What a reader opens to look closer."""
-    curves = gfm.folded(say("Curves and calibration"), mermaid.curves(view))
-    facts = [f"- {gfm.sentence(line)}." for line in sentences.rows_facts(view)]
-    rows = gfm.folded(say("The rows and the models"), "\n".join(facts))
+    curves = gfm.folded(say("Curves and calibration"), mermaid.diagrams(view))
+    facts = "\n".join(f"- {gfm.sentence(line)}." for line in sentences.rows_facts(view))
     return [
-        Part("curves", 10, (curves[0], "")),
+        Part("curves", 10, curves),
         _rules(view.report),
-        Part("the rows compared", 20, (*rows, "")),
+        Part("the rows compared", 20, gfm.folded(say("The rows and the models"), facts)),
     ]
 
 
@@ -105,34 +97,32 @@ def _appendix(view: View) -> list[Part]:
 
 def _bar_banner(report: Report) -> tuple[str, ...]:
     if not report.bar_moved:
-        return ("",)
+        return ()
     after = "".join(f"\n\n{gfm.sentence(line)}" for line in context.both_verdicts(report))
     title = "**The bar moved:** this change edits what it is judged by."
     forms = gfm.listed(context.moved_sentences(report), gfm.sentence, (30, 8, 2))
     return tuple(gfm.alert("WARNING", f"{title}\n{listed}{after}") for listed in forms)
 
 
-def _failure(report: Report) -> Part:
+def _failure(report: Report) -> tuple[str, ...]:
     failure = report.failure
     if failure is None:
-        return Part("the error", 97, ("",))
-    message = safe.markdown(failure.message)
-    step = f"\n\n**Next:** {safe.markdown(failure.next_step)}" if failure.next_step else ""
-    full, brief = (
-        f"{message}\n\n{safe.markdown_block(failure.tail, most=most)}" if failure.tail else message
-        for most in (30, 4)
-    )
-    return Part("the error", 97, (full + step, brief + step, ""))
+        return ()
+    step = f"**Next:** {safe.markdown(failure.next_step)}" if failure.next_step else ""
+    forms = []
+    for most in (30, 4):
+        tail = safe.fenced(safe.lines(failure.tail, most=most)) if failure.tail else ""
+        forms.append("\n\n".join(filter(None, [safe.markdown(failure.message), tail, step])))
+    return tuple(forms)
 
 
 def _table(view: View, rows: Sequence[Row]) -> str:
     """Rows side by side; empty if there is nothing to compare."""
-    if not rows or not view.roles:
+    if not rows:
         return ""
     names = [safe.markdown(sentences.role_name(view.report, role)) for role in view.roles]
     changes = [safe.markdown(sentences.change_head(view, other)) for other in view.others]
     head = ["", *names, *changes, safe.markdown(sentences.outcome_head(view))]
-    align = ["---", *["--:"] * (len(names) + len(changes)), "---"]
     body = []
     for row in rows:
         cells = [
@@ -141,7 +131,7 @@ def _table(view: View, rows: Sequence[Row]) -> str:
         differences = [gfm.cell(row.changes.get(other, "")) for other in view.others]
         warn = "⚠ " if row.tone in {"bad", "warn"} else ""
         body.append([_label(row), *cells, *differences, f"{warn}{safe.markdown(row.outcome, 120)}"])
-    return gfm.grid(head, align, body)
+    return gfm.grid(head, body, last="---")
 
 
 def _label(row: Row) -> str:
@@ -153,68 +143,49 @@ def _place(place: Place) -> str:
     return safe.markdown_code(" = ".join(place))
 
 
+def _grid(grid: Grid) -> str:
+    rows = [[_place(c) if isinstance(c, tuple) else safe.markdown(c) for c in row] for row in grid]
+    return gfm.grid(rows[0], rows[1:]) if rows else ""
+
+
 def _hurt(view: View) -> tuple[str, ...]:
     summary = sentences.hurt(view)
     if not summary:
-        return ("",)
+        return ()
     title = (Span("Who is hurt: ", "strong"), *summary)
     hurt_most = [row.name for row in tables.hurt_rows(view)[:1]]
     names = dict.fromkeys([view.comparison.primary, *hurt_most])
     plots = [plot for name in names if (plot := forest.text(view, name))]
     drawn = [safe.fenced(plot.split("\n")) for plot in plots]
     bodies = [
-        [_flips(view, 40), _slices(view, 150), *drawn],
-        [_flips(view, 20), _slices(view, 40), *drawn],
-        [_flips(view, 8), _slices(view, 8)],
+        [_grid(tables.flips_grid(view, 40)), _slices(view, 150), *drawn],
+        [_grid(tables.flips_grid(view, 20)), _slices(view, 40), *drawn],
+        [_grid(tables.flips_grid(view, 8)), _slices(view, 8)],
     ]
-    folded = [gfm.folded(title, "\n\n".join(filter(None, body))) for body in bodies]
-    return (*(forms[0] for forms in folded), folded[0][-1])
-
-
-def _flips(view: View, most: int) -> str:
-    flips = sentences.flips_of(view)
-    body = [
-        [
-            _place((part.column, part.value)),
-            *map(
-                numbers.count, (part.rows, part.changed, part.wrong_to_right, part.right_to_wrong)
-            ),
-        ]
-        for part in (sentences.most_flipped(flips, most) if flips else ())
-    ]
-    head = ["decisions", "rows", "differ", "wrong → right", "right → wrong"]
-    return gfm.grid(head, ["---", *["--:"] * 4], body) if body else ""
+    return gfm.folded(title, *("\n\n".join(filter(None, body)) for body in bodies))
 
 
 def _slices(view: View, most: int) -> str:
-    columns = tables.slice_columns(view)
+    columns = tables.slice_columns(view, 3)
     if not columns:
         return ""
-    shown = tables.slices_by_need(view, most)
-    body = [
-        [
-            _place((part.column, part.value)),
-            numbers.count(part.rows),
-            *(_slice_cell(view, rows.get((part.column, part.value))) for _, rows in columns),
-        ]
-        for part in shown
-    ]
+    shown, more = tables.slices_by_need(view, most)
+    body = []
+    for part in shown:
+        cells = [_slice_cell(view, rows.get(tables.place_of(part))) for _, rows in columns]
+        body.append([_place(tables.place_of(part)), numbers.count(part.rows), *cells])
     labels = [safe.markdown(label, 80) for label, _ in columns]
-    grid = gfm.grid(["slice", "rows", *labels], ["---", *["--:"] * (1 + len(labels))], body)
-    return "\n\n".join([grid, *_slice_notes(view, len(shown))])
+    return "\n\n".join([gfm.grid(["slice", "rows", *labels], body), *_slice_notes(view, more)])
 
 
-def _slice_notes(view: View, shown: int) -> Iterator[str]:
-    few = tables.unjudged(view)
-    more = len(view.comparison.slices) - len(few) - shown
-    if more > 0:
+def _slice_notes(view: View, more: int) -> Iterator[str]:
+    if more:
         yield f"… and {numbers.counted(more, 'slice')} more."
-    if shown:
-        yield "▲ better, ⚠ ▼ worse, = same within the margin, ? can't tell."
+    yield "▲ better, ⚠ ▼ worse, = same within the margin, ? can't tell."
     if view.comparison.slice_adjustment:
         yield f"Intervals of slices: {safe.markdown(view.comparison.slice_adjustment)}."
-    if few:
-        listed = ", ".join(_place((part.column, part.value)) for part in few[:10])
+    if few := tables.unjudged(view):
+        listed = ", ".join(_place(tables.place_of(part)) for part in few[:10])
         rest = f" and {numbers.count(len(few) - 10)} more" if len(few) > 10 else ""
         yield f"Too few rows to judge: {listed}{rest}."
 
@@ -230,17 +201,16 @@ def _slice_cell(view: View, row: Row | None) -> str:
 
 
 def _data(report: Report) -> tuple[str, ...]:
-    summary = context.data_summary(report)
+    summary = context.summary(report, "data")
     if not summary:
         return (_unchanged("Data", report),)
-    title = (Span("Data: ", "strong"), *summary)
-    full, brief = (_data_body(report, most) for most in (60, 8))
-    return (gfm.folded(title, full)[0], *gfm.folded(title, brief))
-
-
-def _data_body(report: Report, most: int) -> str:
-    blocks = [_data_change(change, most) for change in report.data]
-    return "\n\n".join([*blocks, _bullets(context.data_changes(report), most)]).strip()
+    changes = context.changes(report, "data")
+    bodies = []
+    for most in (60, 8):
+        blocks = [_data_change(change, most) for change in report.data]
+        blocks += gfm.listed(changes, _change, (most,))
+        bodies.append("\n\n".join(filter(None, blocks)))
+    return gfm.folded((Span("Data: ", "strong"), *summary), *bodies)
 
 
 def _data_change(change: DataChange, most: int) -> str:
@@ -249,7 +219,7 @@ def _data_change(change: DataChange, most: int) -> str:
         lines.append(f"{numbers.counted(change.rows, 'row')} in all")
     for what, names in (("added", change.drops_added), ("removed", change.drops_removed)):
         if names:
-            listed = ", ".join(safe.markdown_code(name) for name in names[:most])
+            listed = ", ".join(map(safe.markdown_code, names[:most]))
             more = f" and {len(names) - most} more" if len(names) > most else ""
             lines.append(f"drops {what}: {listed}{more}")
     notes = (("schema: ", change.schema), ("drift: ", change.drift), ("", change.notes))
@@ -261,55 +231,34 @@ def _data_change(change: DataChange, most: int) -> str:
 
 
 def _changes(report: Report) -> tuple[str, ...]:
-    params, code = context.params_summary(report), context.code_summary(report)
+    params, code = context.summary(report, "params"), context.summary(report, "code")
     if not params and not code:
         return (_unchanged("Params and code", report),)
     title = (
         Span("Params: ", "strong"), *(params or say("none")),
         Span(" · "), Span("code: ", "strong"), *(code or say("none")),
     )  # fmt: skip
-    changes = [c for c in report.changes if c.kind not in {"data", "drop", "contract"}]
-    return (
-        gfm.folded(title, _bullets(changes, 200))[0],
-        gfm.folded(title, _bullets(changes, 20))[0],
-        f"**Params and code:** {numbers.counted(len(changes), 'change')}",
-    )
+    changes = [*context.changes(report, "params"), *context.changes(report, "code")]
+    forms = gfm.folded(title, *gfm.listed(changes, _change, (200, 20)))
+    return (*forms, f"**Params and code:** {numbers.counted(len(changes), 'change')}")
 
 
 def _unchanged(what: str, report: Report) -> str:
     return "" if report.kind in {"failed", "same", "first"} else f"**{what}:** unchanged."
 
 
-def _bullets(changes: Sequence[Change], most: int) -> str:
-    lines = []
-    for change in changes[:most]:
-        runs = "runs" if len(change.stages) == 1 else "run"
-        again = (
-            f" — {safe.markdown(', '.join(change.stages))} {runs} again" if change.stages else ""
-        )
-        text = gfm.sentence(context.change_sentence(change))
-        lines.append(f"- {safe.markdown_code(change.where)}: {text}{again}")
-    if len(changes) > most:
-        lines.append(f"- … and {len(changes) - most} more")
-    return "\n".join(lines)
+def _change(change: Change) -> str:
+    text = gfm.sentence(context.change_sentence(change))
+    return f"{safe.markdown_code(change.where)}: {text}{safe.markdown(context.runs_again(change))}"
 
 
 def _attribution(report: Report) -> tuple[str, ...]:
-    split = report.attribution
-    if split is None or not split.shares:
-        return ("",)
-    body = [
-        [
-            safe.markdown(share.label),
-            *(safe.markdown(digits.change(part)) for part in (share.data, share.rest, share.total)),
-        ]
-        for share in split.shares
-    ]
-    head = ["", "data alone", "then params and code", "together"]
-    grid = gfm.grid(head, ["---", *["--:"] * 3], body)
+    grid = _grid(tables.attribution_grid(report))
+    if not grid or report.attribution is None:
+        return ()
     title = (Span("Where it comes from: ", "strong"), *context.split(report))
-    note = f"\n\n{safe.markdown(split.note)}" if split.note else ""
-    return (*gfm.folded(title, grid + note), "")
+    note = safe.markdown(report.attribution.note)
+    return gfm.folded(title, "\n\n".join(filter(None, [grid, note])))
 
 
 def _rules(report: Report) -> Part:
@@ -317,10 +266,10 @@ def _rules(report: Report) -> Part:
     reasons = report.verdict.reasons if report.verdict else ()
     held = sum(reason.outcome == "pass" for reason in reasons)
     title = say(f"The gate: {held} of {numbers.counted(len(reasons), 'rule holds', 'rules hold')}")
-    forms = gfm.listed(reasons, _rule, (300, 40))
-    return Part("the rules of the gate", 30, (*(gfm.folded(title, f)[0] for f in forms), ""))
+    forms = gfm.folded(title, *gfm.listed(reasons, _rule, (300, 40)))
+    return Part("the rules of the gate", 30, forms)
 
 
 def _rule(reason: Reason) -> str:
-    mark = sentences.REASON_MARKS[reason.outcome]
+    mark = sentences.MARKS[sentences.TONES[reason.outcome]]
     return f"{mark} {safe.markdown_code(reason.rule)} {safe.markdown(reason.text)}"

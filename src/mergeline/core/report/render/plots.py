@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from mergeline.core import numbers
 from mergeline.core.compare.result import CalibrationBin
-from mergeline.core.declare.model import Role
 from mergeline.core.report import safe, tables
 from mergeline.core.report.content import Report
 from mergeline.core.report.render.forest import Forest, Mark, forest
-from mergeline.core.report.render.svg import Drawing, Frame, Point, legend, standalone, ticks
+from mergeline.core.report.render.svg import Drawing, Frame, legend, standalone, ticks
 from mergeline.core.report.sentences import short_role_name
-from mergeline.core.report.view import View, view_of
+from mergeline.core.report.view import Curve, Point, View, curves_of, view_of
 
+CAPTIONS = {
+    "roc": "ROC curve",
+    "precision_recall": "Precision and recall",
+    "calibration": "Calibration",
+    "confusion_matrix": "Confusion matrix",
+}
 _SIDE = 360.0
 _MOST_CLASSES = 12
 _ROW = 22.0
@@ -23,76 +28,34 @@ _SMALL = 6.3  # width of a letter in the small type
 def curves(report: Report) -> dict[str, str]:
     """File name → SVG that stands alone, for each plot of the models that there is data for."""
     view = view_of(report)
-    if view is None:
-        return {}
-    return {f"{name}.svg": standalone(inline) for name, inline in model_plots(view).items()}
+    drawn = model_plots(view) if view else {}
+    return {f"{name}.svg": standalone(inline) for name, inline in drawn.items()}
 
 
 def model_plots(view: View) -> dict[str, str]:
-    """Name → SVG for a page: roc, precision_recall, calibration, confusion_matrix."""
-    drawn = {
-        "roc": roc(view),
-        "precision_recall": precision_recall(view),
-        "calibration": calibration(view),
-        "confusion_matrix": confusion_matrix(view),
-    }
+    """Key of `CAPTIONS` → SVG for a page, for each plot that there is data for."""
+    drawn = {curve.name: _draw_curve(view, curve) for curve in curves_of(view)}
+    drawn |= {"calibration": _calibration(view), "confusion_matrix": _confusion_matrix(view)}
     return {name: inline for name, inline in drawn.items() if inline}
 
 
-def roc(view: View) -> str:
-    """The ROC curves; empty if the candidate has none."""
-    axes = ("false-positive rate", "true-positive rate")
-    return _curves(view, "ROC curve", axes, view.comparison.roc, "roc_auc", by_chance=(0, 1))
-
-
-def precision_recall(view: View) -> str:
-    """The precision-recall curves; empty if the candidate has none."""
-    labels = view.comparison.labels
-    yes_to_all = (labels[-1].share,) * 2 if labels else None  # precision of yes to every row
-    return _curves(
-        view, "Precision-recall curve", ("recall", "precision"), view.comparison.pr,
-        "average_precision", by_chance=yes_to_all,
-    )  # fmt: skip
-
-
-def _curves(
-    view: View,
-    title: str,
-    axes: tuple[str, str],
-    points: Mapping[Role, Sequence[Point]],
-    area: str,
-    *,
-    by_chance: Point | None,
-) -> str:
-    """The models' curves.
-
-    Args:
-        view: whose models.
-        title: what a screen reader says.
-        axes: what they are.
-        points: of each curve.
-        area: the metric that is the area under a curve; the legend shows its value.
-        by_chance: how high the dashed line of a guess begins and ends.
-    """
-    if not points.get("candidate"):
-        return ""
-    drawing, frame = _square(title, (0, 1), axes)
-    if by_chance is not None:
-        drawing.line(frame.at(0, by_chance[0]), frame.at(1, by_chance[1]), "axis dash")
-    shown = [role for role in view.roles if points.get(role)]
+def _draw_curve(view: View, curve: Curve) -> str:
+    drawing, frame = _square(curve.title, (0, 1), curve.axes)
+    if curve.by_chance is not None:
+        left, right = curve.by_chance
+        drawing.line(frame.at(0, left), frame.at(1, right), "axis dash")
+    shown = [role for role in view.roles if curve.points.get(role)]
     for role in shown:
-        path = (frame.at(x, y) for x, y in sorted(points[role], key=lambda point: point[0]))
+        path = (frame.at(x, y) for x, y in sorted(curve.points[role], key=lambda point: point[0]))
         drawing.path(path, f"curve {role}")
-    row = next((r for r in tables.metric_rows(view) if r.name == area), None)
-    entries = []
-    for role in reversed(shown):
-        value = f", {row.label} {row.cells.get(role, '—')}" if row else ""
-        entries.append((role, f"{short_role_name(view.report, role)}{value}"))
-    legend(drawing, (frame.left, 18), entries[:2])
+    row = next((row for row in tables.metric_rows(view) if row.name == curve.metric), None)
+    areas = {role: f", {row.label} {row.cells.get(role, '—')}" for role in shown} if row else {}
+    legend(drawing, frame, [(role, short_role_name(view.report, role) + areas.get(role, ""))
+                            for role in reversed(shown)])  # fmt: skip
     return drawing.inline()
 
 
-def calibration(view: View) -> str:
+def _calibration(view: View) -> str:
     """Predicted against observed, bin by bin; empty if the candidate has no bins."""
     bins = view.comparison.calibration
     if not bins.get("candidate"):
@@ -109,8 +72,7 @@ def calibration(view: View) -> str:
         drawing.path(path, f"curve {role}")
         for point in path:
             drawing.dot(point, 3, f"dot {role}")
-    names = [(role, short_role_name(view.report, role)) for role in reversed(shown)]
-    legend(drawing, (frame.left, 18), names[:2])
+    legend(drawing, frame, [(role, short_role_name(view.report, role)) for role in reversed(shown)])
     return drawing.inline()
 
 
@@ -134,13 +96,14 @@ def _ends(bins: Sequence[CalibrationBin], *, from_zero: bool) -> Point:
     return (low if from_zero else low // step * step), min(top, 1.0) if from_zero else top
 
 
-def confusion_matrix(view: View) -> str:
+def _confusion_matrix(view: View) -> str:
     """Decisions against labels, the champion's count below; empty for none or too many classes."""
     mine = view.comparison.confusion.get("candidate")
     if mine is None or not 2 <= len(mine.classes) <= _MOST_CLASSES:
         return ""
     other = view.comparison.confusion.get("champion")
-    other = other if other is not None and other.classes == mine.classes else None
+    if other is not None and other.classes != mine.classes:
+        other = None
     side = 252 / len(mine.classes)
     drawing = Drawing(_SIDE, 384, "Confusion matrix: labels by decisions")
     brackets = f"; in brackets {short_role_name(view.report, 'champion')}" if other else ""
@@ -154,7 +117,12 @@ def confusion_matrix(view: View) -> str:
             drawing.box(place, (side, side), "cell", opacity=0.45 * share)
             lines = [numbers.count(rows), numbers.share(rows, sum(counts))]
             lines += [f"({numbers.count(other.counts[i][j])})"] if other else []
-            _cell(drawing, place, side, lines)
+            # as many of the lines as there is room for
+            lines = lines if side >= 60 else lines[:1] if side >= 30 else []
+            x, y = place[0] + side / 2, place[1] + side / 2 + 4 - 8 * (len(lines) - 1)
+            for row, line in enumerate(lines):
+                style = "small muted" if row else "title"
+                drawing.text((x, y + 17 * row), line, style, anchor="middle")
     return drawing.inline()
 
 
@@ -167,38 +135,25 @@ def _class_names(drawing: Drawing, classes: Sequence[str], side: float) -> None:
         drawing.text((86, 66 + (i + 0.5) * side + 4), shown, "small", anchor="end")
 
 
-def _cell(drawing: Drawing, at: Point, side: float, lines: Sequence[str]) -> None:
-    """As many of the lines as there is room for."""
-    lines = lines if side >= 60 else lines[:1] if side >= 30 else ()
-    x, y = at[0] + side / 2, at[1] + side / 2 + 4 - 8 * (len(lines) - 1)
-    for row, line in enumerate(lines):
-        style = "small muted" if row else "title"
-        drawing.text((x, y + 17 * row), line, style, anchor="middle")
-
-
 def forests(view: View) -> dict[str, str]:
-    """Metric's label → SVG: its difference with interval on all rows and on each judged slice."""
-    plots = (forest(view, row.name) for row in tables.metric_rows(view))
-    return {plot.metric: _draw_forest(plot) for plot in plots if plot is not None}
+    """Metric's label → SVG: its difference on all rows and by slice; the longest plot first."""
+    plots = [plot for row in tables.metric_rows(view) if (plot := forest(view, row.name))]
+    plots.sort(key=lambda plot: -len(plot.marks))
+    return {plot.metric: _draw_forest(plot) for plot in plots}
 
 
 def _draw_forest(plot: Forest) -> str:
     labels = [safe.one_line(mark.label, 24) for mark in plot.marks]
     left = 16 + _SMALL * max(map(len, labels))
     right = 16 + _SMALL * max(len(mark.change) for mark in plot.marks)
-    top, under, scale = 26.0, 34.0, 200.0
-    height = top + _ROW * len(plot.marks) + under
+    top, scale = 26.0, 200.0
+    height = top + _ROW * len(plot.marks) + 34
     drawing = Drawing(left + scale + right, height, f"{plot.metric}: change and interval")
     pad = 0.04 * (plot.high - plot.low)
-    span = (plot.low - pad, plot.high + pad)
-    frame = Frame(left, top, scale, height - top - under, span)
-    bottom = frame.top + frame.height
+    frame = Frame(left, top, scale, _ROW * len(plot.marks), (plot.low - pad, plot.high + pad))
     for value in ticks(plot.low, plot.high, 4):
-        x, _ = frame.at(value, 0)
-        drawing.line((x, top), (x, bottom), "grid")
-        shown = value if plot.better_up else -value
-        drawing.text((x, bottom + 16), numbers.given(shown), "muted small", anchor="middle")
-    zero, _ = frame.at(0, 0)
+        frame.tick(drawing, value, numbers.given(value if plot.better_up else -value))
+    zero, bottom = frame.at(0, 0)
     drawing.line((zero, top - 6), (zero, bottom), "zero")
     drawing.text((zero - 6, 16), "◂ worse", "muted small", anchor="end")
     drawing.text((zero + 6, 16), "better ▸", "muted small")

@@ -13,8 +13,7 @@ from xml.etree import ElementTree as ET
 
 from mergeline.core import numbers
 from mergeline.core.report import safe
-
-Point = tuple[float, float]
+from mergeline.core.report.view import Point
 
 STYLE = """
 svg.plot { --ink: #1f2328; --muted: #59636e; --grid: #d1d9e0; --paper: #ffffff; --mine: #0969da;
@@ -56,17 +55,10 @@ class Drawing:
     """
 
     def __init__(self, width: float, height: float, title: str) -> None:
-        self._root = ET.Element(
-            "svg",
-            {
-                "xmlns": "http://www.w3.org/2000/svg",
-                "class": "plot",
-                "viewBox": f"0 0 {_n(width)} {_n(height)}",
-                "width": _n(width),
-                "height": _n(height),
-                "role": "img",
-            },
-        )
+        wide, high = _n(width), _n(height)
+        attributes = {"xmlns": "http://www.w3.org/2000/svg", "class": "plot"}
+        attributes |= {"viewBox": f"0 0 {wide} {high}", "width": wide, "height": high}
+        self._root = ET.Element("svg", {**attributes, "role": "img"})
         ET.SubElement(self._root, "title").text = safe.one_line(title, 300)
 
     def line(self, start: Point, end: Point, style: str) -> None:
@@ -83,11 +75,10 @@ class Drawing:
         """A circle."""
         self._add("circle", style, cx=at[0], cy=at[1], r=radius)
 
-    def box(self, at: Point, size: Point, style: str, *, opacity: float | None = None) -> None:
+    def box(self, at: Point, size: Point, style: str, *, opacity: float) -> None:
         """A rectangle from its upper left corner."""
         element = self._add("rect", style, x=at[0], y=at[1], width=size[0], height=size[1])
-        if opacity is not None:
-            element.set("fill-opacity", f"{opacity:.3f}")
+        element.set("fill-opacity", f"{opacity:.3f}")
 
     def text(
         self, at: Point, label: str, style: str = "", *, anchor: str = "start", turned: bool = False
@@ -129,17 +120,20 @@ class Frame:
 
     def at(self, x: float, y: float) -> Point:
         """Where a pair of values lies, kept inside the frame."""
-        across = _share(x, self.x)
-        up = _share(y, self.y)
+        across, up = _share(x, self.x), _share(y, self.y)
         return self.left + across * self.width, self.top + (1 - up) * self.height
+
+    def tick(self, on: Drawing, x: float, label: str) -> None:
+        """A line of the grid across the frame at a value of x, with its label below."""
+        at, bottom = self.at(x, self.y[0])
+        on.line((at, self.top), (at, bottom), "grid")
+        on.text((at, bottom + 16), label, "muted small", anchor="middle")
 
     def draw(self, on: Drawing, labels: tuple[str, str]) -> None:
         """Grid, ticks with their numbers, and what the axes are."""
         bottom, right = self.top + self.height, self.left + self.width
         for value in ticks(*self.x):
-            x, _ = self.at(value, self.y[0])
-            on.line((x, self.top), (x, bottom), "grid")
-            on.text((x, bottom + 16), numbers.given(value), "muted small", anchor="middle")
+            self.tick(on, value, numbers.given(value))
         for value in ticks(*self.y):
             _, y = self.at(self.x[0], value)
             on.line((self.left, y), (right, y), "grid")
@@ -162,13 +156,13 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [float(f"{step * i:.12g}") for i in range(first, last + 1)]
 
 
-def legend(on: Drawing, at: Point, entries: Sequence[tuple[str, str]]) -> None:
-    """Samples of lines, each with its name; one below the other."""
-    x, y = at
-    for row, (style, name) in enumerate(entries):
-        line = y + 17 * row
-        on.line((x, line - 4), (x + 26, line - 4), f"curve {style}")
-        on.text((x + 32, line), safe.one_line(name, 36))
+def legend(on: Drawing, frame: Frame, entries: Sequence[tuple[str, str]]) -> None:
+    """Samples of the first two lines above the frame, each with its name."""
+    x = frame.left
+    for row, (style, name) in enumerate(entries[:2]):
+        y = 18 + 17 * row
+        on.line((x, y - 4), (x + 26, y - 4), f"curve {style}")
+        on.text((x + 32, y), safe.one_line(name, 36))
 
 
 def _share(value: float, ends: Point) -> float:
@@ -178,5 +172,4 @@ def _share(value: float, ends: Point) -> float:
 
 
 def _n(value: float) -> str:
-    text = f"{value:.1f}"
-    return text.removesuffix(".0")
+    return f"{value:.1f}".removesuffix(".0")

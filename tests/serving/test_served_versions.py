@@ -11,152 +11,154 @@ from typing import Any
 import pytest
 
 from mergeline.errors import DeployError, NotFoundError, TrackingError
-from mergeline.serving.plane import Plane, predict
+from mergeline.serving.served_versions import ServedVersions, predict
 from tests.support.model_server import Registry
 from tests.support.models import ROW, save
 
 
-def ready(plane: Plane) -> bool:
-    return plane.ready
+def ready(served_versions: ServedVersions) -> bool:
+    return served_versions.ready
 
 
 def test_every_version_that_is_not_archived_is_served(
-    registry: Registry, plane: Plane, first: Path, second: Path, numbers: Path
+    registry: Registry, served_versions: ServedVersions, first: Path, second: Path, numbers: Path
 ) -> None:
     old, new, other = registry.register(first), registry.register(second), registry.register(first)
     registry.register(numbers, "Production", model="arrivals")
     registry.move(old, "Archived")
     registry.move(new, "Production")
     registry.move(other, "Staging")
-    plane.reconcile()
-    assert list(plane.routing.versions) == [("arrivals", 1), ("delay", 2), ("delay", 3)]
-    assert plane.by_stage("delay", "production").version.number == 2
-    assert plane.by_stage("delay", "STAGING").version.number == 3
-    assert plane.by_version("delay", 3).model
+    served_versions.reconcile()
+    assert list(served_versions.routing.versions) == [("arrivals", 1), ("delay", 2), ("delay", 3)]
+    assert served_versions.by_stage("delay", "production").version.number == 2
+    assert served_versions.by_stage("delay", "STAGING").version.number == 3
+    assert served_versions.by_version("delay", 3).model
     with pytest.raises(NotFoundError, match=r"delay v1 is not served \(served: v2, v3\)"):
-        plane.by_version("delay", 1)
+        served_versions.by_version("delay", 1)
 
 
-def test_what_is_loaded_is_not_fetched_again(registry: Registry, plane: Plane, first: Path) -> None:
+def test_what_is_loaded_is_not_fetched_again(
+    registry: Registry, served_versions: ServedVersions, first: Path
+) -> None:
     version = registry.register(first)
-    plane.reconcile()
+    served_versions.reconcile()
     registry.move(version, "Production")
-    plane.reconcile()
-    plane.reconcile()
+    served_versions.reconcile()
+    served_versions.reconcile()
     assert registry.fetched == [("delay", 1)]
-    assert plane.by_stage("delay", "production").version.stage == "Production"
+    assert served_versions.by_stage("delay", "production").version.stage == "Production"
 
 
 def test_a_version_whose_bytes_are_others_is_reported_and_the_old_one_answers_on(
-    registry: Registry, plane: Plane, first: Path, second: Path, tmp_path: Path
+    registry: Registry, served_versions: ServedVersions, first: Path, second: Path, tmp_path: Path
 ) -> None:
     good = registry.register(first, "Production")
-    plane.reconcile()
+    served_versions.reconcile()
     tampered = Path(shutil.copytree(second, tmp_path / "tampered"))
     bad = registry.register(tampered)
     with (tampered / "model.pkl").open("ab") as stream:
         stream.write(b"\0")
     registry.move(bad, "Production")  # which archives the good one
-    plane.reconcile()
-    answer = predict(plane.by_stage("delay", "production"), [ROW])
+    served_versions.reconcile()
+    answer = predict(served_versions.by_stage("delay", "production"), [ROW])
     assert (answer["version"], answer["model_digest"]) == (1, good.model_digest)
-    assert "bytes are" in plane.problems()[0]
-    assert plane.problems()[0].startswith("delay v2: ")
-    assert ready(plane)
+    assert "bytes are" in served_versions.problems()[0]
+    assert served_versions.problems()[0].startswith("delay v2: ")
+    assert ready(served_versions)
     with pytest.raises(DeployError, match="bytes are"):
-        predict(plane.by_version("delay", 2), [ROW])
+        predict(served_versions.by_version("delay", 2), [ROW])
     registry.register(second)
     registry.move(registry.known["delay", 3], "Production")
-    plane.reconcile()
-    assert plane.by_stage("delay", "production").version.number == 3
-    assert list(plane.routing.versions) == [("delay", 3)]
+    served_versions.reconcile()
+    assert served_versions.by_stage("delay", "production").version.number == 3
+    assert list(served_versions.routing.versions) == [("delay", 3)]
 
 
 def test_bytes_that_are_not_the_registered_ones_are_never_unpickled(
-    registry: Registry, plane: Plane, first: Path, tmp_path: Path
+    registry: Registry, served_versions: ServedVersions, first: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(first, tmp_path / "folder"))
     registry.register(folder, "Production")
     trace = tmp_path / "ran"
     payload = f"cos\nsystem\n(S'touch {trace}'\ntR.".encode()
     (folder / "model.pkl").write_bytes(payload)
-    plane.reconcile()
+    served_versions.reconcile()
     assert not trace.exists()
-    assert not ready(plane)
+    assert not ready(served_versions)
     with pytest.raises(DeployError, match="bytes are"):
-        predict(plane.by_stage("delay", "production"), [ROW])
+        predict(served_versions.by_stage("delay", "production"), [ROW])
 
 
 def test_a_version_without_a_digest_is_not_served(
-    registry: Registry, plane: Plane, first: Path
+    registry: Registry, served_versions: ServedVersions, first: Path
 ) -> None:
     version = registry.register(first, "Production")
     registry.known["delay", 1] = replace(version, model_digest="")
-    plane.reconcile()
-    assert not ready(plane)
-    assert "no digest" in plane.problems()[0]
+    served_versions.reconcile()
+    assert not ready(served_versions)
+    assert "no digest" in served_versions.problems()[0]
 
 
 def test_a_version_that_cannot_be_loaded_is_tried_again_after_a_growing_pause(
     registry: Registry, first: Path, tmp_path: Path
 ) -> None:
     now = [0.0]
-    plane = Plane(registry.versions, registry.fetch, clock=lambda: now[0])
+    served_versions = ServedVersions(registry.versions, registry.fetch, clock=lambda: now[0])
     registry.register(first, "Production")
     registry.folders["delay", 1] = tmp_path / "not-uploaded-yet"
     for second in range(20):
         now[0] = float(second)
-        plane.reconcile()
+        served_versions.reconcile()
     assert len(registry.fetched) == 4  # at 0, 2, 6 and 14
-    assert not ready(plane)
+    assert not ready(served_versions)
     registry.folders["delay", 1] = first
     now[0] = 100.0
-    plane.reconcile()
-    assert ready(plane)
-    assert plane.problems() == []
+    served_versions.reconcile()
+    assert ready(served_versions)
+    assert served_versions.problems() == []
 
 
 @pytest.mark.parametrize("trouble", [TrackingError("gone"), ValueError("odd")])
 def test_a_registry_out_of_reach_changes_nothing_but_what_readiness_says(
-    registry: Registry, plane: Plane, first: Path, trouble: Exception
+    registry: Registry, served_versions: ServedVersions, first: Path, trouble: Exception
 ) -> None:
-    assert not ready(plane)
+    assert not ready(served_versions)
     registry.register(first, "Production")
-    plane.reconcile()
+    served_versions.reconcile()
     registry.trouble = trouble
-    plane.reconcile()
-    assert predict(plane.by_stage("delay", "production"), [ROW])["version"] == 1
-    assert ready(plane)
-    assert plane.problems() == [f"the registry cannot be read: {trouble}"]
+    served_versions.reconcile()
+    assert predict(served_versions.by_stage("delay", "production"), [ROW])["version"] == 1
+    assert ready(served_versions)
+    assert served_versions.problems() == [f"the registry cannot be read: {trouble}"]
     registry.trouble = None
-    plane.reconcile()
-    assert plane.problems() == []
+    served_versions.reconcile()
+    assert served_versions.problems() == []
 
 
 def test_a_stage_that_is_emptied_on_purpose_has_no_answer(
-    registry: Registry, plane: Plane, first: Path
+    registry: Registry, served_versions: ServedVersions, first: Path
 ) -> None:
     version = registry.register(first, "Production")
-    plane.reconcile()
+    served_versions.reconcile()
     registry.move(version, "None")
-    plane.reconcile()
+    served_versions.reconcile()
     with pytest.raises(NotFoundError, match="no version of delay is in Production"):
-        plane.by_stage("delay", "production")
+        served_versions.by_stage("delay", "production")
 
 
 def test_an_unknown_model_or_stage_is_named_with_the_nearest_known_one(
-    registry: Registry, plane: Plane, first: Path
+    registry: Registry, served_versions: ServedVersions, first: Path
 ) -> None:
     registry.register(first, "Production")
-    plane.reconcile()
+    served_versions.reconcile()
     with pytest.raises(NotFoundError, match=r"no model 'dealy' \(did you mean 'delay'\?\)"):
-        plane.by_stage("dealy", "production")
+        served_versions.by_stage("dealy", "production")
     with pytest.raises(NotFoundError, match=r"no stage 'prodution' \(did you mean 'production'"):
-        plane.by_stage("delay", "prodution")
+        served_versions.by_stage("delay", "prodution")
 
 
 def test_a_type_that_json_cannot_carry_is_a_reason_not_to_serve(
-    registry: Registry, plane: Plane, tmp_path: Path
+    registry: Registry, served_versions: ServedVersions, tmp_path: Path
 ) -> None:
     import pandas as pd
     from sklearn.dummy import DummyClassifier
@@ -164,13 +166,13 @@ def test_a_type_that_json_cannot_carry_is_a_reason_not_to_serve(
     rows = pd.DataFrame({"photo": [b"1", b"2"]})
     model = DummyClassifier().fit(rows, [0, 1])
     registry.register(save(model, tmp_path / "model", rows), "Production")
-    plane.reconcile()
-    assert "column 'photo' is of type binary" in plane.problems()[0]
+    served_versions.reconcile()
+    assert "column 'photo' is of type binary" in served_versions.problems()[0]
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's advice on how to write such models
 def test_a_model_that_reads_its_files_late_keeps_them_as_long_as_it_is_served(
-    registry: Registry, plane: Plane, tmp_path: Path
+    registry: Registry, served_versions: ServedVersions, tmp_path: Path
 ) -> None:
     import mlflow.pyfunc
     import numpy as np
@@ -193,45 +195,31 @@ def test_a_model_that_reads_its_files_late_keeps_them_as_long_as_it_is_served(
         pip_requirements=["mlflow"],
     )
     version = registry.register(tmp_path / "model", "Production")
-    plane.reconcile()
-    served = plane.by_stage("delay", "production")
+    served_versions.reconcile()
+    served = served_versions.by_stage("delay", "production")
     assert predict(served, [{"hour": 2.0}])["predictions"] == [6.0]
     place = Path((tmp_path / "place").read_text())
     assert place.is_file()
     assert tmp_path not in place.parents
     registry.move(version, "Archived")
-    plane.reconcile()
+    served_versions.reconcile()
     del served
     gc.collect()
     assert not place.exists()
 
 
-def test_an_archived_version_is_told_from_one_that_never_was(
-    registry: Registry, first: Path, second: Path
+def test_what_is_served_is_said_in_a_line(
+    registry: Registry, served_versions: ServedVersions, first: Path
 ) -> None:
-    plane = Plane(registry.versions, registry.fetch, registered=registry.registered)
-    registry.register(first, "Production")
-    registry.move(registry.register(second), "Production")
-    plane.reconcile()
-    with pytest.raises(NotFoundError, match=r"delay v1 is archived \(served: v2\)"):
-        plane.by_version("delay", 1)
-    with pytest.raises(NotFoundError, match=r"delay v9 is not served \(served: v2\)"):
-        plane.by_version("delay", 9)
-    registry.trouble = OSError("away")
-    with pytest.raises(NotFoundError, match="delay v1 is not served"):
-        plane.by_version("delay", 1)
-
-
-def test_what_is_served_is_said_in_a_line(registry: Registry, plane: Plane, first: Path) -> None:
-    assert plane.summary() == "the registry was not read yet"
-    plane.reconcile()
-    assert plane.summary() == "nothing to serve yet: release a model"
+    assert served_versions.summary() == "the registry was not read yet"
+    served_versions.reconcile()
+    assert served_versions.summary() == "nothing to serve yet: release a model"
     registry.register(first, "Production")
     broken = registry.register(first)
     registry.known["delay", 2] = replace(broken, model_digest="0" * 64)
     registry.register(first, model="other")
-    plane.reconcile()
-    assert plane.summary() == "delay v1 (production), v2 (not loaded); other v1"
+    served_versions.reconcile()
+    assert served_versions.summary() == "delay v1 (production), v2 (not loaded); other v1"
     registry.trouble = OSError("away")
-    plane.reconcile()
-    assert plane.summary() == "delay v1 (production), v2 (not loaded); other v1"
+    served_versions.reconcile()
+    assert served_versions.summary() == "delay v1 (production), v2 (not loaded); other v1"

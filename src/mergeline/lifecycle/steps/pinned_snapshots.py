@@ -11,11 +11,10 @@ from mergeline.adapters.mlflow.runs import Run
 from mergeline.core.data.garbage import Pin
 from mergeline.core.data.snapshot import Snapshot
 from mergeline.core.declare.strict import read_json
-from mergeline.core.release.bundle import MANIFEST, Manifest, SnapshotUse
+from mergeline.core.release.bundle import MANIFEST, Manifest
 from mergeline.errors import DeclarationError, DropError, NotFoundError
 from mergeline.lifecycle.steps.champion import refuse_another_registry
 from mergeline.lifecycle.steps.project import Project
-from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.snapshots import gather_snapshots
 
 
@@ -36,14 +35,17 @@ def pinned_snapshots(project: Project) -> dict[str, frozenset[Pin]]:
     pins: dict[str, set[Pin]] = {}
     # The forge is asked before origin: what is merged in between is found on the main branch.
     for run in _runs_that_count(project):
-        for use in _snapshots_of(project, run):
+        with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
+            path = project.tracking.fetch(run, MANIFEST, Path(folder))
+            manifest = read_json(Manifest, path.read_bytes(), where=f"run {run.run_id}/{MANIFEST}")
+        for use in manifest.candidate.snapshots:
             # The number of a version in another table, such as a runner's own, says nothing here.
             here = use.uri == f"{project.tables}/{use.table}"
             pin = Pin(use.digest, use.version if here else None)
             pins.setdefault(use.table, set()).add(pin)
     for snapshot, expected in _asked_for(project):
         pins.setdefault(snapshot.table, set()).add(Pin(snapshot.digest, expected=expected))
-    return {table: frozenset(found) for table, found in pins.items()}
+    return {table: frozenset(of_table) for table, of_table in pins.items()}
 
 
 def _asked_for(project: Project) -> Iterator[tuple[Snapshot, bool]]:
@@ -58,21 +60,18 @@ def _asked_for(project: Project) -> Iterator[tuple[Snapshot, bool]]:
         yield from ((snapshot, True) for snapshot in gather_snapshots(tree, project.drops))
     others = {project.tree(sha): name for name, sha in branches.items()}
     for tree, name in others.items():
-        if tree not in needed:
-            yield from ((snapshot, False) for snapshot in _of_branch(project, name, tree))
-
-
-def _of_branch(project: Project, name: str, tree: ProjectTree) -> tuple[Snapshot, ...]:
-    try:
-        return gather_snapshots(tree, project.drops)
-    except DeclarationError:  # as it stands, nothing was ever built of it
-        return ()
-    except DropError as error:
-        raise DropError(
-            f"what {name} needs cannot be told: {error.message}",
-            where=error.where,
-            next_step="Push its drops with `dvc push`, or delete the branch",
-        ) from error
+        if tree in needed:
+            continue
+        try:
+            yield from ((snapshot, False) for snapshot in gather_snapshots(tree, project.drops))
+        except DeclarationError:
+            pass  # as it stands, nothing was ever built of it
+        except DropError as error:
+            raise DropError(
+                f"what {name} needs cannot be told: {error.message}",
+                where=error.where,
+                next_step="Push its drops with `dvc push`, or delete the branch",
+            ) from error
 
 
 def _runs_that_count(project: Project) -> Iterator[Run]:
@@ -91,10 +90,3 @@ def _is_open(project: Project, number: int) -> bool:
         return project.forge.pull_request(number).open
     except NotFoundError:
         return False
-
-
-def _snapshots_of(project: Project, run: Run) -> tuple[SnapshotUse, ...]:
-    with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
-        path = project.tracking.fetch(run, MANIFEST, Path(folder))
-        manifest = read_json(Manifest, path.read_bytes(), where=f"run {run.run_id}/{MANIFEST}")
-    return manifest.candidate.snapshots

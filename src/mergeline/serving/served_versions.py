@@ -1,14 +1,13 @@
-"""The data plane: which versions are served, and what they answer. It knows nothing of HTTP."""
+"""Holds the versions that are served, swaps them as the registry changes, and asks them."""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,11 @@ from mergeline.serving.rows import KINDS, to_frame
 STAGES = ("Production", "Staging")
 _LONGEST_PAUSE = 30.0  # seconds between tries to load a version that cannot be loaded
 
-Versions = Callable[[], Sequence[Version]]
-Fetch = Callable[[Version, Path], Path]
-Registered = Callable[[str], Sequence[Version]]
 Key = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedVersion:
     """A version, and its model or the problem that kept it from loading.
 
     Attributes:
@@ -43,11 +39,6 @@ class Served:
     tries: int = 0
     next_try: float = 0.0
 
-    @property
-    def key(self) -> Key:
-        """Its model and number."""
-        return self.version.model, self.version.number
-
     def __str__(self) -> str:
         stage = self.version.stage.lower()
         notes = [stage] if stage != "none" else []
@@ -60,20 +51,21 @@ class Routing:
     """What is served at one moment; replaced as a whole, so that no request sees half of it.
 
     Attributes:
+        versions: sorted by model and number.
         stages: the version that answers for each model and stage; never one that cannot be
             loaded: the one before it keeps answering.
     """
 
-    versions: Mapping[Key, Served] = field(default_factory=dict)
-    stages: Mapping[tuple[str, str], Served] = field(default_factory=dict)
+    versions: Mapping[Key, ServedVersion] = field(default_factory=dict)
+    stages: Mapping[tuple[str, str], ServedVersion] = field(default_factory=dict)
 
-    def of(self, model: str) -> list[Served]:
+    def of(self, model: str) -> list[ServedVersion]:
         """Every version of a model that is, or should be, served, oldest first.
 
         Raises:
             NotFoundError: there is no such model.
         """
-        versions = [served for key, served in sorted(self.versions.items()) if key[0] == model]
+        versions = [served for key, served in self.versions.items() if key[0] == model]
         if not versions:
             names = self.models()
             hint = did_you_mean(model, names) if names else "nothing is served yet"
@@ -89,28 +81,24 @@ class Routing:
         return "; ".join(models) or "nothing to serve yet: release a model"
 
 
-class Plane:
+class ServedVersions:
     """Holds the models of every version that is not archived.
 
     Args:
         versions: gives the versions that the registry has now.
         fetch: puts the MLflow folder of a version into a folder and returns its path.
         clock: gives monotonic seconds.
-        registered: gives all versions of a model, the archived too; asked about one that is not
-            served.
     """
 
     def __init__(
         self,
-        versions: Versions,
-        fetch: Fetch,
+        versions: Callable[[], Sequence[Version]],
+        fetch: Callable[[Version, Path], Path],
         clock: Callable[[], float] = time.monotonic,
-        registered: Registered = lambda _model: (),
     ) -> None:
         self._versions = versions
         self._fetch = fetch
         self._clock = clock
-        self._registered = registered
         self._lock = threading.Lock()
         self._registry_was_read = False
         self.routing = Routing()
@@ -127,49 +115,58 @@ class Plane:
             except Exception as error:  # noqa: BLE001 - whatever it is, serving goes on
                 self.problem = f"the registry cannot be read: {error}"
                 return
-            wanted = sorted(
-                (self._serve(version) for version in registered if version.stage != "Archived"),
-                key=lambda served: served.key,
-            )
-            stages = self._stages(wanted)
-            versions = {served.key: served for served in wanted}
-            for holder in stages.values():
-                versions.setdefault(holder.key, holder)
-            self.routing = Routing(versions, stages)
+            wanted = {
+                (version.model, version.number): self._serve(version)
+                for version in sorted(registered, key=lambda version: version.number)
+                if version.stage != "Archived"
+            }
+            stages = self._stages(wanted.values())
+            # One that answers on, since its successor cannot be loaded, may be archived by now.
+            kept = {(held.version.model, held.version.number): held for held in stages.values()}
+            self.routing = Routing(dict(sorted((kept | wanted).items())), stages)
             self._registry_was_read = True
             self.problem = ""
 
-    def _serve(self, version: Version) -> Served:
+    def _serve(self, version: Version) -> ServedVersion:
         known = self.routing.versions.get((version.model, version.number))
-        if known and known.version.model_digest == version.model_digest:
-            if known.model or self._clock() < known.next_try:
-                return replace(known, version=version)
-        else:
+        if known and known.version.model_digest != version.model_digest:
             known = None
+        if known and (known.model or self._clock() < known.next_try):
+            return replace(known, version=version)
         try:
-            return Served(version, self._load(version))
+            return ServedVersion(version, self._load(version))
         except Exception as error:  # noqa: BLE001 - one bad version must not stop the others
             tries = known.tries + 1 if known else 1
             pause = min(2.0**tries, _LONGEST_PAUSE)
-            return Served(version, None, _problem(error), tries, self._clock() + pause)
+            return ServedVersion(version, None, _problem(error), tries, self._clock() + pause)
 
     def _load(self, version: Version) -> LoadedModel:
+        if not version.model_digest:
+            raise BundleError(
+                "the registry has no digest of it, so its bytes cannot be checked",
+                next_step="Release it with mergeline",
+            )
         with contextlib.ExitStack() as stack:
-            scratch = Path(tempfile.mkdtemp(prefix="mergeline-serve-"))
-            stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-            model = _load(version, self._fetch(version, scratch))
+            scratch = tempfile.TemporaryDirectory(
+                prefix="mergeline-serve-", ignore_cleanup_errors=True
+            )
+            folder = self._fetch(version, Path(stack.enter_context(scratch)))
+            model = load(folder, version.model_digest)
             if model.folder is not None:
                 weakref.finalize(model, stack.pop_all().close)
+        for name, column in model.inputs.items():
+            if column.type not in KINDS:
+                raise BundleError(
+                    f"column {name!r} is of type {column.type}, which JSON cannot carry"
+                )
         return model
 
-    def _stages(self, wanted: Sequence[Served]) -> dict[tuple[str, str], Served]:
+    def _stages(self, wanted: Iterable[ServedVersion]) -> dict[tuple[str, str], ServedVersion]:
         """The version that answers for each stage, out of versions in ascending order."""
-        stages: dict[tuple[str, str], Served] = {}
+        stages: dict[tuple[str, str], ServedVersion] = {}
         for served in wanted:
             place = served.version.model, served.version.stage
-            if served.version.stage not in STAGES:
-                continue
-            if served.model:
+            if served.model and served.version.stage in STAGES:
                 stages[place] = served
             elif place in self.routing.stages:
                 stages.setdefault(place, self.routing.stages[place])
@@ -183,18 +180,17 @@ class Plane:
         reason to take this server out of rotation.
         """
         routing = self.routing
-        needed = {
-            (served.version.model, served.version.stage)
-            for served in routing.versions.values()
-            if served.version.stage == STAGES[0]
-        }
-        return self._registry_was_read and needed <= routing.stages.keys()
+        return self._registry_was_read and all(
+            (model, "Production") in routing.stages
+            for (model, _), served in routing.versions.items()
+            if served.version.stage == "Production"
+        )
 
     def problems(self) -> list[str]:
         """Every problem, a sentence each."""
         failed = [
             f"{model} v{number}: {served.problem}"
-            for (model, number), served in sorted(self.routing.versions.items())
+            for (model, number), served in self.routing.versions.items()
             if served.problem
         ]
         return [self.problem, *failed] if self.problem else failed
@@ -203,7 +199,7 @@ class Plane:
         """What is served, or why that is not known, in a line."""
         return self.problem if self.problem and not self.routing.versions else str(self.routing)
 
-    def by_version(self, model: str, number: int) -> Served:
+    def by_version(self, model: str, number: int) -> ServedVersion:
         """One version.
 
         Raises:
@@ -214,17 +210,9 @@ class Plane:
             if served.version.number == number:
                 return served
         numbers = ", ".join(f"v{served.version.number}" for served in versions)
-        why = "archived" if self._is_archived(model, number) else "not served"
-        raise NotFoundError(f"{model} v{number} is {why} (served: {numbers})")
+        raise NotFoundError(f"{model} v{number} is not served (served: {numbers})")
 
-    def _is_archived(self, model: str, number: int) -> bool:
-        try:
-            registered = self._registered(model)
-        except Exception:  # noqa: BLE001 - a registry out of reach only makes the message shorter
-            return False
-        return any(each.number == number and each.stage == "Archived" for each in registered)
-
-    def by_stage(self, model: str, stage: str) -> Served:
+    def by_stage(self, model: str, stage: str) -> ServedVersion:
         """The version that answers for a stage, in any case.
 
         Raises:
@@ -232,8 +220,8 @@ class Plane:
         """
         routing = self.routing
         versions = routing.of(model)
-        name = next((known for known in STAGES if known.lower() == stage.lower()), None)
-        if name is None:
+        name = stage.capitalize()
+        if name not in STAGES:
             hint = did_you_mean(stage.lower(), [known.lower() for known in STAGES])
             raise NotFoundError(f"no stage {stage!r:.80} ({hint})")
         if (model, name) in routing.stages:
@@ -244,7 +232,7 @@ class Plane:
         raise NotFoundError(f"no version of {model} is in {name}", next_step="See /models")
 
 
-def predict(served: Served, rows: object) -> dict[str, Any]:
+def predict(served: ServedVersion, rows: object) -> dict[str, Any]:
     """What a version answers to rows of raw columns, with its name and digest.
 
     Raises:
@@ -278,19 +266,6 @@ def predict(served: Served, rows: object) -> dict[str, Any]:
 def plain(value: Any) -> Any:  # noqa: ANN401 - a class label
     """A NumPy scalar as Python's own."""
     return value.item() if hasattr(value, "item") else value
-
-
-def _load(version: Version, folder: Path) -> LoadedModel:
-    if not version.model_digest:
-        raise BundleError(
-            "the registry has no digest of it, so its bytes cannot be checked",
-            next_step="Release it with mergeline",
-        )
-    model = load(folder, version.model_digest)
-    for name, kind in model.inputs.items():
-        if kind.type not in KINDS:
-            raise BundleError(f"column {name!r} is of type {kind.type}, which JSON cannot carry")
-    return model
 
 
 def _problem(error: Exception) -> str:

@@ -12,7 +12,7 @@ from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.core.data.garbage import GarbagePlan
 from mergeline.errors import RepositoryError, TrackingError
-from mergeline.lifecycle.steps.pins import pinned_snapshots
+from mergeline.lifecycle.steps.pinned_snapshots import pinned_snapshots
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.snapshots import gather_snapshots
 from mergeline.lifecycle.verbs import data as browse
@@ -107,7 +107,7 @@ def test_releases_and_open_candidates_are_kept_and_a_candidate_left_behind_is_no
     assert garbage(line) == []
     tables = Tables(line.project().tables)
     for version in line.project().tracking.versions("late"):
-        run = line.project().tracking.run_of(version)
+        run = line.project().tracking.run(version.run_id)
         assert run.fingerprint
     rows = [tables.scan("parcels", version).collect().height for version in (0, 2)]
     assert rows == [1200, 1600]
