@@ -42,8 +42,9 @@ from mergeline.adapters.drops.convert import convert
 from mergeline.core.declare.contract import parse_contract
 from mergeline.core.data.snapshot import Drop
 contract = parse_contract("trips", sys.argv[3])
-done = convert(Path(sys.argv[1]), Drop("trips.csv", ""), contract, Path(sys.argv[2]))
-print(f"{done.rows:,} rows, {done.size / 1e6:,.0f} MB of Parquet")
+target = Path(sys.argv[2])
+rows = convert(Path(sys.argv[1]), Drop("trips.csv", ""), contract, target)
+print(f"{rows:,} rows, {target.stat().st_size / 1e6:,.0f} MB of Parquet")
 """
 
 

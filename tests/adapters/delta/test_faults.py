@@ -209,7 +209,7 @@ STEPS = {
     "while a drop is written": "mergeline.adapters.drops.convert._flush",
     "before a file gets its name": "mergeline.adapters.delta.storage.LocalStorage.put",
     "before the commit": "mergeline.adapters.delta.building.Building._properties",
-    "after the commit": "mergeline.adapters.delta.building.Building._built",
+    "after the commit": "mergeline.adapters.delta.building.Built",
 }
 
 
@@ -244,7 +244,7 @@ setattr(thing, name, deadly)
         assert raw.ids(0) == ids_of(1)
     built = raw.build(*drops)
     assert (built.version, built.rows) == (int(exists), 3 * ROWS)
-    assert built.found == (target.endswith("_built") or killed.returncode == 0)
+    assert built.found == (target.endswith(".Built") or killed.returncode == 0)
     assert raw.ids(built.version) == ids_of(1, 2, 3)
 
 

@@ -61,4 +61,4 @@ def test_a_commit_plan_makes_the_wanted_files_of_the_current_ones(
     plan = plan_commit(current, wanted)
     assert (current - set(plan.removes)) | set(plan.adds) == wanted
     assert not set(plan.adds) & current
-    assert bool(plan) == (current != wanted)
+    assert bool(plan.adds or plan.removes) == (current != wanted)

@@ -14,7 +14,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from mergeline.core.declare.contract import ColumnType, Contract
 
-_DELTA_TYPES: Mapping[ColumnType, str] = {
+DELTA_TYPES: Mapping[ColumnType, str] = {
     "bool": "boolean",
     "int8": "byte",
     "int16": "short",
@@ -32,7 +32,7 @@ _LONGEST_TEXT = 64
 def delta_schema(contract: Contract) -> Schema:
     """The contract's columns as Delta types."""
     fields = [
-        {"name": name, "type": _DELTA_TYPES[column.type], "nullable": True, "metadata": {}}
+        {"name": name, "type": DELTA_TYPES[column.type], "nullable": True, "metadata": {}}
         for name, column in contract.columns.items()
     ]
     return Schema.from_json(json.dumps({"type": "struct", "fields": fields}))

@@ -11,19 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, Transaction, create_table_with_add_actions
 
 from mergeline.adapters.delta.actions import add_action, delta_schema, remove_action
-from mergeline.adapters.delta.state import (
-    State,
-    app_id,
-    find_state,
-    open_state,
-    translated,
-)
+from mergeline.adapters.delta.state import State, app_id, find_state, open_state, translated
 from mergeline.adapters.delta.storage import LocalStorage, Storage, new_part
 from mergeline.adapters.delta.summaries import forget
 from mergeline.adapters.delta.verify import is_sound
@@ -64,7 +57,6 @@ class Building:
     bytes_written: int = 0
     _adds: dict[str, AddAction] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
-    _made_again: set[str] = field(default_factory=set)
     _sound: set[str] = field(default_factory=set)
 
     def prepare(self) -> None:
@@ -89,7 +81,16 @@ class Building:
             self._sizes = self.storage.sizes()
             state = find_state(latest, self.snapshot) if latest else None
             if state is not None and not self._mend(state):
-                return self._built(state, found=state.version != committed)
+                return Built(
+                    table=self.snapshot.table,
+                    version=state.version,
+                    digest=self.snapshot.digest,
+                    rows=state.rows,
+                    converted=tuple(self.converted),
+                    repaired=tuple(self.repaired),
+                    bytes_written=self.bytes_written,
+                    found=state.version != committed,
+                )
             committed = self._commit(latest)
             if committed is None:
                 # From the first lost commit on: a conversion takes as long as it takes.
@@ -115,10 +116,9 @@ class Building:
         """
         damaged = self._damaged(state)
         for name in damaged:
-            if name not in self._made_again:
+            if self.snapshot.files[name] not in self.repaired:
                 self._discard(name)
                 self.repaired.append(self._convert(name))
-                self._made_again.add(name)
         return [name for name in damaged if self._sizes[name] != state.files[name]]
 
     def _damaged(self, state: State) -> list[str]:
@@ -194,37 +194,20 @@ class Building:
             return sorted(shared)
         return self._mend(latest)
 
-    def _built(self, state: State, *, found: bool) -> Built:
-        return Built(
-            table=self.snapshot.table,
-            version=state.version,
-            digest=self.snapshot.digest,
-            rows=state.rows,
-            converted=tuple(self.converted),
-            repaired=tuple(self.repaired),
-            bytes_written=self.bytes_written,
-            found=found,
-        )
-
     def _ready(self, name: str) -> AddAction:
-        """The entry that adds a file, once the file is in the table's folder."""
+        """The entry that adds a file, once the file is in the table's folder and not broken."""
         if name not in self._adds:
-            footer = self._footer(name)
+            footer = None
+            if name in self._sizes:
+                try:
+                    footer = self.storage.metadata(name)
+                except (pa.ArrowInvalid, OSError):
+                    self._discard(name)
             if footer is None:
                 self.converted.append(self._convert(name))
                 footer = self.storage.metadata(name)
             self._adds[name] = add_action(name, self._sizes[name], footer)
         return self._adds[name]
-
-    def _footer(self, name: str) -> pq.FileMetaData | None:
-        """The footer of a file that the table's folder has already; a broken file is removed."""
-        if name not in self._sizes:
-            return None
-        try:
-            return self.storage.metadata(name)
-        except (pa.ArrowInvalid, OSError):
-            self._discard(name)
-            return None
 
     def _discard(self, name: str) -> None:
         _log.warning("%s is gone or broken; converting its drop again", self.storage.path(name))
@@ -247,10 +230,7 @@ class Building:
         """What the version's entry in the table's history says."""
         added = [self.snapshot.files[name] for name in plan.adds]
         metadata = {
-            "commit": self.provenance.commit,
-            "ref": self.provenance.ref,
-            "pull_request": self.provenance.pull_request,
-            "author": self.provenance.author,
+            **vars(self.provenance),
             "snapshot": self.snapshot.digest,
             "contract": self.snapshot.contract.digest,
             "drops": str(len(self.snapshot.files)),

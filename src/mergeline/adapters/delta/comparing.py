@@ -6,12 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
 from mergeline.adapters.delta.keys import shared_keys
-from mergeline.adapters.delta.log import read_entries
-from mergeline.adapters.delta.profiles import table_types
-from mergeline.adapters.delta.state import State, open_state, open_version, translated
+from mergeline.adapters.delta.log import read_entry
+from mergeline.adapters.delta.state import State, open_version, translated
 from mergeline.adapters.delta.storage import Storage
 from mergeline.adapters.delta.summaries import MERGED, PATHS, Summaries, kept
-from mergeline.core.data.diff import HeldDrop, SharedKeys, Side, SnapshotPair, SnapshotSummary
+from mergeline.core.data.diff import HeldDrop, Side, SnapshotPair, SnapshotSummary
 from mergeline.core.data.history import LogEntry
 from mergeline.core.data.profile import DropProfile
 from mergeline.core.data.snapshot import drop_md5
@@ -33,40 +32,36 @@ class Comparing:
         old = _by_md5(self._state(before).files) if before is not None else {}
         new = _by_md5(self._state(after).files)
         come = sorted(new.keys() - old.keys())
-        held = self._held(after)
+        summary = self._summary(after)
         shared = None
-        if key and set(key) <= set(held.types):
-            shared = self.shared_keys(after, key, [new[md5] for md5 in come])
+        if key and set(key) <= set(summary.types):
+            with translated(self._storage):
+                shared = shared_keys(self._state(after), key, [new[md5] for md5 in come])
         return SnapshotPair(
-            before=self._held(before) if before is not None else None,
-            after=held,
+            before=self._summary(before) if before is not None else None,
+            after=summary,
             gone=self._drops(before, old, old.keys() - new.keys()) if before is not None else (),
             come=self._drops(after, new, come),
-            added=self._summary(after, [new[md5] for md5 in come]),
+            added=self._profile(summary.types, [new[md5] for md5 in come]),
             shared_keys=shared,
         )
 
-    def shared_keys(self, version: int, key: Sequence[str], added: Collection[str]) -> SharedKeys:
-        """Keys that one of the files `added` has and another file of the version too."""
-        with translated(self._storage):
-            return shared_keys(self._state(version), key, added)
-
-    def _held(self, version: int) -> SnapshotSummary:
+    def _summary(self, version: int) -> SnapshotSummary:
         state = self._state(version)
         entry = self._entry(version)
-        said = entry.metadata if entry else {}
+        metadata = entry.metadata if entry else {}
         side = Side(
             version=version,
-            digest=said.get("snapshot"),
+            digest=metadata.get("snapshot"),
             rows=state.rows,
             drops=len(state.files),
             size=sum(state.files.values()),
-            contract=said.get("contract"),
+            contract=metadata.get("contract"),
         )
-        return SnapshotSummary(side, self._types(version), self._summary(version, state.files))
+        types = state.types
+        return SnapshotSummary(side, types, self._profile(types, state.files))
 
-    def _summary(self, version: int, files: Collection[str]) -> DropProfile:
-        types = self._types(version)
+    def _profile(self, types: Mapping[str, str], files: Collection[str]) -> DropProfile:
         known = tuple(types.items())
         if known not in self._summaries:
             self._summaries[known] = Summaries(self._storage, types)
@@ -82,12 +77,12 @@ class Comparing:
     def _paths(self, version: int, md5s: Collection[str]) -> dict[str, str]:
         """Paths of drops, as the last commit that added each says."""
         wanted, at = set(md5s), version
-        found: dict[str, str] = {}
-        while at >= 0 and not wanted <= found.keys():
+        paths: dict[str, str] = {}
+        while at >= 0 and not wanted <= paths.keys():
             start = at if (at + 1) % _BLOCK else at + 1 - _BLOCK
-            found = {**self._added(range(start, at + 1)), **found}
+            paths = {**self._added(range(start, at + 1)), **paths}
             at = start - 1
-        return found
+        return paths
 
     def _added(self, versions: range) -> dict[str, str]:
         """Paths of the drops that these commits added, by md5."""
@@ -104,14 +99,8 @@ class Comparing:
 
     def _entry(self, version: int) -> LogEntry | None:
         if version not in self._entries:
-            with translated(self._storage):
-                read = read_entries(self._storage, range(version, version + 1))
-                self._entries[version] = next(read, None)
+            self._entries[version] = read_entry(self._storage, version)
         return self._entries[version]
-
-    def _types(self, version: int) -> dict[str, str]:
-        # Not `State.schema`: pyarrow imports pandas for it.
-        return table_types(self._state(version).table)
 
     @cached_property
     def _latest(self) -> State:
@@ -121,9 +110,7 @@ class Comparing:
         if version == self._latest.version:
             return self._latest
         if version not in self._states:
-            known = 0 <= version < self._latest.version
-            state = open_state(self._storage, version) if known else None
-            self._states[version] = state or open_version(self._storage, version)
+            self._states[version] = open_version(self._storage, version)
         return self._states[version]
 
 

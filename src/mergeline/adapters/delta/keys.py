@@ -21,11 +21,10 @@ def shared_keys(state: State, key: Sequence[str], added: Collection[str]) -> Sha
     read = _overlapping(state.adds, key, added)
     if not read:
         return SharedKeys(tuple(key), 0)
-    options = state.storage.options or None
     names = _inner(key)
     files = []
     for name in read:
-        rows = pl.scan_parquet(state.storage.path(name), storage_options=options, glob=False)
+        rows = state.storage.scan(name)
         place = rows.collect_schema().names().index  # by place: a name may be a pattern to Polars
         keys = rows.select(pl.nth(place(column)).alias(inner) for column, inner in names.items())
         marks = {"files": pl.lit(1), "is_added": pl.lit(name in added)}

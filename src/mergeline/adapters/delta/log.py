@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
+from mergeline.adapters.delta.state import translated
 from mergeline.adapters.delta.storage import Storage
 from mergeline.core.data.history import LogEntry
 
-_SAID = ("commit", "ref", "pull_request", "author", "snapshot", "contract")
+_METADATA = ("commit", "ref", "pull_request", "author", "snapshot", "contract")
 
 
-def read_entries(storage: Storage, versions: range) -> Iterator[LogEntry]:
-    """The commits of these versions that are there, in that order."""
-    for version in versions:
+def read_entry(storage: Storage, version: int) -> LogEntry | None:
+    """The commit of a version, or None if the log does not have it."""
+    with translated(storage):
         content = storage.read(f"_delta_log/{version:020}.json")
-        if content is not None:
-            yield _read_entry(version, content)
+        return None if content is None else _read_entry(version, content)
 
 
 def _read_entry(version: int, content: bytes) -> LogEntry:
     actions = [json.loads(line) for line in content.splitlines() if line.strip()]
     info: dict[str, Any] = next((a["commitInfo"] for a in actions if "commitInfo" in a), {})
-    said = {key: str(info[key]) for key in _SAID if key in info}
+    metadata = {key: str(info[key]) for key in _METADATA if key in info}
     drops = info.get("drops_added", {})
     return LogEntry(
         version=version,
         time=dt.datetime.fromtimestamp(info.get("timestamp", 0) / 1000, tz=dt.UTC),
         operation=str(info.get("operation", "unknown")),
-        metadata=said if "snapshot" in said else {},
+        metadata=metadata if "snapshot" in metadata else {},
         drops_added=drops if isinstance(drops, dict) else {},
         added={unquote(a["add"]["path"]): _rows(a["add"]) for a in actions if "add" in a},
         removed=tuple(unquote(a["remove"]["path"]) for a in actions if "remove" in a),

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from deltalake import DeltaTable
 
 from mergeline.core.data import hyperloglog
 from mergeline.core.data.profile import (
@@ -21,50 +20,21 @@ from mergeline.core.data.profile import (
     points_of,
 )
 
-_TYPES: dict[type[pl.DataType], str] = {
-    pl.Boolean: "bool",
-    pl.Int8: "int8",
-    pl.Int16: "int16",
-    pl.Int32: "int32",
-    pl.Int64: "int64",
-    pl.Float32: "float32",
-    pl.Float64: "float64",
-    pl.String: "string",
-    pl.Date: "date",
-    pl.Datetime: "datetime",
-}
-
-
-_DELTA_TYPES = {
-    "boolean": "bool",
-    "byte": "int8",
-    "short": "int16",
-    "integer": "int32",
-    "long": "int64",
-    "float": "float32",
-    "double": "float64",
-    "timestamp": "datetime",
-    "timestamp_ntz": "datetime",
-}
-
-
-def table_types(table: DeltaTable) -> dict[str, str]:
-    """A contract's name of the type of each of a table's columns; of another type its own name."""
-    names = {field.name: getattr(field.type, "type", field.type) for field in table.schema().fields}
-    return {name: _DELTA_TYPES.get(str(kind), str(kind)) for name, kind in names.items()}
-
-
-def _file_types(schema: pl.Schema) -> dict[str, str]:
-    return {name: _TYPES.get(dtype.base_type(), str(dtype)) for name, dtype in schema.items()}
+# A contract's names of Polars' types.
+_TYPES: dict[type[pl.DataType], str] = {pl.Boolean: "bool"} | {
+    kind: kind.__name__.lower()
+    for kind in (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Float32, pl.Float64,
+                 pl.String, pl.Date, pl.Datetime)
+}  # fmt: skip
 
 
 def make_profile(rows: pl.LazyFrame) -> DropProfile:
     """Summarise rows, a column at a time."""
-    types = _file_types(rows.collect_schema())
-    columns = {  # by place: of a name that is a pattern, Polars would make several columns
-        name: _column(rows.select(pl.nth(place)).collect().to_series(), kind)
-        for place, (name, kind) in enumerate(types.items())
-    }
+    columns = {}
+    for place, (name, dtype) in enumerate(rows.collect_schema().items()):
+        # By place: of a name that is a pattern, Polars would make several columns.
+        series = rows.select(pl.nth(place)).collect().to_series()
+        columns[name] = _column(series, _TYPES.get(dtype.base_type(), str(dtype)))
     total = next(iter(columns.values())).rows if columns else 0
     return DropProfile(rows=total, columns=columns)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,9 +13,14 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from polars.exceptions import PolarsError
 
+from mergeline.adapters.delta.actions import DELTA_TYPES
 from mergeline.adapters.delta.storage import Storage, message_in_one_line
 from mergeline.core.data.snapshot import Snapshot
 from mergeline.errors import NotFoundError, TableError
+
+_CONTRACT_TYPES = {delta: ours for ours, delta in DELTA_TYPES.items()} | {
+    "timestamp_ntz": "datetime"
+}
 
 
 @dataclass(frozen=True)
@@ -47,21 +52,24 @@ class State:
         """Number of rows of the version."""
         return sum(self.rows_by_file.values())
 
-    def damaged(self, sizes: Mapping[str, int] | None = None) -> list[str]:
-        """Files of the version that are gone, or have another size than was committed.
-
-        Args:
-            sizes: of the files in the table's folder, where they are known already.
-        """
-        if sizes is None:
-            sizes = self.storage.sizes()
+    def damaged(self, sizes: Mapping[str, int]) -> list[str]:
+        """Files of the version that, by the `sizes` in the folder, are not as committed."""
         return sorted(name for name, size in self.files.items() if sizes.get(name) != size)
 
-    @cached_property
-    def schema(self) -> pl.Schema:
-        """The columns, as the log has them."""
+    @property
+    def types(self) -> dict[str, str]:
+        """A contract's name for each column's type; for a type that no contract has, its own."""
+        types = {
+            field.name: str(getattr(field.type, "type", field.type))
+            for field in self.table.schema().fields
+        }
+        return {name: _CONTRACT_TYPES.get(kind, kind) for name, kind in types.items()}
+
+    def version_of(self, digest: str) -> int | None:
+        """The version committed for the snapshot of this digest, or None if there is none."""
         with translated(self.storage):
-            return pl.DataFrame(pa.schema(self.table.schema()).empty_table()).schema
+            version: int | None = self.table.transaction_version(app_id(digest))
+        return version
 
     def scan(self) -> pl.LazyFrame:
         """The rows in the order of the files' names.
@@ -69,12 +77,19 @@ class State:
         Raises:
             TableError: a file is gone.
         """
-        if gone := self.damaged():
-            raise damage(self.storage, gone, version=self.version)
+        if damaged := self.damaged(self.storage.sizes()):
+            more = f" and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
+            raise TableError(
+                f"{damaged[0]}{more} of version {self.version}: gone, or not of the size that was "
+                "committed",
+                where=self.storage.uri,
+                next_step="Run `mergeline snapshot` on the tree it belongs to: files are made "
+                "again from their drops",
+            )
         if not self.files:
-            return pl.LazyFrame(schema=self.schema)
-        paths = [self.storage.path(name) for name in sorted(self.files)]
-        return pl.scan_parquet(paths, storage_options=self.storage.options or None, glob=False)
+            with translated(self.storage):
+                return pl.LazyFrame(pa.schema(self.table.schema()).empty_table())
+        return self.storage.scan(*sorted(self.files))
 
 
 def app_id(digest: str) -> str:
@@ -119,23 +134,11 @@ def open_version(storage: Storage, version: int | None = None) -> State:
 
 def find_state(latest: State, snapshot: Snapshot) -> State | None:
     """The version that holds a snapshot, or None if no version does."""
-    with translated(latest.storage):
-        version = latest.table.transaction_version(app_id(snapshot.digest))
+    version = latest.version_of(snapshot.digest)
     if version is None:
         return None
     then = latest if version == latest.version else open_state(latest.storage, version)
     return then if then and set(then.files) == set(snapshot.files) else None
-
-
-def damage(storage: Storage, names: Sequence[str], *, version: int) -> TableError:
-    """The error of files that are not what the table's log says."""
-    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-    return TableError(
-        f"{names[0]}{more} of version {version}: gone, or not of the size that was committed",
-        where=storage.uri,
-        next_step="Run `mergeline snapshot` on the tree it belongs to: files are made again "
-        "from their drops",
-    )
 
 
 @contextmanager

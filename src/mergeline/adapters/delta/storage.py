@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shutil
 import stat
 import tempfile
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector
@@ -49,6 +51,11 @@ class Storage(ABC):
     @abstractmethod
     def path(self, name: str) -> str:
         """The file's path or URI, for a reader."""
+
+    def scan(self, *names: str) -> pl.LazyFrame:
+        """The rows of Parquet files, in that order."""
+        paths = [self.path(name) for name in names]
+        return pl.scan_parquet(paths, storage_options=self.options or None, glob=False)
 
     @abstractmethod
     def listing(self, folder: str = "", suffix: str = _SUFFIX) -> list[TableFile]:
@@ -89,11 +96,7 @@ class Storage(ABC):
         """A local folder in which files are made before they are put."""
 
     def open_workshop(self) -> Path:
-        """The workshop, made if it is not there.
-
-        Raises:
-            TableError: it is somebody else's.
-        """
+        """The workshop, made if it is not there; a TableError if it is somebody else's."""
         self.workshop.mkdir(parents=True, exist_ok=True)
         return self.workshop
 
@@ -101,11 +104,9 @@ class Storage(ABC):
         """Remove what processes that were killed left in the workshop."""
         now = time.time()
         for part in self.open_workshop().glob("*.part") if self.workshop.is_dir() else ():
-            try:
+            with suppress(FileNotFoundError):  # another process was quicker
                 if now - part.stat().st_mtime > _LEFT_BEHIND_SECONDS:
                     part.unlink()
-            except FileNotFoundError:  # another process was quicker
-                continue
 
 
 def open_storage(uri: str) -> Storage:
@@ -144,22 +145,20 @@ class LocalStorage(Storage):
         """See `Storage`."""
         try:
             with os.scandir(self.root / folder) as entries:
-                files = [
-                    (entry.name, entry.stat())
+                return [
+                    TableFile(entry.name, entry.stat().st_size, entry.stat().st_mtime)
                     for entry in entries
                     if entry.is_file() and entry.name.endswith(suffix)
                 ]
         except FileNotFoundError:
             return []
-        return [TableFile(name, status.st_size, status.st_mtime) for name, status in files]
 
     def file(self, name: str) -> TableFile | None:
         """See `Storage`."""
-        try:
+        with suppress(FileNotFoundError):
             status = (self.root / name).stat()
-        except FileNotFoundError:
-            return None
-        return TableFile(name, status.st_size, status.st_mtime)
+            return TableFile(name, status.st_size, status.st_mtime)
+        return None
 
     def put(self, part: Path, name: str) -> None:
         """See `Storage`."""
@@ -172,7 +171,11 @@ class LocalStorage(Storage):
             pass
         except OSError:  # a disk without hard links
             part.replace(self.root / name)
-        _sync_folder(self.root)
+        descriptor = os.open(self.root, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def renew(self, names: Collection[str]) -> None:
         """See `Storage`."""
@@ -194,18 +197,9 @@ class LocalStorage(Storage):
 
     def read(self, name: str) -> bytes | None:
         """See `Storage`."""
-        try:
+        with suppress(FileNotFoundError):
             return (self.root / name).read_bytes()
-        except FileNotFoundError:
-            return None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return None
 
 
 class ObjectStorage(Storage):
@@ -213,7 +207,9 @@ class ObjectStorage(Storage):
 
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
-        self.options = _options(uri)
+        is_s3 = uri.startswith(("s3://", "s3a://"))
+        # Without it delta-rs has no way on S3 to let one writer of a version win.
+        self.options = {"aws_conditional_put": "etag"} if is_s3 else {}
 
     @property
     def workshop(self) -> Path:
@@ -264,8 +260,7 @@ class ObjectStorage(Storage):
         with self._store() as store, part.open("rb") as source:
             # delta-rs' own stream: pyarrow's around it hands on a Buffer, which delta-rs refuses.
             sink = store._handler.open_output_stream(name, None)  # noqa: SLF001
-            while chunk := source.read(_CHUNK_BYTES):
-                sink.write(chunk)
+            shutil.copyfileobj(source, sink, _CHUNK_BYTES)
             # Only closing makes the object: one that failed before is never seen, not half of it.
             sink.close()
 
@@ -284,8 +279,12 @@ class ObjectStorage(Storage):
     def fetched(self, name: str) -> Iterator[Path]:
         """See `Storage`. What fails on the way is then never taken for a broken file."""
         with new_part(self) as part:
-            with self._store() as store, store.open_input_file(name) as source:
-                _copy(source, part)
+            with (
+                self._store() as store,
+                store.open_input_file(name) as source,
+                part.open("wb") as sink,
+            ):
+                shutil.copyfileobj(source, sink, _CHUNK_BYTES)
             yield part
 
     def read(self, name: str) -> bytes | None:
@@ -313,21 +312,8 @@ class ObjectStorage(Storage):
             ) from error
 
 
-def _copy(source: Any, target: Path) -> None:  # noqa: ANN401 - a stream of pyarrow's
-    with target.open("wb") as sink:
-        while chunk := source.read(_CHUNK_BYTES):
-            sink.write(chunk)
-
-
 def message_in_one_line(error: Exception) -> str:
     """delta-rs' words without colours and backtrace."""
     lines = _COLOUR.sub("", str(error)).splitlines()
     message = itertools.takewhile(lambda line: not _FRAME.match(line), lines)
     return ": ".join(line.strip(" ↳") for line in message if line.strip()) or type(error).__name__
-
-
-def _options(uri: str) -> dict[str, str]:
-    """What delta-rs must be told beside the environment's credentials."""
-    is_s3 = uri.startswith(("s3://", "s3a://"))
-    # Without it delta-rs has no way on S3 to let one writer of a version win.
-    return {"aws_conditional_put": "etag"} if is_s3 else {}

@@ -17,8 +17,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain, groupby
 from typing import Any, TypeVar
 
-import polars as pl
-
 from mergeline.adapters.delta.profiles import make_profile
 from mergeline.adapters.delta.state import translated
 from mergeline.adapters.delta.storage import Storage, new_part
@@ -68,6 +66,7 @@ class Summaries:
                 self._storage.delete(f"{FOLDER}/{file.name}")
 
     def _branches(self, files: Sequence[tuple[str, str]], depth: int) -> Iterator[str]:
+        """Names of the merged summaries of the files."""
         if len(files) >= _WORTH_KEEPING:
             yield _branch_name(self._types, files)
             for _, twig in groupby(files, key=lambda file: file[0][depth]):
@@ -87,10 +86,8 @@ class Summaries:
 
     def _file(self, file: str) -> DropProfile:
         def make() -> DropProfile:
-            options = self._storage.options or None
             with translated(self._storage):
-                path = self._storage.path(file)
-                return make_profile(pl.scan_parquet(path, storage_options=options, glob=False))
+                return make_profile(self._storage.scan(file))
 
         return self._kept(profile_name(file), make)
 

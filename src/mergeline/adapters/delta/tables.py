@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from mergeline.adapters.delta.building import Building, Write
 from mergeline.adapters.delta.comparing import Comparing
-from mergeline.adapters.delta.log import read_entries
-from mergeline.adapters.delta.profiles import table_types
-from mergeline.adapters.delta.state import app_id, find_state, open_state, open_version, translated
+from mergeline.adapters.delta.log import read_entry
+from mergeline.adapters.delta.state import find_state, open_state, open_version, translated
 from mergeline.adapters.delta.storage import Storage, open_storage
 from mergeline.adapters.delta.summaries import Summaries, profile_name
 from mergeline.core.data.diff import SnapshotPair
 from mergeline.core.data.garbage import TableFile
-from mergeline.core.data.history import HistoryEntry, LogEntry, read_history
+from mergeline.core.data.history import HistoryEntry, read_history
 from mergeline.core.data.snapshot import Built, Drop, Provenance, Snapshot
 from mergeline.core.declare.contract import Format
 from mergeline.errors import NotFoundError
@@ -44,7 +43,9 @@ class Tables:
         """Drops of a snapshot whose file is gone, or is not as the version committed it."""
         latest = open_state(self._storage(snapshot.table))
         state = find_state(latest, snapshot) if latest else None
-        return [snapshot.files[name] for name in state.damaged()] if state else []
+        if state is None:
+            return []
+        return [snapshot.files[name] for name in state.damaged(state.storage.sizes())]
 
     def build(
         self, snapshot: Snapshot, write: Write, provenance: Provenance, *, verify: bool = False
@@ -74,8 +75,9 @@ class Tables:
 
         `run` of what is returned does the rest.
         """
-        storage = self._storage(snapshot.table)
-        building = Building(storage, snapshot, write, provenance, verify)
+        building = Building(
+            self._storage(snapshot.table), snapshot, write, provenance, verify=verify
+        )
         building.prepare()
         return building
 
@@ -118,17 +120,14 @@ class Tables:
         """
         storage = self._storage(table)
         latest = open_state(storage)
-        version = None
-        if latest is not None:
-            with translated(storage):
-                version = latest.table.transaction_version(app_id(digest))
+        version = latest.version_of(digest) if latest else None
         if version is None:
             raise NotFoundError(
                 f"the table holds no snapshot {digest[:12]}",
                 where=storage.uri,
                 next_step="Run `mergeline snapshot`",
             )
-        return int(version)
+        return version
 
     def latest(self, table: str) -> int:
         """The latest version, whoever made it.
@@ -147,22 +146,17 @@ class Tables:
         storage = self._storage(table)
         end = open_version(storage).version + 1
         start = max(0, end - limit) if limit is not None else 0
-        before: Mapping[str, int] = {}
-        if start:
-            before = open_version(storage, start - 1).rows_by_file
-        return read_history(self._entries(storage, range(start, end)), before)
+        before = open_version(storage, start - 1).rows_by_file if start else {}
+        entries = [read_entry(storage, version) for version in range(start, end)]
+        return read_history([entry for entry in entries if entry], before)
 
     def compare(
         self, table: str, before: int | None, after: int, *, key: Sequence[str] = ()
     ) -> SnapshotPair:
         """Two versions, with the summaries of their rows; those not made yet are made and kept.
 
-        Args:
-            table: its name.
-            before: None if the table is new.
-            after: the other version.
-            key: columns that name a row; where the table has them, keys that a file which `after`
-                has beyond `before` shares with another file are looked for.
+        If the table is new, `before` is None. If it has the columns of `key`, keys are looked for
+        that a file which only `after` has shares with another file.
 
         Raises:
             NotFoundError: there is no such table or version.
@@ -197,11 +191,7 @@ class Tables:
                 storage.delete(file.name)
                 storage.delete(profile_name(file.name))
         latest = open_version(storage)
-        Summaries(storage, table_types(latest.table)).forget_others(latest.files)
-
-    def _entries(self, storage: Storage, versions: range) -> list[LogEntry]:
-        with translated(storage):
-            return list(read_entries(storage, versions))
+        Summaries(storage, latest.types).forget_others(latest.files)
 
     def _storage(self, table: str) -> Storage:
         return open_storage(f"{self._root}/{table}")

@@ -47,10 +47,7 @@ def open_drop(source: Path, drop: Drop) -> Iterator[IO[bytes]]:
                 with gzip.open(source, "rb") as stream:
                     yield cast("IO[bytes]", stream)
             case "zip":
-                with (
-                    zipfile.ZipFile(source) as archive,
-                    archive.open(_only_member(archive)) as stream,
-                ):
+                with zipfile.ZipFile(source) as file, file.open(_only_member(file)) as stream:
                     yield stream
             case None:
                 with source.open("rb") as stream:
@@ -81,11 +78,8 @@ def decompressed(source: Path, drop: Drop) -> Iterator[Path]:
 
 
 def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    members = [
-        item
-        for item in archive.infolist()
-        if not item.is_dir() and not item.filename.startswith("__MACOSX/")
-    ]
+    entries = (item for item in archive.infolist() if not item.is_dir())
+    members = [item for item in entries if not item.filename.startswith("__MACOSX/")]
     if len(members) != 1:
         raise zipfile.BadZipFile(f"a drop in zip holds one file, this one holds {len(members)}")
     if members[0].flag_bits & 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
@@ -45,24 +46,21 @@ _MOMENTS = tuple(
 class Findings:
     """What is wrong with a drop so far: every count, and the first places of each kind."""
 
-    counts: dict[tuple[str | None, str], int] = field(default_factory=dict)
+    counts: Counter[tuple[str | None, str]] = field(default_factory=Counter)
     violations: list[Violation] = field(default_factory=list)
 
     def add(self, violation: Violation, count: int = 1) -> None:
         """Count `count` places of the violation's kind, and keep this one if it is early."""
         kind = (violation.column, violation.rule)
         kept = sum((item.column, item.rule) == kind for item in self.violations)
-        self.counts[kind] = self.counts.get(kind, 0) + count
+        self.counts[kind] += count
         if kept < _KEPT_PER_KIND:
             self.violations.append(violation)
 
     def broken(self) -> tuple[Broken, ...]:
         """How often each rule is broken in each column, most often first."""
-        ordered = sorted(self.counts.items(), key=lambda item: -item[1])
+        ordered = self.counts.most_common()
         return tuple(Broken(column, rule, count) for (column, rule), count in ordered)
-
-    def __bool__(self) -> bool:
-        return bool(self.counts)
 
 
 def check_batch(batch: Batch, file: str, contract: Contract, findings: Findings) -> pl.DataFrame:
@@ -74,24 +72,23 @@ def check_batch(batch: Batch, file: str, contract: Contract, findings: Findings)
         raw = absent_values(batch.frame[name], contract)
         values = cast_to(raw, column.type)
         typed.append(values)
-        told = [
+        reported = [
             item.row - batch.first_row
             for item in batch.wrong
             if item.row is not None and item.column in {name, None}
         ]
         for rule, mask in _breaches(raw, values, column):
             broken = mask.fill_null(value=False)
-            if told:  # the reader's own finding stands for the place
-                broken = broken.scatter(told, values=False)
-            count = int(broken.sum() or 0)
-            places = broken.arg_true().head(_KEPT_PER_KIND).to_list() if count else []
-            for at in places:
+            if reported:  # the reader's own finding stands for the place
+                broken = broken.scatter(reported, values=False)
+            places = broken.arg_true()
+            count = len(places)
+            for at in places.head(_KEPT_PER_KIND):
                 line = batch.lines[at] if batch.lines is not None else None
-                row = batch.first_row + at
                 value = _cell(raw.slice(at, 1))
-                findings.add(
-                    Violation(file, rule, line, row, name, value), count if at == places[0] else 0
-                )
+                violation = Violation(file, rule, line, batch.first_row + at, name, value)
+                findings.add(violation, count)
+                count = 0  # the first stands for all
     return pl.DataFrame(typed)
 
 
@@ -135,7 +132,7 @@ def beyond_years(moments: pl.Series) -> pl.Series:
         per_day = 86_400 * {"ms": 10**3, "us": 10**6, "ns": 10**9}[moments.dtype.time_unit]
     first, end = _FIRST_DAY * per_day, _END_DAY * per_day
     moments = moments.to_physical().cast(pl.Int128)
-    return ((moments < first) | (moments >= end)).fill_null(value=False)
+    return ~moments.is_between(first, end, closed="left").fill_null(value=True)
 
 
 def _related(dtype: pl.DataType, kind: ColumnType) -> bool:
@@ -249,11 +246,11 @@ def _would_be_rounded(raw: pl.Series, kind: ColumnType) -> pl.Series:
     if kind == "datetime":
         if raw.dtype == pl.String:
             return raw.str.contains(_FINER).fill_null(value=False)
-        return everywhere if _in_nanoseconds(raw) else ~everywhere
+        return everywhere if _is_in_nanoseconds(raw) else ~everywhere
     return ~everywhere
 
 
-def _in_nanoseconds(raw: pl.Series) -> bool:
+def _is_in_nanoseconds(raw: pl.Series) -> bool:
     return isinstance(raw.dtype, pl.Datetime) and raw.dtype.time_unit == "ns"
 
 
@@ -263,7 +260,7 @@ def _cell(values: pl.Series) -> str | None:
         if beyond_years(values).any():  # Python cannot represent it
             unit = values.dtype.time_unit if isinstance(values.dtype, pl.Datetime) else "days"
             return f"{values.to_physical().to_list()[0]} {unit} since 1970-01-01"
-        if _in_nanoseconds(values):
+        if _is_in_nanoseconds(values):
             values = values.cast(pl.String)
     value = values.to_list()[0]
     return None if value is None else str(value)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mergeline.adapters.drops.check import DTYPES, Findings, check_batch
 from mergeline.adapters.drops.keys import find_duplicates
 from mergeline.adapters.drops.read import csv_lines, read_batches
 from mergeline.core.data.snapshot import Drop
-from mergeline.core.data.violations import Refusal, RefusedDropError, Violation
+from mergeline.core.data.violations import Refusal, RefusedDropError
 from mergeline.core.declare.contract import Contract
 from mergeline.errors import TableError
 
@@ -23,24 +22,16 @@ from mergeline.errors import TableError
 _ROW_GROUP_BYTES = 16 << 20
 
 
-@dataclass(frozen=True)
-class Converted:
-    """What a drop became."""
+def convert(source: Path, drop: Drop, contract: Contract, target: Path) -> int:
+    """Write the rows of a drop, in their order, as Parquet of the contract's types; their number.
 
-    rows: int
-    size: int
-
-
-def convert(source: Path, drop: Drop, contract: Contract, target: Path) -> Converted:
-    """Write the rows of a drop, in their order, as Parquet of the contract's types.
-
-    The drop is read in parts: memory does not grow with it.
+    The drop is read in parts: memory does not grow with it. If it is refused, no `target` is left.
 
     Args:
         source: the drop's content (its name does not matter, `drop.path` says the compression).
         drop: which drop it is.
         contract: what it must meet.
-        target: the file to write; nothing is left there when the drop is refused.
+        target: the file to write.
 
     Raises:
         RefusedDropError: it breaks the contract.
@@ -48,8 +39,7 @@ def convert(source: Path, drop: Drop, contract: Contract, target: Path) -> Conve
         TableError: it cannot be written: the disk is full.
     """
     try:
-        rows = _write_checked(source, drop, contract, target)
-        return Converted(rows=rows, size=target.stat().st_size)
+        return _write_checked(source, drop, contract, target)
     except OSError as error:
         target.unlink(missing_ok=True)
         raise TableError(
@@ -65,13 +55,12 @@ def convert(source: Path, drop: Drop, contract: Contract, target: Path) -> Conve
 
 
 def _write_checked(source: Path, drop: Drop, contract: Contract, target: Path) -> int:
-    """Write the rows and check them against the contract; returns the number of rows."""
     findings = Findings()
     rows = _write(source, drop, contract, target, findings)
-    if not findings:
+    if not findings.counts:
         for violation, count in find_duplicates(target, drop, contract, rows):
             findings.add(violation, count)
-    if findings:
+    if findings.counts:
         raise _refused(source, drop, contract, findings)
     return rows
 
@@ -79,7 +68,8 @@ def _write_checked(source: Path, drop: Drop, contract: Contract, target: Path) -
 def _write(source: Path, drop: Drop, contract: Contract, target: Path, findings: Findings) -> int:
     """Write the rows, or only check them from the first finding on; returns their number."""
     rows = 0
-    schema = _arrow_schema(contract)
+    empty = pl.DataFrame(schema={name: DTYPES[c.type] for name, c in contract.columns.items()})
+    schema = empty.to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     with target.open("wb") as sink:
         with pq.ParquetWriter(
             sink,
@@ -93,12 +83,12 @@ def _write(source: Path, drop: Drop, contract: Contract, target: Path, findings:
             for batch in read_batches(source, drop, contract):
                 held.append(check_batch(batch, drop.path, contract, findings))
                 rows += held[-1].height
-                if findings:
+                if findings.counts:
                     held = []
                 elif sum(frame.estimated_size() for frame in held) >= _ROW_GROUP_BYTES:
                     _flush(writer, held)
                     held = []
-            if not findings and held:
+            if held:
                 _flush(writer, held)
         sink.flush()
         os.fsync(sink.fileno())
@@ -111,12 +101,6 @@ def _flush(writer: pq.ParquetWriter, frames: list[pl.DataFrame]) -> None:
     writer.write_table(table.cast(writer.schema), row_group_size=max(1, table.num_rows))
 
 
-def _arrow_schema(contract: Contract) -> pa.Schema:
-    """The contract's columns as Arrow types."""
-    empty = pl.DataFrame(schema={name: DTYPES[c.type] for name, c in contract.columns.items()})
-    return empty.to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-
-
 def _refused(source: Path, drop: Drop, contract: Contract, findings: Findings) -> RefusedDropError:
     """The refusal, with lines where the format has them."""
     violations = findings.violations
@@ -127,9 +111,5 @@ def _refused(source: Path, drop: Drop, contract: Contract, findings: Findings) -
             item if item.row is None else replace(item, line=lines.get(item.row, item.line))
             for item in violations
         ]
-    violations = sorted(violations, key=_place)
+    violations = sorted(violations, key=lambda item: (item.line or 0, item.row or 0))
     return RefusedDropError(Refusal(drop.path, contract.path, tuple(violations), findings.broken()))
-
-
-def _place(violation: Violation) -> tuple[int, int]:
-    return (violation.line or 0, violation.row or 0)

@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mergeline.adapters.drops.archive import open_drop
 from mergeline.adapters.drops.check import Findings, cast_to
 from mergeline.adapters.drops.convert import convert
 from mergeline.adapters.drops.read import (
     column_names,
-    parse_json,
+    json_lines,
+    json_object,
     read_batches,
     unreadable,
 )
 from mergeline.core.data.first_contract import Inferred, InferredColumn, to_yaml
 from mergeline.core.data.snapshot import Drop
 from mergeline.core.data.violations import Refusal, RefusedDropError
-from mergeline.core.declare.contract import (
-    Column,
-    ColumnType,
-    Contract,
-    Format,
-    Value,
-    parse_contract,
-)
+from mergeline.core.declare.contract import Column, ColumnType, Contract, Format, parse_contract
 from mergeline.errors import DeclarationError, DropError, NotFoundError
 
 _NAN = "NaN"
 _NULL_WORDS = ("", "NA", "N/A", _NAN, "nan", "null", "NULL", "None")
-_TEXT_TYPES: tuple[ColumnType, ...] = ("bool", "int64", "float64", "date", "datetime")
-_JSON_TEXT_TYPES: tuple[ColumnType, ...] = ("date", "datetime")
+# What a text of each format may stand for; a value of Parquet has a type.
+_TEXT_TYPES: dict[Format, tuple[ColumnType, ...]] = {
+    "csv": ("bool", "int64", "float64", "date", "datetime"),
+    "jsonl": ("date", "datetime"),
+    "parquet": (),
+}
 _TABLE = "inferred"  # a name until the contract has one
 _SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 # 00501 and +41791112233 are names made of digits; as numbers they would be others.
@@ -47,18 +43,13 @@ _INEXACT_AS_FLOAT = r"^-?[0-9]{16,}$"
 _ZONE = r"(?:[zZ]|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 _FEW = 12
 _MOST_REMEMBERED = 1_000_000
-_JSON_ROWS = 50_000
 _SUFFIXES: dict[str, Format] = {
     ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
 }  # fmt: skip
 
 
 def infer(source: Path, path: str) -> Inferred:
-    """What a file looks like.
-
-    Args:
-        source: the file.
-        path: how the repository names it; its suffix says the format.
+    """What a file looks like; the suffix of its `path` in the repository says the format.
 
     Raises:
         DropError: it cannot be read as what its name says, or breaks what can be guessed from it.
@@ -83,7 +74,7 @@ def _look_at(source: Path, drop: Drop, form: Format) -> Inferred:
     for frame in _frames(source, drop, form):
         for name in frame.columns:
             if name not in guesses:
-                guesses[name] = _Guess(name, nulls=rows, texts=_texts_of(form))
+                guesses[name] = _Guess(name, nulls=rows, texts=list(_TEXT_TYPES[form]))
             guesses[name].take(frame[name])
         for name in guesses.keys() - set(frame.columns):
             guesses[name].nulls += frame.height
@@ -103,12 +94,7 @@ def _look_at(source: Path, drop: Drop, form: Format) -> Inferred:
 
 
 def _check_first_contract(source: Path, inferred: Inferred) -> None:
-    """Check the file as a snapshot would: no contract is written that its own file breaks.
-
-    Raises:
-        RefusedDropError: it breaks the contract.
-        DropError: the guessed contract is invalid.
-    """
+    """Check the file as a snapshot would: no contract is written that its own file breaks."""
     try:
         contract = parse_contract(_TABLE, to_yaml(inferred))
     except DeclarationError as error:
@@ -128,19 +114,15 @@ def _unfit(refusal: Refusal) -> DropError:
 
 
 def _format_of(path: str) -> Format:
-    stem = path.lower().removesuffix(".gz").removesuffix(".zip")
-    for suffix, form in _SUFFIXES.items():
-        if stem.endswith(suffix):
-            return form
-    raise NotFoundError(
-        "its name says no known format",
-        where=path,
-        next_step="Name it .csv, .jsonl or .parquet; CSV and JSON lines may end in .gz or .zip",
-    )
-
-
-def _texts_of(form: Format) -> list[ColumnType]:
-    return list({"csv": _TEXT_TYPES, "jsonl": _JSON_TEXT_TYPES}.get(form, ()))
+    plain = path.lower().removesuffix(".gz").removesuffix(".zip")
+    form = _SUFFIXES.get(PurePosixPath(plain).suffix)
+    if form is None:
+        raise NotFoundError(
+            "its name says no known format",
+            where=path,
+            next_step="Name it .csv, .jsonl or .parquet; CSV and JSON lines may end in .gz or .zip",
+        )
+    return form
 
 
 def _frames(source: Path, drop: Drop, form: Format) -> Iterator[pl.DataFrame]:
@@ -154,17 +136,17 @@ def _frames(source: Path, drop: Drop, form: Format) -> Iterator[pl.DataFrame]:
         for wrong in batch.wrong:
             findings.add(wrong)
         yield batch.frame
-    if findings:
+    if findings.counts:
         refusal = Refusal(drop.path, "", tuple(findings.violations), findings.broken())
         raise RefusedDropError(refusal)
 
 
 def _check_names(names: Sequence[str], drop: Drop, form: Format) -> None:
     if form == "csv" and len(names) == 1:
-        for separator, called in _SEPARATORS.items():
+        for separator, words in _SEPARATORS.items():
             if separator in names[0]:
                 raise DropError(
-                    f"looks separated by {called}",
+                    f"looks separated by {words}",
                     where=drop.path,
                     next_step="Convert it: the values of a drop are separated by commas",
                 )
@@ -184,27 +166,23 @@ def _of_any_text(form: Format, names: Iterable[str]) -> Contract:
 
 def _parquet_names(source: Path, drop: Drop) -> list[str]:
     try:
-        names: list[str] = pq.read_schema(source).names
+        return list(pq.read_schema(source).names)
     except pa.ArrowInvalid as error:
         raise unreadable(drop, "parquet", str(error)) from error
-    return names
 
 
 def _json_frames(source: Path, drop: Drop) -> Iterator[pl.DataFrame]:
-    anything = _of_any_text("jsonl", ())
-    with open_drop(source, drop) as stream:
-        filled = ((number, line) for number, line in enumerate(stream, 1) if line.strip())
-        while part := list(itertools.islice(filled, _JSON_ROWS)):
-            rows = [_json_row(line, number, drop, anything) for number, line in part]
-            names = list(dict.fromkeys(name for row in rows for name in row))
-            _check_names(names, drop, "jsonl")
-            yield pl.DataFrame(
-                [pl.Series(name, [row.get(name) for row in rows], strict=False) for name in names]
-            )
+    for part in json_lines(source, drop):
+        rows = [_json_row(line, number, drop) for number, line in part]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        _check_names(names, drop, "jsonl")
+        yield pl.DataFrame(
+            [pl.Series(name, [row.get(name) for row in rows], strict=False) for name in names]
+        )
 
 
-def _json_row(text: bytes, number: int, drop: Drop, contract: Contract) -> dict[str, Any]:
-    row, problem = parse_json(text, contract)
+def _json_row(text: bytes, number: int, drop: Drop) -> dict[str, Any]:
+    row, problem = json_object(text)
     if problem:
         raise unreadable(drop, "jsonl", f"line {number} {problem}")
     return row
@@ -233,17 +211,13 @@ class _Guess:
         elif raw.dtype != pl.Null:
             kind = _kind(raw.dtype)
             self.typed.add(kind)
-            raw = self._without_nan(raw)
+            if raw.dtype.is_float() and raw.is_nan().any():
+                self.words.add(_NAN)
+                raw = raw.fill_nan(None)
             self._bound(cast_to(raw, kind))
             self.is_zoneless |= isinstance(raw.dtype, pl.Datetime) and raw.dtype.time_zone is None
         self.nulls += raw.null_count()
         self._remember(raw.drop_nulls())
-
-    def _without_nan(self, raw: pl.Series) -> pl.Series:
-        if not raw.dtype.is_float() or not raw.is_nan().any():
-            return raw
-        self.words.add(_NAN)
-        return raw.fill_nan(None)
 
     def _take_text(self, raw: pl.Series) -> None:
         is_word = raw.is_in(list(_NULL_WORDS)).fill_null(value=False)
@@ -251,7 +225,7 @@ class _Guess:
         meant = raw.set(is_word, None)
         for kind in list(self.texts):
             values = cast_to(meant, kind)
-            if values.null_count() > meant.null_count() or _is_no(kind, meant, values):
+            if values.null_count() > meant.null_count() or _is_unlikely(kind, meant, values):
                 self.texts.remove(kind)
         self.is_long |= bool(meant.str.contains(_INEXACT_AS_FLOAT).any())
         if "datetime" in self.texts:
@@ -290,8 +264,8 @@ class _Guess:
             name=self.name,
             type=kind,
             nullable=self.nulls > 0 or bool(self.words & set(null)) or not self.values,
-            least=cast("Value | None", self.least) if bounded else None,
-            most=cast("Value | None", self.most) if bounded else None,
+            least=self.least if bounded else None,
+            most=self.most if bounded else None,
             values=listed,
             note="no zone in the file, taken as UTC" if zoneless else "",
             unique=self.is_unique and rows > 1 and kind in {"int64", "string"},
@@ -307,7 +281,7 @@ class _Guess:
         return self.texts[0] if self.texts and self.values - self.words else "string"
 
 
-def _is_no(kind: ColumnType, meant: pl.Series, values: pl.Series) -> bool:
+def _is_unlikely(kind: ColumnType, meant: pl.Series, values: pl.Series) -> bool:
     """Whether texts that can be read as a type are more likely another."""
     if kind == "bool":
         return bool(meant.str.contains(r"^[01]$").any())

@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -29,18 +29,6 @@ _JSON_ROWS = 50_000
 _PARQUET_ROWS = 128_000
 _WRONG_ROWS = 10_000
 _WHOLE = 2**24  # up to which every integer is a float of either size
-_JSON_TYPES: Mapping[ColumnType, frozenset[type]] = {
-    "bool": frozenset({bool}),
-    "int8": frozenset({int}),
-    "int16": frozenset({int}),
-    "int32": frozenset({int}),
-    "int64": frozenset({int}),
-    "float32": frozenset({int, float}),
-    "float64": frozenset({int, float}),
-    "string": frozenset({str}),
-    "date": frozenset({str}),
-    "datetime": frozenset({str}),
-}
 
 
 @dataclass(frozen=True)
@@ -66,17 +54,11 @@ def read_batches(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch
     Raises:
         DropError: it cannot be read as what the contract says, or its columns are others.
     """
-    readers: dict[str, Callable[..., Iterator[Batch]]] = {
-        "csv": _read_csv,
-        "jsonl": _read_jsonl,
-        "parquet": _read_parquet,
-    }
+    readers = {"csv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet}
     try:
         yield from readers[contract.format](source, drop, contract)
-    except (pa.ArrowException, PolarsError) as error:
-        raise unreadable(drop, contract.format, str(error), contract) from error
-    except OSError as error:
-        if error.errno is not None:  # the disk's, not the drop's
+    except (pa.ArrowException, PolarsError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the drop's
             raise
         raise unreadable(drop, contract.format, str(error), contract) from error
 
@@ -100,9 +82,9 @@ def _columns_problems(names: Sequence[str], drop: Drop, contract: Contract) -> l
 
     twice = sorted({name for name in names if names.count(name) > 1})
     missing = [name for name in contract.columns if name not in names]
-    unknown = [name for name in names if name not in contract.columns]
-    if contract.unknown_columns == "ignore":
-        unknown = []
+    unknown = []
+    if contract.unknown_columns == "refuse":
+        unknown = [name for name in names if name not in contract.columns]
     return [
         *(wrong(name, "stands twice in the header") for name in twice),
         *(wrong(name, "is missing") for name in missing),
@@ -136,7 +118,8 @@ def _read_csv(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]:
             if wrong := _broken_text(source, drop):
                 raise refuse(drop.path, contract.path, wrong) from error
             raise
-    if ragged or (last is not None and _may_be_unclosed(last)):
+    # A value whose quote is never closed runs over lines to the end of the file.
+    if ragged or (last is not None and "\n" in str(last.row(-1)[-1])):
         nothing = pl.DataFrame(schema=dict.fromkeys(contract.columns, pl.String()))
         problems = _row_problems(source, drop)
         while part := tuple(itertools.islice(problems, _WRONG_ROWS)):
@@ -159,12 +142,6 @@ def column_names(source: Path, drop: Drop) -> list[str]:
             text.detach()
 
 
-def _may_be_unclosed(frame: pl.DataFrame) -> bool:
-    """Whether the last value runs over lines, as one does whose quote is never closed."""
-    value = frame.row(-1)[-1]
-    return isinstance(value, str) and "\n" in value
-
-
 def csv_lines(source: Path, drop: Drop, rows: set[int]) -> dict[int, int]:
     """The line in the file of each data row (both from 1): quoted values may run over lines."""
     lines: dict[int, int] = {}
@@ -182,7 +159,7 @@ def _broken_text(source: Path, drop: Drop) -> list[Violation]:
     """Why Arrow gives up on a CSV: one value may be all that follows an open quote."""
     if line := _undecodable_line(source, drop):
         return [Violation(drop.path, "is not UTF-8 text", line=line)]
-    return [*itertools.islice(_row_problems(source, drop), _WRONG_ROWS)]
+    return list(itertools.islice(_row_problems(source, drop), _WRONG_ROWS))
 
 
 def _row_problems(source: Path, drop: Drop) -> Iterator[Violation]:
@@ -239,14 +216,20 @@ def _undecodable_line(source: Path, drop: Drop) -> int | None:
 
 def _read_jsonl(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]:
     first_row = 1
+    for part in json_lines(source, drop):
+        yield _json_batch(part, first_row, drop, contract)
+        first_row += len(part)
+
+
+def json_lines(source: Path, drop: Drop) -> Iterator[list[tuple[int, bytes]]]:
+    """The lines that are not blank, some at a time, each with its number in the file."""
     with open_drop(source, drop) as stream:
         filled = ((number, text) for number, text in enumerate(stream, 1) if text.strip())
         while part := list(itertools.islice(filled, _JSON_ROWS)):
-            yield _json_batch(part, first_row, drop, contract)
-            first_row += len(part)
+            yield part
 
 
-def parse_json(text: bytes, contract: Contract) -> tuple[dict[str, Any], str]:
+def json_object(text: bytes) -> tuple[dict[str, Any], str]:
     """The object on a line, and what is wrong with it as a whole."""
     try:
         value = json.loads(text)
@@ -254,9 +237,6 @@ def parse_json(text: bytes, contract: Contract) -> tuple[dict[str, Any], str]:
         return {}, f"is not JSON: {error}"
     if not isinstance(value, dict):
         return {}, "is not a JSON object"
-    if contract.unknown_columns == "refuse" and not value.keys() <= contract.columns.keys():
-        unknown = sorted(value.keys() - contract.columns.keys())
-        return value, f"has {unknown[0]!r}, which is not declared (unknown_columns: refuse)"
     return value, ""
 
 
@@ -267,8 +247,11 @@ def _json_batch(
     lines = [number for number, _ in part]
     rows, wrong = [], []
     for row, (number, text) in enumerate(part, first_row):
-        value, problem = parse_json(text, contract)
+        value, problem = json_object(text)
         rows.append(value)
+        if contract.unknown_columns == "refuse" and not value.keys() <= contract.columns.keys():
+            unknown = min(value.keys() - contract.columns.keys())
+            problem = f"has {unknown!r}, which is not declared (unknown_columns: refuse)"
         if problem:
             wrong.append(Violation(drop.path, problem, line=number, row=row))
     columns = []
@@ -287,7 +270,11 @@ def _json_series(
     name: str, values: list[Any], kind: ColumnType
 ) -> tuple[pl.Series, dict[int, str]]:
     """The values as a series, null where one does not fit; what is wrong with it, by its place."""
-    fitting = _JSON_TYPES[kind]
+    fitting: set[type] = {str}
+    if kind == "bool":
+        fitting = {bool}
+    elif kind.startswith(("int", "float")):
+        fitting = {int} if kind.startswith("int") else {int, float}
     types = set(map(type, values)) - {type(None)}
     misfits: dict[int, str] = {}
     if not types <= fitting:

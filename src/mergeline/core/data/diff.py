@@ -11,10 +11,9 @@ from typing import Literal
 from mergeline.core.data.drift import Drift, drift
 from mergeline.core.data.profile import DropProfile, Merged, Scalar, merge_profiles, shown_text
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-WORTH_A_LOOK = 0.1
 CLASSES = 20
 _TOP = 5
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _MOMENTS = frozenset({"date", "datetime"})
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -24,10 +23,8 @@ class Side:
     """One of the two snapshots.
 
     Attributes:
-        digest: None if mergeline did not commit the version.
-        drops: how many there are.
+        digest: None if mergeline did not commit the version; so is `contract`, the contract's.
         size: bytes of the table's files.
-        contract: its digest; None as `digest`.
     """
 
     version: int
@@ -40,11 +37,7 @@ class Side:
 
 @dataclass(frozen=True)
 class HeldDrop:
-    """A drop of a snapshot.
-
-    Attributes:
-        path: in the repository, where the table's history knows it, else the md5.
-    """
+    """A drop of a snapshot; its path is its md5 if the table's history does not know the path."""
 
     path: str
     md5: str
@@ -137,12 +130,7 @@ class ColumnDiff:
 
 @dataclass(frozen=True)
 class SharedKeys:
-    """Keys that name rows in more than one drop, of which at least one is new.
-
-    Attributes:
-        count: how many such keys there are.
-        examples: the first ones, as text.
-    """
+    """Keys that name rows in more than one drop, of which at least one is new."""
 
     key: tuple[str, ...]
     count: int
@@ -184,18 +172,13 @@ class DataDiff:
         return self.before is not None and self.before.contract != self.after.contract
 
     def __bool__(self) -> bool:
-        if self.before is None or self.before.digest != self.after.digest:
-            return True
-        return bool(self.drops or self.schema or self.contract_changed)
+        same = self.before is not None and self.before.digest == self.after.digest
+        return not same or bool(self.drops or self.schema)
 
 
 @dataclass(frozen=True)
 class SnapshotSummary:
-    """A snapshot with the summary of its rows.
-
-    Attributes:
-        types: of the columns, in the table's order.
-    """
+    """A snapshot with its columns' types, in the table's order, and the summary of its rows."""
 
     side: Side
     types: Mapping[str, str]
@@ -207,11 +190,9 @@ class SnapshotPair:
     """Two snapshots of a table, as the table knows them.
 
     Attributes:
-        before: None if the table is new.
         gone: drops that only the first snapshot has.
         come: drops that only the second has.
         added: summary of the rows of `come`.
-        shared_keys: None if the contract names no key.
     """
 
     before: SnapshotSummary | None
@@ -225,10 +206,7 @@ class SnapshotPair:
 def diff_snapshots(table: str, pair: SnapshotPair, labels: Collection[str] = ()) -> DataDiff:
     """What differs between two snapshots, by the summaries of their drops.
 
-    Args:
-        table: its name.
-        pair: the two snapshots.
-        labels: columns that a model declares as its label: more of their values are shown.
+    Of a column that is one of the `labels`, more values are shown.
     """
     before, after = pair.before, pair.after
     return DataDiff(
@@ -245,19 +223,16 @@ def diff_snapshots(table: str, pair: SnapshotPair, labels: Collection[str] = ())
 
 def _drop_changes(pair: SnapshotPair) -> tuple[DropChange, ...]:
     gone, come = _by_path(pair.gone), _by_path(pair.come)
-    changes: list[DropChange] = []
+    nothing = HeldDrop("", "", 0)
+    changes = []
     for path in sorted({*gone, *come}):
-        pairs = zip_longest(gone.get(path, ()), come.get(path, ()))
-        changes += [_drop_change(path, was, now) for was, now in pairs]
+        drops = zip_longest(gone.get(path, ()), come.get(path, ()), fillvalue=nothing)
+        for was, now in drops:
+            change: Literal["added", "withdrawn", "replaced"] = "replaced"
+            if nothing in {was, now}:
+                change = "added" if was == nothing else "withdrawn"
+            changes.append(DropChange(path, change, was.rows, now.rows, now.md5 or was.md5))
     return tuple(changes)
-
-
-def _drop_change(path: str, was: HeldDrop | None, now: HeldDrop | None) -> DropChange:
-    if was is not None and now is not None:
-        return DropChange(path, "replaced", was.rows, now.rows, now.md5)
-    if was is not None:
-        return DropChange(path, "withdrawn", was.rows, 0, was.md5)
-    return DropChange(path, "added", 0, now.rows if now else 0, now.md5 if now else "")
 
 
 def _by_path(drops: Iterable[HeldDrop]) -> dict[str, list[HeldDrop]]:
@@ -279,24 +254,25 @@ def _schema_changes(
 
 
 def _column_diffs(pair: SnapshotPair, labels: Collection[str]) -> tuple[ColumnDiff, ...]:
-    before, after, added = pair.before, pair.after, bool(pair.come)
-    old = merge_profiles([before.profile], before.types) if before else {}
+    before, after = pair.before, pair.after
+    types_before = before.types if before else {}
+    old = merge_profiles([before.profile], types_before) if before else {}
     new = merge_profiles([after.profile], after.types)
-    more = merge_profiles([pair.added], after.types)
+    more = merge_profiles([pair.added], after.types) if pair.come else {}
     diffs = []
-    for name in {**old, **new}:
-        was, now, came = old.get(name), new.get(name), more.get(name)
-        moved = came if added else now
-        comparable = was and moved and was.type == moved.type and was.type not in _MOMENTS
+    for name, kind in {**types_before, **after.types}.items():
+        was, now, added = old.get(name), new.get(name), more.get(name)
+        moved = added or now
+        moves = was and moved and was.type == moved.type and kind not in _MOMENTS
         top = CLASSES if name in labels else _TOP
         diffs.append(
             ColumnDiff(
                 name=name,
-                type=(now or was or Merged("", ())).type,
+                type=kind,
                 before=_facts(was, top),
                 after=_facts(now, top),
-                added=_facts(came, top) if added else None,
-                drift=drift(was, moved) if was and moved and comparable else None,
+                added=_facts(added, top),
+                drift=drift(was, moved) if was and moved and moves else None,
             )
         )
     return tuple(diffs)
@@ -306,7 +282,7 @@ def _facts(column: Merged | None, top: int) -> ColumnFacts | None:
     if column is None:
         return None
     kind, numbers = column.type, column.distribution
-    quantiles = [numbers.quantile(share) for share in QUANTILES] if numbers else []
+    quantiles = [numbers.quantile(share) for share in _QUANTILES] if numbers else []
     return ColumnFacts(
         rows=column.rows,
         nulls=column.nulls,

@@ -31,8 +31,7 @@ class Drift:
         statistic: of the test.
         p_value: chance of so large a distance between two samples of one population, if rows were
             independent; None if a sample has no value.
-        rows_before: rows of the first sample, absent values included.
-        rows_after: rows of the second.
+        rows_before: rows of the first sample, absent values included; `rows_after` of the second.
     """
 
     psi: float
@@ -54,35 +53,28 @@ def drift(before: Merged, after: Merged) -> Drift | None:
     if not before.rows or not after.rows:
         return None
     result: tuple[float | None, float | None]
-    if not _is_categorical(before, after):
-        table, test = _bin_table(before, after), "Kolmogorov-Smirnov"
+    binned = before.distribution or after.distribution
+    complete = before.complete and after.complete
+    few = complete and max(before.distinct, after.distinct) <= _FEW_VALUES
+    if binned and not few:
+        table, test = _bin_table(before, after, binned), "Kolmogorov-Smirnov"
         result = _kolmogorov_smirnov(before, after)
-    elif before.complete and after.complete:
+    elif complete:
         categories, test = _category_table(before, after), "chi-square"
         table = _frequent(categories)
         result = _chi_square(categories)
     else:
-        table, test = _bucket_table(before, after), "chi-square over hash buckets"
+        test = "chi-square over hash buckets"
+        table = np.array([[*side.buckets, side.nulls] for side in (before, after)], dtype=float)
         result = _chi_square(table)
     return Drift(_psi(_occupied(table)), test, *result, before.rows, after.rows)
-
-
-def _is_categorical(before: Merged, after: Merged) -> bool:
-    if before.distribution is None and after.distribution is None:
-        return True
-    few = max(before.distinct, after.distinct) <= _FEW_VALUES
-    return few and before.complete and after.complete
 
 
 def _category_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
     """Rows of both samples by category (columns); the last column counts rows without a value."""
     names = sorted(before.counts | after.counts, key=str)
-    counts = [[*(one.counts[name] for name in names), one.nulls] for one in (before, after)]
+    counts = [[*(side.counts[name] for name in names), side.nulls] for side in (before, after)]
     return np.array(counts, dtype=np.float64)
-
-
-def _bucket_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
-    return np.array([[*one.buckets, one.nulls] for one in (before, after)], dtype=np.float64)
 
 
 def _frequent(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -101,18 +93,16 @@ def _merged(
     return np.hstack([np.delete(table, places, axis=1), rest])
 
 
-def _bin_table(before: Merged, after: Merged) -> npt.NDArray[np.float64]:
-    known = before.distribution or after.distribution
-    if known is None:
-        return _category_table(before, after)
-    edges = np.unique([known.quantile(n / _BINS) for n in range(1, _BINS)])
+def _bin_table(before: Merged, after: Merged, binned: Distribution) -> npt.NDArray[np.float64]:
+    """Rows of both samples by the tenths of `binned`; the last column as in a category table."""
+    edges = np.unique([binned.quantile(n / _BINS) for n in range(1, _BINS)])
     counts = []
-    for one in (before, after):
+    for side in (before, after):
         parts = np.zeros(len(edges) + 1)
-        if one.distribution is not None:
-            shares = one.distribution.share_up_to(edges)
-            parts = np.diff(np.concatenate([[0.0], shares, [1.0]])) * one.present
-        counts.append([*parts, float(one.nulls)])
+        if side.distribution is not None:
+            shares = side.distribution.share_up_to(edges)
+            parts = np.diff(np.concatenate([[0.0], shares, [1.0]])) * side.present
+        counts.append([*parts, float(side.nulls)])
     return np.array(counts)
 
 
@@ -150,18 +140,13 @@ def _kolmogorov_smirnov(before: Merged, after: Merged) -> tuple[float | None, fl
 
     The error of the summaries is subtracted, so that it never looks like drift.
     """
-    from scipy import special
-
     if before.distribution is None or after.distribution is None:
         return None, None
-    error = before.error + after.error
-    largest = _largest_distance(before.distribution, after.distribution)
-    distance = max(0.0, largest - error)
-    sizes = before.present, after.present
-    effective = math.sqrt(sizes[0] * sizes[1] / sum(sizes))
+    from scipy import special
+
+    old, new = before.distribution, after.distribution
+    edges = np.union1d(old.positions, new.positions)
+    largest = float(np.max(np.abs(old.share_up_to(edges) - new.share_up_to(edges))))
+    distance = max(0.0, largest - before.error - after.error)
+    effective = math.sqrt(before.present * after.present / (before.present + after.present))
     return distance, float(special.kolmogorov(distance * effective))
-
-
-def _largest_distance(before: Distribution, after: Distribution) -> float:
-    edges = np.union1d(before.positions, after.positions)
-    return float(np.max(np.abs(before.share_up_to(edges) - after.share_up_to(edges))))

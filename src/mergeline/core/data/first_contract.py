@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -12,7 +13,6 @@ import yaml
 from mergeline.core.declare.contract import ColumnType, Format, Value
 from mergeline.core.numbers import counted
 
-_UNLIKELY_WIDTH = 4096
 _ID = re.compile(r"(?i:(?:^|[^a-z])(?:id|uuid|key|number|no|nr))$|[a-z]I[dD]$")
 _ENOUGH_FOR_A_KEY = 20  # with fewer rows, columns are often unique by chance
 
@@ -22,11 +22,8 @@ class InferredColumn:
     """What one column of a drop looks like.
 
     Attributes:
-        nullable: whether some row has no value.
         least: the least value seen, for numbers, dates and datetimes.
-        most: the greatest.
         values: all values if they are few; else empty.
-        unique: whether every value occurs once.
         note: what else a person should know.
     """
 
@@ -45,7 +42,6 @@ class Inferred:
     """What a drop looks like.
 
     Attributes:
-        path: of the file.
         null: texts that stand for an absent value.
     """
 
@@ -111,7 +107,5 @@ def _text(value: Value) -> str:
 
 def _scalar(text: str) -> str:
     """A text as YAML writes it inside a line."""
-    dumped: str = yaml.safe_dump(
-        [text], default_flow_style=True, allow_unicode=True, width=_UNLIKELY_WIDTH
-    )
-    return dumped.strip()[1:-1]
+    listed = yaml.safe_dump([text], default_flow_style=True, allow_unicode=True, width=math.inf)
+    return str(listed).strip()[1:-1]

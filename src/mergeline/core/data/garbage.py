@@ -13,7 +13,6 @@ class Pin:
     """A snapshot that must stay readable.
 
     Attributes:
-        digest: of the snapshot.
         version: of this table, that held the snapshot when it was pinned, if it was this table;
             used if the table does not know the digest.
         expected: whether the table should hold it; a branch's snapshot may never have been built.
@@ -26,11 +25,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class TableFile:
-    """A file of rows in a table's folder.
-
-    Attributes:
-        written: Unix time, in seconds.
-    """
+    """A file of rows in a table's folder; `written` is Unix time in seconds."""
 
     name: str
     size: int
@@ -47,7 +42,7 @@ class GarbagePlan:
     """What would be deleted of a table, and what stays.
 
     Attributes:
-        latest: version of the table when this was planned.
+        latest: version of the table when this was planned; it is among the pinned ones.
         pinned: versions whose files stay: those of pinned snapshots, and the latest.
         delete: files that none of those versions has.
         keep: how many files stay, the young ones included.
@@ -89,7 +84,7 @@ def plan_garbage(
         files: all in the table's folder, whether a version names them or not.
         pinned: names of the files of each version that must stay readable.
         before: Unix time; a file written later stays, since a build may be about to commit it.
-        missing: digests of pinned snapshots that the table does not hold.
+        missing: as in `GarbagePlan`.
     """
     needed = {name for names in pinned.values() for name in names}
     delete = tuple(

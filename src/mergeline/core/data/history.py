@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mergeline.core.data.snapshot import drop_md5
@@ -14,7 +14,6 @@ class LogEntry:
     """One commit of a table as its log has it.
 
     Attributes:
-        time: when it was committed.
         operation: as delta-rs names it.
         metadata: what mergeline wrote into it; empty if somebody else made the commit.
         added: rows of each file that it adds, by name.
@@ -37,7 +36,6 @@ class HistoryEntry:
     Attributes:
         author: who changed the pointers or the contract.
         operation: what happened to the drops; if somebody else made the commit, delta-rs's name.
-        rows: of the version.
         digest: of the snapshot; None if somebody else made the commit.
     """
 
@@ -75,7 +73,7 @@ def read_history(
                 version=entry.version,
                 time=entry.time,
                 author=entry.metadata.get("author", ""),
-                operation=_operation(entry, set(gone)),
+                operation=_operation(entry),
                 rows=sum(files.values()),
                 rows_added=sum(entry.added.values()),
                 rows_removed=sum(gone.values()),
@@ -90,11 +88,11 @@ def read_history(
     return tuple(reversed(history))
 
 
-def _operation(entry: LogEntry, removed: Iterable[str]) -> str:
+def _operation(entry: LogEntry) -> str:
     if "snapshot" not in entry.metadata:
         return entry.operation.lower()
     come = {drop_md5(name) for name in entry.added}
-    gone = {drop_md5(name) for name in removed}
+    gone = {drop_md5(name) for name in entry.removed}
     if entry.version == 0:
         return "create"
     if come & gone:

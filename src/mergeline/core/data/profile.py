@@ -48,8 +48,7 @@ class ColumnProfile:
         points: for numbers that are not complete; ascending.
         weights: of the points, in rows; empty if all weigh the same.
         error: by which share of the rows a rank among the points may be off.
-        least: the least number, an integer exactly.
-        most: the greatest number.
+        least: the least number, an integer exactly; `most` is the greatest.
     """
 
     type: str
@@ -97,11 +96,6 @@ class Distribution:
         index = int(np.searchsorted(self.cumulative, share - 1e-12))
         value: int | float = self.positions[min(index, len(self.positions) - 1)].item()
         return value
-
-    def by_position(self) -> tuple[Numbers, npt.NDArray[np.float64]]:
-        """Each position once, with its weight."""
-        positions, first = np.unique(self.positions, return_index=True)
-        return positions, np.add.reduceat(self.weights, first)
 
     def share_up_to(self, edges: Numbers) -> npt.NDArray[np.float64]:
         """Share of the weight at or below each edge."""
@@ -199,7 +193,7 @@ class Merged:
     def as_one(self) -> ColumnProfile:
         """The summary of all of it, of bounded size."""
         complete = self.complete and len(self.counts) <= MOST_MERGED_VALUES
-        one = ColumnProfile(
+        profile = ColumnProfile(
             type=self.type,
             rows=self.rows,
             nulls=self.nulls,
@@ -209,20 +203,19 @@ class Merged:
             most=self.most,
         )
         if complete:
-            return one
-        one = replace(one, sketch=hyperloglog.to_text(self.registers))
-        if self.type not in NUMERIC:
-            return replace(one, buckets=tuple(self.buckets.tolist()))
+            return profile
+        profile = replace(profile, sketch=hyperloglog.to_text(self.registers))
         numbers = self.distribution
         if numbers is None:
-            return one
-        positions, weights = numbers.by_position()
+            return replace(profile, buckets=tuple(self.buckets.tolist()))
+        positions, first = np.unique(numbers.positions, return_index=True)
         if len(positions) <= MERGED_POINTS:
-            at, weight = tuple(positions.tolist()), tuple(weights.tolist())
-            return replace(one, points=at, weights=weight, error=self.error)
+            points = tuple(positions.tolist())
+            weights = tuple(np.add.reduceat(numbers.weights, first).tolist())
+            return replace(profile, points=points, weights=weights, error=self.error)
         shares = (np.arange(MERGED_POINTS) + 0.5) / MERGED_POINTS
-        at = tuple(numbers.quantile(share) for share in shares)
-        return replace(one, points=at, error=self.error + 0.5 / MERGED_POINTS)
+        points = tuple(numbers.quantile(share) for share in shares)
+        return replace(profile, points=points, error=self.error + 0.5 / MERGED_POINTS)
 
 
 def merge_profiles(profiles: Sequence[DropProfile], types: Mapping[str, str]) -> dict[str, Merged]:
@@ -235,7 +228,8 @@ def merge_profiles(profiles: Sequence[DropProfile], types: Mapping[str, str]) ->
 
 def merge_into_one(profiles: Sequence[DropProfile], types: Mapping[str, str]) -> DropProfile:
     """One summary of several, of bounded size."""
-    columns = {name: one.as_one() for name, one in merge_profiles(profiles, types).items()}
+    merged = merge_profiles(profiles, types)
+    columns = {name: column.as_one() for name, column in merged.items()}
     return DropProfile(sum(profile.rows for profile in profiles), columns)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from mergeline.core.declare.contract import FOLDER, Contract
@@ -19,8 +19,7 @@ class Drop:
     """One raw file as it arrived.
 
     Attributes:
-        path: of the drop in the repository, e.g. `data/raw/flights/2013-01.csv`.
-        md5: of its content.
+        path: in the repository, e.g. `data/raw/flights/2013-01.csv`.
         size: in bytes; None if the pointer does not say.
     """
 
@@ -67,7 +66,7 @@ class PinnedSnapshot:
     table: str
     digest: str
     contract: str
-    drops: tuple[DropRecord, ...] = field(default=())
+    drops: tuple[DropRecord, ...] = ()
 
 
 def pin(snapshot: Snapshot) -> PinnedSnapshot:
@@ -124,7 +123,6 @@ class Built:
 
     Attributes:
         version: of the table; it depends on the table's history, the digest does not.
-        rows: of the snapshot.
         converted: drops not seen before, whose rows were written.
         repaired: drops whose file was missing from the table and was written again.
         bytes_written: size of the files written.
@@ -147,9 +145,6 @@ class CommitPlan:
 
     adds: tuple[str, ...]
     removes: tuple[str, ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.adds or self.removes)
 
 
 def plan_commit(current: Iterable[str], wanted: Iterable[str]) -> CommitPlan:

@@ -17,13 +17,11 @@ class Violation:
     """One place where a drop breaks its contract.
 
     Attributes:
-        file: path of the drop.
         rule: what the contract asks, as the end of "value …", e.g. `is not an int16`.
         line: in the file, from 1; None if the format has no lines, or the file as a whole is
             meant.
         row: of the data, from 1 (a header is not a row); None if the file as a whole is meant.
         column: None if the row as a whole is meant.
-        value: as the file has it; None if it is absent.
     """
 
     file: str
@@ -34,15 +32,16 @@ class Violation:
     value: str | None = None
 
     def __str__(self) -> str:
-        place = ""
+        place = f"row {self.row}" if self.row is not None else ""
         if self.line is not None:
             place = f"line {self.line}"
-        elif self.row is not None:
-            place = f"row {self.row}"
-        if self.column is not None:
-            place = f"{place}, column {self.column}" if place else f"column {self.column}"
-        value = "" if self.value is None else f"{_shorten(self.value)} "
-        return f"{place}: {value}{self.rule}" if place else f"{value}{self.rule}"
+        column = f"column {self.column}" if self.column is not None else ""
+        where = ", ".join(filter(None, (place, column)))
+        value = self.value
+        if value is not None and len(value) > _LONGEST_VALUE:
+            value = value[: _LONGEST_VALUE - 1] + "…"
+        breach = self.rule if value is None else f"{value!r} {self.rule}"
+        return f"{where}: {breach}" if where else breach
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,3 @@ def refuse(file: str, contract: str, violations: Iterable[Violation]) -> Refused
 def _kind(broken: Broken) -> str:
     column = f"{broken.column} " if broken.column else ""
     return f"{column}{broken.rule} × {broken.count:,}"
-
-
-def _shorten(value: str) -> str:
-    text = value if len(value) <= _LONGEST_VALUE else value[: _LONGEST_VALUE - 1] + "…"
-    return repr(text)

@@ -7,16 +7,17 @@ from collections import Counter
 from mergeline.core import numbers
 from mergeline.core.data.diff import (
     CLASSES,
-    WORTH_A_LOOK,
     ColumnDiff,
     ColumnFacts,
     DataDiff,
     Frequent,
+    SharedKeys,
     Side,
 )
 from mergeline.core.data.drift import Drift
 from mergeline.core.data.profile import Scalar
 
+_WORTH_A_LOOK = 0.1
 _FEW = 3
 _MEDIAN = 2  # among the quantiles
 _SMALL_P = 1e-3
@@ -40,20 +41,21 @@ def drop_names(diff: DataDiff) -> tuple[str, ...]:
     )
 
 
-def moved_columns(diff: DataDiff) -> tuple[ColumnDiff, ...]:
-    """Columns whose values drifted enough to be worth a look, the largest drift first."""
-    moved = [c for c in diff.columns if c.drift is not None and c.drift.psi >= WORTH_A_LOOK]
-    return tuple(sorted(moved, key=_psi, reverse=True))
-
-
 def drift_lines(diff: DataDiff) -> tuple[str, ...]:
-    """One line for each of `moved_columns`."""
-    return tuple(drift_line(column) for column in moved_columns(diff))
+    """A line for each column whose values drifted enough to be worth a look, the largest first."""
+    moved = [
+        (column, column.drift)
+        for column in diff.columns
+        if column.drift and column.drift.psi >= _WORTH_A_LOOK
+    ]
+    moved.sort(key=lambda pair: -pair[1].psi)
+    return tuple(_drift_line(column, drift) for column, drift in moved)
 
 
-def drift_line(column: ColumnDiff) -> str:
+def _drift_line(column: ColumnDiff, drift: Drift) -> str:
     """`dep_delay: PSI 0.31, Kolmogorov-Smirnov p < 0.001; median −2 → 9; absent 2 % → 4 %`."""
-    parts = [f"{column.name}: {drift_words(column.drift)}" if column.drift else column.name]
+    test = "" if drift.p_value is None else f", {drift.test} {p_words(drift.p_value)}"
+    parts = [f"{column.name}: PSI {numbers.number(drift.psi, 2)}{test}"]
     before, after = column.before, column.added or column.after
     if before and after:
         pairs = (("median", *(_median(f) for f in (before, after))),
@@ -63,13 +65,6 @@ def drift_line(column: ColumnDiff) -> str:
     return "; ".join(parts)
 
 
-def drift_words(drift: Drift) -> str:
-    """`PSI 0.31, Kolmogorov-Smirnov p < 0.001`."""
-    if drift.p_value is None:
-        return f"PSI {numbers.number(drift.psi, 2)}"
-    return f"PSI {numbers.number(drift.psi, 2)}, {drift.test} {p_words(drift.p_value)}"
-
-
 def p_words(p_value: float) -> str:
     """`p = 0.04`, or `p < 0.001`."""
     return "p < 0.001" if p_value < _SMALL_P else f"p = {numbers.number(p_value, 2)}"
@@ -77,17 +72,18 @@ def p_words(p_value: float) -> str:
 
 def note_lines(diff: DataDiff) -> tuple[str, ...]:
     """What else to know: a changed contract, the labels' balance, keys in more than one drop."""
-    balance = (balance_line(column) for column in diff.columns if column.name in diff.labels)
-    return (*_contract_lines(diff), *filter(None, balance), *_shared_key_lines(diff))
+    lines = []
+    if diff.contract_changed:
+        lines += [
+            "the contract changed: every row was made anew, also of drops that did not change"
+        ]
+    lines += [_balance_line(column) for column in diff.columns if column.name in diff.labels]
+    if diff.shared_keys and diff.shared_keys.count:
+        lines += [_shared_keys_line(diff.shared_keys)]
+    return tuple(filter(None, lines))
 
 
-def _contract_lines(diff: DataDiff) -> tuple[str, ...]:
-    if not diff.contract_changed:
-        return ()
-    return ("the contract changed: every row was made anew, also of drops that did not change",)
-
-
-def balance_line(column: ColumnDiff) -> str:
+def _balance_line(column: ColumnDiff) -> str:
     """`label late: false 77 % → 73 %, true 23 % → 27 %`; quartiles of a label with many values."""
     sides = [side for side in (column.before, column.after) if side is not None and side.rows]
     if not sides:
@@ -107,15 +103,12 @@ def balance_line(column: ColumnDiff) -> str:
     return f"label {column.name}: {', '.join(shares)}"
 
 
-def _shared_key_lines(diff: DataDiff) -> tuple[str, ...]:
-    shared = diff.shared_keys
-    if shared is None or not shared.count:
-        return ()
+def _shared_keys_line(shared: SharedKeys) -> str:
     key = ", ".join(shared.key)
     first = "; ".join(shared.examples)
     keys = numbers.counted(shared.count, "key")
     verb = "stands" if shared.count == 1 else "stand"
-    return (f"{keys} ({key}) {verb} in more than one drop, for example {first}",)
+    return f"{keys} ({key}) {verb} in more than one drop, for example {first}"
 
 
 def absent(facts: ColumnFacts | None) -> str:
@@ -158,14 +151,8 @@ def _median(facts: ColumnFacts) -> str:
 
 
 def _most_frequent(facts: ColumnFacts) -> str:
-    if facts.quantiles or not facts.top:
-        return ""
-    return _frequent(facts.top[0], facts)
+    return "" if facts.quantiles or not facts.top else _frequent(facts.top[0], facts)
 
 
 def _frequent(value: Frequent, facts: ColumnFacts) -> str:
     return f"{value_words(value.value)} {numbers.share(value.rows, facts.rows)}"
-
-
-def _psi(column: ColumnDiff) -> float:
-    return column.drift.psi if column.drift else 0.0
