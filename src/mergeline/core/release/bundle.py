@@ -164,12 +164,12 @@ def check_manifest(manifest: Manifest) -> None:
 
 
 def check_evaluation(evaluation: Evaluation) -> None:
-    """Refuse an evaluation whose time is not one with a time zone; raises BundleError."""
+    """Refuse an evaluation whose time is invalid or has no time zone; raises BundleError."""
     with contextlib.suppress(ValueError):
         if dt.datetime.fromisoformat(evaluation.evaluated_at).tzinfo is not None:
             return
     raise BundleError(
-        "the time of the evaluation is not one with a time zone",
+        "the time of the evaluation is invalid or has no time zone",
         where=EVALUATION,
         next_step="Evaluate again",
     )
