@@ -83,8 +83,8 @@ class Project:
         return walls
 
     @cached_property
-    def answers(self) -> dict[object, object]:
-        """What models said in this process, by model, rows and way of asking."""
+    def answers(self) -> dict[tuple[str, str], object]:
+        """What models said in this process, by the digests of model and rows."""
         return {}
 
     @cached_property

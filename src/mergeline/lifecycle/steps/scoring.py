@@ -61,18 +61,49 @@ def score_models(
         holdout: the rows.
         judged_by: the declaration that says classes and key.
     """
+    # Production and the base are often one model, which is asked once.
+    different = {trained.candidate.model_digest: trained for trained in models.values()}
+    tried = {t.candidate.model_digest for name, t in models.items() if name == CANDIDATE}
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         asked = {
-            name: pool.submit(
-                _score, project, trained, holdout, judged_by, try_it=name == CANDIDATE
-            )
-            for name, trained in models.items()
+            digest: pool.submit(_ask_once, project, trained, holdout, try_it=digest in tried)
+            for digest, trained in different.items()
         }
-        return {name: answer.result() for name, answer in asked.items()}
+        answers = {digest: answer.result() for digest, answer in asked.items()}
+    return {
+        name: _scored(trained, holdout, judged_by, answers[trained.candidate.model_digest])
+        for name, trained in models.items()
+    }
 
 
-def _score(
-    project: Project, trained: Trained, holdout: HoldoutFile, judged_by: Model, *, try_it: bool
+def _ask_once(
+    project: Project, trained: Trained, holdout: HoldoutFile, *, try_it: bool
+) -> _Answers | str:
+    """What a model answers, or why it cannot; one that was asked before is not asked again."""
+    digest = trained.candidate.model_digest
+    try:
+        inputs = read_inputs(trained.model)
+        missing = [name for name in inputs if name not in holdout.frame.columns]
+        if missing:
+            return f"takes a column {missing[0]!r} that the holdout does not have"
+        frame = holdout.frame[list(inputs)].reset_index(drop=True)
+        question = (digest, content_digest(frame))
+        if question not in project.answers:
+            # What a candidate does when it is asked in other ways is found out once.
+            try_it = try_it and all(known != digest for known, _ in project.answers)
+            with confined_model(trained.model, digest, project.walls) as model:
+                row_id = holdout.rows.row_id
+                project.answers[question] = _ask(model, frame, row_id, inputs, try_it=try_it)
+    except MergelineError as error:
+        return str(error)
+    answers = project.answers[question]
+    if not isinstance(answers, _Answers):
+        raise TypeError("these are no answers")
+    return answers
+
+
+def _scored(
+    trained: Trained, holdout: HoldoutFile, judged_by: Model, answers: _Answers | str
 ) -> Scored:
     scored = Scored(
         rows_digest=holdout.rows.digest,
@@ -82,15 +113,12 @@ def _score(
         threshold=trained.candidate.declaration.decision,
     )
     try:
-        inputs = read_inputs(trained.model)
-        scored = replace(scored, inputs=_columns(inputs), size_bytes=own_size(trained.model))
-        missing = [name for name in inputs if name not in holdout.frame.columns]
-        if missing:
-            problem = f"takes a column {missing[0]!r} that the holdout does not have"
-            return replace(scored, problem=problem)
-        answers = _answers(project, trained, holdout, inputs, try_it=try_it)
+        inputs = _columns(read_inputs(trained.model))
+        scored = replace(scored, inputs=inputs, size_bytes=own_size(trained.model))
     except MergelineError as error:
         return replace(scored, problem=str(error))
+    if isinstance(answers, str):
+        return replace(scored, problem=answers)
     return replace(
         scored,
         predictions=answers.predictions,
@@ -100,28 +128,6 @@ def _score(
         memory_mb=answers.memory_mb,
         misbehaviour=answers.misbehaviour,
     )
-
-
-def _answers(
-    project: Project,
-    trained: Trained,
-    holdout: HoldoutFile,
-    inputs: Mapping[str, Input],
-    *,
-    try_it: bool,
-) -> _Answers:
-    """As the model gives them; one that was asked for the same rows before is not asked again."""
-    digest = trained.candidate.model_digest
-    frame = holdout.frame[list(inputs)].reset_index(drop=True)
-    question = (digest, content_digest(frame), try_it)
-    if question not in project.answers:
-        with confined_model(trained.model, digest, project.walls) as model:
-            ids = holdout.rows.row_id
-            project.answers[question] = _ask(model, frame, ids, inputs, try_it=try_it)
-    answers = project.answers[question]
-    if not isinstance(answers, _Answers):
-        raise TypeError("these are no answers")
-    return answers
 
 
 def _ask(
