@@ -8,18 +8,18 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mergeline.adapters.models.folder import Input
+from mergeline.core.compare.result import InputColumn
 from mergeline.errors import InputError
 from mergeline.serving.rows import ROW_LIMIT, to_frame
 
 INPUTS = {
-    "wind": Input("double", nullable=False),
-    "small": Input("float", nullable=True),
-    "hour": Input("long", nullable=False),
-    "seats": Input("integer", nullable=True),
-    "origin": Input("string", nullable=True),
-    "holiday": Input("boolean", nullable=False),
-    "at": Input("datetime", nullable=True),
+    "wind": InputColumn("wind", "double", required=True),
+    "small": InputColumn("small", "float", required=False),
+    "hour": InputColumn("hour", "long", required=True),
+    "seats": InputColumn("seats", "integer", required=False),
+    "origin": InputColumn("origin", "string", required=False),
+    "holiday": InputColumn("holiday", "boolean", required=True),
+    "at": InputColumn("at", "datetime", required=False),
 }
 ROW: dict[str, Any] = {
     "wind": 8.5, "small": 0.5, "hour": 17, "seats": 180, "origin": "JFK", "holiday": False,
@@ -128,7 +128,9 @@ def test_a_column_that_resembles_one_which_the_row_lacks_is_a_typing_mistake(typ
 
 
 def test_the_nearest_column_that_is_not_there_already_is_the_one_that_was_meant() -> None:
-    inputs = {name: Input("double", nullable=True) for name in ("wind_speed", "wind_gust")}
+    inputs = {
+        name: InputColumn(name, "double", required=False) for name in ("wind_speed", "wind_gust")
+    }
     with pytest.raises(InputError, match=r"'wind_speeds' \(did you mean 'wind_speed'"):
         to_frame([{"wind_speeds": 1}], inputs)
     with pytest.raises(InputError, match=r"'wind_speeds' \(did you mean 'wind_gust'"):

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from mergeline.adapters.models.folder import Input
 from mergeline.core.compare.result import InputColumn
 from mergeline.core.declare.model import Gate
 from mergeline.core.gate.judge import judge
@@ -22,18 +21,18 @@ SENT = {"other": 1.0}  # which the champion takes, and the candidate no longer
 PAIRS = list(itertools.product(itertools.product(sorted(KINDS), (False, True)), repeat=2))
 
 
-def gate_passes(candidate: Input, champion: Input) -> bool:
-    before = (_column(champion), InputColumn("other", "double"))
-    taken = facts(inputs=(_column(candidate),)), facts(inputs=before)
+def gate_passes(candidate: InputColumn, champion: InputColumn) -> bool:
+    before = (champion, InputColumn("other", "double"))
+    taken = facts(inputs=(candidate,)), facts(inputs=before)
     found = comparison(models={"candidate": taken[0], "champion": taken[1]})
     return judge(Gate("roc_auc"), found, Context(Situation.CHANGE)).outcome == "pass"
 
 
-def _column(it: Input) -> InputColumn:
-    return InputColumn("it", it.type, required=not it.nullable)
+def column(kind: str, optional: bool) -> InputColumn:
+    return InputColumn("it", kind, required=not optional)
 
 
-def server_answers(row: dict[str, Any], one: Input, **more: Input) -> bool:
+def server_answers(row: dict[str, Any], one: InputColumn, **more: InputColumn) -> bool:
     try:
         to_frame([row | SENT], {"it": one, **more})
     except InputError:
@@ -45,8 +44,8 @@ def server_answers(row: dict[str, Any], one: Input, **more: Input) -> bool:
 def test_who_may_call_the_champion_may_call_the_candidate_that_the_gate_lets_through(
     before: tuple[str, bool], after: tuple[str, bool]
 ) -> None:
-    champion, candidate = Input(*before), Input(*after)
-    other = Input("double", nullable=False)
+    champion, candidate = column(*before), column(*after)
+    other = InputColumn("other", "double")
     understood = [row for row in ROWS if server_answers(row, champion, other=other)]
     assert understood
     broken = [row for row in understood if not server_answers(row, candidate)]

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mergeline.adapters.models.folder import Input
+from mergeline.core.compare.result import InputColumn
 from mergeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ KINDS = {*_BITS, *_FLOATS, "boolean", "string", "datetime"}  # of columns that J
 Row = Mapping[str, Any]
 
 
-def to_frame(rows: object, inputs: Mapping[str, Input]) -> pd.DataFrame:
+def to_frame(rows: object, inputs: Mapping[str, InputColumn]) -> pd.DataFrame:
     """Convert the rows of a JSON request to the data frame that a model takes.
 
     Raises:
@@ -52,7 +52,7 @@ def to_frame(rows: object, inputs: Mapping[str, Input]) -> pd.DataFrame:
     return pd.DataFrame({name: _column(name, kind, rows) for name, kind in inputs.items()})
 
 
-def _check_names(rows: Sequence[Row], inputs: Mapping[str, Input]) -> None:
+def _check_names(rows: Sequence[Row], inputs: Mapping[str, InputColumn]) -> None:
     """Accept columns that the model does not take, unless one is likely a typing mistake."""
     incomplete = {n: row for n, row in enumerate(rows) if not row.keys() >= inputs.keys()}
     unknown = {name for row in incomplete.values() for name in row} - inputs.keys()
@@ -71,14 +71,14 @@ def _check_names(rows: Sequence[Row], inputs: Mapping[str, Input]) -> None:
                 hint = f"did you mean {meant[0]!r}?"
                 raise InputError(f"unknown column {name!r:.80} ({hint})", where=where)
         for name, kind in inputs.items():
-            if name not in row and not kind.nullable:
+            if name not in row and kind.required:
                 raise InputError(f"the column {name!r} is missing", where=where)
 
 
-def _column(name: str, kind: Input, rows: Sequence[Row]) -> Any:  # noqa: ANN401
+def _column(name: str, kind: InputColumn, rows: Sequence[Row]) -> Any:  # noqa: ANN401
     values = [row.get(name) for row in rows]
     # A missing number is NaN to a model, whatever its signature saw while it was trained.
-    if None in values and not kind.nullable and kind.type not in _FLOATS:
+    if None in values and kind.required and kind.type not in _FLOATS:
         place = values.index(None)
         raise InputError(
             "null, where the model has always had a value", where=f"rows[{place}].{name}"
@@ -89,7 +89,7 @@ def _column(name: str, kind: Input, rows: Sequence[Row]) -> Any:  # noqa: ANN401
         raise _first_misfit(name, kind, values) from None
 
 
-def _first_misfit(name: str, kind: Input, values: Sequence[object]) -> InputError:
+def _first_misfit(name: str, kind: InputColumn, values: Sequence[object]) -> InputError:
     """The error that names the first value which cannot be read alone."""
     for number, value in enumerate(values):
         try:

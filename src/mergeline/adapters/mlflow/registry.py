@@ -15,11 +15,11 @@ from typing import Any
 
 from mergeline.adapters.mlflow.runs import COMMIT, FINGERPRINT, PULL_REQUEST, Run
 from mergeline.adapters.mlflow.store import Store, on_all_pages
-from mergeline.core.release.version import Stage, Version
+from mergeline.core.release.version import RegistryStage, Version
 
 _STAGE = "mergeline.stage"
 _OVERRIDE = "mergeline.override"
-_ALIASES: Mapping[Stage, str] = {"Production": "production", "Staging": "staging"}
+_ALIASES: Mapping[RegistryStage, str] = {"Production": "production", "Staging": "staging"}
 _TAG_LIMIT = 5_000  # characters
 
 
@@ -103,7 +103,7 @@ class Registry(Store):
             self._tag(version.model, version.number, _OVERRIDE, reason[:_TAG_LIMIT])
         return replace(version, override=reason)
 
-    def move(self, model: str, number: int, stage: Stage) -> None:
+    def move(self, model: str, number: int, stage: RegistryStage) -> None:
         """Move a version to a stage; the one that held Production or Staging is archived.
 
         The aliases decide who holds them, so that there is always exactly one champion. An alias
@@ -146,7 +146,7 @@ class Registry(Store):
                 )
             )
 
-    def _holders(self, model: str) -> dict[Stage, int]:
+    def _holders(self, model: str) -> dict[RegistryStage, int]:
         """Who holds Production and Staging, by the aliases of a model."""
         from mlflow.exceptions import MlflowException
 
@@ -158,7 +158,7 @@ class Registry(Store):
             raise
 
     def _write_stages(
-        self, model: str, holders: Mapping[Stage, int], others: Mapping[int, Stage]
+        self, model: str, holders: Mapping[RegistryStage, int], others: Mapping[int, RegistryStage]
     ) -> None:
         """Write each version's stage as a tag, by the aliases as they are or will be."""
         wanted = {**others, **{number: stage for stage, number in holders.items()}}
@@ -176,7 +176,7 @@ def _origin_tags(run: Run) -> dict[str, str]:
     return {COMMIT: run.commit or "", PULL_REQUEST: str(run.pull_request or "")}
 
 
-def _version(version: Any, holders: Mapping[Stage, int]) -> Version:  # noqa: ANN401 - of mlflow
+def _version(version: Any, holders: Mapping[RegistryStage, int]) -> Version:  # noqa: ANN401 - of mlflow
     tags, number = version.tags, int(version.version)
     tagged = tags.get(_STAGE, "None")
     held = [stage for stage in _ALIASES if holders.get(stage) == number]
@@ -191,5 +191,5 @@ def _version(version: Any, holders: Mapping[Stage, int]) -> Version:  # noqa: AN
     )
 
 
-def _holders(model: Any) -> dict[Stage, int]:  # noqa: ANN401 - mlflow's RegisteredModel
+def _holders(model: Any) -> dict[RegistryStage, int]:  # noqa: ANN401 - mlflow's RegisteredModel
     return {stage: int(model.aliases[a]) for stage, a in _ALIASES.items() if a in model.aliases}

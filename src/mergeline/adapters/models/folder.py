@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from mergeline.core.compare.result import InputColumn
 from mergeline.errors import BundleError
 from mergeline.system.digests import file_sha256
 from mergeline.system.import_isolation import isolated_imports
@@ -40,14 +41,6 @@ _PLACES = {"env", "python_version", "uri"}
 
 
 @dataclass(frozen=True)
-class Input:
-    """A column that a model takes, as its MLflow signature has it."""
-
-    type: str
-    nullable: bool
-
-
-@dataclass(frozen=True)
 class LoadedModel:
     """A model that can be asked.
 
@@ -58,7 +51,7 @@ class LoadedModel:
         folder: that it may still read from, if it is not all in memory.
     """
 
-    inputs: Mapping[str, Input]
+    inputs: Mapping[str, InputColumn]
     classes: tuple[Any, ...]
     size_bytes: int
     folder: Path | None
@@ -155,7 +148,7 @@ def own_size(folder: Path) -> int:
     return sum(file.stat().st_size for file in ([pickled] if pickled else _digested_files(folder)))
 
 
-def read_inputs(folder: Path) -> dict[str, Input]:
+def read_inputs(folder: Path) -> dict[str, InputColumn]:
     """The columns that a model takes, by its signature; the model is not loaded.
 
     Raises:
@@ -297,11 +290,13 @@ def _digested_files(folder: Path) -> list[Path]:
     )
 
 
-def _inputs(description: Mapping[str, Any], folder: Path) -> dict[str, Input]:
+def _inputs(description: Mapping[str, Any], folder: Path) -> dict[str, InputColumn]:
     try:
         columns = json.loads((description.get("signature") or {})["inputs"])
         inputs = {
-            column["name"]: Input(str(column["type"]), not column.get("required", True))
+            column["name"]: InputColumn(
+                column["name"], str(column["type"]), required=bool(column.get("required", True))
+            )
             for column in columns
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

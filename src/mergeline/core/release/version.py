@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["None", "Staging", "Production", "Archived"]
+RegistryStage = Literal["None", "Staging", "Production", "Archived"]
 
 
 @dataclass(frozen=True)

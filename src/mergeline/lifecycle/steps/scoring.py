@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from mergeline.adapters.models.confined import ConfinedModel, confined_model
-from mergeline.adapters.models.folder import Input, own_size, read_inputs
+from mergeline.adapters.models.folder import own_size, read_inputs
 from mergeline.adapters.row_files import HoldoutFile, content_digest
 from mergeline.core.compare.behaviour import Trial, Trialled, misbehaviour, trials
 from mergeline.core.compare.result import InputColumn, Problem, Scored
@@ -30,7 +30,7 @@ _SIDE_BY_SIDE = 2
 _LATENCY_SAMPLE = 50  # rows
 CANDIDATE: Literal["candidate"] = "candidate"
 """The name of the model that is also asked in other ways than all rows at once."""
-Name = TypeVar("Name", bound=str)
+ModelName = TypeVar("ModelName", bound=str)
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class _Answers:
 
 def score_models(
     project: Project,
-    models: Mapping[Name, Trained],
+    models: Mapping[ModelName, Trained],
     holdout: HoldoutFile,
     judged_by: Model,
-) -> dict[Name, Scored]:
+) -> dict[ModelName, Scored]:
     """What each model says about the rows of one holdout.
 
     A model that cannot score the rows is a finding: then its predictions are None.
@@ -113,7 +113,7 @@ def _scored(
         threshold=trained.candidate.declaration.decision,
     )
     try:
-        inputs = _columns(read_inputs(trained.model))
+        inputs = tuple(read_inputs(trained.model).values())
         scored = replace(scored, inputs=inputs, size_bytes=own_size(trained.model))
     except MergelineError as error:
         return replace(scored, problem=str(error))
@@ -134,7 +134,7 @@ def _ask(
     model: ConfinedModel,
     frame: pd.DataFrame,
     row_id: npt.NDArray[np.uint64],
-    inputs: Mapping[str, Input],
+    inputs: Mapping[str, InputColumn],
     *,
     try_it: bool,
 ) -> _Answers:
@@ -142,7 +142,7 @@ def _ask(
     latency = model.latency_ms(frame.head(_LATENCY_SAMPLE)) if len(frame) else None
     problems: tuple[Problem, ...] = ()
     if try_it:
-        optional = [name for name, column in inputs.items() if column.nullable]
+        optional = [name for name, column in inputs.items() if not column.required]
         trialled = [_try(model, frame, trial) for trial in trials(row_id, optional)]
         problems = misbehaviour(predictions, trialled)
     return _Answers(
@@ -161,10 +161,3 @@ def _try(model: ConfinedModel, frame: pd.DataFrame, trial: Trial) -> Trialled:
     except MergelineError as error:
         return Trialled(trial, None, error.message)
     return Trialled(trial, np.concatenate(answers))
-
-
-def _columns(inputs: Mapping[str, Input]) -> tuple[InputColumn, ...]:
-    return tuple(
-        InputColumn(name, column.type, required=not column.nullable)
-        for name, column in inputs.items()
-    )
