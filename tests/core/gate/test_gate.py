@@ -8,6 +8,7 @@ import pytest
 
 from mergeline.core.compare import digits
 from mergeline.core.compare.result import (
+    NOT_EVERY_CLASS,
     Absent,
     Comparison,
     Difference,
@@ -321,6 +322,34 @@ def test_a_slice_without_a_value_of_the_champion_is_inconclusive() -> None:
         "recall", 0.6, {}, values={"candidate": Measured(0.6), "champion": Measured(None)}
     )
     one = SliceResult("origin", "LGA", 500, None, judged=True, metrics=(lonely,))
+    verdict = judge(SLICED, comparison(*WHOLE, slices=(one,)), CHANGE)
+    assert rules(verdict, "inconclusive") == ["slice_undefined"]
+
+
+def test_a_slice_whose_rows_give_no_model_a_value_is_listed_and_refuses_nothing() -> None:
+    nothing = Measured(None, "undefined", NOT_EVERY_CLASS)
+    for values in (
+        {"candidate": nothing, "champion": nothing},
+        {"candidate": nothing},  # the first model
+    ):
+        one = SliceResult(
+            "origin", "LGA", 500, None, judged=True,
+            metrics=(metric("recall", None, {}, values=values),),
+        )  # fmt: skip
+        strict = dataclasses.replace(SLICED, inconclusive="fail")
+        context = CHANGE if "champion" in values else Context(Situation.FIRST)
+        verdict = judge(strict, comparison(*WHOLE, slices=(one,)), context)
+        assert verdict.outcome == "pass"
+        [reason] = [reason for reason in verdict.reasons if reason.rule == "slice_undefined"]
+        assert NOT_EVERY_CLASS in reason.text
+
+
+def test_a_slice_where_only_the_candidate_has_no_value_is_inconclusive() -> None:
+    values = {"candidate": Measured(None, "undefined", NOT_EVERY_CLASS), "champion": Measured(0.6)}
+    one = SliceResult(
+        "origin", "LGA", 500, None, judged=True,
+        metrics=(metric("recall", None, {}, values=values),),
+    )  # fmt: skip
     verdict = judge(SLICED, comparison(*WHOLE, slices=(one,)), CHANGE)
     assert rules(verdict, "inconclusive") == ["slice_undefined"]
 

@@ -25,6 +25,8 @@ LEVEL = 0.95
 UNJUDGED = 50
 """How many slices of a column without enough rows are listed."""
 Absent = Literal["", "nan", "infinite", "undefined", "unscored", "failed"]
+NOT_EVERY_CLASS = "the rows do not hold every class"
+"""Why a metric has no value for any model."""
 ProblemKind = Literal[
     "empty_holdout", "one_class_holdout", "missing_labels", "unknown_labels", "missing_slice",
     "missing_clusters", "duplicate_rows", "tampered_holdout", "unscored", "other_rows",

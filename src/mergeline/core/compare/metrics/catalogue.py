@@ -22,7 +22,7 @@ from mergeline.core.compare.metrics import means as losses
 from mergeline.core.compare.metrics import ranks as ranking
 from mergeline.core.compare.metrics import ratios as totals
 from mergeline.core.compare.metrics import sklearn_scorers as scorers
-from mergeline.core.compare.result import Absent, Measured
+from mergeline.core.compare.result import NOT_EVERY_CLASS, Absent, Measured
 from mergeline.core.declare.model import MetricChoice, Model
 from mergeline.core.declare.strict import did_you_mean
 from mergeline.errors import DeclarationError
@@ -295,4 +295,4 @@ def _scored(score: scorers.Score) -> tuple[Any, Any]:
 
 def _one_class(rows: Rows, classes: int) -> str:
     present = np.bincount(rows.labels, minlength=classes) > 0
-    return "" if present.all() else "the rows do not hold every class"
+    return "" if present.all() else NOT_EVERY_CLASS

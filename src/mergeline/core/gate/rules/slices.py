@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mergeline.core.compare.result import Difference, MetricResult, Other
+from mergeline.core.compare.result import NOT_EVERY_CLASS, Difference, MetricResult, Other
 from mergeline.core.declare.model import Bar
 from mergeline.core.gate.rules.absolute import bounds
 from mergeline.core.gate.subject import Judged, ends, in_words, oriented, turned
@@ -28,9 +28,11 @@ def slices(judged: Judged) -> Iterator[Reason]:
                 continue
             where, label = f"{piece.column} = {piece.value}", metric.label
             reasons = _in_slice(judged, metric, bar, where)
-            broken = [reason for reason in reasons if reason.outcome != "pass"]
-            held += not broken
-            yield from broken
+            told = [
+                one for one in reasons if one.outcome != "pass" or one.rule == "slice_undefined"
+            ]
+            held += not told
+            yield from told
         text = f"{label} holds its bar in {held} of {len(large)} slices"
         yield Reason("slices", "pass", text, name)
 
@@ -40,7 +42,8 @@ def _in_slice(judged: Judged, metric: MetricResult, bar: Bar, where: str) -> Ite
     if value is None or value.value is None:
         why = value.reason if value else "not measured"
         text = f"{metric.label} at {where} has no value: {why}"
-        yield Reason("slice_undefined", "inconclusive", text, metric.name, where)
+        outcome: VerdictWord = "pass" if _nobody_could(metric, bar.against) else "inconclusive"
+        yield Reason("slice_undefined", outcome, text, metric.name, where)
         return
     yield from bounds("slice_threshold", metric, value.value, bar, where)
     if bar.margin is None or not judged.change or judged.told_elsewhere(metric, bar.against):
@@ -52,6 +55,16 @@ def _in_slice(judged: Judged, metric: MetricResult, bar: Bar, where: str) -> Ite
         return
     if turned(metric, difference.estimate) < -bar.margin:
         yield _slice_margin(metric, difference, bar.against, bar.margin, where)
+
+
+def _nobody_could(metric: MetricResult, other: Other) -> bool:
+    """Whether the rows give no model a value, such as those of one class; then nobody is hurt."""
+    candidate, before = metric.values.get("candidate"), metric.values.get(other)
+    if candidate is None or candidate.absent != "undefined":
+        return False
+    if before is None:
+        return candidate.reason == NOT_EVERY_CLASS
+    return before.value is None and before.reason == candidate.reason
 
 
 def _slice_margin(
