@@ -77,9 +77,9 @@ def test_the_verdict_is_the_headline(name: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("margin", "holds", "expected"),
     [
-        (0.005, False, "worse"),
-        (None, None, "worse"),
-        (0.05, True, "worse, within the margin"),
+        (0.005, False, "worse, which a restore may be"),
+        (None, None, "worse, which a restore may be"),
+        (0.05, True, "worse, within the margin of 0.05"),
     ],
 )
 def test_worse_is_within_the_margin_only_where_the_margin_holds(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
+from mergeline.core.gate.verdict import Situation
 from mergeline.core.report.render.formats import RENDERERS
+from mergeline.core.report.sentences import headline
 from mergeline.core.report.view import view_of
-from tests.core.report.examples import ALL
+from tests.core.report.examples import ALL, PASS
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -33,3 +37,28 @@ def test_a_first_model_is_compared_with_nothing() -> None:
 @pytest.mark.parametrize("name", ["failed", "same"])
 def test_every_form_shows_a_report_without_a_comparison(form: str, name: str) -> None:
     assert "delay" in RENDERERS[form](ALL[name])
+
+
+@pytest.mark.parametrize(
+    ("holds", "kind", "ending"),
+    [
+        (True, Situation.CHANGE, "worse, within the margin of 0.005"),
+        (False, Situation.CHANGE, "worse, which its gate lets pass"),
+        (False, Situation.RESTORE, "worse, which a restore may be"),
+    ],
+)
+def test_a_headline_that_passes_says_what_lets_a_worse_model_pass(
+    holds: bool, kind: Situation, ending: str
+) -> None:
+    comparison = PASS.comparison
+    assert comparison is not None
+    primary = next(one for one in comparison.metrics if one.name == comparison.primary)
+    worse = dataclasses.replace(
+        primary.differences["champion"], outcome="worse", margin=0.005, margin_holds=holds
+    )
+    changed = dataclasses.replace(primary, differences={"champion": worse})
+    metrics = tuple(changed if one is primary else one for one in comparison.metrics)
+    report = dataclasses.replace(
+        PASS, kind=kind, comparison=dataclasses.replace(comparison, metrics=metrics)
+    )
+    assert "".join(span.text for span in headline(report)).endswith(ending)

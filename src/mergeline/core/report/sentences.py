@@ -149,8 +149,13 @@ def _how_it_did(view: View) -> Sentence:
     outcome = row.difference.outcome
     words = {"better": "better", "same": "as good"}
     if view.verdict.outcome == "pass":
-        # a restore passes however much worse it is
-        words["worse"] = "worse, within the margin" if row.difference.margin_holds else "worse"
+        margin = row.difference.margin
+        if row.difference.margin_holds and margin is not None:
+            words["worse"] = f"worse, within the margin of {numbers.given(margin)}"
+        elif view.report.kind == "restore":
+            words["worse"] = "worse, which a restore may be"
+        else:
+            words["worse"] = "worse, which its gate lets pass"
         return say(" — ", words.get(outcome, "no difference can be told"))
     if outcome == "worse":
         return say(" — worse")
