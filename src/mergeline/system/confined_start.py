@@ -38,7 +38,8 @@ _FORBIDDEN = (
     "fork", "vfork", "execve", "execveat", "unshare", "setns", "mount", "umount2", "pivot_root",
     "chroot", "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key",
     "shmget", "semget", "msgget", "mq_open", "setuid", "setgid", "setresuid", "setresgid",
-    "setpriority", "sched_setaffinity", "setsid", "setpgid",
+    "setpriority", "sched_setaffinity", "sched_setattr", "sched_setscheduler", "sched_setparam",
+    "ioprio_set", "migrate_pages", "move_pages", "setsid", "setpgid",
 )  # fmt: skip
 
 
@@ -142,6 +143,9 @@ def filter_system_calls() -> None:
     for name in _FORBIDDEN:
         with contextlib.suppress(ValueError, OSError):  # not known to this processor
             calls.add_rule(pyseccomp.ERRNO(errno.EPERM), name)
+    # Limits of another process; a process may still ask for its own.
+    other = pyseccomp.Arg(0, pyseccomp.NE, 0)
+    calls.add_rule(pyseccomp.ERRNO(errno.EPERM), "prlimit64", other)
     # The flags of clone3 lie in memory, where a filter cannot look: the C library then uses clone.
     calls.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
     no_thread = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0)

@@ -40,6 +40,7 @@ _PROBE = "mergeline.system.confinement_probe"
 # Shared libraries, and what the dynamic loader and the C library read.
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/localtime")
 _NOBODY = "65534"
+_TMP_MB = 256
 _OWN_TMP = "/tmp"  # noqa: S108 - a file system of the child's own
 
 
@@ -154,7 +155,7 @@ def start_confined(
         # -P: nothing is imported from the current folder; -s: nor from a home.
         command = [str(program), "-P", "-s", "-B", "-m", _START, json.dumps(order)]
         if kind == "bubblewrap":
-            command = [*_bubblewrap(can_read, limits), *command]
+            command = [*_bubblewrap(can_read), *command]
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -203,19 +204,19 @@ def _kinds() -> list[WallKind]:
     return [*found, "none"]
 
 
-def _bubblewrap(readable: Sequence[str], limits: Limits) -> list[str]:
+def _bubblewrap(readable: Sequence[str]) -> list[str]:
     command = [
         shutil.which("bwrap") or "bwrap",
         "--unshare-all", "--die-with-parent", "--new-session", "--clearenv",
         "--uid", _NOBODY, "--gid", _NOBODY, "--cap-drop", "ALL",
         "--proc", "/proc", "--dev", "/dev",
-        "--size", str(int(limits.memory_mb * 1e6)), "--tmpfs", _OWN_TMP,
+        "--size", str(int(_TMP_MB * 1e6)), "--tmpfs", _OWN_TMP,
     ]  # fmt: skip
     for path in readable:
         command += ["--ro-bind", path, path]
     for name, value in _environment(_OWN_TMP).items():
         command += ["--setenv", name, value]
-    return [*command, "--remount-ro", "/", "--chdir", _OWN_TMP, "--"]
+    return [*command, "--remount-ro", "/proc", "--remount-ro", "/", "--chdir", _OWN_TMP, "--"]
 
 
 def _environment(home: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ def main() -> None:
         "it can read other processes' environments": _reads_environment,
         "it can see its parent's process": _sees_parent,
         "it can signal its parent": _signals_parent,
+        "it can change its parent's limits": _changes_limits,
         "it can read files that it was not given": _reads_file,
         "it can write files": _writes_file,
         "it can connect to the network": _connects,
@@ -62,6 +63,14 @@ def _sees_parent(targets: dict[str, Any]) -> bool:
 
 def _signals_parent(targets: dict[str, Any]) -> bool:
     os.kill(targets["parent"], 0)
+    return bool(targets["parent"] != os.getpid())
+
+
+def _changes_limits(targets: dict[str, Any]) -> bool:
+    import resource
+
+    before = resource.prlimit(targets["parent"], resource.RLIMIT_CORE)
+    resource.prlimit(targets["parent"], resource.RLIMIT_CORE, before)
     return bool(targets["parent"] != os.getpid())
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ def test_a_hostile_model_is_contained_and_said(
 @pytest.mark.parametrize("code", ["import time; time.sleep(600)", "while True: pass"])
 def test_a_model_that_takes_for_ever_is_ended(walls: Walls, tmp_path: Path, code: str) -> None:
     folder = saved(tmp_path / "model", code)
-    with pytest.raises(BundleError, match=r"took longer than 5 s|ended with"):
+    with pytest.raises(BundleError, match=r"took longer|ended with"):
         asked(folder, walls, SHORT)
 
 
@@ -193,8 +193,12 @@ def test_a_models_error_is_one_line_without_commands(walls: Walls, tmp_path: Pat
     assert "\x1b" not in text
 
 
-def test_no_scratch_folder_is_left(walls: Walls, tmp_path: Path) -> None:
-    before = {path.name for path in Path(os.environ.get("TMPDIR", "/tmp")).glob("mergeline-conf*")}
-    asked(saved(tmp_path / "model"), walls)
-    after = {path.name for path in Path(os.environ.get("TMPDIR", "/tmp")).glob("mergeline-conf*")}
-    assert after <= before
+def test_no_scratch_folder_is_left(
+    walls: Walls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = saved(tmp_path / "model")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    asked(folder, walls)
+    assert list(scratch.iterdir()) == []

@@ -8,15 +8,19 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 
 from mergeline.adapters.bundles import digests
+from mergeline.adapters.models.folder import model_digest
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.report.content import Report, read_report
 from mergeline.errors import BundleError, MergelineError
 from mergeline.lifecycle.steps.evaluation import Evaluated
 from mergeline.lifecycle.verbs.judge import judge
 from mergeline.lifecycle.verbs.track import track
+from mergeline.system.digests import file_sha256
 from tests.support.line import Line
 from tests.support.parcels import WORSE
 
@@ -110,11 +114,12 @@ def _no_candidate(bundle: Path) -> None:
     (bundle / "manifest.json").unlink()
 
 
-def _write_digests(bundle: Path) -> None:
+def _write_digests(bundle: Path, **candidate: str) -> None:
     """As a forger does: the manifest names what the files are now."""
     path = bundle / "manifest.json"
     document = json.loads(path.read_text())
     document["files"] = digests(bundle, "candidate")
+    document["candidate"].update(candidate)
     path.write_text(json.dumps(document))
 
 
@@ -179,3 +184,46 @@ def test_code_of_the_tree_is_not_run(court: Line, monkeypatch: pytest.MonkeyPatc
         judged(court)
     assert not ran.exists()
     assert os.environ["PYTHONDONTWRITEBYTECODE"]
+
+
+def test_rows_that_a_job_adds_to_its_holdout_do_not_outvote_the_bases(line: Line) -> None:
+    bundle = worse_bundle(line)
+    path = bundle / "candidate" / "holdout.parquet"
+    rows = pd.read_parquet(path)
+    easy = pd.concat([rows] * 20, ignore_index=True)
+    easy["id"] = range(10_000_000, 10_000_000 + len(easy))
+    easy["late"] = easy["weight"] > easy["weight"].median()
+    pd.concat([rows, easy]).to_parquet(path, index=False)
+    _write_digests(bundle, holdout_digest=file_sha256(path))
+    [evaluated] = judged(line, bundle)
+    assert not evaluated.passed
+    verdict = evaluated.report.verdict
+    assert verdict is not None
+    assert "base_holdout" in {reason.rule for reason in verdict.reasons}
+
+
+def test_a_model_with_the_champions_bytes_is_asked_by_its_own_description(court: Line) -> None:
+    champion = next((court.state / "candidates").glob("late-*/candidate/model"))
+    model = court.bundle / "candidate" / "model"
+    shutil.rmtree(model)
+    shutil.copytree(champion, model)
+    described = model / "MLmodel"
+    broken = yaml.safe_load(described.read_text())
+    inputs = json.loads(broken["signature"]["inputs"])
+    broken["signature"]["inputs"] = json.dumps(inputs[:1])
+    described.write_text(yaml.safe_dump(broken))
+    _write_digests(court.bundle, model_digest=model_digest(model))
+    [evaluated] = judged(court)
+    assert not evaluated.passed
+
+
+def test_what_a_job_says_of_its_origin_and_metrics_is_not_taken_over(court: Line) -> None:
+    path = court.bundle / "manifest.json"
+    document = json.loads(path.read_text())
+    document["candidate"]["metrics"] = {"roc_auc": 0.999}
+    document["candidate"]["origin"]["author"] = "Maintainer"
+    path.write_text(json.dumps(document))
+    judged(court)
+    left = json.loads((court.root / "judged" / "manifest.json").read_text())["candidate"]
+    assert left["metrics"]["roc_auc"] < 0.99
+    assert left["origin"]["author"] != "Maintainer"

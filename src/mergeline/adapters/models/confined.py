@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CHILD = "mergeline.adapters.models.child"
-_START_SECONDS = 120.0
+_TOO_LONG = "the model took longer to answer than it may"
 _MOST_TEXT = 100_000  # bytes of an answer that is not numbers
 _MOST_CLASSES = 1_000
 _TEXT_SHOWN = 300
@@ -45,7 +45,7 @@ class ConfinedModel:
     classes: tuple[bool | int | str, ...]
     load_seconds: float
     _child: Confined
-    _seconds: float
+    _until: float
     _peak_mb: float = field(default=0.0)
 
     def predict(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
@@ -63,7 +63,7 @@ class ConfinedModel:
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
         most = 16 + 8 * len(frame) * max(len(self.classes), 1)
-        kind, content = _ask(self._child, sink.getvalue().to_pybytes(), self._seconds, most)
+        kind, content = _ask(self._child, sink.getvalue().to_pybytes(), self._until, most)
         self._peak_mb = max(self._peak_mb, _peak_mb(self._child.process.pid))
         if kind == b"E":
             raise BundleError(_one_line(content))
@@ -104,24 +104,25 @@ def confined_model(
         folder: of the MLflow model.
         digest: that its bytes must have.
         walls: as `find_walls` found them.
-        limits: of the child; each answer may take `seconds` too.
+        limits: of the child; by our clock, too, it lives no longer than `seconds`.
 
     Raises:
         BundleError: the model cannot be loaded, or ends its process while it is.
     """
     limits = limits or Limits()
+    until = time.monotonic() + limits.seconds
     arguments = [str(folder.resolve()), digest]
     with start_confined(walls, _CHILD, arguments, readable=[folder], limits=limits) as child:
-        kind, content = _receive(child, _START_SECONDS, _MOST_TEXT)
+        kind, content = _receive(child, until, _MOST_TEXT)
         since = time.perf_counter()
         if kind == b"S":
-            kind, content = _receive(child, limits.seconds, _MOST_TEXT)
+            kind, content = _receive(child, until, _MOST_TEXT)
         seconds = time.perf_counter() - since
         if kind == b"E":
             raise BundleError(_one_line(content))
         if kind != b"L":
             raise BundleError("the model's process sent something else than its classes")
-        model = ConfinedModel(_classes(content), seconds, child, limits.seconds)
+        model = ConfinedModel(_classes(content), seconds, child, until)
         model._peak_mb = _peak_mb(child.process.pid)  # noqa: SLF001 - made here
         yield model
 
@@ -138,9 +139,8 @@ def _classes(content: bytes) -> tuple[bool | int | str, ...]:
     return tuple(classes)
 
 
-def _ask(child: Confined, question: bytes, seconds: float, most: int) -> tuple[bytes, bytes]:
+def _ask(child: Confined, question: bytes, until: float, most: int) -> tuple[bytes, bytes]:
     """Send a question and receive the answer; the child reads while it cannot yet answer."""
-    until = time.monotonic() + seconds
     content = memoryview(struct.pack("<Q", len(question)) + question)
     pipe = child.stdin.fileno()
     os.set_blocking(pipe, False)
@@ -148,34 +148,30 @@ def _ask(child: Confined, question: bytes, seconds: float, most: int) -> tuple[b
         _, ready, _ = select.select([], [pipe], [], max(0.0, until - time.monotonic()))
         if not ready:
             child.end()
-            raise BundleError(f"the model took longer than {seconds:g} s to take the rows")
+            raise BundleError(_TOO_LONG)
         try:
             content = content[os.write(pipe, content[:1_000_000]) :]
         except OSError as error:
             raise BundleError(_ended(child)) from error
-    return _receive(child, max(0.0, until - time.monotonic()), most, seconds)
+    return _receive(child, until, most)
 
 
-def _receive(
-    child: Confined, seconds: float, most: int, allowed: float | None = None
-) -> tuple[bytes, bytes]:
-    until = time.monotonic() + seconds
-    most = max(most, _MOST_TEXT)
-    length = struct.unpack("<Q", _read(child, 8, until, allowed or seconds))[0]
-    if not 1 <= length <= most + 1:
+def _receive(child: Confined, until: float, most: int) -> tuple[bytes, bytes]:
+    length = struct.unpack("<Q", _read(child, 8, until))[0]
+    if not 1 <= length <= max(most, _MOST_TEXT) + 1:
         child.end()
         raise BundleError("the model's process sent more than an answer has")
-    content = _read(child, length, until, allowed or seconds)
+    content = _read(child, length, until)
     return content[:1], content[1:]
 
 
-def _read(child: Confined, count: int, until: float, allowed: float) -> bytes:
+def _read(child: Confined, count: int, until: float) -> bytes:
     pipe, parts = child.stdout.fileno(), []
     while count:
         ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
         if not ready:
             child.end()
-            raise BundleError(f"the model took longer than {allowed:g} s to answer")
+            raise BundleError(_TOO_LONG)
         part = os.read(pipe, min(count, 1_000_000))
         if not part:
             raise BundleError(_ended(child))

@@ -55,7 +55,7 @@ def _trained_on_data_only(project: Project, case: Case, say: Say) -> Trained | N
     if middle is None:
         return None
     trained = find(project, middle.model.name, middle.ingredients.fingerprint)
-    if trained is None and case.may_train and _asked(project, case, say):
+    if trained is None and not case.untrusted and _asked(project, case, say):
         say("training the base on the change's data, to tell the data's part from the rest")
         return train(project, middle, say)
     return trained

@@ -17,6 +17,7 @@ from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.models.folder import model_digest
 from mergeline.adapters.row_files import check_keys, read_holdout, read_training_rows
 from mergeline.core.compare.comparison import compare
+from mergeline.core.compare.result import Comparison
 from mergeline.core.declare.model import MetricChoice, Role
 from mergeline.core.release.bundle import (
     CANDIDATE_FILES,
@@ -197,10 +198,11 @@ def _describe(
     own = Trained(candidate, folder, None, fresh=True)
     models: dict[Role, Trained] = {CANDIDATE: own}
     scored = score_models(project, models, holdout, model)
-    comparison = compare(holdout.rows, scored, model)
-    metrics = {
-        metric.name: measured.value
-        for metric in comparison.metrics
-        if (measured := metric.values.get("candidate")) and measured.value is not None
-    }
-    return replace(candidate, metrics={**metrics, "holdout_rows": float(comparison.holdout.rows)})
+    return replace(candidate, metrics=measured(compare(holdout.rows, scored, model)))
+
+
+def measured(comparison: Comparison) -> dict[str, float]:
+    """The candidate's metrics as its manifest has them."""
+    values = {metric.name: metric.values.get("candidate") for metric in comparison.metrics}
+    known = {name: one.value for name, one in values.items() if one and one.value is not None}
+    return {**known, "holdout_rows": float(comparison.holdout.rows)}

@@ -28,7 +28,8 @@ class Case:
         behind: commits that the branch has beyond the base.
         overtaken: whether those make another model of it, so that the merge is to be trained.
         noted: what else the report says of the bar.
-        may_train: whether its stages may be run here.
+        untrusted: whether the candidate and its holdout are an untrusted job's word; then nothing
+            of the tree is run, and what came of its stages is not taken for granted.
         restored: the latest release with this fingerprint, where the tree goes back to one.
     """
 
@@ -44,7 +45,7 @@ class Case:
     overtaken: bool = False
     restored: Entry | None = None
     noted: tuple[Moved, ...] = ()
-    may_train: bool = True
+    untrusted: bool = False
     started_at: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
     @property

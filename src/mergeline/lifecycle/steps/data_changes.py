@@ -26,8 +26,17 @@ def data_changes(project: Project, case: Case) -> tuple[DataChange, ...]:
         if then is None or then.digest != now.digest:
             old = then.pointers if then else {}
             change = DataChange(table, _drops(now.pointers, old), _drops(old, now.pointers))
-            data.append(_with_rows(change, project, case))
+            data.append(_with_rows(change, project, case) if not _edits_dvc(case) else change)
     return tuple(data)
+
+
+def _edits_dvc(case: Case) -> bool:
+    """Whether an untrusted tree says itself from where, and by what command, drops are fetched."""
+    if not case.untrusted or case.before is None:
+        return case.untrusted
+    before, now = case.before.files, case.tree.files
+    paths = {path for tree in (before, now) for path in tree.list(".dvc")}
+    return any(before.blob(path) != now.blob(path) for path in paths)
 
 
 def _drops(these: Mapping[str, str], others: Mapping[str, str]) -> tuple[str, ...]:

@@ -162,7 +162,8 @@ def _judge_on_base_rows(
     if before.rows is None or moved is None:
         return _without_base_rows(case, judgement, before.problem)
     edited = any(part.what in {"holdout", "contract"} for part in moved_bar(case))
-    grown = moved.added > 0 and not only_drops(case)
+    # That a change brings drops only tells what the holdout can hold where it was made here.
+    grown = moved.added > 0 and (case.untrusted or not only_drops(case))
     if moved.kept and not edited and not grown:
         return judgement
     say("scoring the rows of the base's own holdout too, since the change moves it")
@@ -183,7 +184,7 @@ def _judge_on_base_rows(
 
 def _without_base_rows(case: Case, judgement: Judgement, problem: str) -> Judgement:
     """Where only drops came and went, as in a window of days that moves on, it is said only."""
-    if may_move_rows(case):
+    if case.untrusted or may_move_rows(case):
         return judge_without_base_rows(judgement, case.gate, problem)
     return replace(judgement, base_problem=problem)
 

@@ -20,6 +20,7 @@ from mergeline.core.declare.model import Model
 from mergeline.errors import MergelineError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.trained import Trained, rows_trained_on
+from mergeline.system.digests import file_sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SIDE_BY_SIDE = 2
+_MOST_NULLS = 50  # columns that are left out in turn
 _LATENCY_SAMPLE = 50  # rows
 CANDIDATE: Literal["candidate"] = "candidate"
 """The name of the model that is also asked in other ways than all rows at once."""
@@ -62,18 +64,24 @@ def score_models(
         judged_by: the declaration that says classes and key.
     """
     # Production and the base are often one model, which is asked once.
-    different = {trained.candidate.model_digest: trained for trained in models.values()}
-    tried = {t.candidate.model_digest for name, t in models.items() if name == CANDIDATE}
+    different = {_identity(trained): trained for trained in models.values()}
+    tried = {_identity(trained) for name, trained in models.items() if name == CANDIDATE}
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         asked = {
-            digest: pool.submit(_ask_once, project, trained, holdout, try_it=digest in tried)
-            for digest, trained in different.items()
+            identity: pool.submit(_ask_once, project, trained, holdout, try_it=identity in tried)
+            for identity, trained in different.items()
         }
-        answers = {digest: answer.result() for digest, answer in asked.items()}
+        answers = {identity: answer.result() for identity, answer in asked.items()}
     return {
-        name: _scored(trained, holdout, judged_by, answers[trained.candidate.model_digest])
+        name: _scored(trained, holdout, judged_by, answers[_identity(trained)])
         for name, trained in models.items()
     }
+
+
+def _identity(trained: Trained) -> str:
+    """A model with its description, which the digest of an estimator's bytes leaves out."""
+    described = trained.model / "MLmodel"
+    return trained.candidate.model_digest + (file_sha256(described) if described.is_file() else "")
 
 
 def _ask_once(
@@ -82,15 +90,16 @@ def _ask_once(
     """What a model answers, or why it cannot; one that was asked before is not asked again."""
     digest = trained.candidate.model_digest
     try:
+        identity = _identity(trained)
         inputs = read_inputs(trained.model)
         missing = [name for name in inputs if name not in holdout.frame.columns]
         if missing:
             return f"takes a column {missing[0]!r} that the holdout does not have"
         frame = holdout.frame[list(inputs)].reset_index(drop=True)
-        question = (digest, content_digest(frame))
+        question = (identity, content_digest(frame))
         if question not in project.answers:
             # What a candidate does when it is asked in other ways is found out once.
-            try_it = try_it and all(known != digest for known, _ in project.answers)
+            try_it = try_it and all(known != identity for known, _ in project.answers)
             with confined_model(trained.model, digest, project.walls) as model:
                 row_id = holdout.rows.row_id
                 project.answers[question] = _ask(model, frame, row_id, inputs, try_it=try_it)
@@ -142,7 +151,7 @@ def _ask(
     latency = model.latency_ms(frame.head(_LATENCY_SAMPLE)) if len(frame) else None
     problems: tuple[Problem, ...] = ()
     if try_it:
-        optional = [name for name, column in inputs.items() if not column.required]
+        optional = [name for name, column in inputs.items() if not column.required][:_MOST_NULLS]
         trialled = [_try(model, frame, trial) for trial in trials(row_id, optional)]
         problems = misbehaviour(predictions, trialled)
     return _Answers(

@@ -14,13 +14,19 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from mergeline.adapters.bundles import check_replaceable, copy_candidate, read_candidate
+from mergeline.adapters.bundles import (
+    check_replaceable,
+    copy_candidate,
+    read_candidate,
+    write_candidate,
+)
 from mergeline.adapters.models.folder import model_digest
 from mergeline.core.gate.verdict import Situation
-from mergeline.core.release.bundle import CANDIDATE_FILES, MANIFEST, MODEL
+from mergeline.core.release.bundle import CANDIDATE_FILES, HOLDOUT, MANIFEST, MODEL
 from mergeline.core.report.content import Moved
 from mergeline.errors import BundleError, MergelineError
 from mergeline.lifecycle.steps.bundle_folders import bundle_folders, read_reports
+from mergeline.lifecycle.steps.candidates import measured
 from mergeline.lifecycle.steps.case import Case, read_cases
 from mergeline.lifecycle.steps.evaluation import Evaluated, leave_bundle
 from mergeline.lifecycle.steps.failures import leave_failure, leaving_failure
@@ -28,6 +34,7 @@ from mergeline.lifecycle.steps.judging import judge_trained
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.reporting import describe, describe_failure, describe_unread
 from mergeline.lifecycle.steps.trained import Trained
+from mergeline.system.digests import file_sha256
 
 
 def judge(
@@ -81,6 +88,8 @@ def _judge_one(
     with _taken(found, case) as trained:
         say(f"{case.model.name}: judging {case.ingredients.fingerprint[:8]}")
         match = judge_trained(project, _by_the_base(case), trained, say)
+        metrics = measured(match.comparison)
+        write_candidate(trained.folder, replace(trained.candidate, metrics=metrics))
         return leave_bundle(into, match, describe(project, match))
 
 
@@ -103,16 +112,26 @@ def _taken(folder: Path, case: Case) -> Iterator[Trained]:
             "the model is not the one that the manifest names": (
                 model_digest(taken / CANDIDATE_FILES / MODEL) != candidate.model_digest
             ),
+            "the holdout is not the one that the manifest names": (
+                file_sha256(taken / CANDIDATE_FILES / HOLDOUT) != candidate.holdout_digest
+            ),
+            "the bundle's candidate names other snapshots than the tree": (
+                {use.table: use.digest for use in candidate.snapshots}
+                != {table: used.digest for table, used in case.ingredients.snapshots.items()}
+            ),
         }
         for problem, is_so in problems.items():
             if is_so:
                 raise BundleError(problem, where=MANIFEST, next_step="Evaluate this tree again")
-        yield Trained(replace(candidate, origin=case.origin), taken, None, fresh=True)
+        # What the job says of where the tree is from and how well the model does is not taken over.
+        known = replace(candidate, origin=case.origin, ingredients=case.ingredients, metrics={})
+        write_candidate(taken, known)
+        yield Trained(known, taken, None, fresh=True)
 
 
 def _by_the_base(case: Case) -> Case:
     """The case without what would run the change's code: its stages, and metrics that it adds."""
-    case = replace(case, may_train=False)
+    case = replace(case, untrusted=True)
     known = {metric.name for metric in case.at_base.model.metrics} if case.at_base else set()
     new = [metric for metric in case.model.metrics if metric.own and metric.name not in known]
     if not new:
