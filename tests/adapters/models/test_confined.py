@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from mergeline.system.confinement import Limits, Walls, probe
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
 FRAME = pd.DataFrame({"weight": np.linspace(0, 1, 60), "distance": np.linspace(1, 0, 60)})
 ROOM = Limits(seconds=60, memory_mb=2_000)
+Saved = Callable[..., Path]
 SHORT = Limits(seconds=5, memory_mb=2_000)
 
 
@@ -48,23 +52,47 @@ def walls(request: pytest.FixtureRequest) -> Walls:
     return Walls(request.param, ())
 
 
-def saved(folder: Path, code: str = "") -> Path:
-    """A model that runs `code` each time it is asked."""
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model's folder as MLflow writes it."""
     import mlflow.sklearn
     from mlflow.models import infer_signature
 
-    model = Hostile(code).fit(FRAME, FRAME["weight"] > 0.5)
+    folder = tmp_path_factory.mktemp("hostile") / "model"
+    with warnings.catch_warnings(), by_value():
+        warnings.simplefilter("ignore")
+        mlflow.sklearn.save_model(
+            hostile(""), folder, signature=infer_signature(FRAME, np.zeros((60, 2))),
+            pip_requirements=["scikit-learn"], serialization_format="cloudpickle",
+        )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def saved(template: Path, tmp_path: Path) -> Saved:
+    """Saves a model that runs `code` each time it is asked."""
+
+    def save(code: str = "") -> Path:
+        folder = Path(shutil.copytree(template, tmp_path / "model"))
+        with by_value():
+            (folder / "model.pkl").write_bytes(cloudpickle.dumps(hostile(code)))
+        return folder
+
+    return save
+
+
+def hostile(code: str) -> Hostile:
+    return Hostile(code).fit(FRAME, FRAME["weight"] > 0.5)
+
+
+@contextlib.contextmanager
+def by_value() -> Iterator[None]:
+    """This module is pickled with what it defines, as a project's own code is."""
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            mlflow.sklearn.save_model(
-                model, folder, signature=infer_signature(FRAME, np.zeros((60, 2))),
-                pip_requirements=["scikit-learn"], serialization_format="cloudpickle",
-            )  # fmt: skip
+        yield
     finally:
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
-    return folder
 
 
 def asked(folder: Path, walls: Walls, limits: Limits = ROOM) -> Any:
@@ -73,8 +101,8 @@ def asked(folder: Path, walls: Walls, limits: Limits = ROOM) -> Any:
         return model.predict(FRAME)
 
 
-def test_a_model_behind_walls_answers_as_it_does_without(walls: Walls, tmp_path: Path) -> None:
-    folder = saved(tmp_path / "model")
+def test_a_model_behind_walls_answers_as_it_does_without(walls: Walls, saved: Saved) -> None:
+    folder = saved()
     with confined_model(folder, model_digest(folder), walls) as model:
         answers = model.predict(FRAME)
         assert model.classes == (False, True)
@@ -84,8 +112,8 @@ def test_a_model_behind_walls_answers_as_it_does_without(walls: Walls, tmp_path:
     np.testing.assert_array_equal(answers, load(folder, model_digest(folder)).predict(FRAME))
 
 
-def test_bytes_of_another_digest_are_not_loaded(walls: Walls, tmp_path: Path) -> None:
-    folder = saved(tmp_path / "model")
+def test_bytes_of_another_digest_are_not_loaded(walls: Walls, saved: Saved) -> None:
+    folder = saved()
     with (
         pytest.raises(BundleError, match="bytes are"),
         confined_model(folder, "0" * 64, walls),
@@ -108,22 +136,22 @@ def test_bytes_of_another_digest_are_not_loaded(walls: Walls, tmp_path: Path) ->
     ],
 )
 def test_a_hostile_model_is_contained_and_said(
-    walls: Walls, tmp_path: Path, code: str, message: str
+    walls: Walls, saved: Saved, code: str, message: str
 ) -> None:
-    folder = saved(tmp_path / "model", code)
+    folder = saved(code)
     with pytest.raises(BundleError, match=message):
         asked(folder, walls)
 
 
 @pytest.mark.parametrize("code", ["import time; time.sleep(600)", "while True: pass"])
-def test_a_model_that_takes_for_ever_is_ended(walls: Walls, tmp_path: Path, code: str) -> None:
-    folder = saved(tmp_path / "model", code)
+def test_a_model_that_takes_for_ever_is_ended(walls: Walls, saved: Saved, code: str) -> None:
+    folder = saved(code)
     with pytest.raises(BundleError, match=r"took longer|ended with"):
         asked(folder, walls, SHORT)
 
 
 def test_a_model_sees_no_labels_no_environment_and_nobody_elses_files(
-    walls: Walls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    walls: Walls, saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MERGELINE_TEST_TOKEN", "a secret")
     labels = tmp_path / "holdout.parquet"
@@ -143,11 +171,11 @@ leaked = leaked or 'MERGELINE_TEST_TOKEN' in os.environ
 assert not leaked, 'it leaked'
 assert list(rows.columns) == ['weight', 'distance']
 """
-    assert asked(saved(tmp_path / "model", code), walls).shape == (60, 2)
+    assert asked(saved(code), walls).shape == (60, 2)
 
 
 def test_a_model_that_patches_its_libraries_changes_no_other_model(
-    walls: Walls, tmp_path: Path
+    walls: Walls, saved: Saved, tmp_path: Path
 ) -> None:
     code = """
 import numpy, sklearn.metrics
@@ -156,22 +184,23 @@ sklearn.metrics.roc_auc_score = lambda *_: 1.0
 """
     from sklearn.metrics import roc_auc_score
 
-    asked(saved(tmp_path / "hostile", code), walls)
+    asked(saved(code), walls)
     assert roc_auc_score([0, 1], [0.9, 0.1]) == 0
     assert not np.isfinite(np.nan)
 
 
 def test_what_a_model_prints_reaches_neither_answers_nor_log(
-    walls: Walls, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    walls: Walls, saved: Saved, capfd: pytest.CaptureFixture[str]
 ) -> None:
     code = "print('::error::owned' * 100_000); import os; os.write(1, b'x' * 100)"
-    assert asked(saved(tmp_path / "model", code), walls).shape == (60, 2)
+    assert asked(saved(code), walls).shape == (60, 2)
     assert "owned" not in "".join(capfd.readouterr())
 
 
-def test_an_answer_that_is_none_is_refused(walls: Walls, tmp_path: Path) -> None:
+def test_an_answer_that_is_none_is_refused(walls: Walls, saved: Saved, tmp_path: Path) -> None:
     # The pipe that answers go out on is the model's to find; what it writes there is its own loss.
     code = """
+import contextlib
 import os
 for handle in range(3, 30):
     try:
@@ -180,13 +209,13 @@ for handle in range(3, 30):
         pass
 """
     with pytest.raises(BundleError, match="the model"):
-        asked(saved(tmp_path / "model", code), walls)
+        asked(saved(code), walls)
 
 
-def test_a_models_error_is_one_line_without_commands(walls: Walls, tmp_path: Path) -> None:
+def test_a_models_error_is_one_line_without_commands(walls: Walls, saved: Saved) -> None:
     code = "raise ValueError('first\\n::error file=a::owned\\x1b[2J')"
     with pytest.raises(BundleError) as found:
-        asked(saved(tmp_path / "model", code), walls)
+        asked(saved(code), walls)
     text = str(found.value)
     assert "\n" not in text
     assert "::" not in text
@@ -194,9 +223,9 @@ def test_a_models_error_is_one_line_without_commands(walls: Walls, tmp_path: Pat
 
 
 def test_no_scratch_folder_is_left(
-    walls: Walls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    walls: Walls, saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = saved(tmp_path / "model")
+    folder = saved()
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
