@@ -13,7 +13,7 @@ import select
 import struct
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,6 @@ class ConfinedModel:
     load_seconds: float
     _child: Confined
     _until: float
-    _peak_mb: float = field(default=0.0)
 
     def predict(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Probabilities, shape (n, classes), or numbers, shape (n,), for rows of input columns.
@@ -64,7 +63,6 @@ class ConfinedModel:
             writer.write_table(table)
         most = 16 + 8 * len(frame) * max(len(self.classes), 1)
         kind, content = _ask(self._child, sink.getvalue().to_pybytes(), self._until, most)
-        self._peak_mb = max(self._peak_mb, _peak_mb(self._child.process.pid))
         if kind == b"E":
             raise BundleError(_one_line(content))
         expected = (len(frame), len(self.classes))
@@ -90,8 +88,8 @@ class ConfinedModel:
 
     @property
     def peak_memory_mb(self) -> float:
-        """The most memory that its process held, in 10^6 bytes, as of the last question."""
-        return self._peak_mb
+        """The most memory that its process has held so far, in 10^6 bytes."""
+        return _peak_mb(self._child.process.pid)
 
 
 @contextlib.contextmanager
@@ -122,9 +120,7 @@ def confined_model(
             raise BundleError(_one_line(content))
         if kind != b"L":
             raise BundleError("the model's process sent something else than its classes")
-        model = ConfinedModel(_classes(content), seconds, child, until)
-        model._peak_mb = _peak_mb(child.process.pid)  # noqa: SLF001 - made here
-        yield model
+        yield ConfinedModel(_classes(content), seconds, child, until)
 
 
 def _classes(content: bytes) -> tuple[bool | int | str, ...]:
