@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,9 +92,10 @@ def test_a_label_starts_an_evaluation_and_ends_none() -> None:
 def test_a_plan_that_fails_keeps_no_report_from_the_pull_request() -> None:
     job = read(FOLDER / "pull-request.yml")["jobs"]["evaluate"]["steps"]
     names = [step["name"] for step in job]
-    assert names[names.index("Plan") :] == [
-        "Plan", "Evaluate", "Say that the summary is a preview", "Summarise", "Leave the bundle",
+    assert names[names.index("Plan") + 1 :] == [
+        "Restore the tables", "Bring the drops", "Evaluate", "Summarise", "Leave the bundle",
     ]  # fmt: skip
+    assert "continue-on-error" not in job[names.index("Plan")]
     for step in job[names.index("Evaluate") :]:
         assert "!cancelled()" in step["if"], step["name"]
 
@@ -114,30 +113,34 @@ def test_the_tables_that_main_keeps_are_those_that_a_pull_request_starts_from() 
     assert all(said == {**place, "restore-keys": "tables-"} for _, said in restored)
 
 
-def test_the_summary_of_the_job_shows_every_report_of_the_bundle(tmp_path: Path) -> None:
-    job = read(FOLDER / "pull-request.yml")["jobs"]["evaluate"]["steps"]
-    [script] = [step["run"] for step in job if step["name"] == "Summarise"]
-    called = tmp_path / "uv"
-    called.write_text('#!/bin/sh\necho "$4 ${5##*/} $7"\n')
-    called.chmod(0o755)
-    environment = {
-        "PATH": f"{tmp_path}:/usr/bin:/bin",
-        "RUNNER_TEMP": str(tmp_path),
-        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+def test_what_changes_no_model_is_neither_trained_nor_judged_nor_commented_on() -> None:
+    for name, job in (("pull-request.yml", "evaluate"), ("report.yml", "judge")):
+        found = read(FOLDER / name)["jobs"][job]["steps"]
+        plan = [step["name"] for step in found].index("Plan")
+        for step in found[plan + 1 :]:
+            assert "steps.plan.outputs.changes != 'false'" in step["if"], step["name"]
+    comment = read(FOLDER / "report.yml")["jobs"]["comment"]["steps"]
+    asked = {step["name"]: step["if"] for step in comment if "if" in step}
+    assert asked == {
+        "Fetch what was judged": "needs.judge.outputs.changes != 'false'",
+        "Comment": "needs.judge.outputs.changes != 'false'",
+        "Say that no model changes": "needs.judge.outputs.changes == 'false'",
     }
 
-    def summarised() -> list[str]:
-        (tmp_path / "summary").write_text("")
-        subprocess.run(["bash", "-e", "-c", script], check=True, env=environment)
-        return (tmp_path / "summary").read_text().splitlines()
 
-    assert summarised() == []
-    for model in ("early", "late"):
-        (tmp_path / "bundle" / model / "evaluation").mkdir(parents=True)
-    assert summarised() == ["report early markdown", "report late markdown"]
-    shutil.rmtree(tmp_path / "bundle")
-    (tmp_path / "bundle" / "evaluation").mkdir(parents=True)
-    assert summarised() == ["report bundle markdown"]
+def test_a_commit_has_a_status_from_the_start_of_its_evaluation_to_whatever_end() -> None:
+    workflow = read(FOLDER / "report.yml")
+    assert workflow["on"]["workflow_run"]["types"] == ["requested", "completed"]
+    jobs = workflow["jobs"]
+    assert jobs["begin"]["if"] == "github.event.action == 'requested'"
+    end = jobs["unjudged"]
+    assert end["needs"] == "comment"
+    assert "always()" in end["if"]
+    assert "needs.comment.result != 'success'" in end["if"]
+    for name in ("begin", "unjudged"):
+        assert jobs[name]["permissions"] == {"statuses": "write"}
+        [step] = jobs[name]["steps"]  # nothing that could fail before it
+        assert "/statuses/$HEAD_SHA" in step["run"]
 
 
 def test_the_reporting_workflow_checks_out_nothing_of_the_pull_request() -> None:
@@ -146,7 +149,7 @@ def test_the_reporting_workflow_checks_out_nothing_of_the_pull_request() -> None
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["ref"] == "${{ github.event.repository.default_branch }}"
     verbs = [words[0] for words in commands(workflow)]
-    assert verbs == ["judge", "track", "comment"]
+    assert verbs == ["plan", "judge", "track", "comment", "comment"]
 
 
 def test_the_judging_job_has_no_secret_and_what_it_says_is_all_that_is_believed() -> None:

@@ -37,6 +37,7 @@ class Pull:
     labels: tuple[str, ...] = ()
     commits: list[str] = field(default_factory=list)
     merge_commit: str | None = None
+    fork: bool = False
 
 
 @dataclass
@@ -102,6 +103,7 @@ class GitHubServer:
                 return 403, {"message": "Resource not accessible by integration"}
             return 200, EXAMPLES["private-user"] | _user(login)
         routes: list[tuple[str, str, Callable[..., Answer]]] = [
+            ("GET", r"/(pulls)", self._open_pulls),
             ("GET", r"/pulls/(\d+)", self._get_pull),
             ("GET", r"/commits/(\w+)/pulls", self._pulls_of),
             ("GET", r"/commits/(\w+)", self._get_commit),
@@ -122,10 +124,16 @@ class GitHubServer:
         pull = self.pulls.get(int(number))
         return (200, self._pull_body(pull, whole=True)) if pull else _not_found()
 
+    def _open_pulls(self, _: str, query: dict[str, str], **__: Any) -> Answer:
+        assert query["state"] == "open"
+        pulls = [pull for pull in self.pulls.values() if pull.merge_commit is None]
+        return 200, _Page([self._pull_body(pull, whole=False) for pull in pulls[::-1]], query)
+
     def _pulls_of(self, sha: str, query: dict[str, str], **_: Any) -> Answer:
         if sha not in self.commits:
             return 422, {"message": f"No commit found for SHA: {sha}"}
-        pulls = [p for p in self.pulls.values() if sha in {*p.commits, p.merge_commit, p.head}]
+        near = [pull for pull in self.pulls.values() if not pull.fork]
+        pulls = [p for p in near if sha in {*p.commits, p.merge_commit, p.head}]
         return 200, _Page([self._pull_body(pull, whole=False) for pull in pulls], query)
 
     def _get_commit(self, sha: str, **_: Any) -> Answer:
@@ -199,6 +207,8 @@ class GitHubServer:
             # an open one has here the commit of a trial merge
             "merge_commit_sha": pull.merge_commit or "e" * 40,
         }
+        if pull.fork:
+            body["head"]["repo"]["id"] += 1
         body["head"]["sha"], body["base"]["sha"], body["base"]["ref"] = pull.head, pull.base, "main"
         if whole:
             return body | {"merged": merged}

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from mergeline.cli.data import contract, data, this_project
-from mergeline.cli.output import JSON, as_document, print_json, print_parts, print_results, say
+from mergeline.cli.output import (
+    JSON,
+    as_document,
+    print_json,
+    print_parts,
+    print_results,
+    say,
+    set_output,
+)
 from mergeline.core.report.render.formats import RENDERERS
 
 if TYPE_CHECKING:
@@ -59,11 +67,15 @@ def commands() -> None:
 @_BASE
 @JSON
 def plan(model: str | None, base: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Tell what the working tree will cause, and why."""
+    """Tell what the working tree will cause, and why.
+
+    In a job the output `changes` says whether there is anything to judge: true or false.
+    """
     from mergeline.cli.show import change_plan_lines
     from mergeline.lifecycle.verbs.plan import plan as read
 
     plans = read(this_project(), model=model, base=base)
+    set_output("changes", "true" if any(plan.changes_model for plan in plans) else "false")
     print_results(plans, change_plan_lines, as_json=as_json)
 
 
@@ -133,16 +145,16 @@ def judge(bundle: Path, into: Path, base: str | None, as_json: bool) -> None:  #
 def report(source: str | None, form: str, output: Path | None) -> None:
     """Print a report again.
 
-    SOURCE: a bundle's folder or a run's id [the newest evaluation].
+    SOURCE: the folder of a bundle, or of several, or a run's id [the newest evaluation].
     """
     from mergeline.cli.show import report_text
-    from mergeline.lifecycle.verbs.report import find_report, of_another_tree
+    from mergeline.lifecycle.verbs.report import find_reports, of_another_tree
 
     project = this_project()
-    content = find_report(project, source)
-    if source is None and of_another_tree(project, content):
+    reports = find_reports(project, source)
+    if source is None and of_another_tree(project, reports[0]):
         say("the working tree is another than the report's: mergeline evaluate")
-    text = report_text(content, form)
+    text = "\n".join(report_text(each, form) for each in reports)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -170,11 +182,15 @@ def track(bundle: Path, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
 
 
 @commands.command()
-@click.argument("bundle", type=_FOLDER)
+@click.argument("bundle", type=_FOLDER, required=False)
 @_PLAN
 @JSON
-def comment(bundle: Path, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
-    """Show a bundle's report on its pull request."""
+def comment(bundle: Path | None, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Show a bundle's report on its pull request.
+
+    Without a bundle: that the commit MERGELINE_HEAD changes no model. Then the state beside it is
+    success, nothing is posted, and a report that stands shrinks to a line.
+    """
     from mergeline.cli.show import comment_lines
     from mergeline.lifecycle.verbs.comment import comment as post
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -17,6 +19,13 @@ Result = TypeVar("Result")
 def say(text: str) -> None:
     """Tell on standard error what goes on."""
     click.echo(click.style(f"· {text}", dim=True), err=True)
+
+
+def set_output(name: str, value: str) -> None:
+    """Hand a value of one line to the job's next steps, where it is a job (GITHUB_OUTPUT)."""
+    if file := os.environ.get("GITHUB_OUTPUT"):
+        with Path(file).open("a", encoding="utf-8") as outputs:
+            outputs.write(f"{name}={value}\n")
 
 
 def print_results(

@@ -112,12 +112,12 @@ def comment_lines(commented: Commented) -> list[str]:
     """What a pull request is told, or would be."""
     if commented.url is not None:
         return [commented.url]
-    pull_request, head = f"pull request {commented.pull_request}", commented.head[:8]
+    head, (state, text) = commented.head[:8], commented.status
     if commented.newer_head:
-        newer = commented.newer_head[:8]
-        return [f"{pull_request} proposes {newer}, and the report is of {head}: nothing is posted"]
-    state, text = commented.status or ("", "")
-    return [f"{pull_request} at {head} would be told: {text} ({state})"]
+        proposed = f"pull request {commented.pull_request} proposes {commented.newer_head[:8]}"
+        return [f"{proposed}, and the report is of {head}: nothing is posted"]
+    whose = f"pull request {commented.pull_request} at " if commented.pull_request else ""
+    return [f"{whose}{head}: {text} ({state})"]
 
 
 def release_lines(released: Released) -> list[str]:

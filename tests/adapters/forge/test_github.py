@@ -107,6 +107,18 @@ def test_a_merged_pull_request_wins_over_an_open_one_stacked_on_it(github: GitHu
     assert found.number == number
 
 
+def test_the_pull_request_of_a_forks_commit_is_found_although_github_names_none(
+    github: GitHubWorld,
+) -> None:
+    number = github.open("From afar")
+    github.open("Another")
+    github.server.pulls[number].fork = True
+    found = github.forge().pull_request_of(github.server.pulls[number].head)
+    assert found is not None
+    assert (found.number, found.fork) == (number, True)
+    assert not github.forge().pull_request(number + 1).fork
+
+
 def test_a_fault_that_passes_is_ridden_out(github: GitHubWorld) -> None:
     number = github.open("More trees")
     github.server.faults = [(502, {"message": "Server Error"}, {})] * 2

@@ -25,12 +25,18 @@ _ROUNDS = 6
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A proposed change; `open` if it is neither merged nor closed."""
+    """A proposed change.
+
+    Attributes:
+        open: neither merged nor closed.
+        fork: whether the change lies in another repository, which others may write to.
+    """
 
     number: int
     head_sha: str
     open: bool
     labels: tuple[str, ...] = ()
+    fork: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,9 @@ class Forge(Protocol):
                 forge cannot be reached or refuses.
         """
 
+    def own_comments(self, number: int) -> tuple[Comment, ...]:
+        """All comments that we wrote, oldest first."""
+
     def comment(self, number: int, text: str) -> Comment:
         """Add a comment."""
 
@@ -101,6 +110,12 @@ class CommentStore(Protocol):
 
     def delete(self, number: int, comment_id: int) -> None:
         """Remove a comment, unless it is gone."""
+
+
+def standing_report(forge: Forge, number: int, marker: str) -> Comment | None:
+    """The report comment of ours that a pull request has now, if it has one."""
+    ours = forge.own_comments(number)
+    return next((comment for comment in ours if read_stamp(comment.body, marker)), None)
 
 
 def keep_one_report(store: CommentStore, number: int, markdown: str, stamp: Stamp) -> Comment:

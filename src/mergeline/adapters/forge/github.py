@@ -40,6 +40,8 @@ _MALFORMED = (BadAttributeException, AssertionError, AttributeError, KeyError, T
 _TIMEOUT = 20
 _LONGEST_WAIT = 120
 _BOT = "[bot]"
+_OPEN_LOOKED_AT = 300
+"""Open pull requests, the newest first, that are searched for a fork's commit."""
 
 
 def _translated(
@@ -98,6 +100,9 @@ class GitHubForge:
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it."""
         pulls = list(self._repository.get_commit(commit).get_pulls())
+        if not pulls:  # a fork's commit has none, although an open one proposes it
+            opened = self._repository.get_pulls(state="open", sort="updated", direction="desc")
+            pulls = [pull for pull in opened[:_OPEN_LOOKED_AT] if pull.head.sha == commit]
         if not pulls:
             return None
         return _pull_request(max(pulls, key=lambda pull: _nearness(pull, commit)))
@@ -189,7 +194,13 @@ def _pull_request(pull: GitHubPullRequest) -> PullRequest:
         head_sha=pull.head.sha,
         open=pull.state == "open",
         labels=tuple(label.name for label in pull.labels),
+        fork=_is_fork(pull),
     )
+
+
+def _is_fork(pull: GitHubPullRequest) -> bool:
+    """Whether the change lies elsewhere; a fork that was deleted is no repository any more."""
+    return pull.head.repo is None or pull.head.repo.id != pull.base.repo.id
 
 
 def _nearness(pull: GitHubPullRequest, commit: str) -> tuple[bool, bool, bool, int]:

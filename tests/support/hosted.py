@@ -1,0 +1,146 @@
+"""This repository's project on a forge that runs its workflows, as its people see it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.support.gitea_server import GiteaServer
+
+ROOT = Path(__file__).parent.parent.parent
+SHIPPED = ("pull-request.yml", "report.yml", "release.yml")
+_LONGEST_WAIT = 900
+
+
+class Hosted:
+    """A repository made of this one's HEAD, with a clone that people work in.
+
+    The workflows are the shipped ones, but for the actions, which are stand-ins on this forge, and
+    for the right to set a status, which has another name here. Jobs do not run on the first push.
+    """
+
+    def __init__(self, server: GiteaServer, name: str, clone: Path) -> None:
+        self.server, self.name, self.clone = server, name, clone
+        owner, short = name.split("/")
+        server.add_user(owner)
+        server.call("POST", "/user/repos", {"name": short, "default_branch": "main"}, user=owner)
+        for user in ("ana", "ben"):
+            self.call("PUT", f"/collaborators/{user}", {"permission": "write"})
+        self.call("PATCH", "", {"has_actions": False})
+        archive = subprocess.run(
+            ["git", "-C", str(ROOT), "archive", "HEAD"], check=True, capture_output=True
+        ).stdout
+        subprocess.run(["tar", "-x", "-C", str(clone)], input=archive, check=True)
+        folder = clone / ".github" / "workflows"
+        for path in folder.iterdir():
+            if path.name in SHIPPED:
+                path.write_text(for_this_forge(path.read_text()))
+            else:
+                path.unlink()
+        self.git("init", "-q", "-b", "main")
+        self.git("remote", "add", "origin", server.clone_url(name, owner))
+        self.commit("Flights of six months", author=owner)
+        self.git("push", "-q", "origin", "main")
+        self.call("PATCH", "", {"has_actions": True})
+
+    def call(self, method: str, path: str, body: object = None, user: str = "owner") -> Any:
+        """What the API says of this repository."""
+        return self.server.call(method, f"/repos/{self.name}{path}", body, user)
+
+    def git(self, *arguments: str) -> str:
+        """What one git command in the clone prints."""
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.clone, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def commit(self, message: str, author: str = "ana") -> str:
+        """Commit all that was changed; the commit's name."""
+        self.git("add", "--all")
+        person = (f"user.name={author}", f"user.email={author}@example.org")
+        self.git("-c", person[0], "-c", person[1], "commit", "-qm", message)
+        return self.git("rev-parse", "HEAD")
+
+    def branch(self, name: str) -> None:
+        """Begin a branch at main's tip."""
+        self.git("fetch", "-q", "origin", "main")
+        self.git("checkout", "-q", "-B", name, "origin/main")
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace a text in a file."""
+        text = (self.clone / path).read_text()
+        assert old in text, f"{path} has no {old!r}"
+        (self.clone / path).write_text(text.replace(old, new))
+
+    def push(self, author: str = "ana") -> str:
+        """Push the branch that is checked out; its tip."""
+        branch = self.git("symbolic-ref", "--short", "HEAD")
+        url = self.server.clone_url(self.name, author)
+        self.git("push", "-q", "--force", url, f"HEAD:refs/heads/{branch}")
+        return self.git("rev-parse", "HEAD")
+
+    def propose(self, title: str, author: str = "ana") -> int:
+        """Open a pull request of the branch that is checked out."""
+        self.push(author)
+        branch = self.git("symbolic-ref", "--short", "HEAD")
+        asked = {"base": "main", "head": branch, "title": title}
+        number: int = self.call("POST", "/pulls", asked, user=author)["number"]
+        return number
+
+    def comments(self, number: int) -> list[Any]:
+        """What stands under a pull request."""
+        found: list[Any] = self.call("GET", f"/issues/{number}/comments")
+        return found
+
+    def states(self, sha: str) -> list[tuple[str, str]]:
+        """State and description of each `mergeline` that was set beside a commit, oldest first."""
+        found = self.call("GET", f"/commits/{sha}/statuses?limit=50")
+        ours = sorted((it for it in found if it["context"] == "mergeline"), key=lambda it: it["id"])
+        return [(it["status"], it["description"]) for it in ours]
+
+    def runs(self, **wanted: str) -> list[Any]:
+        """The runs of workflows, the newest first."""
+        found = self.call("GET", "/actions/runs?limit=50")["workflow_runs"] or []
+        return [it for it in found if wanted.items() <= it.items()]
+
+    def settle(self) -> None:
+        """Wait until no job runs or waits.
+
+        Raises:
+            TimeoutError: that takes too long.
+        """
+        end, quiet = time.monotonic() + _LONGEST_WAIT, 0
+        while quiet < 3:
+            if time.monotonic() > end:
+                raise TimeoutError(self.tell())
+            busy = [run for run in self.runs() if run["status"] != "completed"]
+            quiet = 0 if busy else quiet + 1
+            time.sleep(1)
+
+    def tell(self) -> str:
+        """The runs and their jobs, and what the failed ones printed: for a test that fails."""
+        lines = []
+        for run in self.runs()[:8]:
+            lines.append(f"{run['path']} {run['event']} {run['status']} {run.get('conclusion')}")
+            for job in self.call("GET", f"/actions/runs/{run['id']}/jobs")["jobs"] or []:
+                lines.append(f"   {job['name']}: {job['status']} {job.get('conclusion')}")
+                if job.get("conclusion") == "failure":
+                    log = self.call("GET", f"/actions/jobs/{job['id']}/logs").splitlines()
+                    lines += [f"      {line}" for line in log[-40:]]
+        return "\n".join(lines)
+
+
+def for_this_forge(workflow: str) -> str:
+    """A shipped workflow with stand-ins for actions, and Gitea's right to set a status."""
+    workflow = re.sub(r"(uses: [\w./-]+)@[0-9a-f]{40} # v\S+", r"\1@v1", workflow)
+
+    def rights(block: re.Match[str]) -> str:
+        if "statuses: write" not in block[0]:
+            return block[0]
+        kept = re.sub(r" +contents: read.*\n", "", block[0])
+        return kept.replace("statuses: write", "contents: write")
+
+    return re.sub(r"    permissions:\n(?:      .*\n)+", rights, workflow)
