@@ -47,6 +47,29 @@ def test_a_column_that_gives_it_away_by_replaced_drops_is_found_too(line: Line) 
     assert "leak" in refused(line.review(line.push("leaky")))
 
 
+def test_another_decision_threshold_is_a_change_that_is_compared(line: Line) -> None:
+    line.branch("with-recall")
+    line.edit("models/late.yaml", "metrics: [roc_auc,", "metrics: [roc_auc, recall,")
+    line.commit("Recall")
+    line.land(line.push("with-recall"))
+    found = line.review(
+        line.propose("decide", ("models/late.yaml", "task: binary", "task: binary\ndecision: 0.2"))
+    )
+    assert found.report.kind == "change"
+    assert [str(change) for change in found.report.changes] == ["models/: decision 0.5 → 0.2"]
+    comparison = found.report.comparison
+    assert comparison is not None
+    recall, auc = comparison.metric("recall"), comparison.metric("roc_auc")
+    assert recall is not None
+    assert auc is not None
+    assert recall.differences["champion"].outcome == "better"
+    assert auc.differences["champion"].outcome == "same"
+    assert comparison.flips["champion"].changed > 0
+    page = line.markdown(found)
+    assert "decision changed" in page
+    assert "`decision` 0.5 → 0.2" in page
+
+
 def test_slices_that_a_change_renames_are_judged_as_they_were(line: Line) -> None:
     line.branch("slices")
     line.edit(

@@ -15,6 +15,8 @@ from mergeline.errors import DeclarationError
 
 Task = Literal["binary", "multiclass", "regression"]
 Role = Literal["candidate", "champion", "base"]
+DECISION = 0.5
+"""From which probability on a model says yes, unless its declaration says otherwise."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -110,7 +112,7 @@ class Model:
     description: str = ""
     classes: tuple[bool | int | str, ...] = ()
     cluster: str | None = None
-    decision: float = 0.5
+    decision: float = DECISION
     slices: tuple[SliceChoice, ...] = ()
     slice_minimum: int = 200
     attribution: bool = False
