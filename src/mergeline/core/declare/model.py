@@ -79,6 +79,8 @@ class Gate:
     Attributes:
         unavailable: columns that are not known yet when a prediction is asked for; a model that
             takes one is refused.
+        twin_rows: the largest share of the holdout's rows, beyond what is to be expected, that may
+            have the inputs of a training row.
     """
 
     primary: str
@@ -94,6 +96,7 @@ class Gate:
     schema: Literal["compatible", "any"] = "compatible"
     freshness_days: float | None = None
     unavailable: tuple[str, ...] = ()
+    twin_rows: float | None = None
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,7 @@ def _gate_problems(gate: Gate) -> Iterator[str]:
         "load_s": gate.load_s,
         "memory_mb": gate.memory_mb,
         "freshness_days": gate.freshness_days,
+        "twin_rows": gate.twin_rows,
     }
     for key, name, bar in _bars(gate):
         limits[f"{key}.{name}.margin"] = bar.margin
