@@ -112,7 +112,7 @@ class GiteaServer:
             self.call("POST", "/admin/users", {**about, "must_change_password": False})
             self._take_token(name)
 
-    def call(self, method: str, path: str, body: object = None, user: str = "owner") -> Any:
+    def call(self, method: str, path: str, body: Any = None, user: str = "owner") -> Any:
         """What the API answers; an answer that is an error is raised."""
         answer = self._session.request(
             method,

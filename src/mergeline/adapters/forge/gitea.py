@@ -8,7 +8,7 @@ token is the user `gitea-actions`, and may ask who it is.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -223,7 +223,7 @@ class GiteaForge:
             if len(entries) < _PAGE:
                 return
 
-    def _unless_gone(self, method: str, path: str, body: object = None) -> None:
+    def _unless_gone(self, method: str, path: str, body: Mapping[str, str] | None = None) -> None:
         try:
             self._send(method, path, body)
         except NotFoundError:
@@ -242,7 +242,7 @@ class GiteaForge:
                 next_step="Check GITHUB_API_URL",
             ) from error
 
-    def _send(self, method: str, path: str, body: object = None) -> bytes:
+    def _send(self, method: str, path: str, body: Mapping[str, str] | None = None) -> bytes:
         """The answer to one request; the one place where the server's errors become ours."""
         url = path if path.startswith("http") else self.where + path
         try:

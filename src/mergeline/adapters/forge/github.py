@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -102,7 +103,8 @@ class GitHubForge:
         pulls = list(self._repository.get_commit(commit).get_pulls())
         if not pulls:  # a fork's commit has none, although an open one proposes it
             opened = self._repository.get_pulls(state="open", sort="updated", direction="desc")
-            pulls = [pull for pull in opened[:_OPEN_LOOKED_AT] if pull.head.sha == commit]
+            newest = itertools.islice(opened, _OPEN_LOOKED_AT)
+            pulls = [pull for pull in newest if pull.head.sha == commit]
         if not pulls:
             return None
         return _pull_request(max(pulls, key=lambda pull: _nearness(pull, commit)))
