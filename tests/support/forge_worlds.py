@@ -165,40 +165,40 @@ class GiteaWorld:
         self._repository = f"owner/{name}"
         server.call("POST", "/user/repos", {"name": name, "auto_init": True})
         for user in (self.us, "ana", "ben"):
-            self._call("PUT", f"/collaborators/{user}", {"permission": "write"})
+            self.call("PUT", f"/collaborators/{user}", {"permission": "write"})
 
-    def forge(self) -> GiteaForge:
-        token = self._server.tokens[self.us]
+    def forge(self, user: str = us) -> GiteaForge:
+        token = self._server.tokens[user]
         return GiteaForge(self._repository, token, f"{self._server.url}/api/v1", patient=False)
 
     def open(self, title: str, *, author: str = "ana", labels: tuple[str, ...] = ()) -> int:
         branch = f"change-{secrets.token_hex(4)}"
         self._commit("main", new_branch=branch)
         asked = {"base": "main", "head": branch, "title": title}
-        number: int = self._call("POST", "/pulls", asked, user=author)["number"]
+        number: int = self.call("POST", "/pulls", asked, user=author)["number"]
         for label in labels:
-            made = self._call("POST", "/labels", {"name": label, "color": "#ededed"})
-            self._call("POST", f"/issues/{number}/labels", {"labels": [made["id"]]})
+            made = self.call("POST", "/labels", {"name": label, "color": "#ededed"})
+            self.call("POST", f"/issues/{number}/labels", {"labels": [made["id"]]})
         return number
 
     def push(self, number: int) -> str:
-        return self._commit(self._call("GET", f"/pulls/{number}")["head"]["ref"])
+        return self._commit(self.call("GET", f"/pulls/{number}")["head"]["ref"])
 
     def merge(self, number: int, method: Method) -> list[str]:
-        before = self._call("GET", "/branches/main")["commit"]["id"]
+        before = self.call("GET", "/branches/main")["commit"]["id"]
         for _ in range(100):
             try:
-                self._call("POST", f"/pulls/{number}/merge", {"Do": method})
+                self.call("POST", f"/pulls/{number}/merge", {"Do": method})
                 break
             except requests.HTTPError as error:
                 if "try again later" not in str(error).lower():
                     raise
                 time.sleep(0.1)
-        gained = self._call("GET", f"/compare/{before}...main")["commits"]
+        gained = self.call("GET", f"/compare/{before}...main")["commits"]
         return [commit["sha"] for commit in gained]
 
     def say(self, number: int, author: str, body: str) -> int:
-        said = self._call("POST", f"/issues/{number}/comments", {"body": body}, user=author)
+        said = self.call("POST", f"/issues/{number}/comments", {"body": body}, user=author)
         note: int = said["id"]
         return note
 
@@ -210,8 +210,9 @@ class GiteaWorld:
         content = base64.b64encode(secrets.token_bytes(8)).decode()
         asked = {"branch": branch, "content": content, "message": "change", **more}
         path = f"/contents/file-{secrets.token_hex(4)}"
-        sha: str = self._call("POST", path, asked)["commit"]["sha"]
+        sha: str = self.call("POST", path, asked)["commit"]["sha"]
         return sha
 
-    def _call(self, method: str, path: str, body: object = None, user: str = "owner") -> Any:
+    def call(self, method: str, path: str, body: object = None, user: str = "owner") -> Any:
+        """What the API says of the repository."""
         return self._server.call(method, f"/repos/{self._repository}{path}", body, user)

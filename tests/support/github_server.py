@@ -55,6 +55,7 @@ class GitHubServer:
 
     Attributes:
         tokens: the login that each token belongs to.
+        rules: what is answered to a question for settings, by its path below the repository.
         requests: method and path of each request, in order.
         faults: status, body and headers that the next requests get instead of an answer.
         before: is called with method and path before a request is answered.
@@ -65,6 +66,7 @@ class GitHubServer:
         self.notes: list[Note] = []
         self.statuses: list[dict[str, Any]] = []
         self.commits: set[str] = set()
+        self.rules: dict[str, Any] = {}
         self.tokens = {"a-job": "github-actions[bot]", "a-robot": "robot"}
         self.requests: list[str] = []
         self.faults: list[tuple[int, Any, dict[str, str]]] = []
@@ -102,6 +104,9 @@ class GitHubServer:
             if login.endswith("[bot]"):
                 return 403, {"message": "Resource not accessible by integration"}
             return 200, EXAMPLES["private-user"] | _user(login)
+        below = path.removeprefix(f"/repos/{REPOSITORY}")
+        if method == "GET" and below in self.rules:
+            return 200, self.rules[below]
         routes: list[tuple[str, str, Callable[..., Answer]]] = [
             ("GET", r"/(pulls)", self._open_pulls),
             ("GET", r"/pulls/(\d+)", self._get_pull),

@@ -260,6 +260,22 @@ def history(model: str | None, as_json: bool) -> None:  # noqa: FBT001
 
 
 @commands.command()
+@JSON
+def doctor(as_json: bool) -> None:  # noqa: FBT001
+    """Check how the repository is set up, and say what to click or run.
+
+    It sees the forge's rules as far as GITHUB_TOKEN lets it. Exit code 1: something is unsafe.
+    """
+    from mergeline.cli.show import finding_lines
+    from mergeline.lifecycle.verbs.doctor import examine
+
+    findings = examine(this_project())
+    print_results(findings, finding_lines, as_json=as_json)
+    if any(finding.state == "unsafe" for finding in findings):
+        sys.exit(REFUSED)
+
+
+@commands.command()
 @click.argument("run")
 @JSON
 def reproduce(run: str, as_json: bool) -> None:  # noqa: FBT001

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mergeline.core.fingerprint.ingredients import Change
     from mergeline.core.report.content import Report
     from mergeline.lifecycle.verbs.comment import Commented
+    from mergeline.lifecycle.verbs.doctor import Finding
     from mergeline.lifecycle.verbs.release import Released
     from mergeline.lifecycle.verbs.reproduce import Reproduced
     from mergeline.lifecycle.verbs.snapshot import PlannedSnapshot
@@ -108,6 +109,12 @@ def planned_tracking_lines(planned: PlannedTracking) -> list[str]:
     if planned.run_id:
         return [f"{name} is tracked as run {planned.run_id}; {evaluation}"]
     return [f"{name} and {evaluation}"]
+
+
+def finding_lines(finding: Finding) -> list[str]:
+    """What `doctor` found of one thing."""
+    line = f"{finding.state:<8}{finding.topic}: {finding.text}"
+    return [line, f"        {finding.next_step}"] if finding.next_step else [line]
 
 
 def comment_lines(commented: Commented) -> list[str]:

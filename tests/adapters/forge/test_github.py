@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mergeline.adapters.forge.base import Settings
 from mergeline.adapters.forge.github import GitHubForge
 from mergeline.core.report.one_comment import Stamp
 from mergeline.errors import ForgeError, MergelineError, NotFoundError
@@ -226,3 +227,56 @@ def test_prism_would_tell_a_request_that_github_does_not_take(described: GitHubW
     head = described.server.pulls[described.open("More trees")].head
     with pytest.raises(ForgeError, match="422"):
         described.forge().set_status(head, "excellent", "Better")  # type: ignore[arg-type]
+
+
+def test_the_rules_of_a_repository_are_read_from_rulesets(github: GitHubWorld) -> None:
+    checks = {
+        "strict_required_status_checks_policy": True,
+        "required_status_checks": [{"context": "mergeline"}, {"context": "ci"}],
+    }
+    ruleset = {
+        "id": 5,
+        "enforcement": "active",
+        "rules": [{"type": "creation"}],
+        "conditions": {"ref_name": {"include": ["refs/tags/release/**"], "exclude": []}},
+    }
+    policies = {"production": {"protected_branches": True}, "tracking": None}
+    github.server.rules = {
+        "": {"private": False},
+        "/rules/branches/main": [
+            {"type": "required_status_checks", "parameters": checks},
+            {"type": "pull_request", "parameters": {"require_code_owner_review": True}},
+        ],
+        "/rulesets": [{"id": 5}, {"id": 6}],
+        "/rulesets/5": ruleset,
+        "/rulesets/6": {**ruleset, "id": 6, "enforcement": "disabled"},
+        "/environments": {
+            "environments": [
+                {"name": name, "deployment_branch_policy": policy}
+                for name, policy in policies.items()
+            ]
+        },
+        "/actions/permissions/workflow": {"default_workflow_permissions": "read"},
+    }
+    assert github.forge().settings("main") == Settings(
+        public=True,
+        required=("mergeline", "ci"),
+        up_to_date=True,
+        owners_review=True,
+        protected_tags=("release/**",),
+        environments={"production": True, "tracking": False},
+        jobs_may_write=False,
+    )
+
+
+def test_the_rules_of_an_older_kind_are_read_too(github: GitHubWorld) -> None:
+    github.server.rules = {
+        "/branches/main": {"protection": {"required_status_checks": {"contexts": ["mergeline"]}}},
+        "/branches/main/protection": {
+            "required_status_checks": {"strict": True},
+            "required_pull_request_reviews": {"require_code_owner_reviews": True},
+        },
+    }
+    found = github.forge().settings("main")
+    assert (found.required, found.up_to_date, found.owners_review) == (("mergeline",), True, True)
+    assert (found.environments, found.jobs_may_write) == (None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -49,6 +50,33 @@ class Comment:
     url: str
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What a forge says of a repository's rules; None where the token may not see it.
+
+    Attributes:
+        public: whether strangers can read it, and so its artifacts.
+        required: contexts of the statuses that the main branch demands.
+        up_to_date: whether a pull request is merged only on top of main as it was evaluated, by a
+            rule or by a merge queue.
+        owners_review: whether a code owner must have said yes.
+        protected_tags: patterns of tags that not every writer may push.
+        environments: for each, whether only chosen branches may use it.
+        has_environments: False where the forge has none, so that each job of a writer's branch can
+            read each secret.
+        jobs_may_write: whether a job that does not say its rights may write.
+    """
+
+    public: bool | None = None
+    required: tuple[str, ...] | None = None
+    up_to_date: bool | None = None
+    owners_review: bool | None = None
+    protected_tags: tuple[str, ...] | None = None
+    environments: Mapping[str, bool] | None = None
+    has_environments: bool = True
+    jobs_may_write: bool | None = None
+
+
 class Forge(Protocol):
     """Where pull requests live."""
 
@@ -91,6 +119,9 @@ class Forge(Protocol):
 
     def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
         """Set the state that stands as `mergeline` beside a commit (140 characters are shown)."""
+
+    def settings(self, branch: str) -> Settings:
+        """The rules of the repository and of its main branch, as far as the token may see them."""
 
 
 class CommentStore(Protocol):

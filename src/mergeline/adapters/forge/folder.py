@@ -24,6 +24,7 @@ from mergeline.adapters.forge.base import (
     STATUS_CONTEXT,
     Comment,
     PullRequest,
+    Settings,
     State,
     checked_length,
     keep_one_report,
@@ -178,6 +179,10 @@ class FolderForge:
         status = _Status(state, shortened(description), url)
         with self._lock:
             write_file_whole(self.path / "statuses" / f"{sha}.json", write_json(status).encode())
+
+    def settings(self, branch: str) -> Settings:  # noqa: ARG002
+        """Merging asks for the status; a folder has no other rules."""
+        return Settings(required=(STATUS_CONTEXT,))
 
     def status(self, sha: str) -> tuple[State, str] | None:
         """State and description that stand beside a commit; None if none was set."""

@@ -7,6 +7,7 @@ token is the user `gitea-actions`, and may ask who it is.
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from mergeline.adapters.forge.base import (
     STATUS_CONTEXT,
     Comment,
     PullRequest,
+    Settings,
     State,
     checked_length,
     keep_one_report,
@@ -111,6 +113,32 @@ class _Commit:
         return self.sha == other.sha or copied
 
 
+class _ForbiddenError(ForgeError):
+    """The token may not do that."""
+
+
+@dataclass(frozen=True)
+class _Repository:
+    private: bool
+
+
+@dataclass(frozen=True)
+class _Branch:
+    enable_status_check: bool
+    status_check_contexts: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class _BranchRule:
+    rule_name: str
+    block_on_outdated_branch: bool
+
+
+@dataclass(frozen=True)
+class _TagRule:
+    name_pattern: str
+
+
 class GiteaForge:
     """The pull requests of one repository on a server that speaks Gitea's REST API."""
 
@@ -186,6 +214,25 @@ class GiteaForge:
         self._commit(sha)  # of one that is not there it would answer 500
         self._send("POST", f"/statuses/{sha}", what)
 
+    def settings(self, branch: str) -> Settings:
+        """The rules of the repository, as far as the token may see them."""
+        at = self._get(_Branch, f"/branches/{branch}")
+        rules = self._if_allowed(tuple[_BranchRule, ...], "/branch_protections")
+        tags = self._if_allowed(tuple[_TagRule, ...], "/tag_protections")
+        required = at.status_check_contexts if at.enable_status_check else ()
+        return Settings(
+            public=not self._get(_Repository, "").private,
+            required=tuple(required or ()),
+            up_to_date=None
+            if rules is None
+            else any(
+                rule.block_on_outdated_branch and fnmatch.fnmatchcase(branch, rule.rule_name)
+                for rule in rules
+            ),
+            protected_tags=None if tags is None else tuple(tag.name_pattern for tag in tags),
+            has_environments=False,
+        )
+
     def head_of(self, number: int) -> str:
         """The commit that a pull request proposes now."""
         return self.pull_request(number).head_sha
@@ -232,6 +279,13 @@ class GiteaForge:
     def _get(self, kind: type[T], path: str) -> T:
         return self._read(kind, self._send("GET", path))
 
+    def _if_allowed(self, kind: type[T], path: str) -> T | None:
+        """What is there, unless the token may not see it."""
+        try:
+            return self._get(kind, path)
+        except _ForbiddenError:
+            return None
+
     def _read(self, kind: type[T], answer: bytes) -> T:
         try:
             return TypeAdapter(kind).validate_json(answer)
@@ -267,6 +321,7 @@ def _refusal(answer: requests.Response, where: str) -> MergelineError:
     if answer.status_code == 401:
         message, step = "the forge does not accept the token", "Renew GITHUB_TOKEN"
     elif answer.status_code == 403:
+        kind = _ForbiddenError
         message = f"the forge forbids it: {reason}"
         step = "Give the job `permissions: issues: write, contents: write`"
     elif answer.status_code in {404, 410} or "object does not exist" in reason:
