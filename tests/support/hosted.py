@@ -137,7 +137,7 @@ def inlined(caller: str, called: str) -> str:
     asked = yaml.safe_load(called)[True]["workflow_call"]["inputs"]
     [given] = yaml.safe_load(caller)["jobs"].values()
     values = {name: about["default"] for name, about in asked.items()} | given["with"]
-    # These jobs are short, and wait for each other: to compile all packages costs more than it saves.
+    # These jobs are short: to compile all packages costs more than it saves.
     values["install"] = values["install"].replace(" --compile-bytecode", "")
 
     def literal(found: re.Match[str]) -> str:
