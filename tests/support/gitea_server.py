@@ -142,7 +142,8 @@ class GiteaServer:
         config, program = place / "config.yaml", self._home / "bin" / "runner"
         labels = ["ubuntu-latest:host", "ubuntu-24.04:host"]
         config.write_text(
-            "runner: {capacity: 2, fetch_interval: 1s, labels: [" + ", ".join(labels) + "]}\n"
+            "runner: {capacity: 2, fetch_interval: 1s, shutdown_timeout: 1s,"
+            f" labels: [{', '.join(labels)}]}}\n"
             f"host: {{workdir_parent: {place}/work}}\n"
             "cache: {enabled: false}\n"
         )
@@ -168,7 +169,11 @@ class GiteaServer:
         for running in reversed(self._running):
             os.killpg(running.pid, signal.SIGTERM)
         for running in self._running:
-            running.wait(60)
+            try:
+                running.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(running.pid, signal.SIGKILL)
+                running.wait()
 
     def _push_action(self, name: str) -> None:
         """A stand-in for one of the actions that the workflows use, tagged v1."""
