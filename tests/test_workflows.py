@@ -15,7 +15,11 @@ import yaml
 FOLDER = Path(__file__).parent.parent / ".github" / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
 REUSABLE = sorted(FOLDER.glob("on-*.yml"))
-CALLERS = {"pull-request.yml": "on-pull-request.yml", "report.yml": "on-evaluated.yml"}
+CALLERS = {
+    "pull-request.yml": "on-pull-request.yml",
+    "report.yml": "on-evaluated.yml",
+    "commands.yml": "on-comment.yml",
+}
 UNTRUSTED = [
     ("on-pull-request.yml", "evaluate"),
     ("release.yml", "evaluate"),

@@ -8,10 +8,32 @@ from tests.support.hosted import Hosted
 
 pytestmark = [pytest.mark.forge, pytest.mark.timeout(1800)]
 BOT = "gitea-actions"
+# What a pull request may write into its own workflow: it calls a refused model a passed one.
+FORGE_THE_VERDICT = """\
+      - name: Forge the verdict
+        if: ${{ !cancelled() }}
+        run: |
+          cd "$RUNNER_TEMP/bundle"
+          sed -i 's/"fail"/"pass"/g' evaluation/*.json
+      - name: Leave the bundle
+"""
+# A fork's job writes with the token that it has.
+WRITE_WITH_THE_TOKEN = """\
+      - name: Write with the token
+        env:
+          TOKEN: ${{ github.token }}
+          HEAD_SHA: ${{ github.event.pull_request.head.sha }}
+        run: |
+          curl --silent --header "Authorization: token $TOKEN" \\
+            --header "Content-Type: application/json" \\
+            --data '{"context": "mergeline", "state": "success", "description": "forged"}' \\
+            "$GITHUB_API_URL/repos/$GITHUB_REPOSITORY/statuses/$HEAD_SHA"
+      - name: Leave the bundle
+"""
 
 
 def test_a_pull_request_has_one_comment_and_a_status_from_start_to_end(hosted: Hosted) -> None:
-    hosted.branch("faster")
+    hosted.branch("faster-$(touch${IFS}pwned)-`id`;'\"&|")
     hosted.edit("params.yaml", "max_iter: 60", "max_iter: 50")
     first = hosted.commit("Fewer trees")
     number = hosted.propose("Fewer trees `$(id)` <!-- mergeline:report --> | <b>")
@@ -57,3 +79,44 @@ def test_a_job_that_cannot_be_installed_ends_in_an_error(hosted: Hosted) -> None
     hosted.propose("Break the lock")
     assert hosted.judged(head)[0] == "error", hosted.tell()
     assert hosted.states(head)[0] == ("pending", "being evaluated")
+
+
+def test_a_refused_model_stays_refused_whatever_its_own_job_says(hosted: Hosted) -> None:
+    hosted.branch("forged")
+    hosted.edit("params.yaml", "max_iter: 60", "max_iter: 1")
+    workflow = ".github/workflows/pull-request.yml"
+    hosted.edit(workflow, "      - name: Leave the bundle\n", FORGE_THE_VERDICT)
+    head = hosted.commit("One tree")
+    number = hosted.propose("One tree")
+    assert hosted.judged(head) == ("failure", "delay: fail"), hosted.tell()
+    [said] = hosted.comments(number)
+    assert "❌" in said["body"]
+
+
+def test_a_fork_is_judged_once_approved_and_its_token_writes_nothing(hosted: Hosted) -> None:
+    hosted.branch("from-afar")
+    hosted.edit("params.yaml", "max_iter: 60", "max_iter: 1")
+    workflow = ".github/workflows/pull-request.yml"
+    hosted.edit(workflow, "      - name: Leave the bundle\n", WRITE_WITH_THE_TOKEN)
+    head = hosted.commit("From afar", author="mallory")
+    number = hosted.propose_from_fork("From afar", "mallory")
+    hosted.approve_runs(head)
+    assert hosted.judged(head) == ("failure", "delay: fail"), hosted.tell()
+    assert "forged" not in str(hosted.states(head))
+    [said] = hosted.comments(number)
+    assert said["user"]["login"] == BOT
+
+
+def test_a_writer_has_a_broken_evaluation_started_again_by_a_comment(hosted: Hosted) -> None:
+    hosted.branch("again")
+    hosted.edit("README.md", "Merge is the release", "Merging is the release")
+    head = hosted.commit("Other words")
+    number = hosted.propose("Other words")
+    assert hosted.judged(head) == ("success", "no model changes"), hosted.tell()
+    before = len(hosted.states(head))
+    hosted.say(number, "mallory", "/mergeline evaluate")
+    hosted.say(number, "ben", "/mergeline evaluate")
+    answered = hosted.answered(number, beyond=2)
+    assert answered["user"]["login"] == BOT
+    assert f"`{head[:7]}` is evaluated again" in answered["body"]
+    assert hosted.judged(head, beyond=before) == ("success", "no model changes"), hosted.tell()

@@ -108,6 +108,7 @@ class GitHubServer:
         if method == "GET" and below in self.rules:
             return 200, self.rules[below]
         routes: list[tuple[str, str, Callable[..., Answer]]] = [
+            ("POST", r"/actions/runs/(\d+)/rerun", lambda *_, **__: (201, {})),
             ("GET", r"/(pulls)", self._open_pulls),
             ("GET", r"/pulls/(\d+)", self._get_pull),
             ("GET", r"/commits/(\w+)/pulls", self._pulls_of),

@@ -5,16 +5,23 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import requests
 import yaml
 
-from tests.support.gitea_server import GiteaServer
+from tests.support.gitea_server import PASSWORD, GiteaServer
 
 ROOT = Path(__file__).parent.parent.parent
-CALLED = {"pull-request.yml": "on-pull-request.yml", "report.yml": "on-evaluated.yml"}
+CALLED = {
+    "pull-request.yml": "on-pull-request.yml",
+    "report.yml": "on-evaluated.yml",
+    "commands.yml": "on-comment.yml",
+}
 _LONGEST_WAIT = 900
+T = TypeVar("T")
 
 
 class Hosted:
@@ -91,6 +98,17 @@ class Hosted:
         number: int = self.call("POST", "/pulls", asked, user=author)["number"]
         return number
 
+    def propose_from_fork(self, title: str, author: str) -> int:
+        """Open a pull request of the branch that is checked out, from a stranger's fork."""
+        short = self.name.split("/")[1]
+        self.call("POST", "/forks", {}, user=author)
+        branch = self.git("symbolic-ref", "--short", "HEAD")
+        url = self.server.clone_url(f"{author}/{short}", author)
+        self.git("push", "-q", "--force", url, f"HEAD:refs/heads/{branch}")
+        asked = {"base": "main", "head": f"{author}:{branch}", "title": title}
+        number: int = self.call("POST", "/pulls", asked, user=author)["number"]
+        return number
+
     def comments(self, number: int) -> list[Any]:
         """What stands under a pull request."""
         found: list[Any] = self.call("GET", f"/issues/{number}/comments")
@@ -102,24 +120,62 @@ class Hosted:
         ours = sorted((it for it in found if it["context"] == "mergeline"), key=lambda it: it["id"])
         return [(it["status"], it["description"]) for it in ours]
 
-    def judged(self, sha: str) -> tuple[str, str]:
+    def judged(self, sha: str, *, beyond: int = 0) -> tuple[str, str]:
         """State and description beside a commit, once its evaluation has come to its end.
+
+        `beyond` so many states that were set before.
 
         Raises:
             TimeoutError: that takes too long.
         """
+
+        def ended() -> tuple[str, str] | None:
+            states = self.states(sha)[beyond:]
+            return states[-1] if states and states[-1][0] != "pending" else None
+
+        return self._await(ended)
+
+    def answered(self, number: int, *, beyond: int) -> Any:
+        """The comment that follows so many others.
+
+        Raises:
+            TimeoutError: that takes too long.
+        """
+        return self._await(lambda: next(iter(self.comments(number)[beyond:]), None))
+
+    def say(self, number: int, user: str, text: str) -> None:
+        """Comment as someone."""
+        self.call("POST", f"/issues/{number}/comments", {"body": text}, user=user)
+
+    def approve_runs(self, sha: str) -> None:
+        """Let the runs go on that wait because a stranger caused them; as in the browser."""
+        waiting = self._await(lambda: [run for run in self._runs() if run["head_sha"] == sha])
+        session = requests.Session()
+        login = {"user_name": "owner", "password": PASSWORD}
+        session.post(f"{self.server.url}/user/login", data=login, timeout=60)
+        for run in waiting:
+            answer = session.post(
+                f"{self.server.url}/{self.name}/actions/runs/{run['id']}/approve", timeout=60
+            )
+            answer.raise_for_status()
+
+    def _await(self, find: Callable[[], T | None]) -> T:
         end = time.monotonic() + _LONGEST_WAIT
         while time.monotonic() < end:
-            states = self.states(sha)
-            if states and states[-1][0] != "pending":
-                return states[-1]
+            if found := find():
+                return found
             time.sleep(1)
         raise TimeoutError(self.tell())
+
+    def _runs(self) -> list[Any]:
+        """The latest runs of workflows."""
+        found: list[Any] = self.call("GET", "/actions/runs?limit=8")["workflow_runs"]
+        return found
 
     def tell(self) -> str:
         """The runs and their jobs, and what the failed ones printed: for a test that fails."""
         lines = []
-        for run in self.call("GET", "/actions/runs?limit=8")["workflow_runs"]:
+        for run in self._runs():
             lines.append(f"{run['path']} {run['event']} {run['status']} {run.get('conclusion')}")
             for job in self.call("GET", f"/actions/runs/{run['id']}/jobs")["jobs"] or []:
                 lines.append(f"   {job['name']}: {job['status']} {job.get('conclusion')}")

@@ -199,6 +199,17 @@ def comment(bundle: Path | None, plan_only: bool, as_json: bool) -> None:  # noq
 
 
 @commands.command()
+def answer() -> None:
+    """Do what the comment asks for that started this job.
+
+    Known are /mergeline evaluate and /mergeline retry, of people who may write.
+    """
+    from mergeline.lifecycle.verbs.answer import answer as run
+
+    click.echo(run(this_project()))
+
+
+@commands.command()
 @_MODEL
 @_PLAN
 @click.option(

@@ -220,9 +220,3 @@ def test_a_status_of_any_length_is_set(world: World) -> None:
     head = world.forge().pull_request(world.open("More trees")).head_sha
     world.forge().set_status(head, "pending", "Training")
     world.forge().set_status(head, "failure", "worse " * 100, "https://example.org/run")
-
-
-def test_rules_that_the_token_may_not_see_are_unknown(world: World) -> None:
-    found = world.forge().settings("main")
-    assert found.protected_tags is None
-    assert found.environments is None

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from mergeline.adapters.forge.gitea import GiteaForge
-from mergeline.errors import ForgeError
+from mergeline.errors import ForgeError, NotFoundError
 from tests.support.forge_worlds import GiteaWorld
 
 
@@ -24,7 +24,23 @@ def test_the_rules_of_a_repository_are_read_by_its_administrator(gitea: GiteaWor
     assert (found.required, found.up_to_date) == (("mergeline",), True)
     assert found.protected_tags == ("release/**",)
     assert not found.has_environments
-    assert gitea.forge().settings("main").required == ("mergeline",)
+    seen = gitea.forge().settings("main")
+    assert (seen.required, seen.up_to_date, seen.protected_tags) == (("mergeline",), None, None)
+
+
+@pytest.mark.forge
+def test_who_may_push_may_write(gitea: GiteaWorld) -> None:
+    forge = gitea.forge("owner")
+    assert forge.may_write("owner")
+    assert forge.may_write("ana")
+    assert not forge.may_write("github-actions")
+    assert not forge.may_write("nobody")
+
+
+@pytest.mark.forge
+def test_a_workflow_that_never_ran_for_a_commit_is_said_to_be_missing(gitea: GiteaWorld) -> None:
+    with pytest.raises(NotFoundError, match=r"pull-request\.yml never ran"):
+        gitea.forge().run_again("pull-request.yml", "a" * 40)
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"number": "seven"}', b"null"])

@@ -280,3 +280,31 @@ def test_the_rules_of_an_older_kind_are_read_too(github: GitHubWorld) -> None:
     found = github.forge().settings("main")
     assert (found.required, found.up_to_date, found.owners_review) == (("mergeline",), True, True)
     assert (found.environments, found.jobs_may_write) == (None, None)
+
+
+def test_the_newest_run_for_a_commit_is_started_again(github: GitHubWorld) -> None:
+    runs = "/repos/octo/flights/actions/runs"
+    newest = {"id": 9, "url": github.url + runs + "/9", "html_url": "https://github.com/r/9"}
+    github.server.rules = {
+        "/actions/workflows/pull-request.yml": {"url": f"{github.url}/repos/octo/flights/w"},
+        "/w/runs": {"total_count": 2, "workflow_runs": [newest, {**newest, "id": 8}]},
+    }
+    assert github.forge().run_again("pull-request.yml", "a" * 40) == "https://github.com/r/9"
+    assert github.server.requests[-1] == f"POST {runs}/9/rerun"
+
+
+def test_a_workflow_that_never_ran_for_a_commit_is_said_to_be_missing(github: GitHubWorld) -> None:
+    github.server.rules = {
+        "/actions/workflows/pull-request.yml": {"url": f"{github.url}/repos/octo/flights/w"},
+        "/w/runs": {"total_count": 0, "workflow_runs": []},
+    }
+    with pytest.raises(NotFoundError, match=r"pull-request\.yml never ran") as caught:
+        github.forge().run_again("pull-request.yml", "a" * 40)
+    assert caught.value.next_step
+
+
+@pytest.mark.parametrize(("level", "may"), [("admin", True), ("write", True), ("read", False)])
+def test_who_may_push_may_write(github: GitHubWorld, level: str, *, may: bool) -> None:
+    github.server.rules = {"/collaborators/ana/permission": {"permission": level, "user": {}}}
+    assert github.forge().may_write("ana") is may
+    assert not github.forge().may_write("nobody")

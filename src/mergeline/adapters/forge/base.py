@@ -14,7 +14,7 @@ from mergeline.core.report.one_comment import (
     read_stamp,
     stamped,
 )
-from mergeline.errors import ForgeError
+from mergeline.errors import ForgeError, NotFoundError
 
 State = Literal["pending", "success", "failure", "error"]
 """What stands beside a commit: still running, passed, refused, or could not be judged."""
@@ -120,6 +120,17 @@ class Forge(Protocol):
     def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
         """Set the state that stands as `mergeline` beside a commit (140 characters are shown)."""
 
+    def may_write(self, user: str) -> bool:
+        """Whether a person may push to the repository."""
+
+    def run_again(self, workflow: str, sha: str) -> str:
+        """Start the last run of a workflow (its file's name) for a commit once more; its address.
+
+        Raises:
+            NotFoundError: it never ran for that commit.
+            ForgeError: it is still running, or the forge refuses.
+        """
+
     def settings(self, branch: str) -> Settings:
         """The rules of the repository and of its main branch, as far as the token may see them."""
 
@@ -194,3 +205,12 @@ def shortened(description: str) -> str:
     """A status description in one line that a forge takes whole."""
     line = " ".join(description.split())
     return line if len(line) <= _DESCRIPTION_LIMIT else line[: _DESCRIPTION_LIMIT - 1] + "…"
+
+
+def never_ran(workflow: str, sha: str, where: str) -> NotFoundError:
+    """That a workflow has no run for a commit which could be started again."""
+    return NotFoundError(
+        f"{workflow} never ran for {sha[:8]}",
+        where=where,
+        next_step=f"Push to the pull request; the workflow's file must be named {workflow}",
+    )

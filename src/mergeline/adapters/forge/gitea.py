@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
+from urllib.parse import quote
 
 import requests
 from pydantic import TypeAdapter, ValidationError
@@ -27,6 +28,7 @@ from mergeline.adapters.forge.base import (
     State,
     checked_length,
     keep_one_report,
+    never_ran,
     shortened,
 )
 from mergeline.core.report.one_comment import Stamp
@@ -129,6 +131,23 @@ class _Branch:
 
 
 @dataclass(frozen=True)
+class _Permission:
+    permission: str
+
+
+@dataclass(frozen=True)
+class _Run:
+    id: int
+    path: str
+    html_url: str
+
+
+@dataclass(frozen=True)
+class _Runs:
+    workflow_runs: tuple[_Run, ...] | None
+
+
+@dataclass(frozen=True)
 class _BranchRule:
     rule_name: str
     block_on_outdated_branch: bool
@@ -213,6 +232,23 @@ class GiteaForge:
         }
         self._commit(sha)  # of one that is not there it would answer 500
         self._send("POST", f"/statuses/{sha}", what)
+
+    def may_write(self, user: str) -> bool:
+        """Whether a person may push to the repository."""
+        try:
+            permission = self._get(_Permission, f"/collaborators/{quote(user)}/permission")
+        except NotFoundError:  # no such person
+            return False
+        return permission.permission in {"admin", "owner", "write"}
+
+    def run_again(self, workflow: str, sha: str) -> str:
+        """Start the last run of a workflow for a commit once more; its address."""
+        runs = self._get(_Runs, f"/actions/runs?head_sha={sha}&limit={_PAGE}").workflow_runs
+        newest = next((run for run in runs or () if run.path.startswith(f"{workflow}@")), None)
+        if newest is None:
+            raise never_ran(workflow, sha, self.where)
+        self._send("POST", f"/actions/runs/{newest.id}/rerun")
+        return newest.html_url
 
     def settings(self, branch: str) -> Settings:
         """The rules of the repository, as far as the token may see them."""

@@ -14,6 +14,7 @@ from github.GithubException import (
     BadAttributeException,
     GithubException,
     RateLimitExceededException,
+    UnknownObjectException,
 )
 from github.GithubRetry import GithubRetry
 
@@ -25,6 +26,7 @@ from mergeline.adapters.forge.base import (
     State,
     checked_length,
     keep_one_report,
+    never_ran,
     shortened,
 )
 from mergeline.core.report.one_comment import Stamp
@@ -132,6 +134,24 @@ class GitHubForge:
             description=shortened(description),
             context=STATUS_CONTEXT,
         )
+
+    @_translated
+    def may_write(self, user: str) -> bool:
+        """Whether a person may push to the repository."""
+        try:
+            return self._repository.get_collaborator_permission(user) in {"admin", "write"}
+        except UnknownObjectException:  # no such person
+            return False
+
+    @_translated
+    def run_again(self, workflow: str, sha: str) -> str:
+        """Start the last run of a workflow for a commit once more; its address."""
+        runs = self._repository.get_workflow(workflow).get_runs(head_sha=sha)
+        newest = next(iter(runs), None)
+        if newest is None:
+            raise never_ran(workflow, sha, self.where)
+        self._github.requester.requestJsonAndCheck("POST", f"{newest.url}/rerun")
+        return newest.html_url
 
     @_translated
     def settings(self, branch: str) -> Settings:
