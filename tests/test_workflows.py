@@ -205,6 +205,13 @@ def test_no_workflow_uses_pull_request_target() -> None:
     assert all("pull_request_target" not in read(path)["on"] for path in WORKFLOWS)
 
 
+def test_no_report_is_cancelled_by_another_one() -> None:
+    """Gitea cancels what waits in a group, whatever `queue` says."""
+    assert read(FOLDER / "report.yml")["concurrency"]["group"] == (
+        "report-${{ github.event.workflow_run.id }}"
+    )
+
+
 def test_no_pending_release_is_cancelled() -> None:
     groups = {path.name: read(path).get("concurrency", {}) for path in WORKFLOWS}
     release = groups.pop("release.yml")
