@@ -19,7 +19,8 @@ def test_the_rules_of_a_repository_are_read_by_its_administrator(gitea: GiteaWor
         "block_on_outdated_branch": True,
     }
     gitea.call("POST", "/branch_protections", rule)
-    gitea.call("POST", "/tag_protections", {"name_pattern": "release/**"})
+    tags = {"name_pattern": "release/**", "whitelist_usernames": ["owner"]}
+    gitea.call("POST", "/tag_protections", tags)
     found = gitea.forge("owner").settings("main")
     assert (found.required, found.up_to_date) == (("mergeline",), True)
     assert found.protected_tags == ("release/**",)

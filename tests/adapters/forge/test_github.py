@@ -286,8 +286,10 @@ def test_the_newest_run_for_a_commit_is_started_again(github: GitHubWorld) -> No
     runs = "/repos/octo/flights/actions/runs"
     newest = {"id": 9, "url": github.url + runs + "/9", "html_url": "https://github.com/r/9"}
     github.server.rules = {
-        "/actions/workflows/pull-request.yml": {"url": f"{github.url}/repos/octo/flights/w"},
-        "/w/runs": {"total_count": 2, "workflow_runs": [newest, {**newest, "id": 8}]},
+        "/actions/workflows/pull-request.yml/runs": {
+            "total_count": 2,
+            "workflow_runs": [newest, {**newest, "id": 8}],
+        },
     }
     assert github.forge().run_again("pull-request.yml", "a" * 40) == "https://github.com/r/9"
     assert github.server.requests[-1] == f"POST {runs}/9/rerun"
@@ -295,8 +297,7 @@ def test_the_newest_run_for_a_commit_is_started_again(github: GitHubWorld) -> No
 
 def test_a_workflow_that_never_ran_for_a_commit_is_said_to_be_missing(github: GitHubWorld) -> None:
     github.server.rules = {
-        "/actions/workflows/pull-request.yml": {"url": f"{github.url}/repos/octo/flights/w"},
-        "/w/runs": {"total_count": 0, "workflow_runs": []},
+        "/actions/workflows/pull-request.yml/runs": {"total_count": 0, "workflow_runs": []},
     }
     with pytest.raises(NotFoundError, match=r"pull-request\.yml never ran") as caught:
         github.forge().run_again("pull-request.yml", "a" * 40)
