@@ -104,11 +104,13 @@ def _show(
 
 def _shrink(forge: Forge, number: int, head: str) -> str | None:
     """Let a report that stands say that nothing is left to report."""
+    shown = None
+    if standing_report(forge, number, MARKER) is not None:
+        text = f"At `{head[:7]}` this pull request changes no model."
+        stamp = Stamp(MARKER, head, dt.datetime.now(dt.UTC))
+        shown = forge.upsert_report(number, text, stamp).url
     forge.set_status(head, *UNCHANGED)
-    if standing_report(forge, number, MARKER) is None:
-        return None
-    text = f"At `{head[:7]}` this pull request changes no model."
-    return forge.upsert_report(number, text, Stamp(MARKER, head, dt.datetime.now(dt.UTC))).url
+    return shown
 
 
 def _web(shown: Comment) -> str | None:
