@@ -348,8 +348,8 @@ def test_a_file_that_a_stage_runs_and_does_not_declare_is_refused(
         flowers.ingredients()
 
 
-@pytest.mark.parametrize("command", ["python -m ${kind}.train", "python pipelines/${kind}.py"])
-def test_a_file_that_only_a_template_names_is_refused(flowers: Flowers, command: str) -> None:
+@pytest.mark.parametrize("command", ["python -m $KIND.train", "python pipelines/$KIND.py"])
+def test_a_file_that_only_a_shell_variable_names_is_refused(flowers: Flowers, command: str) -> None:
     flowers.edit("dvc.yaml", "python -m pipelines.train", command)
     with pytest.raises(DeclarationError, match="Write its name out"):
         flowers.ingredients()
