@@ -83,6 +83,10 @@ class Ingredients:
             parts["decision"] = self.decision
         return _digest(parts)
 
+    def tracked_data(self) -> dict[str, str]:
+        """md5 of each file or folder behind a pointer that a stage reads as it is, by path."""
+        return {path: md5 for stage in self.stages for path, md5 in stage.data.items()}
+
     def params(self) -> dict[str, Any]:
         """Effective params of all stages by `dotted.key` (with the file, where not params.yaml)."""
         return {
