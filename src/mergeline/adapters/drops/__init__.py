@@ -8,7 +8,7 @@
     check.py      what breaks the contract
     keys.py       rows that have the same key
     convert.py    all of these in order: `convert`
-    infer.py      a first contract for drops that have none; dialects.py guesses how a CSV is written
+    infer.py      a first contract for drops that have none; dialects.py guesses that of a CSV
 
     >>> convert(Path("2013-10.csv"), drop, contract, target=Path("2013-10.parquet"))
 
