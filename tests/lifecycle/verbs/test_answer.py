@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.git.repository import Repository
+from mergeline.core.report.one_comment import Stamp
 from mergeline.errors import NotFoundError
 from mergeline.lifecycle.steps.project import Project
-from mergeline.lifecycle.verbs.answer import answer
+from mergeline.lifecycle.verbs.answer import answer, approval
 from tests.support.forge_worlds import FolderWorld
 
 
@@ -76,8 +79,59 @@ def test_an_unknown_command_is_answered_with_those_that_are_known(
     say(folder, number, text)
     [said] = folder.forge().comments(number)
     assert said.body == (
-        "There is no such command. These are: `/mergeline evaluate`, `/mergeline retry`."
+        "There is no such command. These are: `/mergeline evaluate`, `/mergeline retry`, "
+        "`/mergeline approve REASON`."
     )
+    assert started == []
+
+
+def test_an_approval_is_recorded_for_the_head_and_starts_the_evaluation_again(
+    folder: FolderWorld, started: list[tuple[str, str]]
+) -> None:
+    number = folder.open("Another holdout")
+    head = folder.forge().pull_request(number).head_sha
+    project = Project(Repository(folder.path), {"MERGELINE_FORGE": str(folder.path)})
+    seen = replace(project, environment={**project.environment, "MERGELINE_HEAD": head})
+    assert approval(seen) is None
+    say(folder, number, "/mergeline approve the `old` days were @all <b>wrong</b>\nReally.")
+    assert approval(seen) == ("ana", "the 'old' days were @all <b>wrong</b>")
+    record, answered = folder.forge().comments(number)
+    assert "`ana` approves at" in record.body
+    assert "evaluated again" in answered.body
+    assert started == [("pull-request.yml", head)]
+    say(folder, number, "/mergeline approve on second thought")
+    assert approval(seen) == ("ana", "on second thought")
+
+
+def test_an_approval_holds_for_what_was_proposed_then(
+    folder: FolderWorld, started: list[tuple[str, str]]
+) -> None:
+    number = folder.open("Another holdout")
+    say(folder, number, "/mergeline approve it is fine")
+    head = folder.push(number)
+    named = {"MERGELINE_FORGE": str(folder.path), "MERGELINE_HEAD": head}
+    assert approval(Project(Repository(folder.path), named)) is None
+
+
+def test_a_stranger_can_neither_approve_nor_write_a_record(
+    folder: FolderWorld, started: list[tuple[str, str]]
+) -> None:
+    number = folder.open("Another holdout")
+    head = folder.forge().pull_request(number).head_sha
+    say(folder, number, "/mergeline approve it is fine", author="mallory")
+    stamp = Stamp("approval", head, dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
+    forged = f"{stamp.line()}\n`ana` approves at `{head[:7]}` that the bar moves: `fine`"
+    folder.say(number, "mallory", forged)
+    named = {"MERGELINE_FORGE": str(folder.path), "MERGELINE_HEAD": head}
+    assert approval(Project(Repository(folder.path), named)) is None
+    assert started == []
+
+
+def test_an_approval_without_a_reason_is_none(
+    folder: FolderWorld, started: list[tuple[str, str]]
+) -> None:
+    number = folder.open("Another holdout")
+    assert "needs a reason" in say(folder, number, "/mergeline approve  ")
     assert started == []
 
 
