@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
+import sys
+
 import pytest
 
 from tests.support.hosted import Hosted
@@ -70,6 +74,22 @@ def test_a_pull_request_that_changes_no_model_has_a_green_status_and_no_comment(
     assert hosted.judged(head) == ("success", "no model changes"), hosted.tell()
     assert hosted.states(head)[0] == ("pending", "being evaluated")
     assert hosted.comments(number) == []
+
+
+def test_the_july_of_the_readme_passes(hosted: Hosted) -> None:
+    hosted.branch("july")
+    script = [sys.executable, "data/drops.py", "--months", "2013-07:2013-07"]
+    subprocess.run(script, cwd=hosted.clone, check=True, capture_output=True)
+    for drop in sorted(hosted.clone.glob("data/raw/*/2013-07.csv")):
+        content = drop.read_bytes()
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        pointer = f"outs:\n- md5: {md5}\n  size: {len(content)}\n  hash: md5\n  path: {drop.name}\n"
+        drop.with_name(f"{drop.name}.dvc").write_text(pointer)
+    head = hosted.commit("July")
+    number = hosted.propose("July")
+    assert hosted.judged(head) == ("success", "delay: pass"), hosted.tell()
+    [said] = hosted.comments(number)
+    assert "`2013-07.csv`" in said["body"]
 
 
 def test_a_job_that_cannot_be_installed_ends_in_an_error(hosted: Hosted) -> None:
