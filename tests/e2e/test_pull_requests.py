@@ -76,6 +76,18 @@ def test_a_pull_request_that_changes_no_model_has_a_green_status_and_no_comment(
     assert hosted.comments(number) == []
 
 
+def test_a_push_meanwhile_leaves_no_commit_pending_and_one_verdict(hosted: Hosted) -> None:
+    hosted.branch("twice")
+    hosted.edit("README.md", "Merge is the release", "The merge is the release")
+    first = hosted.commit("Words")
+    hosted.propose("Words, twice")
+    hosted.edit("README.md", "The merge is the release", "A merge releases")
+    second = hosted.commit("Better words")
+    hosted.push()
+    assert hosted.judged(second) == ("success", "no model changes"), hosted.tell()
+    assert hosted.judged(first)[0] in {"error", "success"}, hosted.tell()
+
+
 def test_the_july_of_the_readme_passes(hosted: Hosted) -> None:
     hosted.branch("july")
     script = [sys.executable, "data/drops.py", "--months", "2013-07:2013-07"]
