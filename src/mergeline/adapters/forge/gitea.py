@@ -234,12 +234,35 @@ class GiteaForge:
         self._send("POST", f"/statuses/{sha}", what)
 
     def may_write(self, user: str) -> bool:
-        """Whether a person may push to the repository."""
+        """Whether a person may push to the repository.
+
+        Raises:
+            ForgeError: the token may not see it, as a job's in an organisation's repository.
+        """
         try:
-            permission = self._get(_Permission, f"/collaborators/{quote(user)}/permission")
+            found = self._if_allowed(_Permission, f"/collaborators/{quote(user)}/permission")
         except NotFoundError:  # no such person
             return False
-        return permission.permission in {"admin", "owner", "write"}
+        if found is not None:
+            return found.permission in {"admin", "owner", "write"}
+        # A job's token may not ask that. But it may ask to whom work can be assigned: that is who
+        # may write; in an organisation's repository readers too.
+        if self._is_of_organisation:
+            raise ForgeError(
+                "the job's token may not see who may write to an organisation's repository",
+                where=self.where,
+                next_step="Hand the job an administrator's token as GITHUB_TOKEN",
+            )
+        return any(one.login == user for one in self._get(tuple[_User, ...], "/assignees"))
+
+    @functools.cached_property
+    def _is_of_organisation(self) -> bool:
+        owner = self.where.split("/")[-2]
+        try:
+            self._send("GET", f"{self._api}/orgs/{owner}")
+        except NotFoundError:
+            return False
+        return True
 
     def run_again(self, workflow: str, sha: str) -> str:
         """Start the last run of a workflow for a commit once more; its address."""
