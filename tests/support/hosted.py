@@ -53,6 +53,7 @@ class Hosted:
         self.git("remote", "add", "origin", server.clone_url(name, owner))
         self.commit("Flights of six months [skip ci]", author=owner)
         self.git("push", "-q", "origin", "main")
+        self._await(lambda: not self.call("GET", "")["empty"])  # it takes a moment to be noted
 
     def call(self, method: str, path: str, body: object = None, user: str = "owner") -> Any:
         """What the API says of this repository."""
