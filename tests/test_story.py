@@ -42,7 +42,7 @@ def project(story: tuple[Path, str]) -> Project:
 @pytest.fixture
 def ledger(project: Project) -> tuple[Entry, ...]:
     """The releases of the story."""
-    return project.ledger("delay")
+    return project.ledger("delay").entries
 
 
 def test_four_releases_are_recorded_and_the_last_goes_back(ledger: tuple[Entry, ...]) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mergeline.adapters.git.tree import Tree
-from mergeline.adapters.scoring_server import Client, running_server
+from mergeline.adapters.models.folder import read_inputs
+from mergeline.adapters.scoring_server import Client, records, running_server
 from mergeline.core.release.ledger import Entry
 from mergeline.core.report.render.terminal import to_terminal
 from mergeline.demo import flights
@@ -20,7 +21,6 @@ from mergeline.demo.people import Workplace
 from mergeline.demo.screen import Screen
 from mergeline.errors import ForgeError, InputError, NotFoundError
 from mergeline.lifecycle.steps.champion import find_champion
-from mergeline.lifecycle.steps.smoke_test import recorded_answers
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -150,7 +150,7 @@ class _Story:
     def releases(self, ledger_table: ShowLedger) -> None:
         """The end: the ledger, and what the server says that it serves."""
         self.screen.heading("The releases")
-        self.screen.show(ledger_table(self.people.project().ledger(MODEL)))
+        self.screen.show(ledger_table(self.people.project().ledger(MODEL).entries))
         self.screen.show("")
         for version in Client(self.people.server).versions(MODEL):
             if version["stage"] == "Production":
@@ -168,13 +168,14 @@ class _Story:
     @cached_property
     def _a_flight(self) -> list[dict[str, Any]]:
         """One flight of the first holdout, the same in each act."""
+        import pandas as pd
+
         project = self.people.project()
         champion = find_champion(project, MODEL)
         if champion is None:
             raise NotFoundError("nothing is in production")
-        run = project.tracking.run(champion.version.run_id)
-        rows, _ = recorded_answers(project, champion.trained, run)
-        return rows[:1]
+        flights = pd.read_parquet(champion.trained.holdout)
+        return records(flights.head(1)[list(read_inputs(champion.trained.model))])
 
 
 @contextlib.contextmanager

@@ -34,43 +34,30 @@ def find_champion(project: Project, model: str) -> InProduction | None:
 
 
 def read_champion(project: Project, model: str) -> Version | None:
-    """The version of a model in production; None before the first release.
+    """The version of a model in production by the ledger; None before the first release.
 
     Raises:
-        TrackingError: the ledger names releases, but the registry has none in production; or what
-            it has there carries no fingerprint.
+        TrackingError: the registry does not have that version, or another model under its number.
     """
-    version = project.tracking.champion(model)
-    if version is None and (ledger := project.ledger(model)):
-        raise TrackingError(
-            f"the ledger says {model} v{ledger[-1].version} is in production, "
-            "but the registry has no champion",
-            where=project.tracking.uri,
-            next_step=_NEXT,
-        )
-    if version is not None and not version.fingerprint:
-        raise TrackingError(
-            f"{model} v{version.number} is in production and was not released by mergeline",
-            where=project.tracking.uri,
-            next_step="Take the alias `production` from it",
-        )
-    return version
+    champion = project.ledger(model).champion
+    if champion is None:
+        return None
+    for version in project.tracking.versions(model):
+        if version.number == champion.version and version.run_id == champion.run_id:
+            return version
+    raise TrackingError(
+        f"the ledger says {model} v{champion.version} is in production, and the registry has no "
+        f"such version of run {champion.run_id[:8]}",
+        where=project.tracking.uri,
+        next_step=_NEXT,
+    )
 
 
 def refuse_another_registry(project: Project) -> None:
     """Refuse a registry that lacks what the ledger says was released last, of any model.
 
     Raises:
-        TrackingError: it does; see `read_champion` too.
+        TrackingError: it does.
     """
-    last = {entry.model: entry for entry in project.ledger()}
-    for model, entry in last.items():
+    for model in {page.model for page in project.pages}:
         read_champion(project, model)
-        versions = project.tracking.versions(model)
-        if entry.fingerprint not in {version.fingerprint for version in versions}:
-            raise TrackingError(
-                f"the ledger's {model} v{entry.version} ({entry.fingerprint[:8]}) is not in the "
-                "registry",
-                where=project.tracking.uri,
-                next_step=_NEXT,
-            )

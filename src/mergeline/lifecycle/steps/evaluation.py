@@ -90,6 +90,7 @@ def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
             evaluated_at=match.case.started_at.isoformat(timespec="seconds"),
             manifest=manifest_digest(scratch),
             files=digests(scratch, EVALUATION_FILES),
+            smoke_test=match.smoke_test,
         )
         write_evaluation(scratch, evaluation)
     return Evaluated(report, evaluation, folder)

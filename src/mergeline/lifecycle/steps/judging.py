@@ -9,6 +9,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,11 +17,11 @@ from mergeline.adapters.row_files import HoldoutFile, read_holdout
 from mergeline.core.compare.comparison import compare
 from mergeline.core.compare.holdout_changes import MovedRows, moved_rows
 from mergeline.core.compare.label_leaks import find_leaks
-from mergeline.core.compare.result import Comparison, Scored
+from mergeline.core.compare.result import Comparison, Problem, Scored
 from mergeline.core.declare.model import Role
 from mergeline.core.gate.judge import judge_both, judge_on_base_rows, judge_without_base_rows
 from mergeline.core.gate.verdict import Context, Judgement, Situation
-from mergeline.core.release.bundle import HOLDOUT
+from mergeline.core.release.bundle import HOLDOUT, SmokeTest
 from mergeline.core.report.content import AttributionShares, Moved
 from mergeline.errors import StageError
 from mergeline.lifecycle.steps.attribution import split
@@ -30,6 +31,7 @@ from mergeline.lifecycle.steps.champion import InProduction, find_champion
 from mergeline.lifecycle.steps.moved_bar import may_move_rows, moved_bar, only_drops
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.scoring import score_models
+from mergeline.lifecycle.steps.smoke_test import ask_its_server, smoke_test
 from mergeline.lifecycle.steps.trained import Trained, rows_trained_on
 
 _ENOUGH = 0.5  # share of the base's rows that must be left to compare on
@@ -62,7 +64,12 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
     say("scoring the same rows with each model")
     with _judging_code(project, case):
         holdout = read_holdout(trained.holdout, case.judge)
-        scored, comparison = _score_all(project, case, models, holdout)
+        with ThreadPoolExecutor(1) as pool:
+            served = pool.submit(ask_its_server, project, trained, holdout.frame)
+            scored = score_models(project, models, holdout, case.judge)
+            tested = smoke_test(trained, served.result(), scored["candidate"].predictions)
+        scored = {**scored, "candidate": _with_smoke_test(scored["candidate"], tested)}
+        comparison = compare(holdout.rows, scored, case.judge)
         # Where the base was never trained, production stands for it.
         before = _read_before(case, models.get("base", models.get("champion")), holdout)
         context = _context(case, holdout, scored, before)
@@ -85,8 +92,17 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
         moved=moved,
         rows_before=before.moved.of if before.moved else None,
         attribution=attribution,
+        smoke_test=tested,
         seconds=time.monotonic() - since,
     )
+
+
+def _with_smoke_test(candidate: Scored, tested: SmokeTest) -> Scored:
+    """What the server does otherwise than the model is a finding about the model."""
+    if not tested.problem or candidate.predictions is None:
+        return candidate
+    problem = Problem("fails_when_served", "candidate", tested.problem)
+    return replace(candidate, misbehaviour=(*candidate.misbehaviour, problem))
 
 
 def _models(
@@ -242,4 +258,5 @@ class Match:
     moved: tuple[Moved, ...]
     rows_before: int | None
     attribution: AttributionShares | None
+    smoke_test: SmokeTest
     seconds: float

@@ -11,22 +11,29 @@ from mergeline.core.release.plan import Live, Target
 from mergeline.core.release.version import Version
 from mergeline.errors import DeployError
 from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.smoke_test import serving_versions
 
 _PATIENCE = 60.0  # seconds for a server to take up a promotion
 
 
 def read_live(project: Project, target: Target, served: str | None) -> Live:
-    """What registry, ledger and server say of a model; `served` is what `ask_server` returned."""
-    tracking = project.tracking
+    """What ledger, registry and server say of a model; `served` is what `ask_server` returned.
+
+    A version is known by the run that it is of: its tags are only what people see.
+    """
+    tracking, ledger = project.tracking, project.ledger(target.model)
     versions = tracking.versions(target.model)
     run = tracking.find(target.model, target.fingerprint)
-    same = (version for version in versions if version.fingerprint == target.fingerprint)
+    run_id = run.run_id if run else None
+    if ledger.champion and ledger.champion.fingerprint == target.fingerprint:
+        run_id = ledger.champion.run_id
     return Live(
-        champion=tracking.champion(target.model),
-        registered=next(same, None),
-        candidate=run is not None,
+        ledger=ledger,
+        promoted=next((version for version in versions if version.stage == "Production"), None),
+        registered=next((version for version in versions if version.run_id == run_id), None),
+        model_digest=run.model_digest if run else None,
         evaluation=tracking.evaluation(run) if run else None,
-        ledger=project.ledger(target.model),
+        serving=serving_versions(),
         served=served,
     )
 

@@ -16,8 +16,8 @@ from mergeline.adapters.git.repository import Commit, Repository
 from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.core.release.bundle import Origin
-from mergeline.core.release.ledger import LEDGER, Entry, read_pages
-from mergeline.errors import InputError, RepositoryError, WallsError
+from mergeline.core.release.ledger import LEDGER, Ledger, Page, believe, read_pages
+from mergeline.errors import InputError, RepositoryError, TrackingError, WallsError
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.system.confinement import Walls, find_walls
 
@@ -38,6 +38,7 @@ class Project:
     environment: Mapping[str, str]
     results: Path | None = None
     _trees: dict[str, ProjectTree] = field(default_factory=dict, init=False, repr=False)
+    _ledgers: dict[str, Ledger] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def at(cls, path: Path | None = None, environment: Mapping[str, str] | None = None) -> Project:
@@ -125,18 +126,41 @@ class Project:
             )
         return int(named) if _NUMBER.fullmatch(named) else None
 
-    def ledger(self, model: str | None = None) -> tuple[Entry, ...]:
-        """The releases so far, oldest first, as origin had them when they were first asked for."""
-        return tuple(entry for entry in self._entries if model in {None, entry.model})
+    def ledger(self, model: str) -> Ledger:
+        """The releases of a model that are believed, as origin had them when first asked for.
+
+        Raises:
+            TrackingError: the tracking store knows none of a model's releases: it is another's.
+        """
+        if model not in self._ledgers:
+            self._ledgers[model] = self._read_ledger(model)
+        return self._ledgers[model]
 
     def forget_ledger(self) -> None:
         """Have the ledger fetched anew when it is next asked for."""
-        self.__dict__.pop("_entries", None)
+        self.__dict__.pop("pages", None)
+        self._ledgers.clear()
 
     @cached_property
-    def _entries(self) -> tuple[Entry, ...]:
+    def pages(self) -> tuple[Page, ...]:
+        """The tags under `release/` that have a page's name, whether they are believed or not."""
         self.repository.fetch_pages(LEDGER)
         return read_pages(self.repository.pages(LEDGER))
+
+    def _read_ledger(self, model: str) -> Ledger:
+        pages = [page for page in self.pages if page.model == model]
+        if not any(page.entry for page in pages):
+            return believe(pages, {})
+        ledger = believe(pages, self.tracking.judged(model))
+        if not ledger.entries and not self.tracking.versions(model):
+            last = pages[-1].name
+            raise TrackingError(
+                f"the ledger has releases of {model} up to {last}, and the registry knows none",
+                where=self.tracking.uri,
+                next_step="Point MLFLOW_TRACKING_URI at the registry of the releases. If there "
+                f"never was one: git push origin :refs/tags/{last}",
+            )
+        return ledger
 
     @cached_property
     def drops(self) -> DropStore:
