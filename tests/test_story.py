@@ -42,7 +42,7 @@ def project(story: tuple[Path, str]) -> Project:
 @pytest.fixture
 def ledger(project: Project) -> tuple[Entry, ...]:
     """The releases of the story."""
-    return project.ledger("delay").entries
+    return project.ledger("delay")
 
 
 def test_four_releases_are_recorded_and_the_last_goes_back(ledger: tuple[Entry, ...]) -> None:

@@ -150,7 +150,7 @@ class _Story:
     def releases(self, ledger_table: ShowLedger) -> None:
         """The end: the ledger, and what the server says that it serves."""
         self.screen.heading("The releases")
-        self.screen.show(ledger_table(self.people.project().ledger(MODEL).entries))
+        self.screen.show(ledger_table(self.people.project().ledger(MODEL)))
         self.screen.show("")
         for version in Client(self.people.server).versions(MODEL):
             if version["stage"] == "Production":

@@ -28,7 +28,7 @@ def test_the_data_of_every_release_open_in_every_reader(line: Line) -> None:
     line.commit("A month less")
     line.land(line.push("less"))
     project = line.project()
-    ledger = project.ledger(MODEL).entries
+    ledger = project.ledger(MODEL)
     versions = [find_version(project, "parcels", entry.commit) for entry in ledger]
     assert len(set(versions)) == 3
     uri = str(Path(project.tables) / "parcels")

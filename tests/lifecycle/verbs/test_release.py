@@ -41,7 +41,7 @@ def champion(line: Line) -> Version:
 
 
 def ledger(line: Line) -> tuple[Entry, ...]:
-    return line.project().ledger(MODEL).entries
+    return line.project().ledger(MODEL)
 
 
 def pages(line: Line) -> list[str]:
@@ -709,7 +709,7 @@ def test_the_ledger_outlives_the_clone_that_wrote_it(line: Line) -> None:
         ["git", "clone", "--quiet", str(line.root / "forge" / "repository.git"), str(fresh)],
         check=True,
     )
-    assert line.project("fresh").ledger(MODEL).entries == ledger(line)
+    assert line.project("fresh").ledger(MODEL) == ledger(line)
 
 
 def test_a_tag_that_is_no_page_is_not_read_as_one(line: Line) -> None:

@@ -127,6 +127,7 @@ class Evaluation:
         champion: fingerprint of the model in production then; None where there was none.
         evaluated_at: ISO 8601, UTC.
         manifest: SHA-256 of the candidate's manifest.
+        better: whether the primary metric was shown better than the champion's.
         files: SHA-256 of each file of the evaluation by its path in the bundle.
         smoke_test: None where it was made by a version of mergeline that did not test then.
     """
@@ -140,6 +141,7 @@ class Evaluation:
     manifest: str
     files: Mapping[str, str] = field(default_factory=dict)
     smoke_test: SmokeTest | None = None
+    better: bool = False
 
 
 def parse_evaluation(text: bytes | str, *, where: str) -> Evaluation:

@@ -120,7 +120,7 @@ def _is_merged(project: Project, origin: Origin) -> bool:
 
 
 def _unreleased(project: Project, case: Case) -> bool:
-    champion = project.ledger(case.model.name).champion
+    champion = project.ledger_of(case.model.name).champion
     return champion is None or champion.fingerprint != case.ingredients.fingerprint
 
 
@@ -135,7 +135,7 @@ def _touched(case: Case) -> bool:
 
 def _earlier_release(project: Project, model: str, fingerprint: str) -> Entry | None:
     """The release that a tree would bring back; None if it is new, or in production already."""
-    ledger = project.ledger(model).entries
+    ledger = project.ledger(model)
     if not ledger or ledger[-1].fingerprint == fingerprint:
         return None
     return next((entry for entry in reversed(ledger) if entry.fingerprint == fingerprint), None)

@@ -39,7 +39,7 @@ def read_champion(project: Project, model: str) -> Version | None:
     Raises:
         TrackingError: the registry does not have that version, or another model under its number.
     """
-    champion = project.ledger(model).champion
+    champion = project.ledger_of(model).champion
     if champion is None:
         return None
     for version in project.tracking.versions(model):

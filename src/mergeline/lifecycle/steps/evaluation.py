@@ -91,6 +91,7 @@ def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
             manifest=manifest_digest(scratch),
             files=digests(scratch, EVALUATION_FILES),
             smoke_test=match.smoke_test,
+            better=match.comparison.shown_better,
         )
         write_evaluation(scratch, evaluation)
     return Evaluated(report, evaluation, folder)

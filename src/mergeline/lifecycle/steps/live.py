@@ -21,7 +21,7 @@ def read_live(project: Project, target: Target, served: str | None) -> Live:
 
     A version is known by the run that it is of: its tags are only what people see.
     """
-    tracking, ledger = project.tracking, project.ledger(target.model)
+    tracking, ledger = project.tracking, project.ledger_of(target.model)
     versions = tracking.versions(target.model)
     run = tracking.find(target.model, target.fingerprint)
     run_id = run.run_id if run else None

@@ -16,7 +16,7 @@ from mergeline.adapters.git.repository import Commit, Repository
 from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.core.release.bundle import Origin
-from mergeline.core.release.ledger import LEDGER, Ledger, Page, believe, read_pages
+from mergeline.core.release.ledger import LEDGER, Entry, Ledger, Page, believe, read_pages
 from mergeline.errors import InputError, RepositoryError, TrackingError, WallsError
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.system.confinement import Walls, find_walls
@@ -126,8 +126,13 @@ class Project:
             )
         return int(named) if _NUMBER.fullmatch(named) else None
 
-    def ledger(self, model: str) -> Ledger:
-        """The releases of a model that are believed, as origin had them when first asked for.
+    def ledger(self, model: str | None = None) -> tuple[Entry, ...]:
+        """The releases that are believed, of one model or of all, oldest first."""
+        names = dict.fromkeys(page.model for page in self.pages if model in {None, page.model})
+        return tuple(entry for name in names for entry in self.ledger_of(name).entries)
+
+    def ledger_of(self, model: str) -> Ledger:
+        """A model's releases and what is not believed, as origin had them when first asked for.
 
         Raises:
             TrackingError: the tracking store knows none of a model's releases: it is another's.

@@ -23,7 +23,7 @@ def read(project: Project, model: str | None) -> Ledger:
     entries, doubts = [], []
     for name in names:
         try:
-            ledger = project.ledger(name)
+            ledger = project.ledger_of(name)
         except ExternalError as error:
             entries += [page.entry for page in project.pages if page.entry and page.model == name]
             doubts.append(f"{name}'s releases are shown as they are written: {error}")

@@ -291,7 +291,7 @@ class _Job:
         restored = kind is Situation.RESTORE
         if self.override:  # before the page, which is believed for it
             self.version = tracking.remember_override(self.version, self.override)
-        ledger, now = self.project.ledger(self.model.name), dt.datetime.now(dt.UTC)
+        ledger, now = self.project.ledger_of(self.model.name), dt.datetime.now(dt.UTC)
         entry = Entry(
             format=FORMAT,
             model=run.model,
@@ -309,6 +309,7 @@ class _Job:
             verdict=None if restored or evaluation is None else evaluation.verdict,
             override=self.override,
             released_at=now.isoformat(timespec="seconds"),
+            better=not restored and evaluation is not None and evaluation.better,
         )
         name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"
         if not repository.add_page(name, page_text(entry), self.head.sha, time=time):
@@ -324,7 +325,7 @@ class _Job:
         while True:
             tracking.move(self.model.name, number, "Production")
             self.project.forget_ledger()
-            champion = self.project.ledger(self.model.name).champion
+            champion = self.project.ledger_of(self.model.name).champion
             if champion is None or champion.version == number:
                 return
             number = champion.version

@@ -87,7 +87,7 @@ def _tree(project: Project, tracked: Trained) -> ProjectTree:
     for name in (candidate.origin.tree, candidate.origin.commit):
         with contextlib.suppress(RepositoryError):
             return project.tree(name or "")
-    for entry in project.ledger(candidate.model).entries:
+    for entry in project.ledger(candidate.model):
         if entry.fingerprint == candidate.fingerprint:
             with contextlib.suppress(RepositoryError):
                 return project.tree(entry.commit)
