@@ -17,8 +17,8 @@ OLD = Version("iris", 1, "Production", "a" * 64, "d1", "run1")
 NEW = Version("iris", 2, "None", "f" * 64, "d2", "run2")
 SERVING = {"python": "3.11", "scikit-learn": "1.9"}
 NOTHING = Live(
-    Ledger(), promoted=None, registered=None, model_digest=None, evaluation=None, serving=SERVING,
-    served=None,
+    Ledger(), registry=True, promoted=None, registered=None, model_digest=None, evaluation=None,
+    serving=SERVING, served=None,
 )  # fmt: skip
 
 

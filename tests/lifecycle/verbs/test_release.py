@@ -17,7 +17,7 @@ from mergeline.cli.show import release_lines
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.ledger import Entry, page_name, page_text
 from mergeline.core.release.version import RegistryStage, Version
-from mergeline.errors import BundleError, DeployError, GitError, RepositoryError, TrackingError
+from mergeline.errors import DeployError, GitError, RepositoryError, TrackingError
 from mergeline.lifecycle.steps import live
 from mergeline.lifecycle.steps.smoke_test import serving_versions
 from mergeline.lifecycle.verbs.evaluate import evaluate
@@ -565,7 +565,11 @@ def test_of_two_machines_that_release_one_commit_one_does(
     def racing(self: Repository, tag: str, message: str, commit: str, *, time: str) -> bool:
         if not raced:
             raced.append(tag)
-            other = line.project("other", MERGELINE_STATE=str(line.root / "other-state"))
+            other = line.project(
+                "other",
+                MERGELINE_STATE=str(line.root / "other-state"),
+                MERGELINE_STORE=str(line.state / "store"),
+            )
             other.__dict__["tracking"] = line.project().tracking
             [done] = release(other, say=line.say)
             assert release_lines(done) == ["late v2 is in production"]
@@ -591,11 +595,11 @@ def test_of_two_machines_that_register_one_candidate_both_take_the_first_version
         found = real(self, model)
         if not raced:
             raced.append(model)
-            tracking.register(run)  # the other one, after this one has looked
+            tracking.register(run, 2)  # the other one, after this one has looked
         return found
 
     monkeypatch.setattr(Tracking, "versions", racing)
-    assert tracking.register(run).number == 2
+    assert tracking.register(run, 2).number == 2
     assert [version.number for version in tracking.versions(MODEL)] == [1, 2]
 
 
@@ -624,7 +628,7 @@ def forged(line: Line, number: int, **said: Any) -> Entry:
     [
         pytest.param({}, id="refused"),
         pytest.param({"override": "because"}, id="with an override that nobody gave"),
-        pytest.param({"run_id": "0" * 32}, id="unknown"),
+        pytest.param({"fingerprint": "0" * 64}, id="unknown"),
     ],
 )
 def test_a_forged_page_releases_nothing_and_is_nobody_s_champion(
@@ -645,7 +649,7 @@ def test_a_page_of_one_candidate_with_the_fingerprint_of_another_is_not_believed
     line: Line,
 ) -> None:
     good = forged(line, 1)
-    forge_page(line, replace(forged(line, 2), run_id=good.run_id))
+    forge_page(line, replace(forged(line, 2), model_digest=good.model_digest))
     assert ledger(line) == (entry_of(line.first),)
 
 
@@ -681,7 +685,7 @@ def test_swapped_fingerprints_in_mlflow_release_nothing(line: Line) -> None:
     for run, other in ((good, bad), (bad, good)):
         tracking.client.set_tag(run.run_id, "mergeline.fingerprint", other.fingerprint)
         tracking.client.set_tag(run.run_id, "mergeline.passed", "true")
-    with pytest.raises(BundleError, match="are those of another candidate"):
+    with pytest.raises(TrackingError, match="is of another model with fingerprint"):
         release(line.project(), override="whatever it is", say=line.say)
     assert champion(line).number == 1
     assert len(pages(line)) == 1
@@ -693,7 +697,7 @@ def test_a_version_with_another_model_s_files_is_not_released(line: Line) -> Non
         next(run for run in tracking.candidates(MODEL) if run.pull_request == number)
         for number in (1, 2)
     )
-    tracking.register(replace(good, model_uri=bad.model_uri))
+    tracking.register(replace(good, model_uri=bad.model_uri), 2)
     line.merge(1)
     with pytest.raises(TrackingError, match="was judged"):
         line.release()

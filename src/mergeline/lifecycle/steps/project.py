@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from mergeline.adapters.dvc.drops import DropStore
@@ -15,12 +16,15 @@ from mergeline.adapters.forge.environment import forge_from_environment
 from mergeline.adapters.git.repository import Commit, Repository
 from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.mlflow.tracking import Tracking
+from mergeline.adapters.store.store import Store, open_store
 from mergeline.core.release.bundle import Origin
-from mergeline.core.release.ledger import LEDGER, Entry, Ledger, Page, believe, read_pages
-from mergeline.errors import InputError, RepositoryError, TrackingError, WallsError
+from mergeline.core.release.ledger import LEDGER, Entry, Judged, Ledger, Page, believe, read_pages
+from mergeline.errors import InputError, RepositoryError, StoreError, WallsError
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.system.confinement import Walls, find_walls
 
+_GITHUB = "https://github.com"
+_AT_ONCE = 8  # requests to the store
 _NUMBER = re.compile(r"[0-9]{1,18}")
 Say = Callable[[str], None]
 
@@ -63,8 +67,34 @@ class Project:
         return self.environment.get("MERGELINE_TABLES") or str(self.state / "tables")
 
     @cached_property
+    def store(self) -> Store:
+        """Where candidates and evaluations are found: MERGELINE_STORE.
+
+        Without it, in a workflow on GitHub, the repository's own container registry; elsewhere a
+        folder of the state folder.
+        """
+        known = self.environment
+        named = known.get("MERGELINE_STORE")
+        if not named and self._in_workflow and known.get("GITHUB_SERVER_URL") == _GITHUB:
+            named = f"oci://ghcr.io/{known.get('GITHUB_REPOSITORY', '')}"
+        return open_store(named or str(self.state / "store"), known)
+
+    @property
+    def _in_workflow(self) -> bool:
+        return self.environment.get("GITHUB_ACTIONS") == "true"
+
+    @property
+    def mlflow(self) -> Tracking | None:
+        """MLflow, which is written for people to look at; None in a workflow that names no server.
+
+        What it would keep on a runner is gone with it.
+        """
+        named = self.environment.get("MLFLOW_TRACKING_URI")
+        return self.tracking if named or not self._in_workflow else None
+
+    @cached_property
     def tracking(self) -> Tracking:
-        """The tracking store: MLFLOW_TRACKING_URI, or a SQLite file in the state folder."""
+        """MLflow at MLFLOW_TRACKING_URI, or in a SQLite file in the state folder."""
         named = self.environment.get("MLFLOW_TRACKING_URI")
         return Tracking(named or f"sqlite:///{self.state / 'mlflow.db'}", self.state / "artifacts")
 
@@ -100,7 +130,11 @@ class Project:
     def elsewhere(self, state: Path) -> Project:
         """The same repository with nothing known: tables, candidates and caches in `state`."""
         kept = {k: v for k, v in self.environment.items() if k != "MERGELINE_TABLES"}
-        environment = {**kept, "MERGELINE_STATE": str(state)}
+        environment = {
+            **kept,
+            "MERGELINE_STATE": str(state),
+            "MERGELINE_STORE": str(state / "store"),
+        }
         return Project(self.repository, environment, results=state / "dvc-cache")
 
     @property
@@ -135,7 +169,7 @@ class Project:
         """A model's releases and what is not believed, as origin had them when first asked for.
 
         Raises:
-            TrackingError: the tracking store knows none of a model's releases: it is another's.
+            StoreError: the store knows none of a model's releases: it is another's.
         """
         if model not in self._ledgers:
             self._ledgers[model] = self._read_ledger(model)
@@ -154,18 +188,27 @@ class Project:
 
     def _read_ledger(self, model: str) -> Ledger:
         pages = [page for page in self.pages if page.model == model]
-        if not any(page.entry for page in pages):
+        fingerprints = sorted({page.entry.fingerprint for page in pages if page.entry})
+        if not fingerprints:
             return believe(pages, {})
-        ledger = believe(pages, self.tracking.judged(model))
-        if not ledger.entries and not self.tracking.versions(model):
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # a registry takes its time for each
+            words = pool.map(partial(self._judged, model), fingerprints)
+            judged = {of: word for of, word in zip(fingerprints, words, strict=True) if word}
+        if not judged:
             last = pages[-1].name
-            raise TrackingError(
-                f"the ledger has releases of {model} up to {last}, and the registry knows none",
-                where=self.tracking.uri,
-                next_step="Point MLFLOW_TRACKING_URI at the registry of the releases. If there "
-                f"never was one: git push origin :refs/tags/{last}",
+            raise StoreError(
+                f"the ledger has releases of {model} up to {last}, and the store knows none",
+                where=self.store.name,
+                next_step="Point MERGELINE_STORE at the store of the releases. What only MLflow "
+                "has, `mergeline reconcile` takes over. If there never was any: "
+                f"git push origin :refs/tags/{last}",
             )
-        return ledger
+        return believe(pages, judged)
+
+    def _judged(self, model: str, fingerprint: str) -> Judged | None:
+        """What the store says of a candidate that a page names."""
+        stored = self.store.find(model, fingerprint)
+        return Judged(stored.model_digest, *self.store.word(stored)) if stored else None
 
     @cached_property
     def drops(self) -> DropStore:

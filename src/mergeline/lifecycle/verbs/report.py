@@ -7,20 +7,22 @@ from pathlib import Path
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
 from mergeline.core.report.content import Report, read_report
 from mergeline.errors import DeclarationError, NotFoundError
+from mergeline.lifecycle.steps.candidates import find_by
+from mergeline.lifecycle.steps.evaluation import stored_report
 from mergeline.lifecycle.steps.project import Project
 from mergeline.system.atomic_writes import finished_folders
 
 
 def find_report(project: Project, source: str | None) -> Report:
-    """The report of a bundle's folder or of a run; None: the newest on this machine.
+    """The report of a bundle's folder, or of a candidate by its fingerprint or run.
+
+    Without a source, the newest on this machine.
 
     Raises:
         NotFoundError: there is none.
     """
     if source is not None and not Path(source).is_dir():
-        run = project.tracking.run(source)
-        folder = project.tracking.evaluation_files(run, project.state / "fetched" / source)
-        return _read(folder / REPORT)
+        return stored_report(project, find_by(project, source))
     if source is not None:
         return _read(Path(source) / EVALUATION_FILES / REPORT)
     bundles = finished_folders(project.state / "bundles")
