@@ -119,16 +119,16 @@ def test_a_candidate_has_its_verdicts_and_overrides_by_its_side(
     store: Store, candidate: Candidate, tmp_path: Path
 ) -> None:
     stored = store.put_candidate(candidate, tmp_path / "bundle")
-    assert store.word(stored) == (False, None)
+    assert store.backing(stored) == (False, None)
     failed = evaluate_bundle(tmp_path / "bundle", candidate, verdict="fail")
     store.put_evaluation(stored, failed, tmp_path / "bundle")
-    assert store.word(stored) == (False, None)
+    assert store.backing(stored) == (False, None)
     store.put_override(stored, "a customer waits, – Ana")
     store.put_override(stored, "a customer waits, – Ana")
-    assert store.word(stored) == (False, "a customer waits, – Ana")
+    assert store.backing(stored) == (False, "a customer waits, – Ana")
     passed = evaluate_bundle(tmp_path / "bundle", candidate, LATER)
     store.put_evaluation(stored, passed, tmp_path / "bundle")
-    assert store.word(stored) == (True, "a customer waits, – Ana")
+    assert store.backing(stored) == (True, "a customer waits, – Ana")
     assert store.evaluations(stored) == [failed, passed]
 
 

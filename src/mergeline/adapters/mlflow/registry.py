@@ -171,11 +171,11 @@ class Registry(Store):
             )
 
     def _raw(self, model: str, number: int) -> str:
-        """MLflow's own number of a version."""
+        """MLflow's own number of a version; of several, of the one that was registered last."""
         registered = self.client.search_model_versions(f"name='{model}'", max_results=10_000)
-        for version in registered:
-            if _number(version) == number:
-                return str(version.version)
+        raw = [int(version.version) for version in registered if _number(version) == number]
+        if raw:
+            return str(max(raw))
         raise NotFoundError(
             f"no version {number} of {model}",
             where=without_password(self.uri),

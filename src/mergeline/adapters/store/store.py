@@ -204,7 +204,7 @@ class Store:
                 stored, _OVERRIDE_TYPE, [self._put_bytes(b"{}", EMPTY_TYPE)], {_REASON: reason}
             )
 
-    def word(self, stored: Stored) -> tuple[bool, str | None]:
+    def backing(self, stored: Stored) -> tuple[bool, str | None]:
         """Whether an evaluation of a candidate passed, and a person's reason to override one."""
         referrers = self._referrers(stored.digest)
         verdicts = {entry.annotations.get(_VERDICT) for entry in referrers}

@@ -192,8 +192,8 @@ class Project:
         if not fingerprints:
             return believe(pages, {})
         with ThreadPoolExecutor(_AT_ONCE) as pool:  # a registry takes its time for each
-            words = pool.map(partial(self._judged, model), fingerprints)
-            judged = {of: word for of, word in zip(fingerprints, words, strict=True) if word}
+            found = pool.map(partial(self._judged, model), fingerprints)
+            judged = {of: one for of, one in zip(fingerprints, found, strict=True) if one}
         if not judged:
             last = pages[-1].name
             raise StoreError(
@@ -208,7 +208,7 @@ class Project:
     def _judged(self, model: str, fingerprint: str) -> Judged | None:
         """What the store says of a candidate that a page names."""
         stored = self.store.find(model, fingerprint)
-        return Judged(stored.model_digest, *self.store.word(stored)) if stored else None
+        return Judged(stored.model_digest, *self.store.backing(stored)) if stored else None
 
     @cached_property
     def drops(self) -> DropStore:

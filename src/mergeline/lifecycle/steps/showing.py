@@ -96,9 +96,8 @@ class _Job:
     def _runs(self, kept: Mapping[str, Kept]) -> dict[str, ShownRun]:
         """MLflow's runs, but for those of another model than the store's."""
         shown: dict[str, ShownRun] = {}
-        for run in reversed(
-            self.mlflow.candidates(self.model)
-        ):  # the first of a fingerprint counts
+        newest_first = self.mlflow.candidates(self.model)
+        for run in reversed(newest_first):  # the first of a fingerprint counts
             known = kept.get(run.fingerprint)
             if known is not None and known.model_digest != run.model_digest:
                 continue

@@ -276,7 +276,7 @@ class _Job:
         if stored is None:
             raise StoreError("the candidate is not in the store", where=store.name)
         evaluations, restored = store.evaluations(stored), kind is Situation.RESTORE
-        if self.override and self.override != store.word(stored)[1]:
+        if self.override and self.override != store.backing(stored)[1]:
             store.put_override(stored, self.override)  # before the page, which is believed for it
         ledger, now = self.project.ledger_of(self.model.name), dt.datetime.now(dt.UTC)
         run = self._run() if self.project.mlflow else None
