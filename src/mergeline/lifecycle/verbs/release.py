@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from mergeline.adapters.forge.base import Forge
 from mergeline.adapters.forge.event import tell_later_steps
 from mergeline.adapters.git.repository import Commit
+from mergeline.adapters.git.signatures import Signing
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.models.folder import model_digest
 from mergeline.core.declare.model import Model
@@ -146,6 +147,7 @@ class _Job:
 
     Attributes:
         run: the candidate, once it is held against what the store says of it.
+        signing: how the page is signed, if it must be.
         version: what is released, once it is registered.
         entry: the page that was written into the ledger.
     """
@@ -156,6 +158,7 @@ class _Job:
     override: str | None
     say: Say
     run: Run = field(init=False)
+    signing: Signing | None = None
     version: Version = field(init=False)
     entry: Entry | None = None
 
@@ -208,6 +211,7 @@ class _Job:
         if kinds & {"register", "record", "promote"}:
             self._hold_together()
         if "record" in kinds:  # else a version would be registered that nobody can release
+            self.signing = self.project.signing()
             self.project.repository.rehearse_page(page_name(self.model.name, 0), self.head.sha)
         actions: Mapping[StepKind, Callable[[], bool | None]] = {
             "register": self._register,
@@ -312,9 +316,14 @@ class _Job:
             better=not restored and evaluation is not None and evaluation.better,
         )
         name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"
-        if not repository.add_page(name, page_text(entry), self.head.sha, time=time):
+        text, signing = page_text(entry), self.signing
+        if not repository.add_page(name, text, self.head.sha, time=time, signing=signing):
             return False
         self.project.forget_ledger()
+        ledger = self.project.ledger_of(self.model.name)
+        if entry not in ledger.entries:  # it would be promoted, and taken back by everybody else
+            doubt = next((doubt for doubt in ledger.doubts if doubt.startswith(name)), name)
+            raise TrackingError(f"the page that was written is not believed: {doubt}")
         self.entry = entry
         return True
 
