@@ -27,7 +27,7 @@ from mergeline.adapters.dvc import stages
 from mergeline.adapters.git.repository import Repository
 from mergeline.adapters.models.folder import LoadedModel, load
 from mergeline.core.compare import behaviour
-from mergeline.errors import StageError
+from mergeline.errors import BundleError, StageError
 from mergeline.lifecycle.steps import candidates, judging, scoring
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.trained import Trained
@@ -134,8 +134,11 @@ def smoke_test_by(patch: pytest.MonkeyPatch, ask: Callable[..., list[Any] | str]
 
 def as_in_process(_: Project, trained: Trained, frame: pd.DataFrame) -> list[Any] | str:
     """What a server that does nothing wrong answers."""
-    model = load(trained.model, trained.candidate.model_digest)
-    answers: list[Any] = model.predict(frame.head(20)).tolist()
+    try:
+        model = load(trained.model, trained.candidate.model_digest)
+        answers: list[Any] = model.predict(frame.head(20)).tolist()
+    except BundleError as error:
+        return error.message
     return answers
 
 

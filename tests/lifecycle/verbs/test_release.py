@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,22 @@ import pytest
 
 from mergeline.adapters.forge.folder import Method
 from mergeline.adapters.git.repository import Repository
+from mergeline.adapters.git.signatures import Signing
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.cli.show import release_lines
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.ledger import Entry, page_name, page_text
 from mergeline.core.release.version import RegistryStage, Version
-from mergeline.errors import DeployError, GitError, RepositoryError, TrackingError
+from mergeline.errors import (
+    DeployError,
+    GitError,
+    InputError,
+    RepositoryError,
+    StoreError,
+    TrackingError,
+)
 from mergeline.lifecycle.steps import live
+from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.smoke_test import serving_versions
 from mergeline.lifecycle.verbs.evaluate import evaluate
 from mergeline.lifecycle.verbs.history import read
@@ -48,12 +58,23 @@ def pages(line: Line) -> list[str]:
     return line.git("tag", "--list", "release/*", at="forge/repository.git").split()
 
 
+def another_machine(line: Line, at: str = "runner") -> Project:
+    """As it sees the project: with a state folder of its own, the same store and MLflow server."""
+    project = line.project(
+        at,
+        MERGELINE_STATE=str(line.root / "other-state"),
+        MERGELINE_STORE=str(line.state / "store"),
+    )
+    project.__dict__["tracking"] = line.project().tracking
+    return project
+
+
 # --- law 2: what was reviewed is what is released -------------------------------------------------
 
 
 def test_the_first_release_registers_records_and_promotes(line: Line) -> None:
     assert [step.kind for step in line.first.plan.steps] == [
-        "register", "record", "promote",
+        "record", "register", "promote",
     ]  # fmt: skip
     [page] = ledger(line)
     assert (page.kind, page.version, page.verdict, page.replaced) == ("first", 1, "pass", None)
@@ -131,7 +152,7 @@ def test_plan_names_the_steps_and_changes_nothing(line: Line) -> None:
     before = content_of(line.root)
     done = line.release(plan_only=True)
     assert [text.split(":")[1].strip() for text in release_lines(done)] == [
-        "register", "record", "promote",
+        "record", "register", "promote",
     ]  # fmt: skip
     assert content_of(line.root) == before
     assert champion(line).number == 1
@@ -190,10 +211,10 @@ def test_what_must_run_first_is_told_to_the_later_steps_of_a_workflow(
 
 def test_the_jobs_before_a_release_leave_what_it_needs(line: Line, tmp_path: Path) -> None:
     """As release.yml does: one job trains, one judges, and the one with secrets takes that in."""
-    number = line.propose("loose", GATE, WORSE)
+    number = line.propose("loose", GATE, WORSE, OTHER)  # a tree that nobody has judged yet
     line.merge(number, "rebase")
     [planned] = release(line.project(), plan_only=True, say=line.say)
-    assert planned.base == line.git("rev-parse", "HEAD~2", at="runner")
+    assert planned.base == line.git("rev-parse", "HEAD~3", at="runner")
     left, judged = tmp_path / "bundle", tmp_path / "judged"
     evaluate(line.project(), base=planned.base, bundle=left, say=line.say)
     judge(line.project(), left, into=judged, base=planned.base, say=line.say)
@@ -337,8 +358,9 @@ def test_an_alias_that_is_written_late_gives_way_to_the_release_that_came_after(
     def slow(self: Tracking, model: str, number: int, stage: RegistryStage) -> None:
         if not others:  # between the page and the alias a whole other release is made
             others.append(number)
-            line.merge(line.propose("another", OTHER))
-            line.release()
+            line.merge(line.propose("another", ("params.yaml", "C: 0.5", "C: 2.0")))
+            assert evaluate(line.project(), say=line.say)[0].passed
+            release(another_machine(line), say=line.say)
         real(self, model, number, stage)
 
     monkeypatch.setattr(Tracking, "move", slow)
@@ -468,14 +490,24 @@ def test_a_rebase_merge_of_two_commits_is_judged_by_what_main_was_before(line: L
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["evaluated", "not evaluated"])
-def test_an_empty_registry_under_a_ledger_with_releases_is_refused(
+def test_an_empty_store_under_a_ledger_with_releases_is_refused(
     line: Line, tmp_path: Path, known: bool
 ) -> None:
     line.merge(1 if known else 3)
-    project = line.project(MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/other.db")
-    with pytest.raises(TrackingError, match="the registry knows none"):
-        release(project, say=line.say)
+    with pytest.raises(StoreError, match="the store knows none"):
+        release(line.project(MERGELINE_STORE=str(tmp_path / "other")), say=line.say)
     assert len(ledger(line)) == 1
+
+
+def test_an_empty_registry_gets_the_version_under_the_ledger_s_number(
+    line: Line, tmp_path: Path
+) -> None:
+    line.merge(1)
+    project = line.project(MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/other.db")
+    [done] = release(project, say=line.say)
+    assert release_lines(done) == ["late v2 is in production"]
+    versions = project.tracking.versions(MODEL)
+    assert [(version.number, version.stage) for version in versions] == [(2, "Production")]
 
 
 def test_a_registry_whose_alias_is_gone_gets_it_back_for_what_the_ledger_names(line: Line) -> None:
@@ -565,13 +597,7 @@ def test_of_two_machines_that_release_one_commit_one_does(
     def racing(self: Repository, tag: str, message: str, commit: str, *, time: str) -> bool:
         if not raced:
             raced.append(tag)
-            other = line.project(
-                "other",
-                MERGELINE_STATE=str(line.root / "other-state"),
-                MERGELINE_STORE=str(line.state / "store"),
-            )
-            other.__dict__["tracking"] = line.project().tracking
-            [done] = release(other, say=line.say)
+            [done] = release(another_machine(line, "other"), say=line.say)
             assert release_lines(done) == ["late v2 is in production"]
         return real(self, tag, message, commit, time=time)
 
@@ -758,6 +784,73 @@ def test_a_clone_whose_origin_was_removed_releases_for_itself(line: Line) -> Non
     [done] = release(alone, say=line.say)
     assert release_lines(done) == ["late v1 is in production"]
     assert pages(line) == ["release/late/0001"]
+
+
+# --- signed pages ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes SSH keys by name."""
+
+    def made(name: str) -> Path:
+        key = tmp_path / name
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(key)]
+        subprocess.run(command, check=True)
+        return key
+
+    return made
+
+
+def ask_for_signatures(line: Line, key: Path) -> None:
+    line.branch("signers")
+    line.write(".mergeline-signers", f"clerk@example.org {key.with_suffix('.pub').read_text()}")
+    line.commit("Pages are signed")
+    line.merge(line.push("signers"))
+
+
+def test_where_the_tree_names_signers_a_page_is_signed_by_one(
+    line: Line, keys: Callable[[str], Path]
+) -> None:
+    ours, other = keys("ours"), keys("other")
+    ask_for_signatures(line, ours)
+    assert ledger(line) == (entry_of(line.first),)  # a page of before the file
+    line.merge(1)
+    with pytest.raises(InputError, match="Set MERGELINE_SIGNING_KEY"):
+        line.release()
+    with pytest.raises(InputError, match="is of none of the signers"):
+        release(line.project(MERGELINE_SIGNING_KEY=str(other)), say=line.say)
+    assert len(pages(line)) == 1
+    # As a secret of the workflow: the key itself.
+    [done] = release(line.project(MERGELINE_SIGNING_KEY=ours.read_text()), say=line.say)
+    assert release_lines(done) == ["late v2 is in production"]
+    assert ledger(line)[-1] == entry_of(done)
+    assert line.release().plan.steps == ()
+
+
+def test_an_unsigned_page_or_one_signed_by_somebody_else_is_not_believed(
+    line: Line, keys: Callable[[str], Path]
+) -> None:
+    ours, other = keys("ours"), keys("other")
+    ask_for_signatures(line, ours)
+    line.merge(1)
+    release(line.project(MERGELINE_SIGNING_KEY=str(ours)), say=line.say)
+    known = ledger(line)
+    signers = f"other@example.org {other.with_suffix('.pub').read_text()}".encode()
+    author = Repository(line.root / "author")
+    line.git("fetch", "--quiet", "origin")
+    # Of the commit of the first release, which is older than the file.
+    forged = replace(known[0], kind=Situation.RESTORE, replaced=2)
+    for sequence, signing in ((3, None), (4, Signing(str(other), signers))):
+        text = page_text(replace(forged, sequence=sequence))
+        name = page_name(MODEL, sequence)
+        assert author.add_page(name, text, forged.commit, time="1 +0000", signing=signing)
+    found = line.project().ledger_of(MODEL)
+    assert found.entries == known
+    assert [doubt.partition(": ")[2] for doubt in found.doubts] == [
+        "it has no signature of anybody in .mergeline-signers"
+    ] * 2
+    assert line.release().plan.steps == ()
 
 
 # --- the server and the pull request -------------------------------------------------------------

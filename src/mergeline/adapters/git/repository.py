@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mergeline.adapters.git.signatures import Signing, is_signed
 from mergeline.adapters.git.tree import Tree, listed
 from mergeline.core.release.ledger import Tag
-from mergeline.errors import GitError, RepositoryError
+from mergeline.errors import GitError, InputError, RepositoryError
 from mergeline.system.git_command import run_git
 
 _DENIED = re.compile(
@@ -318,17 +319,41 @@ class Repository:
             ref = f"{commit}:refs/tags/{tag}"
             self._with_origin("push", "--quiet", "--dry-run", "--no-verify", "origin", ref)
 
-    def add_page(self, tag: str, message: str, commit: str, *, time: str) -> bool:
+    def commits_with(self, path: str, commits: Sequence[str]) -> set[str]:
+        """Those of the commits in whose trees there is such a file."""
+        names = "".join(f"{commit}:{path}\n" for commit in commits).encode()
+        out = run_git(["cat-file", "--batch-check"], cwd=self.root, stdin=names).decode()
+        found = zip(commits, out.splitlines(), strict=True)
+        return {commit for commit, line in found if not line.endswith(" missing")}
+
+    def is_signed(self, tag: str, signers: bytes) -> bool:
+        """Whether a tag object has a good SSH signature by one of the signers."""
+        return is_signed(self.root, tag, signers)
+
+    def add_page(
+        self, tag: str, message: str, commit: str, *, time: str, signing: Signing | None = None
+    ) -> bool:
         """Write an annotated tag, at origin first; False when another has taken its name.
 
         The tag object is pushed before any local ref exists, so a lost race leaves nothing behind.
         `time` is in git's own form (`<seconds> +0000`).
+
+        Raises:
+            GitError: git or origin refuses, or the key cannot sign.
+            InputError: the key's signature is of nobody among the signers.
         """
         name = self.config("user.name") or "mergeline"
         email = self.config("user.email") or "mergeline@localhost"
         tagger = f"{name} <{email}> {time}"
         body = f"object {commit}\ntype commit\ntag {tag}\ntagger {tagger}\n\n{message}"
-        tag_object = run_git(["mktag"], cwd=self.root, stdin=body.encode()).decode().strip()
+        content = signing.signed(body.encode()) if signing else body.encode()
+        tag_object = run_git(["mktag"], cwd=self.root, stdin=content).decode().strip()
+        if signing and not self.is_signed(tag_object, signing.signers):
+            raise InputError(
+                "the key of MERGELINE_SIGNING_KEY is of none of the signers",
+                where=str(self.root),
+                next_step="Take another key, or have the key added to the file of signers",
+            )
         ref = f"refs/tags/{tag}"
         if self.remote_url() is not None:
             try:

@@ -82,11 +82,18 @@ class Tag:
 
 @dataclass(frozen=True)
 class Page:
-    """A tag that can be read as a page, or why it cannot."""
+    """A tag that has a page's name.
+
+    Attributes:
+        sha: of the tag.
+        entry: what it says; None where it is no page.
+        doubt: why it is none.
+    """
 
     name: str
     model: str
     sequence: int
+    sha: str
     entry: Entry | None
     doubt: str = ""
 
@@ -142,7 +149,7 @@ def read_pages(tags: Mapping[str, Tag]) -> tuple[Page, ...]:
             entry = read_json(Entry, "{" + tag.text.partition("{")[2], where=name)
         except DeclarationError as error:
             doubt = f"it is no page ({error.message.splitlines()[0]:.200})"
-            pages.append(Page(name, model, sequence, None, doubt))
+            pages.append(Page(name, model, sequence, tag.sha, None, doubt))
             continue
         doubt = ""
         if page_name(entry.model, entry.sequence) != name:
@@ -151,7 +158,7 @@ def read_pages(tags: Mapping[str, Tag]) -> tuple[Page, ...]:
             doubt = f"the page has format {entry.format}, and {FORMAT} is read here"
         elif entry.commit != tag.commit:
             doubt = "the tag does not name the commit that its page is of"
-        pages.append(Page(name, model, sequence, None if doubt else entry, doubt))
+        pages.append(Page(name, model, sequence, tag.sha, None if doubt else entry, doubt))
     return tuple(sorted(pages, key=lambda page: (page.model, page.sequence)))
 
 

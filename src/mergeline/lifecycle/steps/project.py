@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -14,6 +14,7 @@ from mergeline.adapters.dvc.drops import DropStore
 from mergeline.adapters.forge.base import Forge
 from mergeline.adapters.forge.environment import forge_from_environment
 from mergeline.adapters.git.repository import Commit, Repository
+from mergeline.adapters.git.signatures import Signing
 from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.store.store import Store, open_store
@@ -25,6 +26,7 @@ from mergeline.system.confinement import Walls, find_walls
 
 _GITHUB = "https://github.com"
 _AT_ONCE = 8  # requests to the store
+SIGNERS = ".mergeline-signers"  # in main's tree, as git's allowed signers file
 _NUMBER = re.compile(r"[0-9]{1,18}")
 Say = Callable[[str], None]
 
@@ -203,12 +205,56 @@ class Project:
                 "has, `mergeline reconcile` takes over. If there never was any: "
                 f"git push origin :refs/tags/{last}",
             )
-        return believe(pages, judged)
+        return believe(pages, judged, self._unsigned(pages))
 
     def _judged(self, model: str, fingerprint: str) -> Judged | None:
         """What the store says of a candidate that a page names."""
         stored = self.store.find(model, fingerprint)
         return Judged(stored.model_digest, *self.store.backing(stored)) if stored else None
+
+    @cached_property
+    def signers(self) -> bytes | None:
+        """Whose signatures of pages count, by main's tree; None where pages need no signature."""
+        try:
+            return self.tree(self.repository.main_branch()).files.read(SIGNERS)
+        except RepositoryError:  # before the first commit
+            return None
+
+    def signing(self) -> Signing | None:
+        """How a page is signed; None where it need not be.
+
+        Raises:
+            InputError: it must be, and there is no key.
+        """
+        if self.signers is None:
+            return None
+        key = self.environment.get("MERGELINE_SIGNING_KEY")
+        if not key:
+            raise InputError(
+                "the ledger's pages are signed, and no key is set",
+                where=SIGNERS,
+                next_step="Set MERGELINE_SIGNING_KEY to an SSH key, or to the path of one",
+            )
+        return Signing(key, self.signers)
+
+    def _unsigned(self, pages: Sequence[Page]) -> dict[str, str]:
+        """What speaks against pages that need a signature and have no good one, by name.
+
+        A page needs one if the tree that it releases has the file of signers, or a page before it
+        needs one.
+        """
+        signers = self.signers
+        if signers is None:
+            return {}
+        known = [page for page in pages if page.entry]
+        commits = [page.entry.commit for page in known if page.entry]
+        with_file = self.repository.commits_with(SIGNERS, commits)
+        first = next((n for n, commit in enumerate(commits) if commit in with_file), len(known))
+        return {
+            page.name: f"it has no signature of anybody in {SIGNERS}"
+            for page in known[first:]
+            if not self.repository.is_signed(page.sha, signers)
+        }
 
     @cached_property
     def drops(self) -> DropStore:

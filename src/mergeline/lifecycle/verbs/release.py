@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from mergeline.adapters.forge.base import Forge
 from mergeline.adapters.forge.event import tell_later_steps
 from mergeline.adapters.git.repository import Commit
+from mergeline.adapters.git.signatures import Signing
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.models.folder import model_digest
 from mergeline.core.declare.model import Model
@@ -156,6 +157,7 @@ class _Job:
     Attributes:
         trained: the candidate as the store has it, once its files are held against its manifest.
         registered: its version, if people see one already.
+        signing: how the page is signed, if it must be.
         entry: the page that was written into the ledger.
     """
 
@@ -166,6 +168,7 @@ class _Job:
     say: Say
     trained: Trained = field(init=False)
     registered: Version | None = None
+    signing: Signing | None = None
     entry: Entry | None = None
 
     def apply(self) -> Released:
@@ -216,6 +219,7 @@ class _Job:
         if kinds & {"register", "record", "promote"}:
             self._hold_together()
         if "record" in kinds:  # else a version would be registered that nobody can release
+            self.signing = self.project.signing()
             self.project.repository.rehearse_page(page_name(self.model.name, 0), self.head.sha)
         actions: Mapping[StepKind, Callable[[], bool | None]] = {
             "register": self._register,
@@ -300,9 +304,14 @@ class _Job:
             better=not restored and bool(evaluations) and evaluations[-1].better,
         )
         name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"
-        if not self.project.repository.add_page(name, page_text(entry), self.head.sha, time=time):
+        text, signing, repository = page_text(entry), self.signing, self.project.repository
+        if not repository.add_page(name, text, self.head.sha, time=time, signing=signing):
             return False
         self.project.forget_ledger()
+        ledger = self.project.ledger_of(self.model.name)
+        if entry not in ledger.entries:  # it would be promoted, and taken back by everybody else
+            doubt = next((doubt for doubt in ledger.doubts if doubt.startswith(name)), name)
+            raise TrackingError(f"the page that was written is not believed: {doubt}")
         self.entry = entry
         return True
 
