@@ -72,7 +72,7 @@ def another_machine(line: Line, at: str = "runner") -> Project:
 # --- law 2: what was reviewed is what is released -------------------------------------------------
 
 
-def test_the_first_release_registers_records_and_promotes(line: Line) -> None:
+def test_the_first_release_records_registers_and_promotes(line: Line) -> None:
     assert [step.kind for step in line.first.plan.steps] == [
         "record", "register", "promote",
     ]  # fmt: skip
@@ -335,13 +335,13 @@ def test_a_commit_that_main_moves_past_while_it_is_released_is_not_promoted(
     """The release of the later commit may be done by then, and its model in production."""
     line.merge(1)
     rex = line.forge.as_user("rex")
-    register = _Job._register
+    hold_together = _Job._hold_together
 
-    def registered_slowly(job: _Job) -> None:
-        register(job)
+    def held_slowly(job: _Job) -> None:
+        hold_together(job)
         rex.merge(line.propose("words", ("README.md", "late?", "late?!")))
 
-    monkeypatch.setattr(_Job, "_register", registered_slowly)
+    monkeypatch.setattr(_Job, "_hold_together", held_slowly)
     done = line.release()
     assert "main has moved on" in release_lines(done)[0]
     assert champion(line).number == 1
