@@ -132,7 +132,7 @@ def test_track_and_comment_tell_their_plan_and_change_nothing(line: Line, run: R
     before = content_of(line.state)
     told = run("track", "--plan", str(line.bundle))
     assert told.code == 0
-    assert "and its evaluation (pass) would be logged" in told.out
+    assert "and its evaluation (pass) would be stored" in told.out
     told = run("comment", "--plan", str(line.bundle))
     assert "pull request 3 at" in told.out
     assert line.forge.comments(3) == ()

@@ -123,6 +123,7 @@ def test_two_machines_that_evaluate_one_tree_at_once_end_with_one_run(
     line.check_out_pull(3)
     elsewhere: dict[str, Any] = {
         "MERGELINE_STATE": str(line.root / "other-machine"),
+        "MERGELINE_STORE": str(line.state / "store"),
         "MLFLOW_TRACKING_URI": f"sqlite:///{line.state / 'mlflow.db'}",
     }
     other: list[Evaluated] = []

@@ -8,6 +8,7 @@ from functools import cache, partial
 from itertools import product
 
 from mergeline.adapters.store.store import Stored
+from mergeline.core.release.ledger import page_name
 from mergeline.errors import InputError, NotFoundError, StoreError
 from mergeline.lifecycle.steps.project import Project
 
@@ -22,16 +23,17 @@ def pinned_candidates(project: Project) -> Iterator[Stored]:
     # What is not believed today may be tomorrow, so every page pins.
     entries = [page.entry for page in project.pages if page.entry]
     released = {(entry.model, entry.fingerprint) for entry in entries}
-    champions = [project.ledger_of(model).champion for model in {entry.model for entry in entries}]
+    last = {entry.model: entry for entry in entries}
     is_open = cache(partial(_is_open, project))
     known = project.store.known()
-    for entry in champions:
-        if entry and (entry.model, entry.fingerprint) not in known:
+    for entry in last.values():
+        if (entry.model, entry.fingerprint) not in known:
             raise StoreError(
                 f"the ledger's {entry.model} v{entry.version} ({entry.fingerprint[:8]}) is not in "
                 "the store",
                 where=project.store.name,
-                next_step="Point MERGELINE_STORE at the store of the releases",
+                next_step="Point MERGELINE_STORE at the store of the releases; or, if that page is "
+                f"nobody's, git push origin :refs/tags/{page_name(entry.model, entry.sequence)}",
             )
     pinned = {*released, *_asked_for(project, {model for model, _ in known})}
     for model, fingerprint in known:
