@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from mergeline.adapters.bundles import digests, manifest_digest, write_evaluation
 from mergeline.adapters.mlflow.runs import Run
-from mergeline.adapters.row_files import write_predictions
+from mergeline.adapters.row_files import write_examples, write_predictions
 from mergeline.adapters.store.store import Stored
 from mergeline.core.release.bundle import (
     EVALUATION_FILES,
+    FLIPPED_ROWS,
     PREDICTIONS,
     REPORT,
     REPORT_MARKDOWN,
@@ -21,6 +21,7 @@ from mergeline.core.release.bundle import (
     gate_digest,
 )
 from mergeline.core.report.content import Report, read_report
+from mergeline.core.report.view import view_of
 from mergeline.errors import NotFoundError, TrackingError
 from mergeline.lifecycle.steps.judging import Match
 from mergeline.lifecycle.steps.project import Project, Say
@@ -84,8 +85,8 @@ def show_evaluation(
         say(f"the evaluation could not be logged, `mergeline reconcile` will: {error}")
 
 
-def stored_report(project: Project, stored: Stored) -> Report:
-    """The report of a stored candidate's newest evaluation.
+def stored_evaluation(project: Project, stored: Stored) -> Path:
+    """The files of a stored candidate's newest evaluation, brought here.
 
     Raises:
         NotFoundError: it was never evaluated.
@@ -97,10 +98,15 @@ def stored_report(project: Project, stored: Stored) -> Report:
             where=project.store.name,
             next_step="Evaluate its tree again",
         )
-    with tempfile.TemporaryDirectory(prefix="mergeline-") as scratch:
-        project.store.fetch_evaluation(stored, evaluations[-1], Path(scratch))
-        path = Path(scratch) / EVALUATION_FILES / REPORT
-        return read_report(path.read_bytes(), where=f"{project.store.name}: {REPORT}")
+    folder = project.state / "fetched" / f"{stored.model}-{stored.fingerprint[:20]}"
+    with folder_written_whole(folder) as scratch:
+        project.store.fetch_evaluation(stored, evaluations[-1], scratch)
+    return folder / EVALUATION_FILES
+
+
+def stored_report(project: Project, stored: Stored) -> Report:
+    """The report of a stored candidate's newest evaluation; NotFoundError if there is none."""
+    return read_report((stored_evaluation(project, stored) / REPORT).read_bytes(), where=REPORT)
 
 
 def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
@@ -114,6 +120,9 @@ def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
         files.mkdir()
         answers = {str(role): scored.predictions for role, scored in match.scored.items()}
         write_predictions(files / PREDICTIONS, match.holdout, match.case.judge, answers)
+        if (view := view_of(report)) is not None and view.examples and view.against:
+            path = files / FLIPPED_ROWS
+            write_examples(path, match.holdout, match.case.judge, view.examples, view.against)
         forms = {REPORT: "json", REPORT_MARKDOWN: "markdown", REPORT_PAGE: "html"}
         texts = {name: RENDERERS[form](report) for name, form in forms.items()}
         for name, text in {**texts, **curves(report)}.items():
