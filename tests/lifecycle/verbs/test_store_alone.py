@@ -15,7 +15,7 @@ from mergeline.lifecycle.verbs.history import read
 from mergeline.lifecycle.verbs.judge import judge
 from mergeline.lifecycle.verbs.plan import plan
 from mergeline.lifecycle.verbs.release import Released, release
-from mergeline.lifecycle.verbs.report import find_report
+from mergeline.lifecycle.verbs.report import find_reports
 from mergeline.lifecycle.verbs.status import status
 from mergeline.lifecycle.verbs.store import collect
 from mergeline.lifecycle.verbs.track import track
@@ -68,7 +68,7 @@ def play(line: Line, store: str) -> None:
     assert (seen.champion, seen.drift, seen.doubts) == (2, (), ())
     [planned] = plan(job(line, "plan", store))
     assert planned.known == "in the store"
-    report = find_report(job(line, "report", store), tracked.fingerprint[:8])
+    [report] = find_reports(job(line, "report", store), tracked.fingerprint[:8])
     assert report.fingerprint == tracked.fingerprint
     line.git("fetch", "--quiet", "origin")
     line.git("checkout", "--quiet", "-B", "back", "origin/main")

@@ -77,12 +77,13 @@ class Project:
         """
         known = self.environment
         named = known.get("MERGELINE_STORE")
-        if not named and self._in_workflow and known.get("GITHUB_SERVER_URL") == _GITHUB:
+        if not named and self.in_workflow and known.get("GITHUB_SERVER_URL") == _GITHUB:
             named = f"oci://ghcr.io/{known.get('GITHUB_REPOSITORY', '')}"
         return open_store(named or str(self.state / "store"), known)
 
     @property
-    def _in_workflow(self) -> bool:
+    def in_workflow(self) -> bool:
+        """Whether this is a job of a forge's workflow."""
         return self.environment.get("GITHUB_ACTIONS") == "true"
 
     @property
@@ -92,7 +93,7 @@ class Project:
         What it would keep on a runner is gone with it.
         """
         named = self.environment.get("MLFLOW_TRACKING_URI")
-        return self.tracking if named or not self._in_workflow else None
+        return self.tracking if named or not self.in_workflow else None
 
     @cached_property
     def tracking(self) -> Tracking:

@@ -6,6 +6,7 @@ import fnmatch
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from mergeline.adapters.forge.base import STATUS_CONTEXT, Settings
@@ -209,13 +210,13 @@ def _of_machine(project: Project) -> Iterator[Finding]:
             f"a model of a pull request is not kept in its process on this machine: {walls}",
             "Install bubblewrap, or use a Linux kernel with Landlock",
         )
-    environment = project.environment
-    if environment.get("GITHUB_ACTIONS") == "true" and not environment.get("MLFLOW_TRACKING_URI"):
+    place = Path(project.store.name)
+    if project.in_workflow and place.is_relative_to(project.state):
         yield Finding(
             "state",
             "unsafe",
-            f"what is released here lies in {project.state}, which goes away with the runner",
-            "Set MLFLOW_TRACKING_URI to a server",
+            f"what is released here lies in {place}, which goes away with the runner",
+            "Set MERGELINE_STORE to a registry: oci://HOST/OWNER/REPOSITORY",
         )
 
 
@@ -235,15 +236,21 @@ def _of_stores(project: Project) -> Iterator[Finding]:
             )
         else:
             yield Finding(topic, "ok", f"{remote} can be opened")
-    topic = "tracking"
-    try:
-        for declared in project.working_tree().choose_models(None).values():
-            fingerprint = project.working_tree().ingredients(declared).fingerprint
-            project.tracking.find(declared.name, fingerprint)
-    except MergelineError as error:
-        yield Finding(topic, "unsafe", error.message, error.next_step)
-    else:
-        yield Finding(topic, "ok", f"{project.tracking.uri} answers")
+    tree = project.working_tree()
+    made = [
+        (name, tree.ingredients(of).fingerprint) for name, of in tree.choose_models(None).items()
+    ]
+    places = {"store": (project.store.name, project.store.find)}
+    if project.mlflow is not None:
+        places["MLflow"] = (project.mlflow.uri, project.mlflow.find)
+    for topic, (name, find) in places.items():
+        try:
+            for model, fingerprint in made:
+                find(model, fingerprint)
+        except MergelineError as error:
+            yield Finding(topic, "unsafe", error.message, error.next_step)
+        else:
+            yield Finding(topic, "ok", f"{name} answers")
 
 
 def _unseen(topic: str) -> Finding:
