@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from mergeline.system.confinement import find_walls
 State = Literal["ok", "unsafe", "better", "unknown"]
 """Fine; breaks a law; could be better; cannot be seen from here."""
 
+_Find = Callable[[str, str], object]
 _OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS", ".gitea/CODEOWNERS")
 _WORKFLOWS = (".github/workflows/", ".gitea/workflows/", ".forgejo/workflows/")
 _PAGE = f"{LEDGER}/model/0001"
@@ -236,21 +237,22 @@ def _of_stores(project: Project) -> Iterator[Finding]:
             )
         else:
             yield Finding(topic, "ok", f"{remote} can be opened")
-    tree = project.working_tree()
-    made = [
-        (name, tree.ingredients(of).fingerprint) for name, of in tree.choose_models(None).items()
-    ]
-    places = {"store": (project.store.name, project.store.find)}
+    places: dict[str, tuple[str, _Find]] = {"store": (project.store.name, project.store.find)}
     if project.mlflow is not None:
         places["MLflow"] = (project.mlflow.uri, project.mlflow.find)
     for topic, (name, find) in places.items():
-        try:
-            for model, fingerprint in made:
-                find(model, fingerprint)
-        except MergelineError as error:
-            yield Finding(topic, "unsafe", error.message, error.next_step)
-        else:
-            yield Finding(topic, "ok", f"{name} answers")
+        yield _of_candidates(project, topic, name, find)
+
+
+def _of_candidates(project: Project, topic: str, name: str, find: _Find) -> Finding:
+    """Whether a place answers when it is asked for the working tree's candidates."""
+    try:
+        tree = project.working_tree()
+        for model, declared in tree.choose_models(None).items():
+            find(model, tree.ingredients(declared).fingerprint)
+    except MergelineError as error:
+        return Finding(topic, "unsafe", error.message, error.next_step)
+    return Finding(topic, "ok", f"{name} answers")
 
 
 def _unseen(topic: str) -> Finding:
