@@ -427,7 +427,7 @@ def test_a_revert_is_exempt_from_the_gate_but_not_from_the_smoke_test(
     assert "its model was smoke-tested with scikit-learn" in done.plan.missing
     assert "and here is 0.1" in done.plan.missing
     monkeypatch.undo()
-    smoke_test_by(monkeypatch, lambda *_: "it does not start")
+    smoke_test_by(monkeypatch, lambda *_, **__: "it does not start")
     with stages_in_process():
         [found] = evaluate(line.project(), say=line.say)
     assert not found.passed
