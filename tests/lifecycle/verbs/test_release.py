@@ -684,6 +684,7 @@ def test_a_page_that_was_moved_at_origin_stops_nothing(line: Line) -> None:
     found = read(line.project(), MODEL)
     assert found.entries == ()
     assert any("is no page" in doubt for doubt in found.doubts)
+    assert any("this clone knows another" in doubt for doubt in found.doubts)
 
 
 def test_swapped_fingerprints_in_mlflow_release_nothing(line: Line) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -159,6 +159,12 @@ class Project:
         if not any(page.entry for page in pages):
             return believe(pages, {})
         ledger = believe(pages, self.tracking.judged(model), self._unsigned(pages))
+        moved = [
+            f"{name}: this clone knows another tag of that name than origin, or one that is gone"
+            for name in self.repository.moved_pages(LEDGER)
+            if name.startswith(f"{LEDGER}/{model}/")
+        ]
+        ledger = replace(ledger, doubts=(*ledger.doubts, *moved))
         if not ledger.entries and not self.tracking.versions(model):
             last = pages[-1].name
             raise TrackingError(
