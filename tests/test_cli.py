@@ -20,6 +20,8 @@ import pytest
 
 from mergeline.adapters.models.folder import model_digest
 from mergeline.cli import main as cli
+from mergeline.cli.output import annotate
+from mergeline.errors import DropError
 from tests.support.line import Line, content_of
 from tests.support.parcels import MODEL, OTHER, WORSE, drop
 
@@ -243,13 +245,17 @@ def test_a_refused_release_ends_with_1_and_the_reasons(line: Line, run: Run) -> 
 
 
 def test_a_release_of_what_was_never_judged_ends_with_3_and_says_what_must_run(
-    line: Line, run: Run
+    line: Line, run: Run, tmp_path: Path
 ) -> None:
+    outputs = tmp_path / "outputs"
+    run("release", "--plan", GITHUB_OUTPUT=str(outputs))
+    assert outputs.read_text() == "needed=false\nbase=\n"
+    outputs.unlink()
     line.merge(3)
-    [planned] = json.loads(run("release", "--plan", "--json").out)
+    [planned] = json.loads(run("release", "--plan", "--json", GITHUB_OUTPUT=str(outputs)).out)
     base = line.git("rev-parse", "HEAD^", at="runner")
     assert (planned["plan"]["missing"], planned["base"]) == ("this tree was never evaluated", base)
-    assert run("release", "--plan").code == 0
+    assert outputs.read_text() == f"needed=true\nbase={base}\n"
     done = run("release")
     assert done.code == 3
     assert done.out.endswith(f"Run first: mergeline evaluate late --base {base[:12]}\n")
@@ -643,6 +649,8 @@ def test_dvc_repro_by_hand_gives_the_model_of_the_tracked_candidate(line: Line) 
 DEAF = """
 import time
 from mergeline.cli import main as cli
+from mergeline.cli.output import annotate
+from mergeline.errors import DropError
 
 def deaf(**_):
     print("busy", flush=True)
@@ -667,3 +675,32 @@ def test_told_to_stop_where_nobody_hears_it_a_verb_is_told_once_more() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 130
         assert process.stderr.read() == "mergeline: stopped\n"
+
+
+@pytest.mark.parametrize(
+    ("where", "shown"),
+    [
+        ("data/a.yaml:7", "file=data/a.yaml,line=7"),
+        ("data/a.csv", "file=data/a.csv.dvc,line=1"),
+        ("data/a,b%.yaml", "file=data/a%2Cb%25.yaml,line=1"),
+    ],
+)
+def test_a_job_shows_a_mistake_beside_the_line_that_it_is_in(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    where: str,
+    shown: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in ("a.yaml", "a.csv.dvc", "a,b%.yaml"):
+        (tmp_path / "data" / name).touch()
+    error = DropError("line 3: no\nline 4: neither", where=where)
+    annotate(error)
+    assert capfd.readouterr().err == ""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    annotate(error)
+    assert capfd.readouterr().err.startswith(f"::error {shown}::{where.replace('%', '%25')}: line")
+    annotate(DropError("no such place", where="nowhere.csv"))
+    assert capfd.readouterr().err == ""
