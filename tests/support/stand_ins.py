@@ -132,13 +132,15 @@ def smoke_test_by(patch: pytest.MonkeyPatch, ask: Callable[..., list[Any] | str]
     patch.setattr(judging, "ask_its_server", ask)
 
 
-def as_in_process(_: Project, trained: Trained, frame: pd.DataFrame) -> list[Any] | str:
+def as_in_process(
+    _: Project, trained: Trained, frame: pd.DataFrame, *, quoted: bool
+) -> list[Any] | str:
     """What a server that does nothing wrong answers."""
     try:
         model = load(trained.model, trained.candidate.model_digest)
         answers: list[Any] = model.predict(frame.head(20)).tolist()
     except BundleError as error:
-        return error.message
+        return error.message if quoted else ""
     return answers
 
 

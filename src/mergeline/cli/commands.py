@@ -235,6 +235,10 @@ def release(model: str | None, plan_only: bool, override: str | None, as_json: b
 
     outcomes = run(this_project(), model=model, plan_only=plan_only, override=override, say=say)
     print_results(outcomes, release_lines, as_json=as_json)
+    if plan_only:  # the jobs that must judge first take the same base as the release
+        missing = [outcome for outcome in outcomes if outcome.plan.missing]
+        set_output("needed", "true" if missing else "false")
+        set_output("base", next((each.base for each in missing if each.base), ""))
     if not plan_only and any(outcome.plan.missing for outcome in outcomes):
         sys.exit(_NOT_JUDGED)
     if any(outcome.plan.refusal for outcome in outcomes):

@@ -195,20 +195,6 @@ def test_a_tree_that_was_never_judged_is_not_released_and_not_trained(
     assert len(pages(line)) == 1
 
 
-def test_what_must_run_first_is_told_to_the_later_steps_of_a_workflow(
-    line: Line, tmp_path: Path
-) -> None:
-    outputs = tmp_path / "outputs"
-    project = line.project(GITHUB_OUTPUT=str(outputs))
-    release(project, plan_only=True, say=line.say)
-    assert outputs.read_text() == "needed=false\nbase=\n"
-    outputs.unlink()
-    merged = line.merge(3)
-    release(line.project(GITHUB_OUTPUT=str(outputs)), plan_only=True, say=line.say)
-    base = line.git("rev-parse", f"{merged}^", at="runner")
-    assert outputs.read_text() == f"needed=true\nbase={base}\n"
-
-
 def test_the_jobs_before_a_release_leave_what_it_needs(line: Line, tmp_path: Path) -> None:
     """As release.yml does: one job trains, one judges, and the one with secrets takes that in."""
     number = line.propose("loose", GATE, WORSE, OTHER)  # a tree that nobody has judged yet
@@ -431,7 +417,7 @@ def test_a_revert_is_exempt_from_the_gate_but_not_from_the_smoke_test(
     assert "its model was smoke-tested with scikit-learn" in done.plan.missing
     assert "and here is 0.1" in done.plan.missing
     monkeypatch.undo()
-    smoke_test_by(monkeypatch, lambda *_: "it does not start")
+    smoke_test_by(monkeypatch, lambda *_, **__: "it does not start")
     with stages_in_process():
         [found] = evaluate(line.project(), say=line.say)
     assert not found.passed
@@ -698,6 +684,7 @@ def test_a_page_that_was_moved_at_origin_stops_nothing(line: Line) -> None:
     found = read(line.project(), MODEL)
     assert found.entries == ()
     assert any("is no page" in doubt for doubt in found.doubts)
+    assert any("this clone knows another" in doubt for doubt in found.doubts)
 
 
 def test_swapped_fingerprints_in_mlflow_release_nothing(line: Line) -> None:

@@ -1,4 +1,4 @@
-"""What GitHub and a job say to each other in files, for which no token is needed."""
+"""What GitHub says to a job in a file (`GITHUB_EVENT_PATH`), for which no token is needed."""
 
 from __future__ import annotations
 
@@ -70,25 +70,6 @@ def _event(env: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise _unreadable(path, "it is not a JSON object")
     return event
-
-
-def tell_later_steps(env: Mapping[str, str], outputs: Mapping[str, str]) -> None:
-    """Set outputs of a workflow's step, where this process runs in one (`GITHUB_OUTPUT`).
-
-    Raises:
-        ForgeError: the file cannot be written.
-    """
-    path = env.get("GITHUB_OUTPUT")
-    if not path:
-        return
-    lines = "".join(f"{name}={value}\n" for name, value in outputs.items())
-    try:
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(lines)
-    except OSError as error:
-        raise ForgeError(
-            f"the step's outputs cannot be written: {error}", where="GITHUB_OUTPUT"
-        ) from error
 
 
 def _unreadable(path: str, why: str) -> ForgeError:

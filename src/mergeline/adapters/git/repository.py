@@ -353,8 +353,9 @@ class Repository:
             self._with_origin("push", "--quiet", "--dry-run", "--no-verify", "origin", ref)
 
     def commits_with(self, path: str, commits: Sequence[str]) -> set[str]:
-        """Those of the commits in whose trees there is such a file."""
-        names = "".join(f"{commit}:{path}\n" for commit in commits).encode()
+        """Those of the commits at which the project has such a file."""
+        place = f"{self.folder}/{path}".lstrip("/")
+        names = "".join(f"{commit}:{place}\n" for commit in commits).encode()
         out = run_git(["cat-file", "--batch-check"], cwd=self.root, stdin=names).decode()
         found = zip(commits, out.splitlines(), strict=True)
         return {commit for commit, line in found if not line.endswith(" missing")}

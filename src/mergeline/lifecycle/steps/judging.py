@@ -72,7 +72,8 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
         if reference is not None and reference.trained is not None:
             models["reference"] = reference.trained
         with ThreadPoolExecutor(1) as pool:
-            served = pool.submit(ask_its_server, project, trained, holdout.frame)
+            quoted = not case.private
+            served = pool.submit(ask_its_server, project, trained, holdout.frame, quoted=quoted)
             scored, comparison = _score_all(project, case, models, holdout, reference)
         tested = smoke_test(trained, served.result(), scored["candidate"].predictions)
         if tested.problem:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -206,7 +206,13 @@ class Project:
                 "has, `mergeline reconcile` takes over. If there never was any: "
                 f"git push origin :refs/tags/{last}",
             )
-        return believe(pages, judged, self._unsigned(pages))
+        ledger = believe(pages, judged, self._unsigned(pages))
+        moved = [
+            f"{name}: this clone knows another tag of that name than origin, or one that is gone"
+            for name in self.repository.moved_pages(LEDGER)
+            if name.startswith(f"{LEDGER}/{model}/")
+        ]
+        return replace(ledger, doubts=(*ledger.doubts, *moved))
 
     def _judged(self, model: str, fingerprint: str) -> Judged | None:
         """What the store says of a candidate that a page names."""

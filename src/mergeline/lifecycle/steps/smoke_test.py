@@ -19,6 +19,7 @@ from mergeline.core.declare.strict import write_json
 from mergeline.core.release.bundle import SmokeTest
 from mergeline.core.release.version import Version
 from mergeline.errors import MergelineError
+from mergeline.lifecycle.steps.case import NOT_SHOWN
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.trained import Trained
 
@@ -31,8 +32,13 @@ _ROWS = 20
 _SERVING = ("mergeline", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "starlette")
 
 
-def ask_its_server(project: Project, trained: Trained, frame: pd.DataFrame) -> list[Any] | str:
-    """What the model's own server answers for the first rows of a holdout, or why it does not."""
+def ask_its_server(
+    project: Project, trained: Trained, frame: pd.DataFrame, *, quoted: bool
+) -> list[Any] | str:
+    """What the model's own server answers for the first rows of a holdout, or why it does not.
+
+    Its own words are `quoted`, but where they may hold values of private columns.
+    """
     candidate = trained.candidate
     only = Version(candidate.model, 1, "None", candidate.fingerprint, candidate.model_digest, "")
     try:
@@ -41,7 +47,7 @@ def ask_its_server(project: Project, trained: Trained, frame: pd.DataFrame) -> l
         with confined_server(project.walls, trained.model, described) as client:
             answer = client.predict(only.model, rows, version=only.number)
     except MergelineError as error:
-        return error.message
+        return error.message if quoted else NOT_SHOWN
     if answer.model_digest != candidate.model_digest:
         return f"it answers with model {answer.model_digest[:8]}"
     return answer.predictions

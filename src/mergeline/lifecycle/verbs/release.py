@@ -18,7 +18,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mergeline.adapters.forge.base import Forge
-from mergeline.adapters.forge.event import tell_later_steps
 from mergeline.adapters.git.repository import Commit
 from mergeline.adapters.git.signatures import Signing
 from mergeline.adapters.mlflow.runs import Run
@@ -99,8 +98,7 @@ def release(
     """Release each model of HEAD's tree (or the one named).
 
     A person's reason to release in spite of the verdict is the `override`. With `plan_only` nothing
-    is done; a workflow's later steps are told whether something must be judged first (`needed`),
-    and onto what (`base`).
+    is done.
 
     Raises:
         InputError: an override without a reason.
@@ -119,12 +117,7 @@ def release(
     models = project.tree(head.sha).choose_models(model).values()
     jobs = [_Job(project, head, declared, override, say) for declared in models]
     if plan_only:
-        planned = [job.planned() for job in jobs]
-        needed = [each for each in planned if each.plan.missing]
-        base = next((each.base for each in needed if each.base), "")
-        outputs = {"needed": "true" if needed else "false", "base": base}
-        tell_later_steps(project.environment, outputs)
-        return planned
+        return [job.planned() for job in jobs]
     project.state.mkdir(parents=True, exist_ok=True)
     # On one machine the second release waits; of two machines one is told that a page is taken.
     with file_lock(project.state / "release.lock"):
