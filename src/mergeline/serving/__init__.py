@@ -9,7 +9,7 @@ The files in the order of a request:
     app.py               addresses and status codes; reads a body, refuses an invalid request
     served_versions.py   `ServedVersions` loads and swaps versions; `predict` asks one
     rows.py              from JSON rows to the data frame that the model's signature describes
-    single.py            the same server over one model folder, for the smoke test of a release
+    single.py            the same server over one model folder, behind walls, for the smoke test
 
 `served_versions.py` and `rows.py` know nothing of HTTP:
 

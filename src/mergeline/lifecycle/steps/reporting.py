@@ -27,7 +27,7 @@ from mergeline.lifecycle.steps.project import Project
 
 
 def describe(project: Project, match: Match) -> Report:
-    """The report of a match; the registry is asked what merging would make."""
+    """The report of a match; the ledger is asked what merging would make."""
     case, champion, judgement = match.case, match.champion, match.judgement
     moved = moved_bar(case)
     situation = _situation(match)
@@ -105,10 +105,7 @@ def _on_merge(
     in_production = champion.version.number if champion else None
     if same:
         return OnMerge(None, in_production, None)
-    versions = project.tracking.versions(case.model.name)
-    fingerprint = case.ingredients.fingerprint
-    known = (version.number for version in versions if version.fingerprint == fingerprint)
-    number = next(known, max((version.number for version in versions), default=0) + 1)
+    number = project.ledger_of(case.model.name).number_of(case.ingredients.fingerprint)
     return OnMerge(number, in_production, in_production, trains=case.overtaken)
 
 

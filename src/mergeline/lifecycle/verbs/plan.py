@@ -31,6 +31,10 @@ def plan(
         name, ingredients = declared.name, tree.ingredients(declared)
         at_base = before.declared(name) if before else None
         case = Case(tree, origin, declared, ingredients, commit, at_base, before)
+        if at_base is None or at_base.model.metrics != declared.metrics:
+            from mergeline.core.compare.metrics.catalogue import check_metrics  # takes a while
+
+            check_metrics(declared)
         moved = [f"{part.where}: {part.text}" for part in moved_bar(case)]
         if at_base is not None and at_base.model.gate != declared.gate:
             moved.insert(0, f"models/{name}.yaml: the gate changed; the base's still judges")
@@ -51,11 +55,10 @@ def plan(
 
 def _known(project: Project, model: str, fingerprint: str) -> str | None:
     """Where the candidate of a fingerprint is, in words; None if it is to be trained."""
-    run = project.tracking.find(model, fingerprint)
-    if run is not None:
-        return f"run {run.run_id}"
+    if project.store.find(model, fingerprint) is not None:
+        return "in the store"
     here = (project.candidate_folder(model, fingerprint) / MANIFEST).is_file()
-    return "on this machine, not tracked yet" if here else None
+    return "on this machine, not in the store yet" if here else None
 
 
 def _unpointed(project: Project, tree: ProjectTree, table: str) -> tuple[str, ...]:
