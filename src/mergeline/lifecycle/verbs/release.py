@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,6 +43,7 @@ from mergeline.lifecycle.steps.champion import read_champion
 from mergeline.lifecycle.steps.evaluation import stored_report
 from mergeline.lifecycle.steps.live import ask_server, await_served, read_live, read_target
 from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.telling import tell_outcome
 from mergeline.lifecycle.steps.trained import Trained
 from mergeline.system.locks import file_lock
 
@@ -362,29 +363,39 @@ class _Job:
             )
 
     def _tell(self, released: Released) -> None:
-        """Say on the pull request that something else was judged than it showed."""
-        project, forge = self.project, self.project.forge
+        """Say on the pull request what became of it, and on another that its model is gone."""
+        forge, number = self.project.forge, self._pull_request()
         if forge is None or not (self.entry or released.plan.refusal):
             return
-        stored = project.store.find(self.model.name, self.target.fingerprint)
-        evaluations = project.store.evaluations(stored) if stored else []
-        if stored is None or not evaluations or not self._judged_as_merged(evaluations[-1]):
-            return
-        number = self._pull_request()
-        if number is None:
-            return
-        head = (
-            f"Merged as {self.head.sha[:8]}, this tree had not been judged against what is in "
-            "production, so it was before the release: "
+        tell = partial(
+            tell_outcome, forge, model=self.model.name, commit=self.head.sha, say=self.say
         )
-        try:
-            if any(comment.body.startswith(head) for comment in forge.comments(number)):
-                return
-            report = stored_report(project, stored)
-            head += f"{released.sentence}.\n\n"
-            forge.comment(number, head + to_markdown(report, limit=ROOM - len(head)))
-        except ForgeError as error:
-            self.say(f"pull request {number} could not be told: {error}")
+        if number is not None:
+            tell(number, self._outcome(released))
+        if self.entry is None or self.entry.kind is not Situation.RESTORE:
+            return
+        left = [
+            page
+            for page in self.project.ledger(self.model.name)
+            if page.version == self.entry.replaced and page.pull_request not in {None, number}
+        ]
+        if left and left[-1].pull_request:
+            taken = f"{self.model.name} v{left[-1].version} was taken out of production"
+            back = f"{self.head.sha[:8]} brought v{self.entry.version} back"
+            tell(left[-1].pull_request, f"{taken}: {back}.")
+
+    def _outcome(self, released: Released) -> str:
+        """What happened, and the report where something else was judged than was shown."""
+        said = f"Merged as {self.head.sha[:8]}: {released.sentence.rstrip('.')}."
+        stored = self.project.store.find(self.model.name, self.target.fingerprint)
+        evaluations = self.project.store.evaluations(stored) if stored else []
+        if stored is None or not evaluations or not self._judged_as_merged(evaluations[-1]):
+            return said
+        said += (
+            " This tree had not been judged against what is in production, so it was before the "
+            "release:\n\n"
+        )
+        return said + to_markdown(stored_report(self.project, stored), limit=ROOM - len(said))
 
     def _judged_as_merged(self, evaluation: Evaluation) -> bool:
         origin = evaluation.origin
