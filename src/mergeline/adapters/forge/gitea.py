@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -191,13 +192,10 @@ class GiteaForge:
             return self._get(_Pull, f"/commits/{commit}/pull").read()
         except NotFoundError:  # it ends no merge
             known = self._commit(commit)
-        merged: list[_Pull] = []
-        for pull in self._pages(_Pull, "/pulls?state=all&sort=recentupdate"):
-            if pull.head.sha == commit and pull.state == "open":
+        for pull in self._pages(_Pull, "/pulls?state=open&sort=recentupdate"):
+            if pull.head.sha == commit:
                 return pull.read()
-            if pull.merged_at and len(merged) < _MERGED_LOOKED_AT:
-                merged.append(pull)
-        for pull in merged:
+        for pull in self._recently_merged():
             if pull.merged_at and pull.merged_at < known.commit.committer.date:
                 continue
             own = f"/pulls/{pull.number}/commits?verification=false&files=false"
@@ -279,15 +277,15 @@ class GiteaForge:
         rules = self._if_allowed(tuple[_BranchRule, ...], "/branch_protections")
         tags = self._if_allowed(tuple[_TagRule, ...], "/tag_protections")
         required = at.status_check_contexts if at.enable_status_check else ()
+        on_top = [
+            rule.block_on_outdated_branch
+            for rule in rules or ()
+            if fnmatch.fnmatchcase(branch, rule.rule_name)
+        ]
         return Settings(
             public=not self._get(_Repository, "").private,
             required=tuple(required or ()),
-            up_to_date=None
-            if rules is None
-            else any(
-                rule.block_on_outdated_branch and fnmatch.fnmatchcase(branch, rule.rule_name)
-                for rule in rules
-            ),
+            up_to_date=None if rules is None else any(on_top),
             protected_tags=None if tags is None else tuple(tag.name_pattern for tag in tags),
             has_environments=False,
         )
@@ -317,6 +315,10 @@ class GiteaForge:
     def _me(self) -> str:
         """Who the token speaks for."""
         return self._get(_User, f"{self._api}/user").login
+
+    def _recently_merged(self) -> Iterator[_Pull]:
+        closed = self._pages(_Pull, "/pulls?state=closed&sort=recentupdate")
+        return itertools.islice((pull for pull in closed if pull.merged_at), _MERGED_LOOKED_AT)
 
     def _commit(self, sha: str) -> _Commit:
         return self._get(_Commit, f"/git/commits/{sha}?stat=false&files=false&verification=false")
