@@ -10,6 +10,6 @@
     >>> forge = forge_from_environment(os.environ, repository.remote_url())
     >>> forge.set_status(sha, "success", "passed")
 
-All keep one report a pull request, by the rule in `mergeline.core.report.one_comment`. Each makes its
-system's errors a `ForgeError` or `NotFoundError` in its own file.
+All keep one report a pull request, by the rule in `mergeline.core.report.one_comment`. Each makes
+its system's errors a `ForgeError` or `NotFoundError` in its own file.
 """
