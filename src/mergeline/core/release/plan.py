@@ -31,7 +31,7 @@ class Live:
     Attributes:
         ledger: of this model. Its last page says who is champion.
         promoted: the version that the registry has in production.
-        registered: the version of the target's candidate.
+        registered: the version of the target's candidate; the ledger's, if that names one.
         model_digest: of the target's candidate; None if no complete run of it is tracked.
         evaluation: the candidate's newest; None if no complete run of it is tracked.
         serving: versions of the packages that serve models here, by name.
@@ -78,10 +78,11 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
     release one commit only one does, and what the registry says follows the ledger.
     """
     champion = live.ledger.champion
-    recorded = champion is not None and champion.fingerprint == target.fingerprint
+    current = champion is not None and champion.fingerprint == target.fingerprint
+    recorded = current and live.registered is not None  # a version that is gone needs a page anew
     numbers = {version.number if version else None for version in (live.promoted, live.registered)}
     promoted = len(numbers) == 1 and None not in numbers
-    kind = _kind(target, champion, live.ledger)
+    kind = champion.kind if champion and recorded else _kind(target, live.ledger)
     if champion and recorded and promoted:
         return ReleasePlan(kind, _deploy(live, champion.model_digest))
     refusal: tuple[str, ...] = ()
@@ -104,11 +105,9 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
     return ReleasePlan(kind, (*steps, *_deploy(live, live.model_digest if promoted else None)))
 
 
-def _kind(target: Target, champion: Entry | None, ledger: Ledger) -> Situation:
-    if champion is None:
+def _kind(target: Target, ledger: Ledger) -> Situation:
+    if not ledger.entries:
         return Situation.FIRST
-    if champion.fingerprint == target.fingerprint:
-        return champion.kind
     known = any(entry.fingerprint == target.fingerprint for entry in ledger.entries)
     return Situation.RESTORE if known else Situation.CHANGE
 

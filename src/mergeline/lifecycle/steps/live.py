@@ -24,13 +24,16 @@ def read_live(project: Project, target: Target, served: str | None) -> Live:
     tracking, ledger = project.tracking, project.ledger_of(target.model)
     versions = tracking.versions(target.model)
     run = tracking.find(target.model, target.fingerprint)
-    run_id = run.run_id if run else None
+    same = {version.run_id: version for version in reversed(versions)}
+    registered = same.get(run.run_id) if run else None
     if ledger.champion and ledger.champion.fingerprint == target.fingerprint:
-        run_id = ledger.champion.run_id
+        page = ledger.champion
+        named = (one for one in versions if one.number == page.version)
+        registered = next((one for one in named if one.run_id == page.run_id), None)
     return Live(
         ledger=ledger,
         promoted=next((version for version in versions if version.stage == "Production"), None),
-        registered=next((version for version in versions if version.run_id == run_id), None),
+        registered=registered,
         model_digest=run.model_digest if run else None,
         evaluation=tracking.evaluation(run) if run else None,
         serving=serving_versions(),

@@ -156,16 +156,16 @@ class Project:
 
     def _read_ledger(self, model: str) -> Ledger:
         pages = [page for page in self.pages if page.model == model]
-        if not any(page.entry for page in pages):
-            return believe(pages, {})
-        ledger = believe(pages, self.tracking.judged(model), self._unsigned(pages))
+        written = any(page.entry for page in pages)
+        judged = self.tracking.judged(model) if written else {}
+        ledger = believe(pages, judged, self._unsigned(pages))
         moved = [
             f"{name}: this clone knows another tag of that name than origin, or one that is gone"
             for name in self.repository.moved_pages(LEDGER)
             if name.startswith(f"{LEDGER}/{model}/")
         ]
         ledger = replace(ledger, doubts=(*ledger.doubts, *moved))
-        if not ledger.entries and not self.tracking.versions(model):
+        if written and not ledger.entries and not self.tracking.versions(model):
             last = pages[-1].name
             raise TrackingError(
                 f"the ledger has releases of {model} up to {last}, and the registry knows none",

@@ -31,8 +31,16 @@ from mergeline.core.release.version import Version
 from mergeline.core.report.content import read_report
 from mergeline.core.report.one_comment import ROOM
 from mergeline.core.report.render.markdown import to_markdown
-from mergeline.errors import ForgeError, InputError, NotFoundError, RepositoryError, TrackingError
+from mergeline.errors import (
+    ForgeError,
+    InputError,
+    MergelineError,
+    NotFoundError,
+    RepositoryError,
+    TrackingError,
+)
 from mergeline.lifecycle.steps.candidates import fetch
+from mergeline.lifecycle.steps.champion import refuse_another_s
 from mergeline.lifecycle.steps.live import ask_server, await_served, read_live, read_target
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.system.locks import file_lock
@@ -193,6 +201,9 @@ class _Job:
         if live.registered is not None:
             self.version = live.registered
         plan = plan_release(target, live, override=self.override)
+        promotes = any(step.kind == "promote" for step in plan.steps)
+        if promotes and live.promoted and live.ledger.champion is None:
+            refuse_another_s(self.project, [live.promoted])
         writes = plan.refusal or any(step.kind == "record" for step in plan.steps)
         if plan.kind is Situation.RESTORE or not writes:
             return plan  # which gate judges counts for neither, and only the forge can tell
@@ -356,7 +367,7 @@ class _Job:
             report = read_report((files / REPORT).read_bytes(), where=REPORT)
             head += f"{released.sentence}.\n\n"
             forge.comment(number, head + to_markdown(report, limit=ROOM - len(head)))
-        except ForgeError as error:
+        except MergelineError as error:  # the release is done
             self.say(f"pull request {number} could not be told: {error}")
 
     def _judged_as_merged(self, evaluation: Evaluation) -> bool:
