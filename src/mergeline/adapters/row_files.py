@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mergeline.core.compare.holdout_changes import HoldoutRows
 from mergeline.core.compare.prepare import rows_digest
-from mergeline.core.compare.result import Holdout
+from mergeline.core.compare.result import Example, Holdout, InputColumn
+from mergeline.core.compare.row_hashes import row_hashes
 from mergeline.core.compare.slices import slice_labels
 from mergeline.core.declare.model import Model
 from mergeline.errors import BundleError, StageError
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+    import polars as pl
 
+INPUTS_HASH = "inputs_hash"
+"""The column of `training_rows.parquet` that holds the hash of each row's inputs."""
 _SEPARATOR = "\x1f"
 
 
@@ -55,6 +59,13 @@ class HoldoutFile:
         }
         return HoldoutRows(self.rows.row_id, self.rows.labels, columns)
 
+    def inputs_hashes(self, inputs: Iterable[InputColumn]) -> npt.NDArray[np.uint64]:
+        """The hash of each row's inputs, as `hash_inputs` makes it of training rows."""
+        # Where the model takes float32, a row of float64 was rounded when it was trained on.
+        single = {column.name: "float32" for column in inputs if column.type == "float"}
+        frame = self.frame[[column.name for column in inputs]]
+        return hash_inputs(frame.astype(single))
+
     def without(self, row_id: npt.NDArray[np.uint64]) -> HoldoutFile:
         """The same but for some rows, e.g. those that a model was fitted on."""
         import numpy as np
@@ -67,6 +78,7 @@ class HoldoutFile:
             digest=rows_digest(all_rows.row_id[kept]),
             cluster=None if all_rows.cluster is None else all_rows.cluster[kept],
             slices={name: labels[kept] for name, labels in all_rows.slices.items()},
+            shown={name: values[kept] for name, values in all_rows.shown.items()},
         )
         return HoldoutFile(self.frame[kept], rows, self.cluster)
 
@@ -97,6 +109,7 @@ def read_holdout(path: Path, model: Model) -> HoldoutFile:
             choice.column: slice_labels(frame[choice.column].to_numpy(), choice)
             for choice in model.slices
         },
+        shown={name: frame[name].to_numpy() for name in _shown(frame.columns.tolist(), model)},
     )
     return HoldoutFile(frame, rows, model.cluster)
 
@@ -117,6 +130,32 @@ def read_training_rows(path: Path, model: Model) -> npt.NDArray[np.uint64]:
     if not len(rows):
         raise _unusable(path, "names no row, and a model is fitted on some", model)
     return rows
+
+
+def hash_inputs(frame: pd.DataFrame | pl.DataFrame) -> npt.NDArray[np.uint64]:
+    """The hash of each row of a frame of input columns, shape (n,); see `row_hashes`."""
+    return row_hashes({name: frame[name].to_numpy() for name in frame.columns})
+
+
+def read_inputs_hashes(path: Path, model: Model) -> npt.NDArray[np.uint64] | None:
+    """The hashes of the inputs of the rows in `training_rows.parquet`; None if it carries none.
+
+    Raises:
+        StageError: they are no whole numbers of 64 bits, or cannot be read.
+    """
+    import polars as pl
+
+    try:
+        rows = pl.scan_parquet(path)
+        if INPUTS_HASH not in rows.collect_schema():
+            return None
+        hashes = rows.select(INPUTS_HASH).collect()[INPUTS_HASH]
+    except (OSError, pl.exceptions.PolarsError) as error:
+        message = str(error).strip().partition("\n")[0]
+        raise _unusable(path, f"cannot be read: {message}", model) from error
+    if hashes.dtype != pl.UInt64 or hashes.null_count():
+        raise _unusable(path, f"has a column {INPUTS_HASH} that hash_inputs did not make", model)
+    return hashes.to_numpy()
 
 
 def check_keys(holdout: Path, training_rows: Path, model: Model) -> None:
@@ -163,10 +202,13 @@ def _row_ids(path: Path, model: Model) -> npt.NDArray[np.uint64]:
 def write_predictions(
     path: Path, holdout: HoldoutFile, model: Model, predictions: Mapping[str, Any]
 ) -> None:
-    """Write key, label and each model's predictions on the holdout's rows as Parquet."""
+    """Write key, label and each model's predictions on the holdout's rows as Parquet.
+
+    The rows are in the holdout's order; a private column of the key is left out.
+    """
     import numpy as np
 
-    frame = holdout.frame[[*model.key, model.label]].copy()
+    frame = holdout.frame[[*_shown(model.key, model), model.label]].copy()
     for role, values in predictions.items():
         if values is None:
             continue
@@ -176,6 +218,30 @@ def write_predictions(
             frame[[f"{role}: {name}" for name in model.classes]] = values
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(path, index=False)
+
+
+def write_examples(
+    path: Path, holdout: HoldoutFile, model: Model, rows: Sequence[Example], other: str
+) -> None:
+    """Write the rows that moved most as Parquet.
+
+    A row has its key, label, slices and all else that the holdout has of it but private columns;
+    what the candidate and the other model predict; and which inputs are unusual, in words.
+    """
+    frame = holdout.frame.iloc[[example.row for example in rows]]
+    first = [*model.key, model.label, *(choice.column for choice in model.slices)]
+    frame = frame[list(dict.fromkeys(_shown([*first, *frame.columns], model)))].copy()
+    frame["candidate"] = [example.candidate for example in rows]
+    frame[other] = [example.other for example in rows]
+    frame["unusual"] = [
+        "; ".join(f"{one.name} {one.value} (typical {one.typical})" for one in example.unusual)
+        for example in rows
+    ]
+    frame.to_parquet(path, index=False)
+
+
+def _shown(names: Sequence[str], model: Model) -> list[str]:
+    return [name for name in names if name not in model.private]
 
 
 def read_predictions(path: Path, role: str) -> npt.NDArray[Any]:

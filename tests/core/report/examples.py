@@ -12,6 +12,7 @@ from mergeline.core.compare.result import (
     Comparison,
     Confusion,
     Difference,
+    Example,
     Flips,
     HoldoutFacts,
     InputColumn,
@@ -25,6 +26,8 @@ from mergeline.core.compare.result import (
     Problem,
     SliceFlips,
     SliceResult,
+    Twins,
+    UnusualInput,
 )
 from mergeline.core.declare.model import Role
 from mergeline.core.fingerprint.ingredients import Change
@@ -168,6 +171,22 @@ def calibration(stretch: float) -> tuple[CalibrationBin, ...]:
     return tuple(bins)
 
 
+EXAMPLE = Example(
+    row=1_204,
+    key={"flight_date": "2013-07-02", "carrier": "UA", "flight": "1545", "origin": "EWR"},
+    slices={"origin": "EWR", "hour": "[17, 24]"},
+    label="false",
+    candidate=0.8125,
+    other=0.0412,
+    candidate_says="true",
+    other_says="false",
+    unusual=(
+        UnusualInput("temp", "99.86", "78.08", 0.0004),
+        UnusualInput("carrier", "HA", "UA", 0.0009),
+    ),
+)
+
+
 def comparison(*, worse: bool = False) -> Comparison:
     inputs = (
         InputColumn("carrier", "string"),
@@ -175,6 +194,7 @@ def comparison(*, worse: bool = False) -> Comparison:
         InputColumn("temp", "double"),
     )
     facts = ModelFacts(True, 169_480, 96, 2.14, 1_412_000, inputs, ("false", "true"), 0.3)
+    twins = Twins(rows=61_204, twins=812, expected=0.0149, beyond=0.0)
     return Comparison(
         model="delay",
         task="binary",
@@ -184,7 +204,7 @@ def comparison(*, worse: bool = False) -> Comparison:
         level=0.95,
         holdout=HoldoutFacts("8c41d90fe3b2aa10", 61_300, 61_204, "flight_date", 31),
         models={
-            "candidate": facts,
+            "candidate": dataclasses.replace(facts, twins=twins),
             "champion": dataclasses.replace(facts, trained_on=140_055, seen=0, latency_ms=2.02),
             "base": dataclasses.replace(facts, trained_on=140_055, seen=0, latency_ms=2.02),
         },
@@ -193,6 +213,7 @@ def comparison(*, worse: bool = False) -> Comparison:
         slice_level=0.9979,
         slice_adjustment="Bonferroni over 12 slices × 2 metrics: each interval at 99.79 %",
         flips={"champion": flips()},
+        examples={"champion": (EXAMPLE, dataclasses.replace(EXAMPLE, row=58_011, unusual=()))},
         calibration={"candidate": calibration(1.02), "champion": calibration(0.86)},
         roc={"candidate": curve(0.7335 if worse else 0.7511), "champion": curve(0.7423)},
         pr={

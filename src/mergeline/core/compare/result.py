@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-Other = Literal["champion", "base"]
+Other = Literal["champion", "base", "reference"]
 Outcome = Literal["better", "worse", "same", "unclear"]
 LEVEL = 0.95
 """Of intervals over all rows."""
@@ -50,6 +50,7 @@ class Holdout:
         digest: `rows_digest(row_id)` as it was recorded with the rows.
         cluster: shape (n,): value or code of the cluster column; None if rows are independent.
         slices: by column, the slice of each row, shape (n,); see `slices.slice_labels`.
+        shown: other columns whose values may stand in a report, shape (n,): no private ones.
     """
 
     row_id: npt.NDArray[np.uint64]
@@ -57,6 +58,7 @@ class Holdout:
     digest: str
     cluster: npt.NDArray[Any] | None = None
     slices: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    shown: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Scored:
         load_s: seconds that it took to load; None if not measured.
         memory_mb: the most memory that its process held, in 10^6 bytes; None if not measured.
         misbehaviour: what is wrong with its answers when it is asked in other ways.
+        twins: rows of the holdout that equal training rows; of the candidate, if known.
     """
 
     rows_digest: str
@@ -105,6 +108,7 @@ class Scored:
     load_s: float | None = None
     memory_mb: float | None = None
     misbehaviour: tuple[Problem, ...] = ()
+    twins: Twins | None = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ class MetricResult:
         greater_is_better: for the values as they stand here.
         negated: whether the values are a loss with its sign turned (scikit-learn's `neg_`).
         values: by role, for the models that take part.
-        differences: of the candidate from the champion and the base, if both have a value.
+        differences: of the candidate from each other model, if both have a value.
     """
 
     name: str
@@ -234,6 +238,44 @@ class Flips:
 
 
 @dataclass(frozen=True)
+class UnusualInput:
+    """An input of one row that is far from typical.
+
+    Attributes:
+        typical: the median, or the most common value.
+        share: of all rows, those as far from typical; of values that are no numbers, as rare.
+    """
+
+    name: str
+    value: str
+    typical: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row of which the candidate says something else than another model.
+
+    Attributes:
+        row: its place in the holdout, from 0.
+        key, slices: values by column, those that are not private.
+        candidate, other: probability of the positive class, with several classes of the row's own;
+            of a regression, the number.
+        candidate_says, other_says: the class that each decides for; empty for a regression.
+    """
+
+    row: int
+    key: Mapping[str, str]
+    slices: Mapping[str, str]
+    label: str
+    candidate: float
+    other: float
+    candidate_says: str = ""
+    other_says: str = ""
+    unusual: tuple[UnusualInput, ...] = ()
+
+
+@dataclass(frozen=True)
 class CalibrationBin:
     """Rows whose prediction lies in [low, high], as many in each bin as ties allow.
 
@@ -297,6 +339,23 @@ class HoldoutFacts:
 
 
 @dataclass(frozen=True)
+class Twins:
+    """How many rows of the holdout have the same inputs as a row that a model was trained on.
+
+    Attributes:
+        rows: of the holdout, without those that it was itself trained on.
+        expected: share of rows that have the inputs of another among the training rows, or among
+            the holdout's: the larger one.
+        beyond: share of rows that are surely more than that; 0 where chance may explain them.
+    """
+
+    rows: int
+    twins: int
+    expected: float
+    beyond: float
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """What is known of one model beside its metrics.
 
@@ -305,6 +364,7 @@ class ModelFacts:
         trained_on: how many rows it was trained on; `seen`: how many of them are in the holdout
             (left out for every model). None if nobody knows.
         decision: the threshold by which it decides (`decision` in `models/*.yaml`); binary only.
+        twins: of the candidate; None where its training rows carry no hashes of their inputs.
     """
 
     scored: bool
@@ -317,6 +377,7 @@ class ModelFacts:
     decision: float | None
     load_s: float | None = None
     memory_mb: float | None = None
+    twins: Twins | None = None
 
 
 @dataclass(frozen=True)
@@ -336,6 +397,7 @@ class Comparison:
         level: of the intervals in `metrics`.
         slice_level: of the intervals in `slices`; `slice_adjustment` explains it.
         flips: by the model that the candidate is compared with; empty for a regression.
+        examples: likewise, the rows that moved most.
         roc: points of false-positive rate and true-positive rate, at most 100; binary only.
         pr: points of recall and precision, likewise.
         labels: of a classification; `label_quantiles` of a regression.
@@ -354,6 +416,7 @@ class Comparison:
     slice_level: float | None = None
     slice_adjustment: str = ""
     flips: Mapping[Other, Flips] = field(default_factory=dict)
+    examples: Mapping[Other, tuple[Example, ...]] = field(default_factory=dict)
     calibration: Mapping[Role, tuple[CalibrationBin, ...]] = field(default_factory=dict)
     roc: Mapping[Role, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     pr: Mapping[Role, tuple[tuple[float, float], ...]] = field(default_factory=dict)
@@ -361,6 +424,21 @@ class Comparison:
     labels: tuple[LabelCount, ...] = ()
     label_quantiles: LabelQuantiles | None = None
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def shown_better(self) -> bool:
+        """Whether the primary metric is shown better than the champion's.
+
+        One that is still below the reference does not count: else steps down and one small step
+        up, over and over, would lower what the next step is measured from.
+        """
+        primary = self.metric(self.primary)
+        if primary is None or "champion" not in primary.differences:
+            return False
+        since = primary.differences.get("reference")
+        gain = 0.0 if since is None or since.estimate is None else since.estimate
+        lost = gain < 0 if primary.greater_is_better else gain > 0
+        return primary.differences["champion"].outcome == "better" and not lost
 
     def metric(self, name: str) -> MetricResult | None:
         """The result of the metric declared as `name`, if it was computed."""

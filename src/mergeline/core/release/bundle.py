@@ -7,7 +7,8 @@ candidate/           the model and the rows it is judged on
     training_rows.parquet  the keys of the rows it was fitted on
     artifacts/           anything else that the stages left
 evaluation.json      the comparison's circumstances and its verdict
-evaluation/          predictions.parquet, report.json, report.md, report.html, curves
+evaluation/          predictions.parquet, flipped_rows.parquet, report.json, report.md, report.html,
+                     curves
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ HOLDOUT = "holdout.parquet"
 TRAINING_ROWS = "training_rows.parquet"
 # Among the evaluation's:
 PREDICTIONS = "predictions.parquet"
+FLIPPED_ROWS = "flipped_rows.parquet"
 REPORT = "report.json"
 REPORT_MARKDOWN = "report.md"
 REPORT_PAGE = "report.html"
@@ -112,6 +114,7 @@ class Evaluation:
         champion: fingerprint of the model in production then; None where there was none.
         evaluated_at: ISO 8601, UTC.
         manifest: SHA-256 of the candidate's manifest.
+        better: whether the primary metric was shown better than the champion's.
         files: SHA-256 of each file of the evaluation by its path in the bundle.
     """
 
@@ -123,6 +126,7 @@ class Evaluation:
     evaluated_at: str
     manifest: str
     files: Mapping[str, str] = field(default_factory=dict)
+    better: bool = False
 
 
 def parse_evaluation(text: bytes | str, *, where: str) -> Evaluation:

@@ -16,6 +16,9 @@ from mergeline.lifecycle.steps.changed_drops import refuse_differing
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.project_tree import Declared, ProjectTree
 
+NOT_SHOWN = "why is not shown here, since the message may hold values of private columns"
+"""Stands for a message that tells of cells, where a declaration names private columns."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -52,6 +55,11 @@ class Case:
     def judge(self) -> Model:
         """The base's declaration, which judges; the tree's own where the base has none."""
         return with_metrics_of(self.at_base.model, self.model) if self.at_base else self.model
+
+    @property
+    def private(self) -> tuple[str, ...]:
+        """Columns whose values no report may show: those of the base and of the tree."""
+        return self.judge.private
 
     @property
     def gate(self) -> Gate:

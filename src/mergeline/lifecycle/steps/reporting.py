@@ -7,16 +7,18 @@ from pathlib import Path
 
 from mergeline.core.fingerprint.ingredients import changes
 from mergeline.core.gate.verdict import Situation
+from mergeline.core.release.reference import Reference
 from mergeline.core.report.content import (
     ChampionVersion,
     EvaluatedTree,
     Failure,
     OnMerge,
+    ReferenceVersion,
     Report,
     TrackedRun,
 )
-from mergeline.errors import MergelineError, StageError
-from mergeline.lifecycle.steps.case import Case
+from mergeline.errors import DropError, MergelineError, StageError
+from mergeline.lifecycle.steps.case import NOT_SHOWN, Case
 from mergeline.lifecycle.steps.champion import InProduction
 from mergeline.lifecycle.steps.data_changes import data_changes
 from mergeline.lifecycle.steps.judging import Match
@@ -39,6 +41,7 @@ def describe(project: Project, match: Match) -> Report:
         evaluated_at=case.started_at.isoformat(timespec="seconds"),
         fingerprint=case.ingredients.fingerprint,
         champion=_champion(champion),
+        reference=_reference(match.reference),
         comparison=match.comparison if looked_at else None,
         judgement=judgement,
         run=TrackedRun(
@@ -47,8 +50,8 @@ def describe(project: Project, match: Match) -> Report:
             trained=match.trained.fresh,
             seconds=round(match.seconds, 1),
         ),
-        oldest_row=match.holdout.oldest.isoformat() if match.holdout.oldest else None,
-        newest_row=match.holdout.newest.isoformat() if match.holdout.newest else None,
+        oldest_row=_shown_date(case, match.holdout.oldest),
+        newest_row=_shown_date(case, match.holdout.newest),
         changes=changes(case.at_base.ingredients, case.ingredients) if case.at_base else (),
         data=data_changes(project, case),
         moved=(*moved, *match.moved),
@@ -56,6 +59,10 @@ def describe(project: Project, match: Match) -> Report:
         on_merge=_on_merge(project, case, champion, same=same),
         attribution=match.attribution,
     )
+
+
+def _shown_date(case: Case, date: dt.date | None) -> str | None:
+    return date.isoformat() if date and case.judge.cluster not in case.private else None
 
 
 def _situation(match: Match) -> Situation:
@@ -83,6 +90,13 @@ def _champion(champion: InProduction | None) -> ChampionVersion | None:
         return None
     version, origin = champion.version, champion.trained.candidate.origin
     return ChampionVersion(version.number, version.fingerprint, origin.commit, origin.pull_request)
+
+
+def _reference(reference: Reference | None) -> ReferenceVersion | None:
+    if reference is None:
+        return None
+    page = reference.entry
+    return ReferenceVersion(page.version, page.fingerprint, reference.why, reference.releases)
 
 
 def _on_merge(
@@ -120,11 +134,14 @@ def describe_failure(case: Case, error: MergelineError) -> Report:
         evaluated_at=case.started_at.isoformat(timespec="seconds"),
         fingerprint=case.ingredients.fingerprint,
         changes=changes(case.at_base.ingredients, case.ingredients) if case.at_base else (),
-        failure=_failure(error, "evaluate"),
+        failure=_failure(error, "evaluate", private=bool(case.private)),
     )
 
 
-def _failure(error: MergelineError, step: str) -> Failure:
+def _failure(error: MergelineError, step: str, *, private: bool = False) -> Failure:
+    if private and isinstance(error, DropError):
+        said = f"a drop is refused; {NOT_SHOWN}"
+        return Failure(step, said, next_step="Run mergeline contract check on it")
     if isinstance(error, StageError):
         tail = tuple(error.tail.splitlines()[-20:])
         return Failure(error.stage, error.message, tail, error.next_step)
