@@ -23,6 +23,7 @@ from typing import Any, Literal
 from mergeline.core.declare.model import Model, is_name
 from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.fingerprint.ingredients import Ingredients
+from mergeline.core.gate.verdict import Approval
 from mergeline.errors import BundleError
 
 FORMAT = 1
@@ -112,7 +113,10 @@ class Evaluation:
         champion: fingerprint of the model in production then; None where there was none.
         evaluated_at: ISO 8601, UTC.
         manifest: SHA-256 of the candidate's manifest.
+        rows: digest of the keys of the holdout's rows.
         better: whether the primary metric was shown better than the champion's.
+        holdout_moved: whether the change moves its holdout by more than drops.
+        approval: a person's yes to that.
         files: SHA-256 of each file of the evaluation by its path in the bundle.
     """
 
@@ -124,7 +128,10 @@ class Evaluation:
     evaluated_at: str
     manifest: str
     files: Mapping[str, str] = field(default_factory=dict)
+    rows: str = ""
     better: bool = False
+    holdout_moved: bool = False
+    approval: Approval | None = None
 
 
 def parse_evaluation(text: bytes | str, *, where: str) -> Evaluation:

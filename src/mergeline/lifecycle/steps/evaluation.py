@@ -90,7 +90,10 @@ def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
             evaluated_at=match.case.started_at.isoformat(timespec="seconds"),
             manifest=manifest_digest(scratch),
             files=digests(scratch, EVALUATION_FILES),
+            rows=match.comparison.holdout.digest,
             better=match.comparison.shown_better,
+            holdout_moved=bool(match.judgement.holdout_moved),
+            approval=match.judgement.approval,
         )
         write_evaluation(scratch, evaluation)
     return Evaluated(report, evaluation, folder)

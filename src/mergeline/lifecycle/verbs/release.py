@@ -24,7 +24,7 @@ from mergeline.core.report.one_comment import ROOM
 from mergeline.core.report.render.markdown import to_markdown
 from mergeline.errors import ForgeError, InputError, NotFoundError, RepositoryError, TrackingError
 from mergeline.lifecycle.steps.candidates import fetch
-from mergeline.lifecycle.steps.case import read_cases
+from mergeline.lifecycle.steps.case import find_production, read_cases
 from mergeline.lifecycle.steps.evaluation import log_evaluation
 from mergeline.lifecycle.steps.failures import leaving_failure_of
 from mergeline.lifecycle.steps.judging import judge_case
@@ -216,9 +216,12 @@ class _Job:
 
     def _gate(self) -> str:
         """Digest of the gate that judges the commit."""
-        commit = self.merged_onto
-        at_base = self.project.tree(commit.sha).declared(self.model.name) if commit else None
-        return gate_digest((at_base.model if at_base else self.model).gate)
+        commit, name = self.merged_onto, self.model.name
+        before = self.project.tree(commit.sha) if commit else None
+        production = find_production(self.project, name, before)
+        judge = production.tree if production else before
+        declared = judge.declared(name) if judge else None
+        return gate_digest((declared.model if declared else self.model).gate)
 
     def _tell(self, released: Released, report: Report) -> None:
         """Say on the pull request that something else was judged than it showed."""
@@ -272,6 +275,7 @@ class _Job:
         repository, tracking = self.project.repository, self.project.tracking
         evaluation = tracking.evaluation(tracking.run(self.version.run_id))
         restored = kind is Situation.RESTORE
+        judged = None if restored else evaluation
         for _ in range(_PAGE_TRIES):
             now = dt.datetime.now(dt.UTC)
             ledger, version = self.project.ledger(self.model.name), self.version
@@ -289,10 +293,12 @@ class _Job:
                 subject=self.head.subject,
                 author=self.head.author,
                 pull_request=self._pull_request(),
-                verdict=None if restored or evaluation is None else evaluation.verdict,
+                verdict=judged.verdict if judged else None,
                 override=self.override or (None if restored else version.override),
                 released_at=now.isoformat(timespec="seconds"),
-                better=not restored and evaluation is not None and evaluation.better,
+                better=judged is not None and judged.better,
+                holdout_moved=judged is not None and judged.holdout_moved,
+                approval=judged.approval if judged else None,
             )
             name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"
             added = repository.add_page(name, page_text(entry), self.head.sha, time=time)

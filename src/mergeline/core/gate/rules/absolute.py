@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from mergeline.core.compare.result import Measured, MetricResult
 from mergeline.core.declare.model import Bar
 from mergeline.core.gate.subject import Judged, candidate_value, ends
-from mergeline.core.gate.verdict import Reason, Situation
-from mergeline.core.numbers import beside, counted, given
+from mergeline.core.gate.verdict import Reason, Situation, VerdictWord
+from mergeline.core.numbers import beside, counted, given, ordinal
 
 NOTED_ONLY = ("trained_on_holdout", "unknown_training_rows")
 """Problems of another model that are told, and do not keep it from being compared with."""
@@ -140,3 +140,16 @@ def freshness(judged: Judged) -> Iterator[Reason]:
         "freshness", "pass" if fresh else "fail", f"the newest holdout row is of {newest}, {text}",
         numbers={"days": float(age), "at_most": limit},
     )  # fmt: skip
+
+
+def looks(judged: Judged) -> Iterator[Reason]:
+    """The rows were not asked more often than the gate allows; a restore was judged before."""
+    limit, look = judged.gate.looks, judged.context.look
+    if limit is None or look is None or judged.context.kind is Situation.RESTORE:
+        return
+    text = f"this is the {ordinal(look)} look at these rows, {counted(limit, 'look')} may be taken"
+    if look > limit:
+        text += ": they are worn out"
+    outcome: VerdictWord = "pass" if look <= limit else "inconclusive"
+    numbers = {"look": float(look), "at_most": float(limit)}
+    yield Reason("looks", outcome, text, numbers=numbers)
