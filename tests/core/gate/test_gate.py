@@ -21,6 +21,7 @@ from mergeline.core.compare.result import (
     Problem,
     ProblemKind,
     SliceResult,
+    Twins,
 )
 from mergeline.core.declare.model import Bar, Gate, Role
 from mergeline.core.declare.strict import read_json, write_json
@@ -678,7 +679,7 @@ def test_a_moved_holdout_must_not_hide_that_the_model_is_worse_on_the_base_s_row
     assert judgement.verdict.outcome == "fail"
     assert rules(judgement.verdict) == ["base_holdout"]
     text = judgement.verdict.reasons[0].text
-    assert text.startswith("on the base's own holdout (1,500 rows): ")
+    assert text.startswith("on production's own holdout (1,500 rows): ")
     assert judgement.base_rows == 1500
     assert judgement.on_base_rows is not None
     assert rules(judgement.on_base_rows) == ["margin"]
@@ -772,7 +773,41 @@ def test_rows_that_were_asked_too_often_are_worn_out() -> None:
     worn = judge(gate, comparison(), Context(Situation.CHANGE, look=51))
     assert (worn.outcome, rules(worn, "inconclusive")) == ("inconclusive", ["looks"])
     assert only(worn, "looks").text == (
-        "this is the 51st look at these rows, 50 looks may be taken: they are worn out"
+        "this is the 51st look at these rows, at most 50 are allowed: they are worn out"
     )
     for context in (CHANGE, Context(Situation.RESTORE, look=51)):
         assert judge(gate, comparison(), context).outcome == "pass"
+
+
+def twin_rows(beyond: float | None, limit: float | None = None) -> Verdict:
+    twins = None if beyond is None else Twins(1_000, 40, expected=0.02, beyond=beyond)
+    models = {"candidate": facts(twins=twins), "champion": facts(), "base": facts()}
+    return judge(Gate("roc_auc", twin_rows=limit), comparison(models=models), CHANGE)
+
+
+@pytest.mark.parametrize(
+    ("beyond", "limit", "outcome"),
+    [
+        (0.0, None, "pass"),
+        (0.01, None, "pass"),
+        (0.011, None, "fail"),
+        (0.011, 0.05, "pass"),
+        (0.001, 0.0, "fail"),
+        (None, 0.05, "fail"),
+    ],
+)
+def test_copies_of_training_rows_in_the_holdout_are_refused_beyond_a_small_share(
+    beyond: float | None, limit: float | None, outcome: str
+) -> None:
+    assert only(twin_rows(beyond, limit), "twin_rows").outcome == outcome
+
+
+def test_where_no_gate_limits_them_unknown_copies_refuse_nothing() -> None:
+    assert "twin_rows" not in [reason.rule for reason in twin_rows(None).reasons]
+
+
+def test_the_reason_says_how_many_copies_there_are_and_how_many_may_be() -> None:
+    assert only(twin_rows(0.02), "twin_rows").text == (
+        "4.0 % of the holdout's rows have the inputs of a row that the candidate was trained on, "
+        "2.0 % are to be expected; at most 1 % more are allowed"
+    )

@@ -106,10 +106,10 @@ def _described(
     """What stands in a comparison beside the metrics over all rows, by field."""
     rows, usable = models.rows, models.usable
     regression = model.task == "regression"
-    slices, level, adjustment = slice_results(models, model, columns, level)
+    slices, slice_level, adjustment = slice_results(models, model, columns, level)
     described: dict[str, Any] = {
         "slices": slices,
-        "slice_level": level,
+        "slice_level": slice_level,
         "slice_adjustment": adjustment,
         "calibration": usable.each(
             lambda predicted: curves.calibration_bins(rows, predicted, regression=regression)
@@ -143,6 +143,7 @@ def _facts(role: Role, scored: Scored, model: Model, prepared: Prepared[Role]) -
         size_bytes=scored.size_bytes,
         load_s=scored.load_s,
         memory_mb=scored.memory_mb,
+        twins=scored.twins,
         inputs=scored.inputs,
         classes=_texts(scored.classes),
         decision=(scored.threshold or model.decision) if model.task == "binary" else None,

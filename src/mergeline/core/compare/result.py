@@ -91,6 +91,7 @@ class Scored:
         load_s: seconds that it took to load; None if not measured.
         memory_mb: the most memory that its process held, in 10^6 bytes; None if not measured.
         misbehaviour: what is wrong with its answers when it is asked in other ways.
+        twins: rows of the holdout that equal training rows; of the candidate, if known.
     """
 
     rows_digest: str
@@ -105,6 +106,7 @@ class Scored:
     load_s: float | None = None
     memory_mb: float | None = None
     misbehaviour: tuple[Problem, ...] = ()
+    twins: Twins | None = None
 
 
 @dataclass(frozen=True)
@@ -297,6 +299,23 @@ class HoldoutFacts:
 
 
 @dataclass(frozen=True)
+class Twins:
+    """How many rows of the holdout have the same inputs as a row that a model was trained on.
+
+    Attributes:
+        rows: of the holdout, without those that it was itself trained on.
+        expected: share of rows that have the inputs of another among the training rows, or among
+            the holdout's: the larger one.
+        beyond: share of rows that are surely more than that; 0 where chance may explain them.
+    """
+
+    rows: int
+    twins: int
+    expected: float
+    beyond: float
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """What is known of one model beside its metrics.
 
@@ -305,6 +324,7 @@ class ModelFacts:
         trained_on: how many rows it was trained on; `seen`: how many of them are in the holdout
             (left out for every model). None if nobody knows.
         decision: the threshold by which it decides (`decision` in `models/*.yaml`); binary only.
+        twins: of the candidate; None where its training rows carry no hashes of their inputs.
     """
 
     scored: bool
@@ -317,6 +337,7 @@ class ModelFacts:
     decision: float | None
     load_s: float | None = None
     memory_mb: float | None = None
+    twins: Twins | None = None
 
 
 @dataclass(frozen=True)

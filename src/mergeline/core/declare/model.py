@@ -81,6 +81,8 @@ class Gate:
             takes one is refused.
         looks: how many candidates may be judged on the same rows; each interval is widened so that
             all of so many hold together.
+        twin_rows: the largest share of the holdout's rows, beyond what is to be expected, that may
+            have the inputs of a training row.
     """
 
     primary: str
@@ -97,6 +99,7 @@ class Gate:
     freshness_days: float | None = None
     unavailable: tuple[str, ...] = ()
     looks: int | None = None
+    twin_rows: float | None = None
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,7 @@ def _gate_problems(gate: Gate) -> Iterator[str]:
         "load_s": gate.load_s,
         "memory_mb": gate.memory_mb,
         "freshness_days": gate.freshness_days,
+        "twin_rows": gate.twin_rows,
     }
     for key, name, bar in _bars(gate):
         limits[f"{key}.{name}.margin"] = bar.margin

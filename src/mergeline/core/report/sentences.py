@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mergeline.core import numbers
-from mergeline.core.compare.result import Comparison, ModelFacts
+from mergeline.core.compare.result import Comparison, ModelFacts, Twins
 from mergeline.core.declare.model import Role
 from mergeline.core.gate.verdict import Reason, VerdictWord
 from mergeline.core.report import safe, tables
@@ -273,6 +273,8 @@ def rows_facts(view: View) -> Iterator[Sentence]:
     also: tuple[Role, ...] = ("reference",) if "reference" in comparison.models else ()
     for role in (*view.roles, *also):
         yield _model_facts(short_role_name(view.report, role), comparison.models[role])
+    if "candidate" in view.roles:
+        yield _twins(comparison.models["candidate"].twins)
     methods = dict.fromkeys(
         f"{metric.label}: {difference.method}"
         for metric in comparison.metrics
@@ -306,6 +308,19 @@ def _model_facts(name: str, model: ModelFacts) -> Sentence:
     yes = model.decision
     decision = "" if yes is None else f", says yes from {numbers.given(yes)} on"
     return say(name, ": ", fitted, seen, decision)
+
+
+def _twins(twins: Twins | None) -> Sentence:
+    """How many of the rows compared are copies of training rows."""
+    if twins is None:
+        return say(
+            "whether rows of the holdout have the inputs of training rows is not known: ",
+            code("training_rows.parquet"), " carries no hashes of inputs",
+        )  # fmt: skip
+    return say(
+        f"{numbers.count(twins.twins)} of {numbers.counted(twins.rows, 'holdout row')} have the "
+        f"inputs of a training row; {numbers.share(twins.expected, 1)} are to be expected"
+    )
 
 
 # --- who is hurt ---------------------------------------------------------------------------------
