@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mergeline.core.report.content import Report
-from mergeline.core.report.sentences import Sentence, code, deciding, say
+from mergeline.core.report.sentences import Sentence, code, say
 
 _OWN_CHANGE = (
     "where the bar itself is wrong, change it in a pull request of its own: it counts once merged"
@@ -88,8 +88,11 @@ _CANNOT_TELL = "add drops: more rows tell more; " + _OWN_CHANGE
 
 
 def what_next(report: Report) -> Iterator[Sentence]:
-    """What can be done about a change that the gate does not pass, the nearest first."""
-    reasons = deciding(report)
+    """What can be done about a change that the gate does not pass, by the worst reasons first."""
+    verdict = report.verdict
+    if verdict is None or verdict.outcome == "pass":
+        return
+    reasons = (reason for reason in verdict.reasons if reason.outcome != "pass")
     told = dict.fromkeys(_advice(reason.rule, reason.outcome) for reason in reasons)
     for text in told:
         yield say(text)

@@ -212,7 +212,9 @@ def since_reference(view: View) -> Iterator[Sentence]:
         if "reference" in row.changes
     ]
     total = ", ".join(sums[:4]) or "cannot be told"
-    yield say("since ", strong(f"v{reference.version}"), f" ({why}, {released}): {total}")
+    yield say(
+        "since the reference, ", strong(f"v{reference.version}"), f" ({why}, {released}): {total}"
+    )
 
 
 def _numbers(view: View, row: Row) -> str:

@@ -149,7 +149,7 @@ def _holdout_move(project: Project, case: Case) -> HoldoutMove | None:
     return HoldoutMove(
         version=page.version,
         released_at=page.released_at,
-        author=page.author,
+        author=page.author.partition(" <")[0],
         pull_request=page.pull_request,
         approved_by=approval.by if approval else None,
         reason=approval.reason if approval else page.override,
