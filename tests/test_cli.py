@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from mergeline.adapters.models.folder import model_digest
 from mergeline.cli import main as cli
 from tests.support.line import Line, content_of
-from tests.support.parcels import MODEL, OTHER, drop
+from tests.support.parcels import MODEL, OTHER, WORSE, drop
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,23 @@ def test_a_report_is_written_to_a_file(clone: Line, run: Run, tmp_path: Path) ->
     done = run("report", str(clone.bundle), "--format", "json", "--output", str(tmp_path / "r"))
     assert done.out == ""
     assert json.loads((tmp_path / "r").read_text())["model"] == MODEL
+
+
+def test_the_rows_that_moved_most_are_printed_and_written_to_a_file(
+    line: Line, run: Run, tmp_path: Path
+) -> None:
+    found = str(line.review(line.propose("by-weight", WORSE)).folder)
+    said = run("report", found, "--rows")
+    assert said.code == 0
+    head, first, *_ = said.out.splitlines()
+    assert head.split()[:3] == ["row", "slices", "late"]
+    assert first.startswith("id ")
+    done = run("report", found, "--rows", "--output", str(tmp_path / "rows.parquet"))
+    assert (done.code, done.out) == (0, "")
+    table = pl.read_parquet(tmp_path / "rows.parquet")
+    assert first.startswith(f"id {table['id'][0]} ")
+    assert run("report", str(tmp_path), "--rows").code == 2
+    assert "no row moved" in run("report", str(line.bundle), "--rows").out
 
 
 def test_a_report_of_a_run_comes_from_the_store(line: Line, run: Run) -> None:

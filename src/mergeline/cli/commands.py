@@ -146,19 +146,28 @@ def judge(
 @click.option(
     "--format", "form", type=click.Choice(list(RENDERERS)), default="terminal", show_default=True
 )
+@click.option("--rows", is_flag=True, help="The rows that moved most instead; a file is Parquet.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")
-def report(source: str | None, form: str, output: Path | None) -> None:
+def report(source: str | None, form: str, rows: bool, output: Path | None) -> None:  # noqa: FBT001
     """Print a report again.
 
     SOURCE: a bundle's folder or a run's id [the newest evaluation].
     """
     from mergeline.cli.show import report_text
-    from mergeline.lifecycle.verbs.report import find_report, of_another_tree
+    from mergeline.cli.tables import examples_table
+    from mergeline.lifecycle.verbs.report import find_report, find_rows, of_another_tree
 
     project = this_project()
     content = find_report(project, source)
     if source is None and of_another_tree(project, content):
         say("the working tree is another than the report's: mergeline evaluate")
+    if rows and output is not None:
+        output.write_bytes(find_rows(project, source).read_bytes())
+        say(f"written to {output}")
+        return
+    if rows:
+        print_parts([examples_table(content)])
+        return
     text = report_text(content, form)
     if output is None:
         click.echo(text, nl=False)

@@ -18,6 +18,9 @@ from mergeline.lifecycle.steps.changed_drops import refuse_differing
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.project_tree import Declared, ProjectTree
 
+NOT_SHOWN = "why is not shown here, since the message may hold values of private columns"
+"""Stands for a message that tells of cells, where a declaration names private columns."""
+
 
 @dataclass(frozen=True)
 class Standard:
@@ -84,6 +87,11 @@ class Case:
         """The standard's declaration, which judges; the tree's own where it has none."""
         by = self.judged_by
         return with_metrics_of(by.model, self.model) if by else self.model
+
+    @property
+    def private(self) -> tuple[str, ...]:
+        """Columns whose values no report may show: those of the base and of the tree."""
+        return self.judge.private
 
     @property
     def gate(self) -> Gate:

@@ -12,6 +12,7 @@ from mergeline.core import numbers
 from mergeline.core.report import context, safe, sentences, tables
 from mergeline.core.report.advice import what_next
 from mergeline.core.report.content import Report
+from mergeline.core.report.examples import examples_grid
 from mergeline.core.report.render import plots, svg
 from mergeline.core.report.sentences import Sentence, Span
 from mergeline.core.report.view import view_of
@@ -32,6 +33,7 @@ def to_html(report: Report) -> str:
         numbers=numbers,
         plots=plots,
         safe=safe,
+        examples_grid=examples_grid,
         most=_MOST,
     )
 
