@@ -23,7 +23,7 @@ def refused_by(*rules: str, outcome: VerdictWord = "fail") -> Report:
 
 
 def test_each_rule_has_an_advice() -> None:
-    assert rule_names() == set(ADVICE)
+    assert not rule_names() - set(ADVICE)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -40,6 +40,7 @@ ADVICE: Mapping[str, str] = {
     "fails_on_null": "let the model take null there, or require the column in its signature",
     "depends_on_batch": _ROW_BY_ROW,
     "unstable": _ROW_BY_ROW,
+    "fails_when_served": "have the served model answer as it does where it is judged",
     "constant_predictions": "look at what the model was trained on: it tells no two rows apart",
     "worse_than_chance": "look at the labels that it was trained on: they are likely swapped",
     "trained_on_holdout": _TRAINING_ROWS,
