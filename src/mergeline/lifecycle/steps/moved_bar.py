@@ -71,15 +71,13 @@ def moved_by_more_than_drops(case: Case, moved: MovedRows | None) -> str:
         return f"what makes the holdout is edited ({edited})"
     if moved is None or (moved.kept and not moved.added):
         return ""
-    if moved.relabelled or moved.altered:
-        return f"rows of the holdout are other ones now ({moved})"
     drops = [change for change in found if change.kind in {"drop", "data"}]
     replaced = any(change.before and change.after for change in drops)
     stages = [*_holdout_stages(case)]
     shared = any(change.where in stage.code for change in found for stage in stages)
-    if drops and not replaced and not shared:
+    if drops and not replaced and not shared and not moved.relabelled:
         return ""
-    return f"the holdout's rows are other ones now ({moved}; {moved.added:,} are new)"
+    return f"the holdout's rows change by more than drops ({moved}; {moved.added:,} are new)"
 
 
 def only_drops(case: Case) -> bool:
