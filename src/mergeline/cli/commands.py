@@ -236,6 +236,20 @@ def answer() -> None:
 
 
 @commands.command()
+def approval() -> None:
+    """Say who approved that a pull request moves its bar.
+
+    It is that of MERGELINE_HEAD. In a job, the next steps get `approved_by` and `approved_because`.
+    """
+    from mergeline.lifecycle.verbs.approval import approval as run
+
+    found = run(this_project())
+    click.echo(f"{found.by}: {found.reason}" if found else "nobody has approved anything")
+    set_output("approved_by", found.by if found else "")
+    set_output("approved_because", found.reason if found else "")
+
+
+@commands.command()
 @_MODEL
 @_PLAN
 @click.option(
