@@ -79,8 +79,8 @@ def test_a_person_s_yes_is_kept_by_verdict_release_and_later_reports(line: Line)
     assert (page.holdout_moved, page.approval) == (True, yes)
     later = line.review(line.propose("later", ("params.yaml", "C: 1.0", "C: 0.9")))
     assert (
-        f"the holdout last moved with v{page.version} of {page.released_at[:10]} (#{number} by "
-        "Ana, approved by Rex: a comment only)"
+        f"the holdout last moved with v{page.version} of {page.released_at[:10]} (#{number} by rex, "
+        "approved by Rex: a comment only)"
     ) in line.markdown(later)
 
 
