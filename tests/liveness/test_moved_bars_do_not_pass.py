@@ -38,11 +38,13 @@ def test_an_easier_holdout_waits_for_a_person(line: Line) -> None:
     assert "/mergeline approve REASON" in line.markdown(found)
 
 
+@pytest.mark.slow
 def test_edited_code_of_the_holdout_waits_though_the_rows_of_today_stay(line: Line) -> None:
     found = line.review(line.propose("code", CODE))
     assert unmet(found) == {"holdout_moved": "inconclusive"}
 
 
+@pytest.mark.slow
 def test_a_rare_slice_relabelled_waits_for_a_person(line: Line) -> None:
     line.branch("relabelled")
     line.add_drops(1, 2, 3, made=relabelled)
@@ -52,6 +54,7 @@ def test_a_rare_slice_relabelled_waits_for_a_person(line: Line) -> None:
     assert not found.passed
 
 
+@pytest.mark.slow
 def test_drops_that_come_need_no_person(line: Line) -> None:
     line.branch("april")
     line.add_drops(4)
@@ -79,8 +82,8 @@ def test_a_person_s_yes_is_kept_by_verdict_release_and_later_reports(line: Line)
     assert (page.holdout_moved, page.approval) == (True, yes)
     later = line.review(line.propose("later", ("params.yaml", "C: 1.0", "C: 0.9")))
     assert (
-        f"the holdout last moved with v{page.version} of {page.released_at[:10]} (#{number} by rex, "
-        "approved by Rex: a comment only)"
+        f"the holdout last moved with v{page.version} of {page.released_at[:10]} "
+        f"(#{number} by rex, approved by Rex: a comment only)"
     ) in line.markdown(later)
 
 
@@ -99,6 +102,7 @@ def test_what_main_was_refused_is_no_bar_for_the_next_change(line: Line) -> None
     assert "On the holdout of **v1** (300 rows): **pass**" in page
 
 
+@pytest.mark.slow
 def test_a_revert_to_what_was_never_released_is_told_to_bring_nothing_back(line: Line) -> None:
     line.merge(line.propose("unreleased", C_3))
     back = line.review(line.propose("back", ("params.yaml", "C: 3.0", "C: 0.8")))
@@ -110,6 +114,7 @@ def test_a_revert_to_what_was_never_released_is_told_to_bring_nothing_back(line:
     assert "`git revert` of the merge brings nothing back" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("looks", [1, 2])
 def test_looks_at_the_same_rows_are_counted_and_end_with_the_budget(line: Line, looks: int) -> None:
     """The first release was a look at these rows, and so are the pull requests 1 and 2."""
