@@ -227,3 +227,32 @@ def test_what_a_job_says_of_its_origin_and_metrics_is_not_taken_over(court: Line
     left = json.loads((court.root / "judged" / "manifest.json").read_text())["candidate"]
     assert left["metrics"]["roc_auc"] < 0.99
     assert left["origin"]["author"] != "Maintainer"
+
+
+def test_a_model_under_a_new_name_needs_a_person(line: Line) -> None:
+    line.branch("renamed")
+    line.git("mv", "models/late.yaml", "models/tardy.yaml")
+    line.edit("models/tardy.yaml", "  metrics:", "  inconclusive: pass\n  metrics:")
+    line.commit("A new name")
+    found = line.review(line.push("renamed"))
+    judgement = found.report.judgement
+    assert judgement is not None
+    assert judgement.verdict.outcome == "inconclusive"
+    assert "renamed" in {reason.rule for reason in judgement.verdict.reasons}
+    assert "inconclusive" in {moved.key for moved in judgement.moved}
+    assert "late is gone and tardy is new" in [one.text for one in found.report.moved]
+
+
+def test_the_report_and_the_evaluation_say_how_strong_the_walls_were(court: Line) -> None:
+    [evaluated] = judged(court)
+    assert evaluated.report.walls == str(court.project().walls)
+    assert evaluated.evaluation.walls == evaluated.report.walls
+    assert f"models asked behind {evaluated.report.walls}" in court.markdown(evaluated)
+
+
+def test_the_judge_leaves_rows_that_it_wrote_itself(court: Line) -> None:
+    before = court.bundle / "candidate" / "holdout.parquet"
+    judged(court)
+    after = court.root / "judged" / "candidate" / "holdout.parquet"
+    assert before.read_bytes() != after.read_bytes()
+    pd.testing.assert_frame_equal(pd.read_parquet(before), pd.read_parquet(after))

@@ -111,6 +111,7 @@ class Evaluation:
         gate_digest: of the gate that judged, as `gate_digest` computes it.
         champion: fingerprint of the model in production then; None where there was none.
         evaluated_at: ISO 8601, UTC.
+        walls: what stood around the models that were asked; empty where it is not known.
         manifest: SHA-256 of the candidate's manifest.
         files: SHA-256 of each file of the evaluation by its path in the bundle.
     """
@@ -123,6 +124,7 @@ class Evaluation:
     evaluated_at: str
     manifest: str
     files: Mapping[str, str] = field(default_factory=dict)
+    walls: str = ""
 
 
 def parse_evaluation(text: bytes | str, *, where: str) -> Evaluation:

@@ -167,6 +167,7 @@ class Report:
         changes: ingredients that differ from the base's.
         moved: what else moved of the bar: see `Moved`; lines of the gate are in `judgement`.
         rows_before: number of rows of the base's own holdout, if known.
+        walls: what stood around the models that were asked, and its gaps.
     """
 
     model: str
@@ -185,6 +186,7 @@ class Report:
     data: tuple[DataChange, ...] = ()
     moved: tuple[Moved, ...] = ()
     rows_before: int | None = None
+    walls: str | None = None
     on_merge: OnMerge | None = None
     attribution: AttributionShares | None = None
     failure: Failure | None = None

@@ -23,13 +23,15 @@ class Case:
 
     Attributes:
         base: the commit it would be merged onto; None before the first one.
-        at_base: the model as that commit declares it; None if it does not.
+        at_base: the model as that commit declares it, under the name that it had there; None if
+            the commit declares none.
         before: the tree of that commit.
         behind: commits that the branch has beyond the base.
         overtaken: whether those make another model of it, so that the merge is to be trained.
         noted: what else the report says of the bar.
         untrusted: whether the candidate and its holdout are an untrusted job's word; then nothing
             of the tree is run, and what came of its stages is not taken for granted.
+        renamed: the model's name at the base, where the change gives it another.
         restored: the latest release with this fingerprint, where the tree goes back to one.
     """
 
@@ -43,6 +45,7 @@ class Case:
     branch: str | None = None
     behind: int = 0
     overtaken: bool = False
+    renamed: str | None = None
     restored: Entry | None = None
     noted: tuple[Moved, ...] = ()
     untrusted: bool = False
@@ -86,7 +89,8 @@ def read_cases(
     cases = []
     for model in tree.choose_models(name).values():
         ingredients = tree.ingredients(model)
-        at_base = before.declared(model.name) if before else None
+        renamed = _name_before(model, tree, before) if before else None
+        at_base = before.declared(renamed or model.name) if before else None
         at_tip = tip.declared(model.name) if tip else None
         cases.append(
             Case(
@@ -100,6 +104,8 @@ def read_cases(
                 branch=branch,
                 behind=behind,
                 overtaken=_fingerprint(at_tip) != _fingerprint(at_base),
+                renamed=renamed,
+                noted=_noted(model, renamed) if renamed else (),
                 restored=_earlier_release(project, model.name, ingredients.fingerprint),
                 started_at=started_at,
             )
@@ -108,6 +114,23 @@ def read_cases(
     if merged_onto is None and not as_committed:
         refuse_differing(project, tree, [case.ingredients for case in cases])
     return cases
+
+
+def _name_before(model: Model, tree: ProjectTree, before: ProjectTree) -> str | None:
+    """The name of a model that is gone and whose place this one takes.
+
+    Any model that is gone is taken for it, rather than that a new name escapes the old one's gate.
+    """
+    gone = [one for name, one in before.models.items() if name not in tree.models]
+    if model.name in before.models or not gone:
+        return None
+    same = [one for one in gone if model.outputs == one.outputs or model.stage == one.stage]
+    return (same or gone)[0].name
+
+
+def _noted(model: Model, renamed: str) -> tuple[Moved, ...]:
+    where = f"models/{model.name}.yaml"
+    return (Moved("other", where, f"{renamed} is gone and {model.name} is new"),)
 
 
 def _fingerprint(declared: Declared | None) -> str | None:

@@ -90,6 +90,7 @@ def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
             evaluated_at=match.case.started_at.isoformat(timespec="seconds"),
             manifest=manifest_digest(scratch),
             files=digests(scratch, EVALUATION_FILES),
+            walls=report.walls or "",
         )
         write_evaluation(scratch, evaluation)
     return Evaluated(report, evaluation, folder)

@@ -18,7 +18,12 @@ from mergeline.core.compare.holdout_changes import MovedRows, moved_rows
 from mergeline.core.compare.label_leaks import find_leaks
 from mergeline.core.compare.result import Comparison, Scored
 from mergeline.core.declare.model import Role
-from mergeline.core.gate.judge import judge_both, judge_on_base_rows, judge_without_base_rows
+from mergeline.core.gate.judge import (
+    judge_both,
+    judge_on_base_rows,
+    judge_renamed,
+    judge_without_base_rows,
+)
 from mergeline.core.gate.verdict import Context, Judgement, Situation
 from mergeline.core.release.bundle import HOLDOUT
 from mergeline.core.report.content import AttributionShares, Moved
@@ -73,6 +78,8 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
             if before.moved is not None and not before.moved.kept:
                 where = f"{case.model.outputs}/{HOLDOUT}"
                 moved = (Moved("holdout", where, str(before.moved)),)
+        if case.renamed:
+            judgement = judge_renamed(judgement, case.renamed)
         attribution = split(project, case, trained, models.get("base"), holdout, say=say)
     return Match(
         case=case,
@@ -98,7 +105,7 @@ def _models(
         models["champion"] = champion.trained
     if case.at_base is not None:
         fingerprint = case.at_base.ingredients.fingerprint
-        base = find(project, case.model.name, fingerprint)
+        base = find(project, case.at_base.model.name, fingerprint)
         # The first model tells nothing by being held against itself.
         if base and (champion or fingerprint != trained.candidate.fingerprint):
             models["base"] = base

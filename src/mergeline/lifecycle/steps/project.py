@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ from mergeline.errors import InputError, RepositoryError, WallsError
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.system.confinement import Walls, find_walls
 
+_SECONDS_TO_ASK = 1_800.0  # half of what the job `judge` has
 _NUMBER = re.compile(r"[0-9]{1,18}")
 Say = Callable[[str], None]
 
@@ -86,6 +88,14 @@ class Project:
     def answers(self) -> dict[tuple[str, str], object]:
         """What models said in this process, by the digests of model and rows."""
         return {}
+
+    def seconds_left_to_ask(self) -> float:
+        """How long models may still take, all together, so that a report is left in time."""
+        return max(1.0, self._asked_until - time.monotonic())
+
+    @cached_property
+    def _asked_until(self) -> float:
+        return time.monotonic() + _SECONDS_TO_ASK
 
     @cached_property
     def forge(self) -> Forge | None:

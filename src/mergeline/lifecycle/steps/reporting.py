@@ -53,6 +53,7 @@ def describe(project: Project, match: Match) -> Report:
         data=data_changes(project, case),
         moved=(*moved, *match.moved),
         rows_before=match.rows_before,
+        walls=str(project.walls),
         on_merge=_on_merge(project, case, champion, same=same),
         attribution=match.attribution,
     )
