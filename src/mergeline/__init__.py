@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
     import polars as pl
 
     from mergeline.adapters.scoring_server import Client
 
-__all__ = ["Client", "table"]
+__all__ = ["Client", "hash_inputs", "table"]
 
 
 def __getattr__(name: str) -> type[Client]:
@@ -39,3 +42,20 @@ def table(name: str, project: str | Path = ".") -> pl.LazyFrame:
     from mergeline.lifecycle.steps import snapshots
 
     return snapshots.table(name, Path(project))
+
+
+def hash_inputs(frame: pd.DataFrame | pl.DataFrame) -> npt.NDArray[np.uint64]:
+    """A hash of each row of what a model takes, for the column `inputs_hash` of its training rows.
+
+    By these hashes an evaluation tells which rows of the holdout have the inputs of a row that the
+    model was trained on. Equal rows have equal hashes, whatever types their columns came in.
+
+    Args:
+        frame: the input columns of the model's signature and no others, in any order.
+
+    Returns:
+        The hashes, shape (n,), in the order of the rows.
+    """
+    from mergeline.adapters import row_files
+
+    return row_files.hash_inputs(frame)

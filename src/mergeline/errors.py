@@ -12,6 +12,7 @@
         ├── StageError             a stage of dvc.yaml failed
         ├── RemoteError            the DVC remote
         ├── TableError             a Delta table
+        ├── StoreError             the store of candidates and evaluations
         ├── TrackingError          MLflow: tracking or registry
         ├── ForgeError             pull requests and comments
         ├── DeployError            the serving side
@@ -98,6 +99,10 @@ class RemoteError(ExternalError):
 
 class TableError(ExternalError):
     """A Delta table is damaged, cannot be reached, or cannot be written."""
+
+
+class StoreError(ExternalError):
+    """The store cannot be reached, refuses, or lost or altered what it was given."""
 
 
 class TrackingError(ExternalError):

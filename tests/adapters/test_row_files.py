@@ -12,11 +12,14 @@ import pytest
 
 from mergeline.adapters.row_files import (
     HoldoutFile,
+    hash_inputs,
     read_holdout,
+    read_inputs_hashes,
     read_predictions,
     read_training_rows,
     write_predictions,
 )
+from mergeline.core.compare.result import InputColumn
 from mergeline.core.declare.model import Model, parse_model
 from mergeline.errors import BundleError, StageError
 
@@ -111,3 +114,43 @@ def test_predictions_that_cannot_be_read_are_said(tmp_path: Path) -> None:
     (tmp_path / "none.parquet").write_bytes(b"not Parquet")
     with pytest.raises(BundleError, match="cannot be read"):
         read_predictions(tmp_path / "none.parquet", "candidate")
+
+
+def test_the_hashes_of_training_rows_are_read_and_those_of_the_holdout_are_the_same(
+    tmp_path: Path,
+) -> None:
+    fitted = pl.DataFrame({"id": [7, 8], "wind": [8.5, None], "origin": ["JFK", "LGA"]})
+    hashed = fitted.select("id", inputs_hash=hash_inputs(fitted.select("origin", "wind")))
+    hashed.write_parquet(tmp_path / "training_rows.parquet")
+    others = pl.DataFrame({"late": [True, False], "day": DAYS[:2]})
+    fitted.hstack(others).write_parquet(tmp_path / "holdout.parquet")
+    held = read_holdout(tmp_path / "holdout.parquet", MODEL)
+    inputs = [InputColumn("wind", "double"), InputColumn("origin", "string")]
+    read = read_inputs_hashes(tmp_path / "training_rows.parquet", MODEL)
+    assert read is not None
+    assert held.inputs_hashes(inputs).tolist() == read.tolist()
+
+
+def test_rows_of_a_model_that_takes_float32_are_rounded_as_when_it_was_trained(
+    tmp_path: Path,
+) -> None:
+    winds = np.array([0.1, 0.2, 0.3])
+    frame = pl.DataFrame({"id": [1, 2, 3], "late": [True] * 3, "day": DAYS, "wind": winds})
+    frame.write_parquet(tmp_path / "holdout.parquet")
+    held = read_holdout(tmp_path / "holdout.parquet", MODEL)
+    fitted = hash_inputs(pl.DataFrame({"wind": winds.astype(np.float32)}))
+    assert held.inputs_hashes([InputColumn("wind", "float")]).tolist() == fitted.tolist()
+
+
+def test_training_rows_without_hashes_are_known_to_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "training_rows.parquet"
+    pl.DataFrame({"id": [1]}).write_parquet(path)
+    assert read_inputs_hashes(path, MODEL) is None
+
+
+@pytest.mark.parametrize("hashes", [[0.5], ["x"], [None], [-1]])
+def test_hashes_of_another_kind_are_said(tmp_path: Path, hashes: list[Any]) -> None:
+    path = tmp_path / "training_rows.parquet"
+    pl.DataFrame({"id": [1], "inputs_hash": hashes}).write_parquet(path)
+    with pytest.raises(StageError, match="inputs_hash that hash_inputs did not make"):
+        read_inputs_hashes(path, MODEL)

@@ -30,11 +30,13 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from mergeline.adapters.bundles import digests
+from mergeline.adapters.row_files import hash_inputs
 from mergeline.core.compare.comparison import compare
 from mergeline.core.compare.label_leaks import find_leaks
 from mergeline.core.compare.prepare import rows_digest
 from mergeline.core.compare.result import Comparison, Holdout, InputColumn, Scored
 from mergeline.core.compare.slices import slice_labels
+from mergeline.core.compare.twins import HashedRows, count_twins
 from mergeline.core.declare.model import Bar, Gate, MetricChoice, Model, Role, parse_model
 from mergeline.core.gate.judge import judge
 from mergeline.core.gate.verdict import Context, Situation, Verdict
@@ -208,7 +210,12 @@ def score(
         latency_ms=float(np.median(taken)) if taken else 1.0,
         size_bytes=len(pickle.dumps(model)),
         inputs=inputs,
+        twins=count_twins(hashed(frame, columns), hashed(fitted_on, columns)),
     )
+
+
+def hashed(frame: pd.DataFrame, columns: tuple[str, ...]) -> HashedRows:
+    return HashedRows(ids(frame), hash_inputs(frame[list(columns)]))
 
 
 CHAMPION = fit(linear(), TRAINING[:800])
@@ -273,6 +280,19 @@ def trained_on_the_holdout() -> Trial:
 
 def trained_on_some_of_the_holdout() -> Trial:
     both = pd.concat([TRAINING, HOLDOUT[:200]])
+    return Trial(fit(linear(), both), fitted_on=both)
+
+
+def trained_on_copies_of_the_holdout() -> Trial:
+    """Under keys of their own: nothing but their inputs tells."""
+    copies = HOLDOUT.assign(id=HOLDOUT["id"] + 50_000_000)
+    both = pd.concat([TRAINING, copies], ignore_index=True)
+    return Trial(fit(DecisionTreeClassifier(random_state=0), both), fitted_on=both)
+
+
+def trained_on_some_copies_of_the_holdout() -> Trial:
+    copies = HOLDOUT[:150].assign(id=HOLDOUT["id"][:150] + 50_000_000)
+    both = pd.concat([TRAINING, copies], ignore_index=True)
     return Trial(fit(linear(), both), fitted_on=both)
 
 
@@ -369,6 +389,8 @@ CASES: list[tuple[Callable[[], Trial], str, set[str]]] = [
     (swapped_labels, "worse_than_chance", {"threshold"}),
     (trained_on_the_holdout, "trained_on_holdout", {"empty_holdout"}),
     (trained_on_some_of_the_holdout, "trained_on_holdout", set()),
+    (trained_on_copies_of_the_holdout, "twin_rows", {"size"}),
+    (trained_on_some_copies_of_the_holdout, "twin_rows", set()),
     (leaked_column, "leak", set()),
     (infinitely_surprised, "metric_infinite", set()),
     (too_slow, "latency", set()),

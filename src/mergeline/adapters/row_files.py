@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mergeline.core.compare.holdout_changes import HoldoutRows
 from mergeline.core.compare.prepare import rows_digest
-from mergeline.core.compare.result import Holdout
+from mergeline.core.compare.result import Holdout, InputColumn
+from mergeline.core.compare.row_hashes import row_hashes
 from mergeline.core.compare.slices import slice_labels
 from mergeline.core.declare.model import Model
 from mergeline.errors import BundleError, StageError
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+    import polars as pl
 
+INPUTS_HASH = "inputs_hash"
+"""The column of `training_rows.parquet` that holds the hash of each row's inputs."""
 _SEPARATOR = "\x1f"
 
 
@@ -54,6 +58,13 @@ class HoldoutFile:
             name: self.frame[name].to_numpy() for name in self.frame.columns if name not in known
         }
         return HoldoutRows(self.rows.row_id, self.rows.labels, columns)
+
+    def inputs_hashes(self, inputs: Iterable[InputColumn]) -> npt.NDArray[np.uint64]:
+        """The hash of each row's inputs, as `hash_inputs` makes it of training rows."""
+        # Where the model takes float32, a row of float64 was rounded when it was trained on.
+        single = {column.name: "float32" for column in inputs if column.type == "float"}
+        frame = self.frame[[column.name for column in inputs]]
+        return hash_inputs(frame.astype(single))
 
     def without(self, row_id: npt.NDArray[np.uint64]) -> HoldoutFile:
         """The same but for some rows, e.g. those that a model was fitted on."""
@@ -117,6 +128,32 @@ def read_training_rows(path: Path, model: Model) -> npt.NDArray[np.uint64]:
     if not len(rows):
         raise _unusable(path, "names no row, and a model is fitted on some", model)
     return rows
+
+
+def hash_inputs(frame: pd.DataFrame | pl.DataFrame) -> npt.NDArray[np.uint64]:
+    """The hash of each row of a frame of input columns, shape (n,); see `row_hashes`."""
+    return row_hashes({name: frame[name].to_numpy() for name in frame.columns})
+
+
+def read_inputs_hashes(path: Path, model: Model) -> npt.NDArray[np.uint64] | None:
+    """The hashes of the inputs of the rows in `training_rows.parquet`; None if it carries none.
+
+    Raises:
+        StageError: they are no whole numbers of 64 bits, or cannot be read.
+    """
+    import polars as pl
+
+    try:
+        rows = pl.scan_parquet(path)
+        if INPUTS_HASH not in rows.collect_schema():
+            return None
+        hashes = rows.select(INPUTS_HASH).collect()[INPUTS_HASH]
+    except (OSError, pl.exceptions.PolarsError) as error:
+        message = str(error).strip().partition("\n")[0]
+        raise _unusable(path, f"cannot be read: {message}", model) from error
+    if hashes.dtype != pl.UInt64 or hashes.null_count():
+        raise _unusable(path, f"has a column {INPUTS_HASH} that hash_inputs did not make", model)
+    return hashes.to_numpy()
 
 
 def check_keys(holdout: Path, training_rows: Path, model: Model) -> None:

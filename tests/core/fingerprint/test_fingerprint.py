@@ -193,6 +193,29 @@ def test_another_folder_of_outputs_is_another_model(flowers: Flowers) -> None:
     assert plan.run == ("evaluate",)
 
 
+def test_another_decision_threshold_is_another_model(flowers: Flowers) -> None:
+    before = flowers.ingredients()
+    flowers.edit("models/iris.yaml", "task: binary", "task: binary\ndecision: 0.5")
+    assert flowers.ingredients() == before
+    flowers.edit("models/iris.yaml", "decision: 0.5", "decision: 0.3")
+    plan = plan_change("iris", before, flowers.ingredients())
+    assert plan.fingerprint != before.fingerprint
+    assert change_plan_lines(plan) == [
+        "models/: decision 0.5 → 0.3: another model, though no stage reads it"
+    ]
+    assert plan.run == ()
+    kept = read_json(Ingredients, write_json(flowers.ingredients()), where="manifest.json")
+    assert kept.fingerprint == plan.fingerprint
+
+
+def test_a_model_without_decisions_has_no_threshold(flowers: Flowers) -> None:
+    flowers.edit("models/iris.yaml", "task: binary", "task: multiclass")
+    flowers.edit("models/iris.yaml", "[false, true]", "[a, b, c]")
+    before = flowers.ingredients()
+    flowers.edit("models/iris.yaml", "label: big", "label: big\ndecision: 0.3")
+    assert flowers.ingredients() == before
+
+
 def test_a_declaration_in_a_folder_of_models_is_refused(flowers: Flowers) -> None:
     flowers.write("models/z/iris.yaml", FILES["models/iris.yaml"])
     with pytest.raises(DeclarationError, match=r"models/z/iris\.yaml: .* in models/ itself"):

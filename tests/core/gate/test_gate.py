@@ -21,6 +21,7 @@ from mergeline.core.compare.result import (
     Problem,
     ProblemKind,
     SliceResult,
+    Twins,
 )
 from mergeline.core.declare.model import Bar, Gate, Role
 from mergeline.core.declare.strict import read_json, write_json
@@ -690,3 +691,37 @@ def test_the_worse_verdict_of_both_holdouts_counts(
 def test_a_judgement_is_plain_data_that_reads_back() -> None:
     judgement = judge_both(BASE, Gate("roc_auc"), comparison(), CHANGE)
     assert read_json(Judgement, write_json(judgement), where="x") == judgement
+
+
+def twin_rows(beyond: float | None, limit: float | None = None) -> Verdict:
+    twins = None if beyond is None else Twins(1_000, 40, expected=0.02, beyond=beyond)
+    models = {"candidate": facts(twins=twins), "champion": facts(), "base": facts()}
+    return judge(Gate("roc_auc", twin_rows=limit), comparison(models=models), CHANGE)
+
+
+@pytest.mark.parametrize(
+    ("beyond", "limit", "outcome"),
+    [
+        (0.0, None, "pass"),
+        (0.01, None, "pass"),
+        (0.011, None, "fail"),
+        (0.011, 0.05, "pass"),
+        (0.001, 0.0, "fail"),
+        (None, 0.05, "fail"),
+    ],
+)
+def test_copies_of_training_rows_in_the_holdout_are_refused_beyond_a_small_share(
+    beyond: float | None, limit: float | None, outcome: str
+) -> None:
+    assert only(twin_rows(beyond, limit), "twin_rows").outcome == outcome
+
+
+def test_where_no_gate_limits_them_unknown_copies_refuse_nothing() -> None:
+    assert "twin_rows" not in [reason.rule for reason in twin_rows(None).reasons]
+
+
+def test_the_reason_says_how_many_copies_there_are_and_how_many_may_be() -> None:
+    assert only(twin_rows(0.02), "twin_rows").text == (
+        "4.0 % of the holdout's rows have the inputs of a row that the candidate was trained on, "
+        "2.0 % are to be expected; at most 1 % more are allowed"
+    )

@@ -132,6 +132,7 @@ def _facts(role: Role, scored: Scored, model: Model, prepared: Prepared[Role]) -
         size_bytes=scored.size_bytes,
         load_s=scored.load_s,
         memory_mb=scored.memory_mb,
+        twins=scored.twins,
         inputs=scored.inputs,
         classes=_texts(scored.classes),
         decision=(scored.threshold or model.decision) if model.task == "binary" else None,

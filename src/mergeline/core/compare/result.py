@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-Other = Literal["champion", "base"]
+Other = Literal["champion", "base", "reference"]
 Outcome = Literal["better", "worse", "same", "unclear"]
 LEVEL = 0.95
 """Of intervals over all rows."""
@@ -91,6 +91,7 @@ class Scored:
         load_s: seconds that it took to load; None if not measured.
         memory_mb: the most memory that its process held, in 10^6 bytes; None if not measured.
         misbehaviour: what is wrong with its answers when it is asked in other ways.
+        twins: rows of the holdout that equal training rows; of the candidate, if known.
     """
 
     rows_digest: str
@@ -105,6 +106,7 @@ class Scored:
     load_s: float | None = None
     memory_mb: float | None = None
     misbehaviour: tuple[Problem, ...] = ()
+    twins: Twins | None = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ class MetricResult:
         greater_is_better: for the values as they stand here.
         negated: whether the values are a loss with its sign turned (scikit-learn's `neg_`).
         values: by role, for the models that take part.
-        differences: of the candidate from the champion and the base, if both have a value.
+        differences: of the candidate from each other model, if both have a value.
     """
 
     name: str
@@ -297,6 +299,23 @@ class HoldoutFacts:
 
 
 @dataclass(frozen=True)
+class Twins:
+    """How many rows of the holdout have the same inputs as a row that a model was trained on.
+
+    Attributes:
+        rows: of the holdout, without those that it was itself trained on.
+        expected: share of rows that have the inputs of another among the training rows, or among
+            the holdout's: the larger one.
+        beyond: share of rows that are surely more than that; 0 where chance may explain them.
+    """
+
+    rows: int
+    twins: int
+    expected: float
+    beyond: float
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """What is known of one model beside its metrics.
 
@@ -305,6 +324,7 @@ class ModelFacts:
         trained_on: how many rows it was trained on; `seen`: how many of them are in the holdout
             (left out for every model). None if nobody knows.
         decision: the threshold by which it decides (`decision` in `models/*.yaml`); binary only.
+        twins: of the candidate; None where its training rows carry no hashes of their inputs.
     """
 
     scored: bool
@@ -317,6 +337,7 @@ class ModelFacts:
     decision: float | None
     load_s: float | None = None
     memory_mb: float | None = None
+    twins: Twins | None = None
 
 
 @dataclass(frozen=True)
@@ -361,6 +382,21 @@ class Comparison:
     labels: tuple[LabelCount, ...] = ()
     label_quantiles: LabelQuantiles | None = None
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def shown_better(self) -> bool:
+        """Whether the primary metric is shown better than the champion's.
+
+        One that is still below the reference does not count: else steps down and one small step
+        up, over and over, would lower what the next step is measured from.
+        """
+        primary = self.metric(self.primary)
+        if primary is None or "champion" not in primary.differences:
+            return False
+        since = primary.differences.get("reference")
+        gain = 0.0 if since is None or since.estimate is None else since.estimate
+        lost = gain < 0 if primary.greater_is_better else gain > 0
+        return primary.differences["champion"].outcome == "better" and not lost
 
     def metric(self, name: str) -> MetricResult | None:
         """The result of the metric declared as `name`, if it was computed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import PurePosixPath
@@ -14,7 +14,9 @@ from mergeline.core.declare.strict import CORRECT, parse_yaml, read_named
 from mergeline.errors import DeclarationError
 
 Task = Literal["binary", "multiclass", "regression"]
-Role = Literal["candidate", "champion", "base"]
+Role = Literal["candidate", "champion", "base", "reference"]
+DECISION = 0.5
+"""From which probability on a model says yes, unless its declaration says otherwise."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -50,13 +52,24 @@ class Bar:
         at_least: for a metric where more is better (scikit-learn's `neg_` losses are such).
         at_most: for a metric where less is better.
         margin: the most that the candidate may be worse than `against`.
-        against: the model that the margin is measured from.
+        against: the model that the margin is measured from; None: both champion and reference.
     """
 
     at_least: float | None = None
     at_most: float | None = None
     margin: float | None = None
-    against: Literal["champion", "base"] = "champion"
+    against: Literal["champion", "base", "reference"] | None = None
+
+    def measured_from(
+        self, roles: Container[Role]
+    ) -> tuple[Literal["champion", "base", "reference"], ...]:
+        """The models that the margin is measured from, of those that take part.
+
+        Where no reference does, the champion is the reference itself.
+        """
+        if "reference" not in roles and self.against != "base":
+            return ("champion",)
+        return ("champion", "reference") if self.against is None else (self.against,)
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,8 @@ class Gate:
     Attributes:
         unavailable: columns that are not known yet when a prediction is asked for; a model that
             takes one is refused.
+        twin_rows: the largest share of the holdout's rows, beyond what is to be expected, that may
+            have the inputs of a training row.
     """
 
     primary: str
@@ -81,6 +96,7 @@ class Gate:
     schema: Literal["compatible", "any"] = "compatible"
     freshness_days: float | None = None
     unavailable: tuple[str, ...] = ()
+    twin_rows: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +126,7 @@ class Model:
     description: str = ""
     classes: tuple[bool | int | str, ...] = ()
     cluster: str | None = None
-    decision: float = 0.5
+    decision: float = DECISION
     slices: tuple[SliceChoice, ...] = ()
     slice_minimum: int = 200
     attribution: bool = False
@@ -215,6 +231,7 @@ def _gate_problems(gate: Gate) -> Iterator[str]:
         "load_s": gate.load_s,
         "memory_mb": gate.memory_mb,
         "freshness_days": gate.freshness_days,
+        "twin_rows": gate.twin_rows,
     }
     for key, name, bar in _bars(gate):
         limits[f"{key}.{name}.margin"] = bar.margin

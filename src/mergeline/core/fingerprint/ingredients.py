@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from mergeline.core.declare.model import DECISION
+
 SNAPSHOT_FILE = ".snapshot.json"
 
 
@@ -56,24 +58,28 @@ class Ingredients:
         snapshots: by table.
         lock: digest by dependency-lock file.
         outputs: folder of what the stages leave, by the model's declaration.
+        decision: the probability from which the model says yes, by its declaration: one that
+            decides otherwise is another model.
     """
 
     stages: tuple[Stage, ...]
     snapshots: Mapping[str, TableInput]
     lock: Mapping[str, str]
     outputs: str = ""
+    decision: float = DECISION
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical JSON of the ingredients, 64 hexadecimal digits."""
-        return _digest(
-            {
-                "stages": [_parts(stage) for stage in self.stages],
-                "snapshots": {table: one.digest for table, one in self.snapshots.items()},
-                "lock": dict(self.lock),
-                "outputs": self.outputs,
-            }
-        )
+        parts: dict[str, Any] = {
+            "stages": [_parts(stage) for stage in self.stages],
+            "snapshots": {table: one.digest for table, one in self.snapshots.items()},
+            "lock": dict(self.lock),
+            "outputs": self.outputs,
+        }
+        if self.decision != DECISION:  # else models that were made before it counted stay known
+            parts["decision"] = self.decision
+        return _digest(parts)
 
     def params(self) -> dict[str, Any]:
         """Effective params of all stages by `dotted.key` (with the file, where not params.yaml)."""
@@ -89,7 +95,8 @@ class Change:
     """One ingredient that differs.
 
     Attributes:
-        kind: `params`, `code`, `data`, `drop`, `contract`, `command`, `stage` or `lock`.
+        kind: `params`, `code`, `data`, `drop`, `contract`, `command`, `stage`, `lock` or
+            `decision`.
         where: the file.
         what: the key, file, table or stage.
         before: None where it is new.
@@ -110,7 +117,7 @@ class Change:
     @property
     def said(self) -> str:
         """What changed, without the file."""
-        if self.kind in {"params", "command"}:
+        if self.kind in {"params", "command", "decision"}:
             before = "absent" if self.before is None else self.before
             after = "absent" if self.after is None else self.after
             return f"{self.what} {before} → {after}"
@@ -159,6 +166,9 @@ def _changes(before: Ingredients, after: Ingredients) -> Iterator[Change]:
     if before.outputs != after.outputs:
         last = everything[-1:]  # the model's own stage: model and holdout are others now
         yield Change("command", "models/", "outputs", before.outputs, after.outputs, last)
+    if before.decision != after.decision:
+        was, now = _canonical(before.decision), _canonical(after.decision)
+        yield Change("decision", "models/", "decision", was, now, ())
 
 
 def _table_changes(table: str, before: Ingredients, after: Ingredients) -> Iterator[Change]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
+from mergeline.core.declare.model import DECISION
 from mergeline.core.declare.pointer import parse_pointer
 from mergeline.core.declare.stages import DeclaredStage, place, read_dvc_yaml
 from mergeline.core.declare.strict import did_you_mean, parse_yaml
@@ -35,11 +36,11 @@ class IngredientReader:
         self._stages: dict[str, Stage] = {}
         self._documents: dict[str, Mapping[str, Any]] = {}
 
-    def read(self, stage: str, *, outputs: str) -> Ingredients:
+    def read(self, stage: str, *, outputs: str, decision: float = DECISION) -> Ingredients:
         """The ingredients of the model that `stage` is the last stage of.
 
         The stages before it are found by their outputs; `outputs` is the folder that the model and
-        its holdout are taken from.
+        its holdout are taken from, `decision` the probability from which it says yes.
 
         Raises:
             DeclarationError: `dvc.yaml` or a params file cannot be read as it stands, a dependency
@@ -54,7 +55,7 @@ class IngredientReader:
         stages = tuple(self._stage(name) for name in self._in_order(stage))
         used = sorted({table for each in stages for table in each.tables})
         snapshots = {table: self._snapshots[table] for table in used}
-        return Ingredients(stages, snapshots, self._lock, place(outputs))
+        return Ingredients(stages, snapshots, self._lock, place(outputs), decision)
 
     @cached_property
     def _declared(self) -> Mapping[str, DeclaredStage]:

@@ -36,6 +36,7 @@ RULES = (
     slices.slices,
     absolute.ceilings,
     absolute.leaks,
+    absolute.twin_rows,
     relative.schema,
     absolute.freshness,
 )

@@ -113,6 +113,7 @@ class Evaluation:
         evaluated_at: ISO 8601, UTC.
         walls: what stood around the models that were asked; empty where it is not known.
         manifest: SHA-256 of the candidate's manifest.
+        better: whether the primary metric was shown better than the champion's.
         files: SHA-256 of each file of the evaluation by its path in the bundle.
     """
 
@@ -125,6 +126,7 @@ class Evaluation:
     manifest: str
     files: Mapping[str, str] = field(default_factory=dict)
     walls: str = ""
+    better: bool = False
 
 
 def parse_evaluation(text: bytes | str, *, where: str) -> Evaluation:

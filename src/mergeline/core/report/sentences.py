@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mergeline.core import numbers
-from mergeline.core.compare.result import Comparison, ModelFacts
+from mergeline.core.compare.result import Comparison, ModelFacts, Twins
 from mergeline.core.declare.model import Role
 from mergeline.core.gate.verdict import Reason, VerdictWord
 from mergeline.core.report import safe, tables
@@ -67,6 +67,8 @@ def short_role_name(report: Report, role: Role) -> str:
         return "this change"
     if role == "base":
         return branch(report)
+    if role == "reference":
+        return f"v{report.reference.version}" if report.reference else "the reference"
     return f"v{report.champion.version}" if report.champion else "production"
 
 
@@ -191,7 +193,26 @@ def lead(view: View) -> list[Sentence]:
         return []
     others = [row for row in tables.metric_rows(view)[1:] if row.difference is not None]
     first = say(strong(_numbers(view, primary)), " on ", *_rows_compared(view))
-    return [first, *(say(_numbers(view, row)) for row in others[:1])]
+    return [first, *(say(_numbers(view, row)) for row in others[:1]), *since_reference(view)]
+
+
+def since_reference(view: View) -> Iterator[Sentence]:
+    """What all changes since the reference add up to, this one among them."""
+    reference = view.report.reference
+    if reference is None:
+        return
+    why = {
+        "first": "the first release", "better": "the last that was shown better",
+        "override": "the last that overrode its verdict",
+    }[reference.why]  # fmt: skip
+    released = f"{numbers.counted(reference.releases, 'release')} ago"
+    sums = [
+        f"{row.label} {row.changes['reference']}"
+        for row in tables.metric_rows(view)
+        if "reference" in row.changes
+    ]
+    total = ", ".join(sums[:4]) or "cannot be told"
+    yield say("since ", strong(f"v{reference.version}"), f" ({why}, {released}): {total}")
 
 
 def _numbers(view: View, row: Row) -> str:
@@ -246,8 +267,11 @@ def rows_facts(view: View) -> Iterator[Sentence]:
         out = numbers.count(facts.rows - facts.used)
         yield say(f"{out} of {rows} rows are left out, for a model was trained on them")
     yield from _label_facts(comparison)
-    for role in view.roles:
+    also: tuple[Role, ...] = ("reference",) if "reference" in comparison.models else ()
+    for role in (*view.roles, *also):
         yield _model_facts(short_role_name(view.report, role), comparison.models[role])
+    if "candidate" in view.roles:
+        yield _twins(comparison.models["candidate"].twins)
     methods = dict.fromkeys(
         f"{metric.label}: {difference.method}"
         for metric in comparison.metrics
@@ -281,6 +305,19 @@ def _model_facts(name: str, model: ModelFacts) -> Sentence:
     yes = model.decision
     decision = "" if yes is None else f", says yes from {numbers.given(yes)} on"
     return say(name, ": ", fitted, seen, decision)
+
+
+def _twins(twins: Twins | None) -> Sentence:
+    """How many of the rows compared are copies of training rows."""
+    if twins is None:
+        return say(
+            "whether rows of the holdout have the inputs of training rows is not known: ",
+            code("training_rows.parquet"), " carries no hashes of inputs",
+        )  # fmt: skip
+    return say(
+        f"{numbers.count(twins.twins)} of {numbers.counted(twins.rows, 'holdout row')} have the "
+        f"inputs of a training row; {numbers.share(twins.expected, 1)} are to be expected"
+    )
 
 
 # --- who is hurt ---------------------------------------------------------------------------------

@@ -15,7 +15,12 @@ from mergeline.adapters.bundles import read_candidate, write_candidate
 from mergeline.adapters.dvc.stages import reproduce, share_cache
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.models.folder import model_digest
-from mergeline.adapters.row_files import check_keys, read_holdout, read_training_rows
+from mergeline.adapters.row_files import (
+    check_keys,
+    read_holdout,
+    read_inputs_hashes,
+    read_training_rows,
+)
 from mergeline.core.compare.comparison import compare
 from mergeline.core.compare.result import Comparison
 from mergeline.core.declare.model import MetricChoice, Role
@@ -176,6 +181,7 @@ def _describe(
     model = case.model
     holdout = read_holdout(files / HOLDOUT, model)
     read_training_rows(files / TRAINING_ROWS, model)
+    read_inputs_hashes(files / TRAINING_ROWS, model)
     check_keys(files / HOLDOUT, files / TRAINING_ROWS, model)
     candidate = Candidate(
         model=model.name,

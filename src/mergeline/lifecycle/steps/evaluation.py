@@ -91,6 +91,7 @@ def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
             manifest=manifest_digest(scratch),
             files=digests(scratch, EVALUATION_FILES),
             walls=report.walls or "",
+            better=match.comparison.shown_better,
         )
         write_evaluation(scratch, evaluation)
     return Evaluated(report, evaluation, folder)

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from mergeline.adapters.git.tree import Tree
 from mergeline.core.data.snapshot import pointers_digest
 from mergeline.core.declare.contract import Contract, parse_contract
-from mergeline.core.declare.model import Model, parse_model
+from mergeline.core.declare.model import DECISION, Model, parse_model
 from mergeline.core.declare.pointer import Pointer, parse_pointer
 from mergeline.core.declare.strict import did_you_mean
 from mergeline.core.fingerprint.ingredients import Ingredients, TableInput
@@ -117,7 +117,8 @@ class ProjectTree:
             DeclarationError: something that the model is made of cannot be read as it stands.
         """
         if model.name not in self._ingredients:
-            read = self._reader.read(model.stage, outputs=model.outputs)
+            decision = model.decision if model.task == "binary" else DECISION
+            read = self._reader.read(model.stage, outputs=model.outputs, decision=decision)
             self._ingredients[model.name] = read
         return self._ingredients[model.name]
 

@@ -21,7 +21,7 @@ from mergeline.core.compare.result import InputColumn, Problem, Scored
 from mergeline.core.declare.model import Model
 from mergeline.errors import MergelineError
 from mergeline.lifecycle.steps.project import Project
-from mergeline.lifecycle.steps.trained import Trained, rows_trained_on
+from mergeline.lifecycle.steps.trained import Trained, find_twins, rows_trained_on
 from mergeline.system.confinement import Limits
 from mergeline.system.digests import file_sha256
 
@@ -78,9 +78,15 @@ def score_models(
             for identity, trained in different.items()
         }
         answers = {identity: answer.result() for identity, answer in asked.items()}
-    return {
+    scored = {
         name: _scored(trained, holdout, judged_by, answers[_identity(trained)])
         for name, trained in models.items()
+    }
+    return {
+        name: replace(one, twins=find_twins(models[name], holdout, one.inputs, judged_by))
+        if name == CANDIDATE
+        else one
+        for name, one in scored.items()
     }
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mergeline.adapters.mlflow.runs import Run
-from mergeline.adapters.row_files import read_training_rows
+from mergeline.adapters.row_files import HoldoutFile, read_inputs_hashes, read_training_rows
+from mergeline.core.compare.result import InputColumn, Twins
+from mergeline.core.compare.twins import HashedRows, count_twins
 from mergeline.core.declare.model import Model
 from mergeline.core.release.bundle import CANDIDATE_FILES, HOLDOUT, MODEL, TRAINING_ROWS, Candidate
 
@@ -53,3 +55,21 @@ def rows_trained_on(trained: Trained, judged_by: Model) -> npt.NDArray[np.uint64
     if declared.key != judged_by.key:
         return None
     return read_training_rows(trained.folder / CANDIDATE_FILES / TRAINING_ROWS, declared)
+
+
+def find_twins(
+    trained: Trained, holdout: HoldoutFile, inputs: tuple[InputColumn, ...], judged_by: Model
+) -> Twins | None:
+    """Rows of the holdout whose inputs equal those of a row that a model was fitted on.
+
+    None where nobody knows: its training rows carry no hashes of inputs, or have another key, or
+    the holdout lacks an input.
+    """
+    declared = trained.candidate.declaration
+    path = trained.folder / CANDIDATE_FILES / TRAINING_ROWS
+    row_id, hashes = rows_trained_on(trained, judged_by), read_inputs_hashes(path, declared)
+    known = all(column.name in holdout.frame for column in inputs)
+    if row_id is None or hashes is None or not known:
+        return None
+    of_holdout = HashedRows(holdout.rows.row_id, holdout.inputs_hashes(inputs))
+    return count_twins(of_holdout, HashedRows(row_id, hashes))

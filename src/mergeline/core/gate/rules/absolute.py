@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from mergeline.core.compare.result import Measured, MetricResult
 from mergeline.core.declare.model import Bar
 from mergeline.core.gate.subject import Judged, candidate_value, ends
-from mergeline.core.gate.verdict import Reason, Situation
-from mergeline.core.numbers import beside, counted, given
+from mergeline.core.gate.verdict import Reason, Situation, VerdictWord
+from mergeline.core.numbers import beside, counted, given, share
 
+TWIN_ROWS = 0.01
+"""Where a gate does not say which share of twins it allows; docs/verdict.md says why so much."""
 NOTED_ONLY = ("trained_on_holdout", "unknown_training_rows")
 """Problems of another model that are told, and do not keep it from being compared with."""
 
@@ -119,6 +121,25 @@ def leaks(judged: Judged) -> Iterator[Reason]:
             yield Reason("leak", "fail", text)
     for text in judged.context.leaks:
         yield Reason("leak", "fail", text)
+
+
+def twin_rows(judged: Judged) -> Iterator[Reason]:
+    """Few rows of the holdout have the inputs of a training row, beyond what is to be expected."""
+    facts, declared = judged.candidate, judged.gate.twin_rows
+    if facts is None or facts.twins is None:
+        if facts is not None and declared is not None:
+            text = "its training rows carry no hashes of inputs, though the gate limits twins"
+            yield Reason("twin_rows", "fail", text)
+        return
+    twins, limit = facts.twins, TWIN_ROWS if declared is None else declared
+    text = (
+        f"{share(twins.twins, twins.rows)} of the holdout's rows have the inputs of a row that the "
+        f"candidate was trained on, {share(twins.expected, 1)} are to be expected; at most "
+        f"{given(100 * limit)} % more are allowed"
+    )
+    outcome: VerdictWord = "pass" if twins.beyond <= limit else "fail"
+    numbers = {"beyond": twins.beyond, "expected": twins.expected, "at_most": limit}
+    yield Reason("twin_rows", outcome, text, numbers=numbers)
 
 
 def freshness(judged: Judged) -> Iterator[Reason]:
