@@ -54,11 +54,15 @@ def walls(request: pytest.FixtureRequest) -> Walls:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_template(tmp_path_factory.mktemp("hostile"))
+
+
+def save_template(place: Path) -> Path:
     """A model's folder as MLflow writes it."""
     import mlflow.sklearn
     from mlflow.models import infer_signature
 
-    folder = tmp_path_factory.mktemp("hostile") / "model"
+    folder = place / "model"
     with warnings.catch_warnings(), by_value():
         warnings.simplefilter("ignore")
         mlflow.sklearn.save_model(

@@ -51,7 +51,9 @@ def judge_case(project: Project, case: Case, say: Say, *, track: bool) -> Match:
         MergelineError: see its classes.
     """
     since = time.monotonic()
-    trained = find_or_train(project, case, say, track=track)
+    champion = find_champion(project, case.model.name)  # asked while the new candidate is
+    beside = [champion.trained] if champion else []
+    trained = find_or_train(project, case, say, track=track, beside=beside)
     return replace(judge_trained(project, case, trained, say), seconds=time.monotonic() - since)
 
 

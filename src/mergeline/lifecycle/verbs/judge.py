@@ -23,6 +23,7 @@ from mergeline.adapters.bundles import (
 )
 from mergeline.adapters.confined_rows import rewrite_rows
 from mergeline.adapters.models.folder import model_digest
+from mergeline.adapters.packages import LOCKS, packages_of
 from mergeline.adapters.row_files import check_keys
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import (
@@ -149,7 +150,32 @@ def _taken(project: Project, folder: Path, case: Case) -> Iterator[Trained]:
             metrics={},
         )
         write_candidate(taken, known)
-        yield Trained(known, taken, None, fresh=True)
+        packages = _packages(project, case)
+        yield Trained(known, taken, None, fresh=True, packages=packages)
+
+
+def _packages(project: Project, case: Case) -> Path | None:
+    """What the candidate needs where its lock is not the base's; None: what is installed here.
+
+    Raises:
+        BundleError: the lock is of a kind that is not installed here, or cannot be installed.
+    """
+    if case.before is None:
+        return None
+    at_base, files = case.before.files, case.tree.files
+    locks = [path for path in case.ingredients.lock if files.blob(path) != at_base.blob(path)]
+    if not locks:
+        return None
+    known = [path for path in LOCKS if path in case.ingredients.lock]
+    if not known:
+        raise BundleError(
+            f"the change edits {locks[0]}, and what that names is not installed here",
+            where=locks[0],
+            next_step=f"Add what the model needs to {' or '.join(LOCKS)} too",
+        )
+    named = [known[0], "pyproject.toml"] if known[0] == "uv.lock" else [known[0]]
+    contents = {path: content for path in named if (content := files.read(path)) is not None}
+    return packages_of(contents, project.state)
 
 
 def _by_the_base(case: Case) -> Case:
