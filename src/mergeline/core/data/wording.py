@@ -105,10 +105,10 @@ def _balance_line(column: ColumnDiff) -> str:
 
 def _shared_keys_line(shared: SharedKeys) -> str:
     key = ", ".join(shared.key)
-    first = "; ".join(shared.examples)
+    first = f", for example {'; '.join(shared.examples)}" if shared.examples else ""
     keys = numbers.counted(shared.count, "key")
     verb = "stands" if shared.count == 1 else "stand"
-    return f"{keys} ({key}) {verb} in more than one drop, for example {first}"
+    return f"{keys} ({key}) {verb} in more than one drop{first}"
 
 
 def absent(facts: ColumnFacts | None) -> str:

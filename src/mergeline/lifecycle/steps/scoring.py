@@ -20,6 +20,7 @@ from mergeline.core.compare.behaviour import Trial, Trialled, misbehaviour, tria
 from mergeline.core.compare.result import InputColumn, Problem, Scored
 from mergeline.core.declare.model import Model
 from mergeline.errors import MergelineError
+from mergeline.lifecycle.steps.case import NOT_SHOWN
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.trained import Trained, find_twins, rows_trained_on
 from mergeline.system.confinement import Limits
@@ -72,7 +73,8 @@ def score_models(
     # Where this is broken off, the children end first: who waits for one would not be done.
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool, ExitStack() as children:
         children.callback(pool.shutdown, wait=False, cancel_futures=True)
-        ask_once = partial(_ask_once, project, holdout=holdout, children=children)
+        quoted = not judged_by.private
+        ask_once = partial(_ask_once, project, holdout=holdout, children=children, quoted=quoted)
         asked = {
             identity: pool.submit(ask_once, trained, try_it=identity in tried)
             for identity, trained in different.items()
@@ -97,11 +99,18 @@ def _identity(trained: Trained) -> str:
 
 
 def _ask_once(
-    project: Project, trained: Trained, *, holdout: HoldoutFile, children: ExitStack, try_it: bool
+    project: Project,
+    trained: Trained,
+    *,
+    holdout: HoldoutFile,
+    children: ExitStack,
+    try_it: bool,
+    quoted: bool,
 ) -> _Answers | str:
     """What a model answers, or why it cannot; one that was asked before is not asked again.
 
-    Its process ends at the latest with `children`.
+    Its process ends at the latest with `children`. A model's own words are `quoted`, but where they
+    may hold values of private columns.
     """
     digest = trained.candidate.model_digest
     try:
@@ -122,9 +131,10 @@ def _ask_once(
                 children.callback(model.end)
                 model.load()
                 row_id = holdout.rows.row_id
-                project.answers[question] = _ask(model, frame, row_id, inputs, try_it=try_it)
+                answered = _ask(model, frame, row_id, inputs, try_it=try_it, quoted=quoted)
+                project.answers[question] = answered
     except MergelineError as error:
-        return str(error)
+        return str(error) if quoted else f"it fails; {NOT_SHOWN}"
     answers = project.answers[question]
     if not isinstance(answers, _Answers):
         raise TypeError("these are no answers")
@@ -166,20 +176,22 @@ def _ask(
     inputs: Mapping[str, InputColumn],
     *,
     try_it: bool,
+    quoted: bool,
 ) -> _Answers:
     predictions = model.predict(frame)
     latency = model.latency_ms(min(len(frame), _LATENCY_SAMPLE)) if len(frame) else None
     problems: tuple[Problem, ...] = ()
     if try_it:
         optional = [name for name, column in inputs.items() if not column.required][:_MOST_NULLS]
-        trialled = [_try(model, frame, trial) for trial in trials(row_id, optional)]
+        asked = trials(row_id, optional)
+        trialled = [_try(model, frame, trial, quoted=quoted) for trial in asked]
         problems = misbehaviour(predictions, trialled)
     return _Answers(
         predictions, model.classes, latency, model.load_seconds, model.peak_memory_mb, problems
     )
 
 
-def _try(model: ConfinedModel, frame: pd.DataFrame, trial: Trial) -> Trialled:
+def _try(model: ConfinedModel, frame: pd.DataFrame, trial: Trial, *, quoted: bool) -> Trialled:
     """Ask in one way more; a trial with nulls is of other rows, which the model then holds."""
     import numpy as np
 
@@ -191,4 +203,4 @@ def _try(model: ConfinedModel, frame: pd.DataFrame, trial: Trial) -> Trialled:
             return Trialled(trial, model.predict(changed))
         return Trialled(trial, model.answer(rows, at_once=trial.batch))
     except MergelineError as error:
-        return Trialled(trial, None, error.message)
+        return Trialled(trial, None, error.message if quoted else NOT_SHOWN)
