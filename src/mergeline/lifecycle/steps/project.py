@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -89,13 +88,15 @@ class Project:
         """What models said in this process, by the digests of model and rows."""
         return {}
 
+    @cached_property
+    def seconds_asked(self) -> list[float]:
+        """How long each model has been asked in this process."""
+        return []
+
+    @property
     def seconds_left_to_ask(self) -> float:
         """How long models may still take, all together, so that a report is left in time."""
-        return max(1.0, self._asked_until - time.monotonic())
-
-    @cached_property
-    def _asked_until(self) -> float:
-        return time.monotonic() + _SECONDS_TO_ASK
+        return max(1.0, _SECONDS_TO_ASK - sum(self.seconds_asked))
 
     @cached_property
     def forge(self) -> Forge | None:

@@ -6,6 +6,7 @@ data, and its answers come back as numbers. Children of several models run side 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -112,7 +113,7 @@ def _ask_once(
     Its process ends at the latest with `children`. A model's own words are `quoted`, but where they
     may hold values of private columns.
     """
-    digest = trained.candidate.model_digest
+    digest, since = trained.candidate.model_digest, time.monotonic()
     try:
         identity = _identity(trained)
         inputs = read_inputs(trained.model)
@@ -124,7 +125,7 @@ def _ask_once(
         if question not in project.answers:
             # What a candidate does when it is asked in other ways is found out once.
             try_it = try_it and all(known != identity for known, _ in project.answers)
-            limits = Limits(seconds=min(Limits.seconds, project.seconds_left_to_ask()))
+            limits = Limits(seconds=min(Limits.seconds, project.seconds_left_to_ask))
             with confined_model(
                 trained.model, digest, project.walls, packages=trained.packages, limits=limits
             ) as model:
@@ -135,6 +136,8 @@ def _ask_once(
                 project.answers[question] = answered
     except MergelineError as error:
         return str(error) if quoted else f"it fails; {NOT_SHOWN}"
+    finally:
+        project.seconds_asked.append(time.monotonic() - since)
     answers = project.answers[question]
     if not isinstance(answers, _Answers):
         raise TypeError("these are no answers")
