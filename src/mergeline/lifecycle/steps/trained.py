@@ -26,12 +26,14 @@ class Trained:
         folder: a bundle's folder, complete but for an evaluation.
         run: where it is tracked, if it is.
         fresh: whether it was trained just now.
+        packages: folder of the packages that the model needs; None: those installed here.
     """
 
     candidate: Candidate
     folder: Path
     run: Run | None
     fresh: bool
+    packages: Path | None = None
 
     @property
     def model(self) -> Path:
