@@ -244,6 +244,32 @@ def test_a_refused_release_ends_with_1_and_the_reasons(line: Line, run: Run) -> 
     assert (done.code, done.out) == (0, "late v2 is in production\n")
 
 
+def test_a_release_of_what_was_never_judged_ends_with_3_and_says_what_must_run(
+    line: Line, run: Run, tmp_path: Path
+) -> None:
+    outputs = tmp_path / "outputs"
+    run("release", "--plan", GITHUB_OUTPUT=str(outputs))
+    assert outputs.read_text() == "needed=false\nbase=\n"
+    outputs.unlink()
+    line.merge(3)
+    [planned] = json.loads(run("release", "--plan", "--json", GITHUB_OUTPUT=str(outputs)).out)
+    base = line.git("rev-parse", "HEAD^", at="runner")
+    assert (planned["plan"]["missing"], planned["base"]) == ("this tree was never evaluated", base)
+    assert outputs.read_text() == f"needed=true\nbase={base}\n"
+    done = run("release")
+    assert done.code == 3
+    assert done.out.endswith(f"Run first: mergeline evaluate late --base {base[:12]}\n")
+    assert run("evaluate", "late", "--base", base[:12]).code == 0
+    assert run("release").out == "late v2 is in production\n"
+
+
+def test_tags_that_are_not_believed_are_named(line: Line, run: Run) -> None:
+    line.git("tag", "--annotate", "--message", "A fine day", "release/late/0002")
+    line.git("push", "--quiet", "origin", "release/late/0002")
+    assert "release/late/0002: it is no page" in run("history").err
+    assert "not believed: release/late/0002: it is no page" in run("status").out
+
+
 def test_a_bundle_is_tracked_and_its_run_printed(line: Line, run: Run) -> None:
     done = run("track", str(line.bundle))
     assert done.code == 0

@@ -27,10 +27,10 @@ from mergeline.adapters.dvc import stages
 from mergeline.adapters.git.repository import Repository
 from mergeline.adapters.models.folder import LoadedModel, load
 from mergeline.core.compare import behaviour
-from mergeline.errors import StageError
-from mergeline.lifecycle.steps import candidates, scoring
+from mergeline.errors import BundleError, StageError
+from mergeline.lifecycle.steps import candidates, judging, scoring
 from mergeline.lifecycle.steps.project import Project
-from mergeline.lifecycle.verbs import release
+from mergeline.lifecycle.steps.trained import Trained
 from mergeline.lifecycle.verbs.snapshot import snapshot
 from mergeline.system.confinement import Walls
 
@@ -127,9 +127,21 @@ def run_stages_by(patch: pytest.MonkeyPatch, runner: Callable[..., dict[str, flo
     patch.setattr(candidates, "reproduce", runner)
 
 
-def smoke_test_by(patch: pytest.MonkeyPatch, check: Callable[..., object]) -> None:
-    """A release calls a function instead of starting a server and asking it."""
-    patch.setattr(release, "smoke_test", check)
+def smoke_test_by(patch: pytest.MonkeyPatch, ask: Callable[..., list[Any] | str]) -> None:
+    """An evaluation calls a function instead of starting a server and asking it."""
+    patch.setattr(judging, "ask_its_server", ask)
+
+
+def as_in_process(
+    _: Project, trained: Trained, frame: pd.DataFrame, *, quoted: bool
+) -> list[Any] | str:
+    """What a server that does nothing wrong answers."""
+    try:
+        model = load(trained.model, trained.candidate.model_digest)
+        answers: list[Any] = model.predict(frame.head(20)).tolist()
+    except BundleError as error:
+        return error.message if quoted else ""
+    return answers
 
 
 @contextlib.contextmanager

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from mergeline.lifecycle.steps.evaluation import Evaluated
 
 REFUSED = 1
+_NOT_JUDGED = 3
 _READER_GONE = 128 + signal.SIGPIPE  # the exit code that a shell reports for it
 _MODEL = click.argument("model", required=False)
 _PLAN = click.option("--plan", "plan_only", is_flag=True, help="Print what would be done only.")
-_BASE = click.option("--base", metavar="REF", help="Branch it would merge onto [main].")
+_BASE = click.option("--base", metavar="REF", help="Branch or commit it would merge onto [main].")
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -259,13 +260,20 @@ def approval() -> None:
 def release(model: str | None, plan_only: bool, override: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Put the reviewed model of HEAD into production.
 
-    Register, test, promote, deploy, record; what is done already is not done again.
+    Register, record, promote, deploy; what is done already is not done again. Nothing is trained or
+    judged: exit code 3 says what must run first.
     """
     from mergeline.cli.show import release_lines
     from mergeline.lifecycle.verbs.release import release as run
 
     outcomes = run(this_project(), model=model, plan_only=plan_only, override=override, say=say)
     print_results(outcomes, release_lines, as_json=as_json)
+    if plan_only:  # the jobs that must judge first take the same base as the release
+        missing = [outcome for outcome in outcomes if outcome.plan.missing]
+        set_output("needed", "true" if missing else "false")
+        set_output("base", next((each.base for each in missing if each.base), ""))
+    if not plan_only and any(outcome.plan.missing for outcome in outcomes):
+        sys.exit(_NOT_JUDGED)
     if any(outcome.plan.refusal for outcome in outcomes):
         sys.exit(REFUSED)
 
@@ -322,11 +330,13 @@ def history(model: str | None, as_json: bool) -> None:  # noqa: FBT001
     from mergeline.cli.tables import ledger_table
     from mergeline.lifecycle.verbs.history import read
 
-    entries = read(this_project(), model)
+    ledger = read(this_project(), model)
+    for doubt in ledger.doubts:
+        say(f"not believed: {doubt}")
     if as_json:
-        print_json(map(as_document, entries))
+        print_json(map(as_document, ledger.entries))
     else:
-        print_parts([ledger_table(entries)])
+        print_parts([ledger_table(ledger.entries)])
 
 
 @commands.command()

@@ -148,7 +148,8 @@ def status_lines(status: Status) -> list[str]:
         lines.append(f"  server  answers with model {status.served[:8]}")
     if status.server_problem:
         lines.append(f"  server  {status.server_problem}")
-    return lines + ([f"  drift   {line}" for line in status.drift] or ["  drift   none"])
+    lines += [f"  drift   {line}" for line in status.drift] or ["  drift   none"]
+    return lines + [f"  ledger  not believed: {doubt}" for doubt in status.doubts]
 
 
 def reproduction_lines(reproduced: Reproduced) -> list[str]:

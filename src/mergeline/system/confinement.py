@@ -18,6 +18,7 @@ them that tries to get out, and what it could do is said.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -127,6 +128,7 @@ def start_confined(
     readable: Sequence[Path] = (),
     python: Path | None = None,
     limits: Limits | None = None,
+    stdin: socket.socket | None = None,
 ) -> Iterator[Confined]:
     """Run a Python module behind walls for as long as the context lasts.
 
@@ -137,6 +139,7 @@ def start_confined(
         readable: files and folders that it may read beside Python itself.
         python: interpreter of another environment; None: the one that runs this.
         limits: None: the usual ones.
+        stdin: a socket that it gets as its standard input; None: a pipe.
     """
     limits, kind = limits or Limits(), walls.kind
     with tempfile.TemporaryDirectory(prefix="mergeline-confined-") as scratch:
@@ -158,21 +161,22 @@ def start_confined(
             command = [*_bubblewrap(can_read), *command]
         process = subprocess.Popen(
             command,
-            stdin=subprocess.PIPE,
+            stdin=subprocess.PIPE if stdin is None else stdin.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=scratch,
             env=_environment(scratch),
             start_new_session=True,
         )
-        if process.stdin is None or process.stdout is None or process.stderr is None:
+        if process.stdout is None or process.stderr is None:
             raise AssertionError("the pipes were asked for")
-        child = Confined(process, process.stdin, process.stdout, _Tail(process.stderr))
+        asked = process.stdin or io.BytesIO()
+        child = Confined(process, asked, process.stdout, _Tail(process.stderr))
         try:
             yield child
         finally:
             child.end()
-            for pipe in (process.stdin, process.stdout):
+            for pipe in (asked, process.stdout):
                 with contextlib.suppress(OSError):
                     pipe.close()
 

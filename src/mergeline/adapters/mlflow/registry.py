@@ -83,7 +83,7 @@ class Registry(Store):
         with self.translating():
             with contextlib.suppress(MlflowException):
                 self.client.create_registered_model(run.model)
-            made = self.client.create_model_version(
+            self.client.create_model_version(
                 run.model,
                 source=run.model_uri,
                 run_id=run.run_id,
@@ -95,7 +95,20 @@ class Registry(Store):
                     _STAGE: "None",
                 },
             )
-            return _version(made, {})
+        # Another machine may have registered it meanwhile. All keep the first that is there.
+        first, *others = [one for one in self.versions(run.model) if one.run_id == run.run_id]
+        with self.translating():
+            for other in others:
+                if other.stage == "None":
+                    self._withdraw(other)
+        return first
+
+    def _withdraw(self, version: Version) -> None:
+        """Delete a version that nobody was promised, unless another machine has done so."""
+        from mlflow.exceptions import MlflowException
+
+        with contextlib.suppress(MlflowException):
+            self.client.delete_model_version(version.model, str(version.number))
 
     def remember_override(self, version: Version, reason: str) -> Version:
         """Store a person's reason for an override with a version, until the ledger has it."""

@@ -33,6 +33,7 @@ COMMIT = "mergeline.commit"
 PULL_REQUEST = "mergeline.pull_request"
 # One tag for each number, so that two evaluations at once both leave theirs.
 _EVALUATED_FOR = "mergeline.evaluated_for."
+_PASSED = "mergeline.passed"  # set by the first evaluation that passes, and never taken back
 _TAG_LIMIT = 5_000  # characters
 _PARAM_LIMIT = 6_000
 _MODEL_PARAM_LIMIT = 250
@@ -52,6 +53,7 @@ class Run:
         commit: of which it was first evaluated, as is `pull_request`.
         url: of its page, where the store is a server.
         pull_requests: all those that it was evaluated for.
+        passed: whether an evaluation of it has passed the gate, be it the newest or not.
     """
 
     run_id: str
@@ -63,6 +65,7 @@ class Run:
     pull_request: int | None
     url: str | None
     pull_requests: frozenset[int]
+    passed: bool = False
 
 
 class Runs(Store):
@@ -168,6 +171,7 @@ class Runs(Store):
                 "mergeline.evaluation_path": place,
                 "mergeline.verdict": evaluation.verdict,
                 **{key: value for key, value in origin.items() if value and not known.get(key)},
+                **({_PASSED: "true"} if evaluation.verdict == "pass" else {}),
             }
             if evaluation.origin.pull_request is not None:
                 tags[f"{_EVALUATED_FOR}{evaluation.origin.pull_request}"] = "true"
@@ -322,6 +326,7 @@ def _run(run: Any, uri: str) -> Run:  # noqa: ANN401 - mlflow.entities.Run
         pull_request=int(pull_request) if pull_request else None,
         url=_page(run, uri),
         pull_requests=frozenset(map(int, numbers | ({pull_request} if pull_request else set()))),
+        passed=_PASSED in tags or tags.get("mergeline.verdict") == "pass",
     )
 
 

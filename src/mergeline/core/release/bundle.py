@@ -107,6 +107,21 @@ class Manifest:
 
 
 @dataclass(frozen=True)
+class SmokeTest:
+    """Whether the model's own server answers rows of its holdout as the model was heard to answer.
+
+    Attributes:
+        model_digest: of the model that was served.
+        versions: of Python, mergeline and the packages that served it, by name.
+        problem: why it failed; empty if it passed.
+    """
+
+    model_digest: str
+    versions: Mapping[str, str]
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """One comparison of the candidate and what came of it.
 
@@ -120,6 +135,7 @@ class Evaluation:
         holdout_moved: whether the change moves its holdout by more than drops.
         approval: a person's yes to that.
         files: SHA-256 of each file of the evaluation by its path in the bundle.
+        smoke_test: None where it was made by a version of mergeline that did not test then.
     """
 
     verdict: Literal["pass", "fail", "inconclusive"]
@@ -130,6 +146,7 @@ class Evaluation:
     evaluated_at: str
     manifest: str
     files: Mapping[str, str] = field(default_factory=dict)
+    smoke_test: SmokeTest | None = None
     rows: str = ""
     better: bool = False
     holdout_moved: bool = False

@@ -105,24 +105,25 @@ def read_cases(
     project: Project,
     name: str | None,
     onto: str | None,
-    merged_onto: Commit | None = None,
     *,
     as_committed: bool = False,
 ) -> list[Case]:
     """The cases of the models that the working tree changes; of all, if it changes none.
 
-    With `name` only that model is taken. The tree would be merged onto the branch `onto`, main
-    without it. Where it is merged already, `merged_onto` is what the branch was before; then the
-    commit counts, not the files around it; `as_committed` says so without knowing that.
+    With `name` only that model is taken. The tree would be merged onto `onto`, main without it.
+    Where it is merged already, `onto` is what main was before, by default the commit's first
+    parent; then models that were merged earlier and are not in production count as changed too.
+    With `as_committed` the commit counts, not the files around it.
 
     Raises:
         DropError: drops in the working tree are not what their pointers say.
     """
     started_at = dt.datetime.now(dt.UTC)
     tree, origin = project.target_tree()
-    base = merged_onto or project.base(onto)
+    base = project.base(onto)
     before = project.tree(base.sha) if base else None
-    branch = (onto or project.repository.main_branch()) if base else None
+    merged = base is not None and _is_merged(project, origin)
+    branch = (project.repository.main_branch() if merged or not onto else onto) if base else None
     behind = project.repository.count_between("HEAD", branch) if branch else 0
     tip = project.tree(branch) if branch and behind else before
     cases = []
@@ -148,10 +149,12 @@ def read_cases(
                 started_at=started_at,
             )
         )
-    cases = [case for case in cases if touched(case)] or cases
+    cases = [
+        case for case in cases if touched(case) or (merged and _unreleased(project, case))
+    ] or cases
     for case in cases:
         check_metrics(case.model)  # before anything trains
-    if merged_onto is None and not as_committed:
+    if not as_committed:
         refuse_differing(project, tree, [case.ingredients for case in cases])
     return cases
 
@@ -175,6 +178,17 @@ def find_production(project: Project, model: str, base: ProjectTree | None) -> S
     if released is None or _fingerprint(released) == _fingerprint(at_base):
         return None
     return Standard(ledger[-1].commit, tree, released)
+
+
+def _is_merged(project: Project, origin: Origin) -> bool:
+    """Whether a tree is that of a commit of main."""
+    main = project.repository.main_branch()
+    return origin.commit is not None and project.repository.is_ancestor(origin.commit, main)
+
+
+def _unreleased(project: Project, case: Case) -> bool:
+    champion = project.ledger_of(case.model.name).champion
+    return champion is None or champion.fingerprint != case.ingredients.fingerprint
 
 
 def _fingerprint(declared: Declared | None) -> str | None:

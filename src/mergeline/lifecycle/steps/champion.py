@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mergeline.core.release.version import Version
@@ -34,43 +35,52 @@ def find_champion(project: Project, model: str) -> InProduction | None:
 
 
 def read_champion(project: Project, model: str) -> Version | None:
-    """The version of a model in production; None before the first release.
+    """The version of a model in production, as the ledger has it; None before the first release.
 
     Raises:
-        TrackingError: the ledger names releases, but the registry has none in production; or what
-            it has there carries no fingerprint.
+        TrackingError: the ledger is empty, and the registry has a version in production.
     """
-    version = project.tracking.champion(model)
-    if version is None and (ledger := project.ledger(model)):
-        raise TrackingError(
-            f"the ledger says {model} v{ledger[-1].version} is in production, "
-            "but the registry has no champion",
-            where=project.tracking.uri,
-            next_step=_NEXT,
-        )
-    if version is not None and not version.fingerprint:
-        raise TrackingError(
-            f"{model} v{version.number} is in production and was not released by mergeline",
-            where=project.tracking.uri,
-            next_step="Take the alias `production` from it",
-        )
-    return version
+    champion = project.ledger_of(model).champion
+    if champion is None:
+        refuse_another_s(project, project.tracking.versions(model))
+        return None
+    return Version(
+        model=model,
+        number=champion.version,
+        stage="Production",
+        fingerprint=champion.fingerprint,
+        model_digest=champion.model_digest,
+        run_id=champion.run_id,
+        override=champion.override,
+    )
+
+
+def refuse_another_s(project: Project, versions: Sequence[Version]) -> None:
+    """Refuse a version in production that this ledger, which is empty, knows nothing of.
+
+    Raises:
+        TrackingError: there is one.
+    """
+    for version in versions:
+        if version.stage == "Production":
+            raise TrackingError(
+                f"{version.model} v{version.number} is in production by the registry, and no "
+                "release of this repository made it so",
+                where=project.tracking.uri,
+                next_step="Give this model another name; or, if nobody else needs it, take the "
+                "alias `production` from that version",
+            )
 
 
 def refuse_another_registry(project: Project) -> None:
-    """Refuse a registry that lacks what the ledger says was released last, of any model.
+    """Refuse a registry that does not have what the ledger says was released last, of any model.
 
     Raises:
-        TrackingError: it does; see `read_champion` too.
+        TrackingError: it does not; or somebody has forged that page.
     """
-    last = {entry.model: entry for entry in project.ledger()}
-    for model, entry in last.items():
-        read_champion(project, model)
-        versions = project.tracking.versions(model)
-        if entry.fingerprint not in {version.fingerprint for version in versions}:
-            raise TrackingError(
-                f"the ledger's {model} v{entry.version} ({entry.fingerprint[:8]}) is not in the "
-                "registry",
-                where=project.tracking.uri,
-                next_step=_NEXT,
-            )
+    for model in {page.model for page in project.pages if page.entry}:
+        ledger = project.ledger_of(model)
+        last = [page for page in project.pages if page.model == model and page.entry][-1]
+        if last.entry not in ledger.entries:
+            doubts = [doubt for doubt in ledger.doubts if doubt.startswith(last.name)]
+            raise TrackingError(doubts[0], where=project.tracking.uri, next_step=_NEXT)

@@ -95,6 +95,7 @@ def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
             evaluated_at=match.case.started_at.isoformat(timespec="seconds"),
             manifest=manifest_digest(scratch),
             files=digests(scratch, EVALUATION_FILES),
+            smoke_test=match.smoke_test,
             rows=match.comparison.holdout.digest,
             better=match.comparison.shown_better,
             holdout_moved=bool(match.judgement.holdout_moved),

@@ -10,6 +10,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mergeline.adapters.row_files import HoldoutFile, read_holdout
 from mergeline.core.compare.comparison import compare
 from mergeline.core.compare.holdout_changes import MovedRows, moved_rows
 from mergeline.core.compare.label_leaks import find_leaks
-from mergeline.core.compare.result import Comparison, Scored
+from mergeline.core.compare.result import Comparison, Problem, Scored
 from mergeline.core.declare.model import Role
 from mergeline.core.declare.strict import CORRECT
 from mergeline.core.gate.judge import (
@@ -27,7 +28,7 @@ from mergeline.core.gate.judge import (
     judge_without_base_rows,
 )
 from mergeline.core.gate.verdict import Approval, Context, Judgement, Situation
-from mergeline.core.release.bundle import HOLDOUT
+from mergeline.core.release.bundle import HOLDOUT, SmokeTest
 from mergeline.core.release.lineage import Reference
 from mergeline.core.report.content import AttributionShares, Moved
 from mergeline.errors import DeclarationError, StageError
@@ -45,6 +46,7 @@ from mergeline.lifecycle.steps.moved_bar import (
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.reference import ReferenceModel, reference_of
 from mergeline.lifecycle.steps.scoring import score_models
+from mergeline.lifecycle.steps.smoke_test import ask_its_server, smoke_test
 from mergeline.lifecycle.steps.trained import Trained, rows_trained_on
 
 _ENOUGH = 0.5  # share of the base's rows that must be left to compare on
@@ -80,7 +82,14 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
         _check_private(case, holdout)
         reference = reference_of(project, case, champion, holdout)
         contest = _Contest(project, case, models, reference)
-        scored, comparison = contest.score(holdout)
+        with ThreadPoolExecutor(1) as pool:
+            quoted = not case.private
+            served = pool.submit(ask_its_server, project, trained, holdout.frame, quoted=quoted)
+            scored, comparison = contest.score(holdout)
+        tested = smoke_test(trained, served.result(), scored["candidate"].predictions)
+        if tested.problem:
+            scored = {**scored, "candidate": _failing(scored["candidate"], tested)}
+            comparison = compare(holdout.rows, scored, case.judge)
         before = _read_before(case, models.get("champion", models.get("base")), holdout)
         context = _context(case, holdout, scored, before)
         if champion is None or champion.version.fingerprint != case.ingredients.fingerprint:
@@ -110,8 +119,17 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
         moved=moved,
         rows_before=before.moved.of if before.moved else None,
         attribution=attribution,
+        smoke_test=tested,
         seconds=time.monotonic() - since,
     )
+
+
+def _failing(candidate: Scored, tested: SmokeTest) -> Scored:
+    """What the server does otherwise than the model is a finding about the model."""
+    if candidate.predictions is None:
+        return candidate
+    problem = Problem("fails_when_served", "candidate", tested.problem)
+    return replace(candidate, misbehaviour=(*candidate.misbehaviour, problem))
 
 
 def _check_private(case: Case, holdout: HoldoutFile) -> None:
@@ -299,4 +317,5 @@ class Match:
     moved: tuple[Moved, ...]
     rows_before: int | None
     attribution: AttributionShares | None
+    smoke_test: SmokeTest
     seconds: float

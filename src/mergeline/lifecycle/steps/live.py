@@ -11,22 +11,32 @@ from mergeline.core.release.plan import Live, Target
 from mergeline.core.release.version import Version
 from mergeline.errors import DeployError
 from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.smoke_test import serving_versions
 
 _PATIENCE = 60.0  # seconds for a server to take up a promotion
 
 
 def read_live(project: Project, target: Target, served: str | None) -> Live:
-    """What registry, ledger and server say of a model; `served` is what `ask_server` returned."""
-    tracking = project.tracking
+    """What ledger, registry and server say of a model; `served` is what `ask_server` returned.
+
+    A version is known by the run that it is of: its tags are only what people see.
+    """
+    tracking, ledger = project.tracking, project.ledger_of(target.model)
     versions = tracking.versions(target.model)
     run = tracking.find(target.model, target.fingerprint)
-    same = (version for version in versions if version.fingerprint == target.fingerprint)
+    same = {version.run_id: version for version in reversed(versions)}
+    registered = same.get(run.run_id) if run else None
+    if ledger.champion and ledger.champion.fingerprint == target.fingerprint:
+        page = ledger.champion
+        named = (one for one in versions if one.number == page.version)
+        registered = next((one for one in named if one.run_id == page.run_id), None)
     return Live(
-        champion=tracking.champion(target.model),
-        registered=next(same, None),
-        candidate=run is not None,
+        ledger=ledger,
+        promoted=next((version for version in versions if version.stage == "Production"), None),
+        registered=registered,
+        model_digest=run.model_digest if run else None,
         evaluation=tracking.evaluation(run) if run else None,
-        ledger=project.ledger(target.model),
+        serving=serving_versions(),
         served=served,
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,14 +13,16 @@ from mergeline.adapters.dvc.drops import DropStore
 from mergeline.adapters.forge.base import Forge
 from mergeline.adapters.forge.environment import forge_from_environment
 from mergeline.adapters.git.repository import Commit, Repository
+from mergeline.adapters.git.signatures import Signing
 from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.core.release.bundle import Origin
-from mergeline.core.release.ledger import LEDGER, Entry, read_pages
-from mergeline.errors import InputError, RepositoryError, WallsError
+from mergeline.core.release.ledger import LEDGER, Entry, Ledger, Page, believe, read_pages
+from mergeline.errors import InputError, RepositoryError, TrackingError, WallsError
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.system.confinement import Walls, find_walls
 
+SIGNERS = ".mergeline-signers"  # in main's tree, as git's allowed signers file
 _NUMBER = re.compile(r"[0-9]{1,18}")
 Say = Callable[[str], None]
 
@@ -38,6 +40,7 @@ class Project:
     environment: Mapping[str, str]
     results: Path | None = None
     _trees: dict[str, ProjectTree] = field(default_factory=dict, init=False, repr=False)
+    _ledgers: dict[str, Ledger] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def at(cls, path: Path | None = None, environment: Mapping[str, str] | None = None) -> Project:
@@ -126,17 +129,95 @@ class Project:
         return int(named) if _NUMBER.fullmatch(named) else None
 
     def ledger(self, model: str | None = None) -> tuple[Entry, ...]:
-        """The releases so far, oldest first, as origin had them when they were first asked for."""
-        return tuple(entry for entry in self._entries if model in {None, entry.model})
+        """The releases that are believed, of one model or of all, oldest first."""
+        names = dict.fromkeys(page.model for page in self.pages if model in {None, page.model})
+        return tuple(entry for name in names for entry in self.ledger_of(name).entries)
+
+    def ledger_of(self, model: str) -> Ledger:
+        """A model's releases and what is not believed, as origin had them when first asked for.
+
+        Raises:
+            TrackingError: the tracking store knows none of a model's releases: it is another's.
+        """
+        if model not in self._ledgers:
+            self._ledgers[model] = self._read_ledger(model)
+        return self._ledgers[model]
 
     def forget_ledger(self) -> None:
         """Have the ledger fetched anew when it is next asked for."""
-        self.__dict__.pop("_entries", None)
+        self.__dict__.pop("pages", None)
+        self._ledgers.clear()
 
     @cached_property
-    def _entries(self) -> tuple[Entry, ...]:
+    def pages(self) -> tuple[Page, ...]:
+        """The tags under `release/` that have a page's name, whether they are believed or not."""
         self.repository.fetch_pages(LEDGER)
         return read_pages(self.repository.pages(LEDGER))
+
+    def _read_ledger(self, model: str) -> Ledger:
+        pages = [page for page in self.pages if page.model == model]
+        written = any(page.entry for page in pages)
+        judged = self.tracking.judged(model) if written else {}
+        ledger = believe(pages, judged, self._unsigned(pages))
+        moved = [
+            f"{name}: this clone knows another tag of that name than origin, or one that is gone"
+            for name in self.repository.moved_pages(LEDGER)
+            if name.startswith(f"{LEDGER}/{model}/")
+        ]
+        ledger = replace(ledger, doubts=(*ledger.doubts, *moved))
+        if written and not ledger.entries and not self.tracking.versions(model):
+            last = pages[-1].name
+            raise TrackingError(
+                f"the ledger has releases of {model} up to {last}, and the registry knows none",
+                where=self.tracking.uri,
+                next_step="Point MLFLOW_TRACKING_URI at the registry of the releases. If there "
+                f"never was one: git push origin :refs/tags/{last}",
+            )
+        return ledger
+
+    @cached_property
+    def signers(self) -> bytes | None:
+        """Whose signatures of pages count, by main's tree; None where pages need no signature."""
+        try:
+            return self.tree(self.repository.main_branch()).files.read(SIGNERS)
+        except RepositoryError:  # before the first commit
+            return None
+
+    def signing(self) -> Signing | None:
+        """How a page is signed; None where it need not be.
+
+        Raises:
+            InputError: it must be, and there is no key.
+        """
+        if self.signers is None:
+            return None
+        key = self.environment.get("MERGELINE_SIGNING_KEY")
+        if not key:
+            raise InputError(
+                "the ledger's pages are signed, and no key is set",
+                where=SIGNERS,
+                next_step="Set MERGELINE_SIGNING_KEY to an SSH key, or to the path of one",
+            )
+        return Signing(key, self.signers)
+
+    def _unsigned(self, pages: Sequence[Page]) -> dict[str, str]:
+        """What speaks against pages that need a signature and have no good one, by name.
+
+        A page needs one if the tree that it releases has the file of signers, or a page before it
+        needs one.
+        """
+        signers = self.signers
+        if signers is None:
+            return {}
+        known = [page for page in pages if page.entry]
+        commits = [page.entry.commit for page in known if page.entry]
+        with_file = self.repository.commits_with(SIGNERS, commits)
+        first = next((n for n, commit in enumerate(commits) if commit in with_file), len(known))
+        return {
+            page.name: f"it has no signature of anybody in {SIGNERS}"
+            for page in known[first:]
+            if not self.repository.is_signed(page.sha, signers)
+        }
 
     @cached_property
     def drops(self) -> DropStore:
