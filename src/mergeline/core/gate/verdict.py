@@ -42,7 +42,7 @@ class Context:
         evaluated_on: date of the evaluation, by the caller's clock.
         newest_row: date of the newest holdout row; None if its rows have no dates.
         leaks: input columns that give the label away, one sentence each (`compare.label_leaks`).
-        look: how manieth candidate this is that is judged on these rows; None if it is no new look.
+        look: number of this candidate among those judged on these rows; None if it is no new look.
     """
 
     kind: Situation

@@ -211,7 +211,7 @@ class Report:
         changes: ingredients that differ from the base's.
         moved: what else moved of the bar: see `Moved`; lines of the gate are in `judgement`.
         rows_before: number of rows of production's own holdout, if known.
-        look: how manieth candidate this is that is judged on these rows; None if not counted.
+        look: number of this candidate among those judged on these rows; None if not counted.
         unreleased: that the base is not what is in production.
         holdout_move: the last one before this change; None if the ledger knows of none.
     """

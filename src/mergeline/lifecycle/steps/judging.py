@@ -300,7 +300,7 @@ class Match:
     """A candidate held against the others on the same rows, and judged.
 
     Attributes:
-        look: how manieth candidate this is that is judged on these rows; None if it is no new one.
+        look: number of this candidate among those judged on these rows; None if it is no new one.
         rows_before: number of rows of production's own holdout, where it is known.
         seconds: that it took, training included where there was any.
     """
