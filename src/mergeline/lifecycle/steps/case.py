@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mergeline.adapters.git.repository import Commit
 from mergeline.core.compare.comparison import with_metrics_of
@@ -90,11 +90,16 @@ class Case:
     def judge(self) -> Model:
         """The standard's declaration, which judges; the tree's own where it has none."""
         by = self.judged_by
-        return with_metrics_of(by.model, self.model) if by else self.model
+        judge = with_metrics_of(by.model, self.model) if by else self.model
+        if self.production is None or self.at_base is None:
+            return judge
+        # What main hides stays hidden, though its tree was never released.
+        private = dict.fromkeys([*judge.private, *self.at_base.model.private])
+        return replace(judge, private=tuple(private))
 
     @property
     def private(self) -> tuple[str, ...]:
-        """Columns whose values no report may show: those of the base and of the tree."""
+        """Columns whose values no report may show: of production, the base and the tree."""
         return self.judge.private
 
     @property
