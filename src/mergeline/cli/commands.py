@@ -126,15 +126,32 @@ def evaluate(
 @click.argument("bundle", type=_FOLDER)
 @click.option("--into", type=_FOLDER, required=True, help="Leave the judged bundle there.")
 @_BASE
+@click.option("--approved-by", metavar="NAME", help="Who approved that the holdout moves.")
+@click.option("--reason", metavar="TEXT", help="Why it may move.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
-def judge(bundle: Path, into: Path, base: str | None, as_json: bool) -> None:  # noqa: FBT001
+def judge(
+    *,
+    bundle: Path,
+    into: Path,
+    base: str | None,
+    approved_by: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> None:
     """Judge a candidate that an untrusted job left.
 
     Nothing of the working tree is run. Exit code 1: the gate refuses it.
     """
+    from mergeline.core.gate.verdict import Approval
     from mergeline.lifecycle.verbs.judge import judge as run
 
-    _end_with_reports(run(this_project(), bundle, into=into, base=base, say=say), as_json=as_json)
+    said = [text.strip() for text in (approved_by, reason) if text and text.strip()]
+    if (approved_by is not None or reason is not None) and len(said) < 2:
+        raise click.UsageError("an approval names a person and a reason")
+    approval = Approval(*said) if said else None
+    project = this_project()
+    judged = run(project, bundle, into=into, base=base, approval=approval, say=say)
+    _end_with_reports(judged, as_json=as_json)
 
 
 @commands.command()
@@ -217,6 +234,20 @@ def answer() -> None:
     from mergeline.lifecycle.verbs.answer import answer as run
 
     click.echo(run(this_project()))
+
+
+@commands.command()
+def approval() -> None:
+    """Say who approved that a pull request moves its bar.
+
+    It is that of MERGELINE_HEAD. In a job, the next steps get `approved_by` and `approved_because`.
+    """
+    from mergeline.lifecycle.verbs.approval import approval as run
+
+    found = run(this_project())
+    click.echo(f"{found.by}: {found.reason}" if found else "nobody has approved anything")
+    set_output("approved_by", found.by if found else "")
+    set_output("approved_because", found.reason if found else "")
 
 
 @commands.command()

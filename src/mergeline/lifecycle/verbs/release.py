@@ -40,6 +40,7 @@ from mergeline.errors import (
     TrackingError,
 )
 from mergeline.lifecycle.steps.candidates import fetch
+from mergeline.lifecycle.steps.case import find_production
 from mergeline.lifecycle.steps.champion import refuse_another_s
 from mergeline.lifecycle.steps.live import ask_server, await_served, read_live, read_target
 from mergeline.lifecycle.steps.project import Project, Say
@@ -246,9 +247,12 @@ class _Job:
 
     def _gate(self) -> str:
         """Digest of the gate that judges the commit."""
-        commit = self.merged_onto
-        at_base = self.project.tree(commit.sha).declared(self.model.name) if commit else None
-        return gate_digest((at_base.model if at_base else self.model).gate)
+        commit, name = self.merged_onto, self.model.name
+        before = self.project.tree(commit.sha) if commit else None
+        production = find_production(self.project, name, before)
+        judge = production.tree if production else before
+        declared = judge.declared(name) if judge else None
+        return gate_digest((declared.model if declared else self.model).gate)
 
     def _hold_together(self) -> None:
         """Hold the run against its manifest and its files: tags can be edited by hand.
@@ -296,7 +300,7 @@ class _Job:
             return False
         repository, tracking, run = self.project.repository, self.project.tracking, self.run
         evaluation = tracking.evaluation(run)
-        restored = kind is Situation.RESTORE
+        judged = None if kind is Situation.RESTORE else evaluation
         if self.override:  # before the page, which is believed for it
             self.version = tracking.remember_override(self.version, self.override)
         ledger, now = self.project.ledger_of(self.model.name), dt.datetime.now(dt.UTC)
@@ -314,10 +318,12 @@ class _Job:
             subject=self.head.subject,
             author=self.head.author,
             pull_request=self._pull_request(),
-            verdict=None if restored or evaluation is None else evaluation.verdict,
+            verdict=judged.verdict if judged else None,
             override=self.override,
             released_at=now.isoformat(timespec="seconds"),
-            better=not restored and evaluation is not None and evaluation.better,
+            better=judged is not None and judged.better,
+            holdout_moved=judged is not None and judged.holdout_moved,
+            approval=judged.approval if judged else None,
         )
         name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"
         text, signing = page_text(entry), self.signing
