@@ -580,12 +580,12 @@ def test_of_two_machines_that_release_one_commit_one_does(
     real = Repository.add_page
     raced: list[str] = []
 
-    def racing(self: Repository, tag: str, message: str, commit: str, *, time: str) -> bool:
+    def racing(self: Repository, tag: str, message: str, commit: str, **named: Any) -> bool:
         if not raced:
             raced.append(tag)
             [done] = release(another_machine(line, "other"), say=line.say)
             assert release_lines(done) == ["late v2 is in production"]
-        return real(self, tag, message, commit, time=time)
+        return real(self, tag, message, commit, **named)
 
     monkeypatch.setattr(Repository, "add_page", racing)
     assert release_lines(line.release()) == ["late: live is target; nothing to do"]

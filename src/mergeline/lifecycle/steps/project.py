@@ -192,12 +192,10 @@ class Project:
     def _read_ledger(self, model: str) -> Ledger:
         pages = [page for page in self.pages if page.model == model]
         fingerprints = sorted({page.entry.fingerprint for page in pages if page.entry})
-        if not fingerprints:
-            return believe(pages, {})
         with ThreadPoolExecutor(_AT_ONCE) as pool:  # a registry takes its time for each
             found = pool.map(partial(self._judged, model), fingerprints)
             judged = {of: one for of, one in zip(fingerprints, found, strict=True) if one}
-        if not judged:
+        if fingerprints and not judged:
             last = pages[-1].name
             raise StoreError(
                 f"the ledger has releases of {model} up to {last}, and the store knows none",
