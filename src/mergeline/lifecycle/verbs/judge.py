@@ -21,7 +21,7 @@ from mergeline.adapters.bundles import (
     write_candidate,
 )
 from mergeline.adapters.models.folder import model_digest
-from mergeline.core.gate.verdict import Situation
+from mergeline.core.gate.verdict import Approval, Situation
 from mergeline.core.release.bundle import CANDIDATE_FILES, HOLDOUT, MANIFEST, MODEL
 from mergeline.core.report.content import Moved
 from mergeline.errors import BundleError, MergelineError
@@ -38,7 +38,13 @@ from mergeline.system.digests import file_sha256
 
 
 def judge(
-    project: Project, bundle: Path, *, into: Path, base: str | None = None, say: Say
+    project: Project,
+    bundle: Path,
+    *,
+    into: Path,
+    base: str | None = None,
+    approval: Approval | None = None,
+    say: Say,
 ) -> list[Evaluated]:
     """Judge the candidates of a bundle by the base's gate, and leave bundles of our own.
 
@@ -47,6 +53,7 @@ def judge(
         bundle: what the untrusted job left: a bundle, or a folder of bundles.
         into: where the bundle (of several models: a folder each) is left.
         base: branch that the tree would be merged onto; None: the main branch.
+        approval: of a person with write access, to a holdout that moves by more than drops.
         say: is told what goes on.
 
     Raises:
@@ -57,7 +64,7 @@ def judge(
     with leaving_failure(into, partial(describe_unread, project, None)):
         cases = read_cases(project, None, base, as_committed=True)
     judged, failures = [], []
-    for case in cases:
+    for case in (replace(one, approval=approval) for one in cases):
         folder = into / case.model.name if len(cases) > 1 else into
         try:
             with leaving_failure(folder, partial(describe_failure, case)):
@@ -132,7 +139,7 @@ def _taken(folder: Path, case: Case) -> Iterator[Trained]:
 def _by_the_base(case: Case) -> Case:
     """The case without what would run the change's code: its stages, and metrics that it adds."""
     case = replace(case, untrusted=True)
-    known = {metric.name for metric in case.at_base.model.metrics} if case.at_base else set()
+    known = {metric.name for metric in case.judged_by.model.metrics} if case.judged_by else set()
     new = [metric for metric in case.model.metrics if metric.own and metric.name not in known]
     if not new:
         return case

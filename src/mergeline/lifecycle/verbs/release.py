@@ -33,12 +33,14 @@ from mergeline.core.report.render.markdown import to_markdown
 from mergeline.errors import (
     ForgeError,
     InputError,
+    MergelineError,
     NotFoundError,
     RepositoryError,
     StoreError,
     TrackingError,
 )
 from mergeline.lifecycle.steps.candidates import fetch, logged_run
+from mergeline.lifecycle.steps.case import find_production
 from mergeline.lifecycle.steps.champion import read_champion
 from mergeline.lifecycle.steps.evaluation import stored_report
 from mergeline.lifecycle.steps.live import ask_server, await_served, read_live, read_target
@@ -243,9 +245,12 @@ class _Job:
 
     def _gate(self) -> str:
         """Digest of the gate that judges the commit."""
-        commit = self.merged_onto
-        at_base = self.project.tree(commit.sha).declared(self.model.name) if commit else None
-        return gate_digest((at_base.model if at_base else self.model).gate)
+        commit, name = self.merged_onto, self.model.name
+        before = self.project.tree(commit.sha) if commit else None
+        production = find_production(self.project, name, before)
+        judge = production.tree if production else before
+        declared = judge.declared(name) if judge else None
+        return gate_digest((declared.model if declared else self.model).gate)
 
     def _hold_together(self) -> None:
         """Bring the candidate's files, which are held against its manifest and its digests.
@@ -272,7 +277,8 @@ class _Job:
         store, stored, candidate = self.project.store, self.trained.stored, self.trained.candidate
         if stored is None:
             raise StoreError("the candidate is not in the store", where=store.name)
-        evaluations, restored = store.evaluations(stored), kind is Situation.RESTORE
+        evaluations = [] if kind is Situation.RESTORE else store.evaluations(stored)
+        judged = evaluations[-1] if evaluations else None
         if self.override and self.override != store.backing(stored)[1]:
             store.put_override(stored, self.override)  # before the page, which is believed for it
         ledger, now = self.project.ledger_of(self.model.name), dt.datetime.now(dt.UTC)
@@ -291,10 +297,12 @@ class _Job:
             subject=self.head.subject,
             author=self.head.author,
             pull_request=self._pull_request(),
-            verdict=None if restored or not evaluations else evaluations[-1].verdict,
+            verdict=judged.verdict if judged else None,
             override=self.override,
             released_at=now.isoformat(timespec="seconds"),
-            better=not restored and bool(evaluations) and evaluations[-1].better,
+            better=judged is not None and judged.better,
+            holdout_moved=judged is not None and judged.holdout_moved,
+            approval=judged.approval if judged else None,
         )
         name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"
         text, signing, repository = page_text(entry), self.signing, self.project.repository
@@ -383,7 +391,7 @@ class _Job:
             report = stored_report(project, stored)
             head += f"{released.sentence}.\n\n"
             forge.comment(number, head + to_markdown(report, limit=ROOM - len(head)))
-        except ForgeError as error:
+        except MergelineError as error:  # the release is done
             self.say(f"pull request {number} could not be told: {error}")
 
     def _judged_as_merged(self, evaluation: Evaluation) -> bool:
