@@ -300,7 +300,8 @@ class Match:
     """A candidate held against the others on the same rows, and judged.
 
     Attributes:
-        look: the number of this candidate among those that were judged on these rows; None if it is no new one.
+        look: the number of this candidate among those that were judged on these rows; None if it
+            is no new one.
         rows_before: number of rows of production's own holdout, where it is known.
         seconds: that it took, training included where there was any.
     """
