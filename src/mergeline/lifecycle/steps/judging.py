@@ -206,8 +206,8 @@ class _Contest:
 
 def _approved(project: Project, trained: Trained) -> Approval | None:
     """What a person said to the same candidate when it was evaluated before."""
-    evaluation = project.tracking.evaluation(trained.run) if trained.run else None
-    return evaluation.approval if evaluation else None
+    evaluations = project.store.evaluations(trained.stored) if trained.stored else []
+    return evaluations[-1].approval if evaluations else None
 
 
 @contextlib.contextmanager
