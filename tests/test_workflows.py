@@ -160,7 +160,7 @@ def test_the_reporting_workflow_checks_out_nothing_of_the_pull_request() -> None
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["ref"] == "${{ github.event.repository.default_branch }}"
     verbs = [words[0] for words in commands(workflow)]
-    assert verbs == ["plan", "judge", "track", "comment", "comment"]
+    assert verbs == ["plan", "approval", "judge", "track", "comment", "comment"]
 
 
 def test_the_judging_job_has_no_secret_and_what_it_says_is_all_that_is_believed() -> None:

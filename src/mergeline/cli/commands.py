@@ -126,15 +126,32 @@ def evaluate(
 @click.argument("bundle", type=_FOLDER)
 @click.option("--into", type=_FOLDER, required=True, help="Leave the judged bundle there.")
 @_BASE
+@click.option("--approved-by", metavar="NAME", help="Who approved that the holdout moves.")
+@click.option("--reason", metavar="TEXT", help="Why it may move.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
-def judge(bundle: Path, into: Path, base: str | None, as_json: bool) -> None:  # noqa: FBT001
+def judge(
+    *,
+    bundle: Path,
+    into: Path,
+    base: str | None,
+    approved_by: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> None:
     """Judge a candidate that an untrusted job left.
 
     Nothing of the working tree is run. Exit code 1: the gate refuses it.
     """
+    from mergeline.core.gate.verdict import Approval
     from mergeline.lifecycle.verbs.judge import judge as run
 
-    _end_with_reports(run(this_project(), bundle, into=into, base=base, say=say), as_json=as_json)
+    said = [text.strip() for text in (approved_by, reason) if text and text.strip()]
+    if (approved_by is not None or reason is not None) and len(said) < 2:
+        raise click.UsageError("an approval names a person and a reason")
+    approval = Approval(*said) if said else None
+    project = this_project()
+    judged = run(project, bundle, into=into, base=base, approval=approval, say=say)
+    _end_with_reports(judged, as_json=as_json)
 
 
 @commands.command()
@@ -218,6 +235,20 @@ def answer() -> None:
 
 
 @commands.command()
+def approval() -> None:
+    """Say who approved that a pull request moves its bar.
+
+    It is that of MERGELINE_HEAD. In a job, the next steps get `approved_by` and `approved_because`.
+    """
+    from mergeline.lifecycle.verbs.approval import approval as run
+
+    found = run(this_project())
+    click.echo(f"{found.by}: {found.reason}" if found else "nobody has approved anything")
+    set_output("approved_by", found.by if found else "")
+    set_output("approved_because", found.reason if found else "")
+
+
+@commands.command()
 @_MODEL
 @_PLAN
 @click.option(
@@ -252,11 +283,30 @@ def release(model: str | None, plan_only: bool, override: str | None, as_json: b
     "--poll", default=2.0, show_default=True, help="Seconds between looks at the registry."
 )
 @click.option("--only", metavar="MODEL/VERSION", help="Serve one version, whatever its stage.")
-def serve(host: str, port: int, poll: float, only: str | None) -> None:
+@click.option(
+    "--memory",
+    default=1_000,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="MB that models without a stage may take.",
+)
+@click.option("--mlflow-lenient", is_flag=True, help='Take what MLflow takes: "509" for a number.')
+def serve(
+    *, host: str, port: int, poll: float, only: str | None, memory: int, mlflow_lenient: bool
+) -> None:
     """Serve every version that is not archived."""
+    from mergeline.serving.app import Settings
     from mergeline.serving.server import serve as run
 
-    run(this_project(), host=host, port=port, poll=poll, only=only)
+    run(
+        this_project(),
+        host=host,
+        port=port,
+        poll=poll,
+        only=only,
+        memory=memory * 1_000_000,
+        settings=Settings(mlflow_lenient=mlflow_lenient),
+    )
 
 
 @commands.command()

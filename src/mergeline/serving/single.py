@@ -12,25 +12,41 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-
-import uvicorn
 
 from mergeline.core.declare.strict import read_json
 from mergeline.core.release.version import Version
-from mergeline.serving.app import make_app
+from mergeline.serving.app import Application
+from mergeline.serving.connections import Server, uvicorn_settings
 from mergeline.serving.served_versions import ServedVersions
-from mergeline.serving.server import uvicorn_settings
+
+
+class _Folder:
+    """A source of one version, whose folder is here."""
+
+    def __init__(self, version: Version, folder: Path) -> None:
+        self._version = version
+        self._folder = folder
+
+    def standing(self) -> Sequence[Version]:
+        return [self._version]
+
+    def versions(self, model: str) -> Sequence[Version]:  # noqa: ARG002
+        return [self._version]
+
+    def model_files(self, model: str, number: int, into: Path) -> Path:  # noqa: ARG002
+        return self._folder
 
 
 def main() -> None:
     """Serve it on the socket that is given."""
     folder, described = sys.argv[1:]
     version = read_json(Version, described, where="VERSION")
-    served_versions = ServedVersions(lambda: [version], lambda _version, _into: Path(folder))
+    served_versions = ServedVersions(_Folder(version, Path(folder)))
     served_versions.reconcile()
     with socket.socket(fileno=os.dup(0)) as listener:
-        uvicorn.Server(uvicorn_settings(make_app(served_versions))).run(sockets=[listener])
+        Server(uvicorn_settings(Application(served_versions))).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -177,6 +177,12 @@ def test_applied_twice_leaves_an_empty_plan() -> None:
     assert plan_release(TARGET, replace(RELEASED, served="d2")) == ReleasePlan(Situation.CHANGE, ())
 
 
+def test_a_version_that_was_deleted_is_registered_again_under_its_page() -> None:
+    live = replace(RELEASED, promoted=None, registered=None)
+    assert plan_release(TARGET, live).kind == "change"
+    assert steps(live) == ["register", "promote"]
+
+
 def test_what_is_in_production_needs_no_evaluation_to_stay_there() -> None:
     assert steps(replace(RELEASED, evaluation=None, model_digest=None)) == []
 

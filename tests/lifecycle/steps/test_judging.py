@@ -88,7 +88,10 @@ def test_what_the_changes_since_the_reference_add_up_to_is_shown_and_held(line: 
     assert (reference.version, reference.why, reference.releases) == (1, "first", 1)
     held = [one for one in judgement_of(second).verdict.reasons if one.rule == "margin"]
     assert [one.against for one in held] == ["champion", "reference"]
-    assert "since **v1** (the first release, 1 release ago): ROC AUC " in line.markdown(second)
+    assert (
+        "since the reference, **v1** (the first release, 1 release ago): ROC AUC "
+        in line.markdown(second)
+    )
     worse = line.review(line.propose("worse-since", WORSE))
     assert {one.against for one in judgement_of(worse).verdict.reasons if one.outcome == "fail"} > {
         "reference"

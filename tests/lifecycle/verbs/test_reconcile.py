@@ -136,7 +136,9 @@ def test_another_project_s_model_of_the_same_name_is_told_and_left_alone(
     move_alias(tracking.client)
     before = content_of(two.state / "artifacts")
     for verb in (reconcile, release):
-        with pytest.raises(TrackingError, match=r"neither ledger nor store .* another name"):
+        with pytest.raises(
+            TrackingError, match=r"no release of this repository made it so.* another name"
+        ):
             verb(two.project(), say=two.say)
     assert shown(tracking)[0] == (1, "Production")
     assert content_of(two.state / "artifacts") == before

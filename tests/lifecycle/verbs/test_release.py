@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -580,12 +581,12 @@ def test_of_two_machines_that_release_one_commit_one_does(
     real = Repository.add_page
     raced: list[str] = []
 
-    def racing(self: Repository, tag: str, message: str, commit: str, *, time: str) -> bool:
+    def racing(self: Repository, tag: str, message: str, commit: str, **named: Any) -> bool:
         if not raced:
             raced.append(tag)
             [done] = release(another_machine(line, "other"), say=line.say)
             assert release_lines(done) == ["late v2 is in production"]
-        return real(self, tag, message, commit, time=time)
+        return real(self, tag, message, commit, **named)
 
     monkeypatch.setattr(Repository, "add_page", racing)
     assert release_lines(line.release()) == ["late: live is target; nothing to do"]
@@ -593,6 +594,35 @@ def test_of_two_machines_that_release_one_commit_one_does(
     assert pages(line) == ["release/late/0001", "release/late/0002"]
     assert [version.number for version in line.project().tracking.versions(MODEL)] == [1, 2]
     assert_converged(line)
+
+
+@pytest.mark.slow
+def test_machines_that_release_one_commit_at_once_end_with_one_version_and_one_page(
+    line: Line,
+) -> None:
+    line.merge(1)
+    machines = []
+    for number in range(4):
+        line.git("clone", "--quiet", "forge/repository.git", f"machine-{number}", at=".")
+        environment = {
+            **line.environment,
+            "MERGELINE_STATE": str(line.root / f"state-{number}"),
+            "MERGELINE_STORE": str(line.state / "store"),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{line.state}/mlflow.db",
+        }
+        machines.append(
+            subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-m", "mergeline", "release"],
+                cwd=line.root / f"machine-{number}", env=environment, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )
+        )  # fmt: skip
+    printed = [machine.communicate(timeout=240)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0] * 4, printed
+    assert sum("late v2 is in production" in text for text in printed) == 1, printed
+    assert pages(line) == ["release/late/0001", "release/late/0002"]
+    assert [version.number for version in line.project().tracking.versions(MODEL)] == [1, 2]
+    assert champion(line).number == 2
 
 
 def test_of_two_machines_that_register_one_candidate_both_take_the_first_version(
@@ -716,6 +746,33 @@ def test_a_version_with_another_model_s_files_is_not_released(line: Line) -> Non
         line.release()
     assert champion(line).number == 1
     assert len(pages(line)) == 1
+
+
+def test_a_version_that_somebody_deleted_goes_back_into_production(line: Line) -> None:
+    line.merge(1)
+    line.release()
+    tracking = line.project().tracking
+    tracking.client.delete_registered_model_alias(MODEL, "production")
+    tracking.client.delete_model_version(MODEL, "2")
+    assert line.review(line.propose("on", ("params.yaml", "C: 0.5", "C: 0.4"))).passed
+    line.check_out("origin/main")
+    [seen] = status(line.project())
+    assert [text.split(":")[0] for text in seen.drift] == ["register", "promote"]
+    assert line.release().entry is None
+    assert champion(line).number == 2
+    assert line.release().plan.steps == ()
+
+
+def test_another_project_s_production_of_the_same_name_is_not_taken_over(line: Line) -> None:
+    """Two repositories, one tracking server, and the same name for a model."""
+    tracking = line.project().tracking
+    run = next(run for run in tracking.candidates(MODEL) if run.pull_request == 2)
+    tracking.move(MODEL, tracking.register(run, 2).number, "Production")
+    line.git("push", "--quiet", "origin", ":refs/tags/release/late/0001", at="runner")
+    with pytest.raises(TrackingError, match="no release of this repository made it so"):
+        release(line.project(), say=line.say)
+    assert champion(line).number == 2
+    assert pages(line) == []
 
 
 def test_the_ledger_outlives_the_clone_that_wrote_it(line: Line) -> None:

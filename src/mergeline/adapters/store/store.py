@@ -6,6 +6,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,6 +64,8 @@ _EVALUATION_TAR = "application/vnd.mergeline.evaluation.files.v1.tar"
 _OVERRIDE_TYPE = "application/vnd.mergeline.override.v1+json"
 _MODEL_DIGEST = "dev.mergeline.model-digest"
 _VERDICT = "dev.mergeline.verdict"
+_ROWS_DIGEST = "dev.mergeline.rows"
+_CREATED = "org.opencontainers.image.created"
 _REASON = "dev.mergeline.reason"
 _TITLE = "org.opencontainers.image.title"
 _REVISION = "org.opencontainers.image.revision"
@@ -70,6 +73,7 @@ _SCHEME = "oci://"
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _LOST = "Evaluate the model's tree again, or bring the store's files back from a copy"
 _LINKING_TRIES = 6
+_AT_ONCE = 8  # requests
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,12 @@ class Store:
                 return
             parts = {EVALUATION: _EVALUATION_DOCUMENT, EVALUATION_FILES: _EVALUATION_TAR}
             layers = self._put_layers(bundle, parts)
-            self._refer(stored, _EVALUATION_TYPE, layers, {_VERDICT: evaluation.verdict})
+            noted = {
+                _VERDICT: evaluation.verdict,
+                _ROWS_DIGEST: evaluation.rows,
+                _CREATED: evaluation.evaluated_at,
+            }
+            self._refer(stored, _EVALUATION_TYPE, layers, noted)
 
     def put_override(self, stored: Stored, reason: str) -> None:
         """Note a person's reason to release a candidate in spite of the verdict."""
@@ -210,6 +219,19 @@ class Store:
         verdicts = {entry.annotations.get(_VERDICT) for entry in referrers}
         reasons = (entry.annotations.get(_REASON) for entry in referrers)
         return "pass" in verdicts, next(filter(None, reasons), None)
+
+    def judged_on(self, model: str, rows: str) -> dict[str, str]:
+        """When each candidate was first judged on rows of a digest, by fingerprint."""
+        fingerprints = [fingerprint for name, fingerprint in self.known() if name == model]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # a registry takes its time for each
+            found = pool.map(lambda of: self._first_judged(model, of, rows), fingerprints)
+            return {of: at for of, at in zip(fingerprints, found, strict=True) if at}
+
+    def _first_judged(self, model: str, fingerprint: str, rows: str) -> str | None:
+        stored = self.find(model, fingerprint)
+        referrers = self._referrers(stored.digest) if stored else []
+        judged = (entry for entry in referrers if entry.annotations.get(_ROWS_DIGEST) == rows)
+        return min((entry.annotations[_CREATED] for entry in judged), default=None)
 
     def evaluations(self, stored: Stored) -> list[Evaluation]:
         """The evaluations of a candidate, oldest first."""

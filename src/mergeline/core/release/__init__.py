@@ -8,7 +8,7 @@ that was killed is finished by running it again (law 7).
     bundle   what one job leaves for another: a folder held together by digests
     version  a version of a model in the registry
     ledger   the record of releases: an annotated Git tag for each, and which tags are believed
-    reference  the release that small steps are summed from
+    lineage  the release that small steps are summed from, the last move of the holdout
     plan     the steps from live to target, or the reasons to refuse
 
 For example, after a revert:

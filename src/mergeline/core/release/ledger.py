@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mergeline.core.declare.strict import read_json, write_json
-from mergeline.core.gate.verdict import Situation
+from mergeline.core.gate.verdict import Approval, Situation
 from mergeline.errors import DeclarationError
 
 LEDGER = "release"  # namespace of the tags
@@ -29,6 +29,8 @@ class Entry:
         released_at: ISO 8601, UTC.
         better: whether its evaluation showed it better than what it replaced; pages that were
             written before this was noted say no.
+        holdout_moved: whether it moved its holdout by more than drops.
+        approval: a person's yes to that.
     """
 
     format: int
@@ -48,6 +50,8 @@ class Entry:
     override: str | None
     released_at: str
     better: bool = False
+    holdout_moved: bool = False
+    approval: Approval | None = None
 
 
 def page_name(model: str, sequence: int) -> str:

@@ -32,7 +32,7 @@ class Live:
         ledger: of this model. Its last page says who is champion.
         registry: whether there is a registry for people to look at and servers to follow.
         promoted: the version that the registry has in production.
-        registered: the version of the target's candidate.
+        registered: the version of the target's candidate; the ledger's, if that names one.
         model_digest: of the target's candidate; None if the store has none.
         evaluation: the candidate's newest; None if there is none.
         serving: versions of the packages that serve models here, by name.
@@ -83,7 +83,7 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
     recorded = champion is not None and champion.fingerprint == target.fingerprint
     numbers = {version.number if version else None for version in (live.promoted, live.registered)}
     promoted = not live.registry or (len(numbers) == 1 and None not in numbers)
-    kind = _kind(target, champion, live.ledger)
+    kind = champion.kind if champion and recorded else _kind(target, live.ledger)
     if champion and recorded and promoted:
         return ReleasePlan(kind, _deploy(live, champion.model_digest))
     refusal: tuple[str, ...] = ()
@@ -107,11 +107,9 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
     return ReleasePlan(kind, (*steps, *_deploy(live, live.model_digest if promoted else None)))
 
 
-def _kind(target: Target, champion: Entry | None, ledger: Ledger) -> Situation:
-    if champion is None:
+def _kind(target: Target, ledger: Ledger) -> Situation:
+    if not ledger.entries:
         return Situation.FIRST
-    if champion.fingerprint == target.fingerprint:
-        return champion.kind
     known = any(entry.fingerprint == target.fingerprint for entry in ledger.entries)
     return Situation.RESTORE if known else Situation.CHANGE
 

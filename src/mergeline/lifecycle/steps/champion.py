@@ -61,23 +61,25 @@ def version_of(entry: Entry) -> Version:
     )
 
 
-def read_promoted(project: Project, ledger: Ledger, versions: Sequence[Version]) -> Version | None:
-    """The version that MLflow has in production.
+def read_promoted(
+    project: Project, ledger: Ledger, versions: Sequence[Version], target: str | None = None
+) -> Version | None:
+    """The version that MLflow has in production; `target` is the fingerprint that should be there.
 
     Raises:
-        TrackingError: neither the ledger nor the store knows it: a project of the same model's name
-            on the same server, or somebody's own version.
+        TrackingError: no release of this ledger made it so, and nobody moved it there by hand: a
+            project of the same model's name on the same server, or somebody's own version.
     """
     promoted = next((version for version in versions if version.stage == "Production"), None)
-    if promoted is None or any(
-        entry.fingerprint == promoted.fingerprint for entry in ledger.entries
-    ):
+    ours = {target, *(entry.fingerprint for entry in ledger.entries)}
+    if promoted is None or promoted.fingerprint in ours:
         return promoted
-    if promoted.fingerprint and project.store.find(promoted.model, promoted.fingerprint):
-        return promoted  # moved there by hand
+    by_hand = ledger.entries and promoted.fingerprint
+    if by_hand and project.store.find(promoted.model, promoted.fingerprint):
+        return promoted
     raise TrackingError(
-        f"{promoted.model} v{promoted.number} is in production there, and neither ledger nor store "
-        "of this project knows it",
+        f"{promoted.model} v{promoted.number} is in production by the registry, and no release of "
+        "this repository made it so",
         where=project.tracking.uri,
         next_step="If it is another project's, give the model another name, or name another server "
         "in MLFLOW_TRACKING_URI; if it is yours, take the alias `production` from it",

@@ -32,7 +32,7 @@ def read_live(project: Project, target: Target, served: str | None) -> Live:
     return Live(
         ledger=ledger,
         registry=mlflow is not None,
-        promoted=read_promoted(project, ledger, versions),
+        promoted=read_promoted(project, ledger, versions, target.fingerprint),
         registered=next(same, None),
         model_digest=stored.model_digest if stored else None,
         evaluation=evaluations[-1] if evaluations else None,

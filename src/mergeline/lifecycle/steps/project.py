@@ -27,6 +27,7 @@ from mergeline.system.confinement import Walls, find_walls
 _GITHUB = "https://github.com"
 _AT_ONCE = 8  # requests to the store
 SIGNERS = ".mergeline-signers"  # in main's tree, as git's allowed signers file
+_SECONDS_TO_ASK = 1_800.0  # half of what the job `judge` has
 _NUMBER = re.compile(r"[0-9]{1,18}")
 Say = Callable[[str], None]
 
@@ -122,6 +123,16 @@ class Project:
         return {}
 
     @cached_property
+    def seconds_asked(self) -> list[float]:
+        """How long each model has been asked in this process."""
+        return []
+
+    @property
+    def seconds_left_to_ask(self) -> float:
+        """How long models may still take, all together, so that a report is left in time."""
+        return max(1.0, _SECONDS_TO_ASK - sum(self.seconds_asked))
+
+    @cached_property
     def forge(self) -> Forge | None:
         """Where pull requests are, if anywhere."""
         return forge_from_environment(self.environment, self.repository.remote_url())
@@ -192,12 +203,10 @@ class Project:
     def _read_ledger(self, model: str) -> Ledger:
         pages = [page for page in self.pages if page.model == model]
         fingerprints = sorted({page.entry.fingerprint for page in pages if page.entry})
-        if not fingerprints:
-            return believe(pages, {})
         with ThreadPoolExecutor(_AT_ONCE) as pool:  # a registry takes its time for each
             found = pool.map(partial(self._judged, model), fingerprints)
             judged = {of: one for of, one in zip(fingerprints, found, strict=True) if one}
-        if not judged:
+        if fingerprints and not judged:
             last = pages[-1].name
             raise StoreError(
                 f"the ledger has releases of {model} up to {last}, and the store knows none",

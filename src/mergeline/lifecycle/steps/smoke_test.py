@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ROWS = 20
-_SERVING = ("mergeline", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "starlette")
+_SERVING = ("mergeline", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "uvicorn")
 
 
 def ask_its_server(

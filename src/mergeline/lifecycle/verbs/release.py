@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,22 +28,23 @@ from mergeline.core.release.bundle import Evaluation, gate_digest
 from mergeline.core.release.ledger import FORMAT, Entry, page_name, page_text
 from mergeline.core.release.plan import ReleasePlan, StepKind, Target, plan_release
 from mergeline.core.release.version import Version
-from mergeline.core.report.one_comment import ROOM
+from mergeline.core.report.one_comment import ROOM, Stamp
 from mergeline.core.report.render.markdown import to_markdown
 from mergeline.errors import (
     ForgeError,
     InputError,
+    MergelineError,
     NotFoundError,
     RepositoryError,
     StoreError,
     TrackingError,
 )
 from mergeline.lifecycle.steps.candidates import fetch, logged_run
+from mergeline.lifecycle.steps.case import find_production
 from mergeline.lifecycle.steps.champion import read_champion
 from mergeline.lifecycle.steps.evaluation import stored_report
 from mergeline.lifecycle.steps.live import ask_server, await_served, read_live, read_target
 from mergeline.lifecycle.steps.project import Project, Say
-from mergeline.lifecycle.steps.telling import tell_outcome
 from mergeline.lifecycle.steps.trained import Trained
 from mergeline.system.locks import file_lock
 
@@ -244,9 +245,12 @@ class _Job:
 
     def _gate(self) -> str:
         """Digest of the gate that judges the commit."""
-        commit = self.merged_onto
-        at_base = self.project.tree(commit.sha).declared(self.model.name) if commit else None
-        return gate_digest((at_base.model if at_base else self.model).gate)
+        commit, name = self.merged_onto, self.model.name
+        before = self.project.tree(commit.sha) if commit else None
+        production = find_production(self.project, name, before)
+        judge = production.tree if production else before
+        declared = judge.declared(name) if judge else None
+        return gate_digest((declared.model if declared else self.model).gate)
 
     def _hold_together(self) -> None:
         """Bring the candidate's files, which are held against its manifest and its digests.
@@ -273,7 +277,8 @@ class _Job:
         store, stored, candidate = self.project.store, self.trained.stored, self.trained.candidate
         if stored is None:
             raise StoreError("the candidate is not in the store", where=store.name)
-        evaluations, restored = store.evaluations(stored), kind is Situation.RESTORE
+        evaluations = [] if kind is Situation.RESTORE else store.evaluations(stored)
+        judged = evaluations[-1] if evaluations else None
         if self.override and self.override != store.backing(stored)[1]:
             store.put_override(stored, self.override)  # before the page, which is believed for it
         ledger, now = self.project.ledger_of(self.model.name), dt.datetime.now(dt.UTC)
@@ -292,10 +297,12 @@ class _Job:
             subject=self.head.subject,
             author=self.head.author,
             pull_request=self._pull_request(),
-            verdict=None if restored or not evaluations else evaluations[-1].verdict,
+            verdict=judged.verdict if judged else None,
             override=self.override,
             released_at=now.isoformat(timespec="seconds"),
-            better=not restored and bool(evaluations) and evaluations[-1].better,
+            better=judged is not None and judged.better,
+            holdout_moved=judged is not None and judged.holdout_moved,
+            approval=judged.approval if judged else None,
         )
         name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"
         text, signing, repository = page_text(entry), self.signing, self.project.repository
@@ -364,25 +371,34 @@ class _Job:
 
     def _tell(self, released: Released) -> None:
         """Say on the pull request what became of it, and on another that its model is gone."""
-        forge, number = self.project.forge, self._pull_request()
-        if forge is None or not (self.entry or released.plan.refusal):
+        if self.project.forge is None or not (self.entry or released.plan.refusal):
             return
-        tell = partial(
-            tell_outcome, forge, model=self.model.name, commit=self.head.sha, say=self.say
-        )
-        if number is not None:
-            tell(number, self._outcome(released))
-        if self.entry is None or self.entry.kind is not Situation.RESTORE:
-            return
+        try:
+            number = self._pull_request()
+            if number is not None:
+                self._tell_one(number, self._outcome(released))
+            if self.entry is not None and self.entry.kind is Situation.RESTORE:
+                self._tell_replaced(self.entry, number)
+        except MergelineError as error:  # the release is done
+            self.say(f"not everybody could be told of it: {error}")
+
+    def _tell_replaced(self, entry: Entry, number: int | None) -> None:
+        """Tell the pull request whose model left production."""
         left = [
             page
             for page in self.project.ledger(self.model.name)
-            if page.version == self.entry.replaced and page.pull_request not in {None, number}
+            if page.version == entry.replaced and page.pull_request not in {None, number}
         ]
         if left and left[-1].pull_request:
             taken = f"{self.model.name} v{left[-1].version} was taken out of production"
-            back = f"{self.head.sha[:8]} brought v{self.entry.version} back"
-            tell(left[-1].pull_request, f"{taken}: {back}.")
+            back = f"{self.head.sha[:8]} brought v{entry.version} back"
+            self._tell_one(left[-1].pull_request, f"{taken}: {back}.")
+
+    def _tell_one(self, number: int, text: str) -> None:
+        """Keep the one comment on what became of a pull request's model."""
+        stamp = Stamp(f"outcome/{self.model.name.lower()}", self.head.sha, dt.datetime.now(dt.UTC))
+        if self.project.forge is not None:
+            self.project.forge.upsert_report(number, text, stamp)
 
     def _outcome(self, released: Released) -> str:
         """What happened, and the report where something else was judged than was shown."""
