@@ -24,4 +24,4 @@ def approval(project: Project) -> Approval | None:
     if pull is None:
         return None
     # A commit that was merged is not what was approved, but what became of it.
-    return find_approval(forge, pull.number, head if pull.open else pull.head_sha)
+    return find_approval(forge, head if pull.open else pull.head_sha)
