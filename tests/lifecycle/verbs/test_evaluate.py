@@ -529,14 +529,14 @@ def test_what_would_end_the_process_within_is_an_error_with_a_report(
 
 def test_a_model_that_fails_keeps_no_other_from_its_report(line: Line, tmp_path: Path) -> None:
     line.branch("second")
-    early = MODEL_YAML.replace("outputs: build/late", "outputs: build/nowhere")
+    early = MODEL_YAML.replace("label: late", "label: nowhere")
     line.write("models/early.yaml", early)
     line.edit(*OTHER)
-    line.commit("Two at once, one of which leaves nothing")
+    line.commit("Two at once, one of which names no label")
     line.check_out_pull(line.push("second"))
-    with pytest.raises(MergelineError, match="build/nowhere"):
+    with pytest.raises(MergelineError, match="nowhere"):
         evaluate(line.project(), bundle=tmp_path / "bundle", say=line.say)
-    assert "build/nowhere" in failure_in(tmp_path / "bundle" / "early").message
+    assert "nowhere" in failure_in(tmp_path / "bundle" / "early").message
     assert read_evaluation(tmp_path / "bundle" / "late").verdict == "pass"
 
 

@@ -57,6 +57,8 @@ def test_a_parameter_of_the_holdout_moves_the_bar(clone: Line) -> None:
 
 
 def test_other_outputs_move_the_bar(clone: Line) -> None:
+    out = "build/late/holdout.parquet"
+    clone.edit("dvc.yaml", f"[{out}]", f"[{out}, build/alt]", at="runner")
     clone.edit("models/late.yaml", "outputs: build/late", "outputs: build/alt", at="runner")
     assert lines(clone) == [
         "models/: outputs build/late → build/alt: evaluate runs; snapshots stay",

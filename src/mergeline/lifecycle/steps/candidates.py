@@ -24,7 +24,7 @@ from mergeline.adapters.row_files import (
 )
 from mergeline.adapters.store.store import Stored
 from mergeline.core.compare.comparison import compare
-from mergeline.core.compare.result import Comparison
+from mergeline.core.compare.result import Comparison, Scored
 from mergeline.core.declare.model import MetricChoice, Role
 from mergeline.core.release.bundle import (
     CANDIDATE_FILES,
@@ -87,10 +87,13 @@ def find_by(project: Project, name: str) -> Stored:
     return stored
 
 
-def find_or_train(project: Project, case: Case, say: Say, *, track: bool) -> Trained:
+def find_or_train(
+    project: Project, case: Case, say: Say, *, track: bool, beside: Iterable[Trained] = ()
+) -> Trained:
     """The candidate of a case; nothing trains if its fingerprint is known.
 
-    With `track` it is taken into the store.
+    With `track` it is taken into the store. Models `beside` it are asked for the rows of its
+    holdout while it is, once it is trained; `project` keeps that.
 
     Raises:
         StageError: a stage failed, or left something other than the declaration says.
@@ -99,7 +102,7 @@ def find_or_train(project: Project, case: Case, say: Say, *, track: bool) -> Tra
     trained = find(project, name, fingerprint)
     if trained is None:
         say(f"{name}: training fingerprint {fingerprint[:8]}")
-        trained = train(project, case, say)
+        trained = train(project, case, say, beside=beside)
     else:
         say(f"{name}: {fingerprint[:8]} is known; nothing trains")
     if not track:
@@ -164,8 +167,8 @@ def fetch(project: Project, stored: Stored) -> Trained:
     return Trained(candidate, folder, stored, fresh=False)
 
 
-def train(project: Project, case: Case, say: Say) -> Trained:
-    """Run the model's stages on a tree, in a checkout of its own.
+def train(project: Project, case: Case, say: Say, *, beside: Iterable[Trained] = ()) -> Trained:
+    """Run the model's stages on a tree, in a checkout of its own; `beside` as `find_or_train`.
 
     Raises:
         StageError: a stage failed, or left something other than the declaration says.
@@ -181,7 +184,9 @@ def train(project: Project, case: Case, say: Say) -> Trained:
             seconds = _run_stages(project, case, checkout, say)
             with folder_written_whole(folder) as scratch, importable(checkout, case.model.metrics):
                 shutil.copytree(checkout / case.model.outputs, scratch / CANDIDATE_FILES)
-                write_candidate(scratch, _describe(project, scratch, case, uses, seconds))
+                write_candidate(
+                    scratch, _describe(project, scratch, case, uses, seconds, beside=beside)
+                )
         finally:
             shutil.rmtree(checkout, ignore_errors=True)
     return Trained(read_candidate(folder), folder, None, fresh=True)
@@ -238,6 +243,8 @@ def _describe(
     case: Case,
     uses: tuple[SnapshotUse, ...],
     seconds: dict[str, float],
+    *,
+    beside: Iterable[Trained],
 ) -> Candidate:
     files = folder / CANDIDATE_FILES
     model = case.model
@@ -264,8 +271,10 @@ def _describe(
         },
     )
     own = Trained(candidate, folder, None, fresh=True)
-    models: dict[Role, Trained] = {CANDIDATE: own}
-    scored = score_models(project, models, holdout, model)
+    models = {CANDIDATE: own, **{str(at): other for at, other in enumerate(beside)}}
+    scored: dict[Role, Scored] = {
+        CANDIDATE: score_models(project, models, holdout, model)[CANDIDATE]
+    }
     return replace(candidate, metrics=measured(compare(holdout.rows, scored, model)))
 
 

@@ -139,6 +139,7 @@ def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
             files=digests(scratch, EVALUATION_FILES),
             smoke_test=match.smoke_test,
             rows=match.comparison.holdout.digest,
+            walls=report.walls or "",
             better=match.comparison.shown_better,
             holdout_moved=bool(match.judgement.holdout_moved),
             approval=match.judgement.approval,

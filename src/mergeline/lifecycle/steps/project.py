@@ -27,6 +27,7 @@ from mergeline.system.confinement import Walls, find_walls
 _GITHUB = "https://github.com"
 _AT_ONCE = 8  # requests to the store
 SIGNERS = ".mergeline-signers"  # in main's tree, as git's allowed signers file
+_SECONDS_TO_ASK = 1_800.0  # half of what the job `judge` has
 _NUMBER = re.compile(r"[0-9]{1,18}")
 Say = Callable[[str], None]
 
@@ -120,6 +121,16 @@ class Project:
     def answers(self) -> dict[tuple[str, str], object]:
         """What models said in this process, by the digests of model and rows."""
         return {}
+
+    @cached_property
+    def seconds_asked(self) -> list[float]:
+        """How long each model has been asked in this process."""
+        return []
+
+    @property
+    def seconds_left_to_ask(self) -> float:
+        """How long models may still take, all together, so that a report is left in time."""
+        return max(1.0, _SECONDS_TO_ASK - sum(self.seconds_asked))
 
     @cached_property
     def forge(self) -> Forge | None:

@@ -61,6 +61,7 @@ def describe(project: Project, match: Match) -> Report:
         look=match.look,
         unreleased=_unreleased(project, case),
         holdout_move=_holdout_move(project, case),
+        walls=str(project.walls),
         on_merge=_on_merge(project, case, champion, same=same),
         attribution=match.attribution,
     )

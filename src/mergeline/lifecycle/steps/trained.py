@@ -27,6 +27,7 @@ class Trained:
         folder: a bundle's folder, complete but for an evaluation.
         stored: what the store has of it, if it has.
         fresh: whether it was trained just now.
+        packages: folder of the packages that the model needs; None: those installed here.
         run: where people find it in MLflow, if that is known.
     """
 
@@ -34,6 +35,7 @@ class Trained:
     folder: Path
     stored: Stored | None
     fresh: bool
+    packages: Path | None = None
     run: Run | None = None
 
     @property
