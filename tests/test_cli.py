@@ -135,7 +135,7 @@ def test_track_and_comment_tell_their_plan_and_change_nothing(line: Line, run: R
     before = content_of(line.state)
     told = run("track", "--plan", str(line.bundle))
     assert told.code == 0
-    assert "and its evaluation (pass) would be logged" in told.out
+    assert "and its evaluation (pass) would be stored" in told.out
     told = run("comment", "--plan", str(line.bundle))
     assert "pull request 3 at" in told.out
     assert line.forge.comments(3) == ()
@@ -223,7 +223,7 @@ def test_a_report_of_a_run_comes_from_the_store(line: Line, run: Run) -> None:
 def test_release_status_and_history_tell_the_same(line: Line, run: Run) -> None:
     line.merge(1)
     planned = run("release", "--plan")
-    assert planned.out.startswith("late: register: the reviewed model becomes a version\n")
+    assert planned.out.startswith("late: record: v2 in the ledger: release/late/0002\n")
     done = run("release")
     assert (done.code, done.out) == (0, "late v2 is in production\n")
     assert run("release").out == "late: live is target; nothing to do\n"
@@ -643,7 +643,7 @@ def test_dvc_repro_by_hand_gives_the_model_of_the_tracked_candidate(line: Line) 
     assert model_digest(line.root / "hand" / "build" / MODEL / "model") == run.model_digest
     assert (line.root / "hand" / "dvc.lock").is_file()
     said = process(line, "plan", AT="hand")
-    assert f"(run {run.run_id}); nothing trains" in said  # for all that it left there
+    assert "(in the store); nothing trains" in said  # for all that it left there
 
 
 DEAF = """

@@ -164,7 +164,7 @@ def judge(
 def report(source: str | None, form: str, rows: bool, output: Path | None) -> None:  # noqa: FBT001
     """Print a report again.
 
-    SOURCE: the folder of a bundle, or of several, or a run's id [the newest evaluation].
+    SOURCE: the folder of a bundle, or of several, a fingerprint or a run [the newest evaluation].
     """
     from mergeline.cli.show import report_text
     from mergeline.cli.tables import examples_table
@@ -194,18 +194,16 @@ def report(source: str | None, form: str, rows: bool, output: Path | None) -> No
 @_PLAN
 @JSON
 def track(bundle: Path, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
-    """Check a bundle and log it; its model is never loaded."""
-    from mergeline.cli.show import planned_tracking_lines
+    """Check a bundle and store it; its model is never loaded."""
+    from mergeline.cli.show import planned_tracking_lines, tracked_lines
     from mergeline.lifecycle.verbs import track as verb
 
     if plan_only:
         planned = verb.plan_tracking(this_project(), bundle, say=say)
         print_results(planned, planned_tracking_lines, as_json=as_json)
     else:
-        runs = verb.track(this_project(), bundle, say=say)
-        print_results(
-            runs, lambda r: [f"{r.model} {r.fingerprint[:8]} run {r.run_id}"], as_json=as_json
-        )
+        tracked = verb.track(this_project(), bundle, say=say)
+        print_results(tracked, tracked_lines, as_json=as_json)
 
 
 @commands.command()
@@ -356,17 +354,65 @@ def doctor(as_json: bool) -> None:  # noqa: FBT001
 
 
 @commands.command()
-@click.argument("run")
+@click.argument("candidate")
 @JSON
-def reproduce(run: str, as_json: bool) -> None:  # noqa: FBT001
-    """Train a run's fingerprint again and compare."""
+def reproduce(candidate: str, as_json: bool) -> None:  # noqa: FBT001
+    """Train a candidate again and compare.
+
+    CANDIDATE: its fingerprint, or its run, as a report shows them.
+    """
     from mergeline.cli.show import reproduction_lines
     from mergeline.lifecycle.verbs.reproduce import reproduce as train_again
 
-    outcome = train_again(this_project(), run, say=say)
+    outcome = train_again(this_project(), candidate, say=say)
     print_results([outcome], reproduction_lines, as_json=as_json)
     if not outcome.agrees:
         sys.exit(REFUSED)
+
+
+@commands.command()
+@_PLAN
+@JSON
+def reconcile(plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Write into MLflow again what store and ledger have."""
+    from mergeline.cli.show import showing_lines
+    from mergeline.lifecycle.verbs.reconcile import reconcile as run
+
+    plans = run(this_project(), plan_only=plan_only, say=say)
+    print_results(plans, showing_lines, as_json=as_json)
+
+
+@commands.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=5000, show_default=True)
+def ui(host: str, port: int) -> None:
+    """Open MLflow's pages over what store and ledger have."""
+    from mergeline.lifecycle.verbs.ui import ui as run
+
+    run(this_project(), host=host, port=port, say=say)
+
+
+@click.group()
+def store() -> None:
+    """Look after the store of candidates and evaluations."""
+
+
+@store.command("gc")
+@click.option(
+    "--days", default=30, show_default=True, help="Keep what was evaluated less than so long ago."
+)
+@_PLAN
+@JSON
+def store_gc(days: int, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Delete candidates that nothing pins.
+
+    Releases, open pull requests, branches and the working tree pin theirs.
+    """
+    from mergeline.cli.show import store_garbage_lines
+    from mergeline.lifecycle.verbs.store import collect
+
+    garbage = collect(this_project(), days=days, plan_only=plan_only, say=say)
+    print_results([garbage], store_garbage_lines, as_json=as_json)
 
 
 @commands.command()
@@ -380,6 +426,7 @@ def demo(workspace: Path | None, keep: bool) -> None:  # noqa: FBT001
     play(Path.cwd(), workspace=workspace, keep=keep, ledger_table=ledger_table)
 
 
+commands.add_command(store)
 commands.add_command(data)
 commands.add_command(contract)
 

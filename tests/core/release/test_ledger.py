@@ -23,8 +23,8 @@ FIRST = page(OLD, 1, Situation.FIRST)
 SECOND = replace(page(NEW, 2), replaced=1)
 BACK = replace(page(OLD, 3, Situation.RESTORE), replaced=2)
 STORE = {
-    "run1": Judged("iris", "a" * 64, "d1", passed=True),
-    "run2": Judged("iris", "f" * 64, "d2", passed=True),
+    "a" * 64: Judged("d1", passed=True),
+    "f" * 64: Judged("d2", passed=True),
 }
 
 
@@ -81,30 +81,26 @@ def test_a_tag_that_cannot_be_a_page_is_said_and_stops_nothing(tag: Tag, doubt: 
 
 
 @pytest.mark.parametrize(
-    ("store", "doubt"),
+    ("judged", "doubt"),
     [
-        ({}, "no candidate of its run run2"),
-        (
-            {"run2": replace(STORE["run2"], fingerprint="b" * 64)},
-            "is of iris, fingerprint bbbbbbbb",
-        ),
-        ({"run2": replace(STORE["run2"], model="rose")}, "is of rose"),
-        ({"run2": replace(STORE["run2"], model_digest="d9")}, "has model d9, not d2"),
-        ({"run2": replace(STORE["run2"], passed=False)}, "no evaluation of its candidate passed"),
+        (None, "no candidate of fingerprint ffffffff"),
+        (Judged("d9", passed=True), "has model d9 of fingerprint ffffffff, not d2"),
+        (Judged("d2", passed=False), "no evaluation of its candidate passed"),
     ],
 )
 def test_a_page_that_the_store_does_not_back_is_nobody_s_champion(
-    store: dict[str, Judged], doubt: str
+    judged: Judged | None, doubt: str
 ) -> None:
-    ledger = believed(FIRST, SECOND, store={"run1": STORE["run1"], **store})
+    store = {**STORE, SECOND.fingerprint: judged} if judged else {"a" * 64: STORE["a" * 64]}
+    ledger = believed(FIRST, SECOND, store=store)
     assert ledger.champion == FIRST
     assert ledger.next == 3  # the tag is there, and none is ever rewritten
     assert doubt in ledger.doubts[0]
 
 
 def test_a_recorded_override_backs_a_page() -> None:
-    overridden = replace(STORE["run2"], passed=False, override="the old one is on fire")
-    assert believed(FIRST, SECOND, store={**STORE, "run2": overridden}).champion == SECOND
+    overridden = Judged("d2", passed=False, override="the old one is on fire")
+    assert believed(FIRST, SECOND, store={**STORE, "f" * 64: overridden}).champion == SECOND
 
 
 @pytest.mark.parametrize(
@@ -123,7 +119,7 @@ def test_a_page_that_contradicts_those_before_it_is_not_believed(entry: Entry, d
 
 
 def test_a_page_after_one_that_is_not_believed_replaces_the_last_that_is() -> None:
-    forged = replace(SECOND, run_id="none")
+    forged = replace(SECOND, fingerprint="0" * 64)
     after = replace(page(NEW, 3), replaced=1)
     ledger = believed(FIRST, forged, after)
     assert ledger.entries == (FIRST, after)

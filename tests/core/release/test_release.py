@@ -17,8 +17,8 @@ OLD = Version("iris", 1, "Production", "a" * 64, "d1", "run1")
 NEW = Version("iris", 2, "None", "f" * 64, "d2", "run2")
 SERVING = {"python": "3.11", "scikit-learn": "1.9"}
 NOTHING = Live(
-    Ledger(), promoted=None, registered=None, model_digest=None, evaluation=None, serving=SERVING,
-    served=None,
+    Ledger(), registry=True, promoted=None, registered=None, model_digest=None, evaluation=None,
+    serving=SERVING, served=None,
 )  # fmt: skip
 
 
@@ -63,14 +63,14 @@ def steps(live: Live, **options: str) -> list[str]:
     return [step.kind for step in plan_release(TARGET, live, **options).steps]
 
 
-def test_a_reviewed_model_is_registered_recorded_and_then_promoted() -> None:
-    assert steps(IN_PRODUCTION) == ["register", "record", "promote"]
+def test_a_reviewed_model_is_recorded_registered_and_then_promoted() -> None:
+    assert steps(IN_PRODUCTION) == ["record", "register", "promote"]
 
 
 def test_the_first_model_is_released_by_its_own_verdict() -> None:
     live = replace(NOTHING, model_digest="d2", evaluation=evaluation(None))
     assert plan_release(TARGET, live).kind == "first"
-    assert steps(live) == ["register", "record", "promote"]
+    assert steps(live) == ["record", "register", "promote"]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_verdict_by_another_gate_does_not_count() -> None:
     by_another = plan_release(replace(TARGET, gate="h"), IN_PRODUCTION)
     assert "the gate has changed" in by_another.missing
     by_the_same = plan_release(replace(TARGET, gate="g"), IN_PRODUCTION)
-    assert by_the_same.steps[0].kind == "register"
+    assert by_the_same.steps[0].kind == "record"
 
 
 def test_a_failed_verdict_refuses_with_its_reasons() -> None:
@@ -123,7 +123,7 @@ def test_an_inconclusive_verdict_refuses_too() -> None:
 
 def test_an_override_releases_against_the_verdict() -> None:
     live = replace(IN_PRODUCTION, evaluation=evaluation("a" * 64, "fail"))
-    assert steps(live, override="the old one is on fire")[-2:] == ["record", "promote"]
+    assert steps(live, override="the old one is on fire")[0] == "record"
 
 
 def test_an_override_does_not_release_what_was_judged_against_another_champion() -> None:
@@ -177,10 +177,10 @@ def test_applied_twice_leaves_an_empty_plan() -> None:
     assert plan_release(TARGET, replace(RELEASED, served="d2")) == ReleasePlan(Situation.CHANGE, ())
 
 
-def test_a_version_that_was_deleted_is_registered_again_and_gets_a_page() -> None:
+def test_a_version_that_was_deleted_is_registered_again_under_its_page() -> None:
     live = replace(RELEASED, promoted=None, registered=None)
-    assert plan_release(TARGET, live).kind == "restore"
-    assert steps(live) == ["register", "record", "promote"]
+    assert plan_release(TARGET, live).kind == "change"
+    assert steps(live) == ["register", "promote"]
 
 
 def test_what_is_in_production_needs_no_evaluation_to_stay_there() -> None:
@@ -194,6 +194,12 @@ def test_a_server_that_answers_with_another_model_is_deployed_to() -> None:
 
 def test_the_page_is_the_next_that_no_tag_has() -> None:
     live = replace(IN_PRODUCTION, ledger=replace(IN_PRODUCTION.ledger, next=7))
-    assert "in the ledger: release/iris/0007" in [
+    assert "v2 in the ledger: release/iris/0007" in [
         step.text for step in plan_release(TARGET, live).steps
     ]
+
+
+def test_without_a_registry_the_page_is_all() -> None:
+    alone = replace(IN_PRODUCTION, registry=False, promoted=None)
+    assert steps(alone) == ["record"]
+    assert steps(replace(alone, ledger=ledger(page(OLD, 1), page(NEW, 2)))) == []

@@ -105,13 +105,17 @@ def test_a_reference_that_is_gone_is_said_and_leaves_production_to_compare_with(
     number = line.propose("on", ("params.yaml", "C: 0.5", "C: 0.4"))
     assert line.review(number).passed
     [entry, _] = line.project().ledger("late")
-    shutil.rmtree(line.state / "artifacts" / "late" / entry.run_id)
+    store = line.project().store
+    stored = store.find("late", entry.fingerprint)
+    assert stored is not None
+    lost = store._layers(stored.digest)["candidate/model"].digest.removeprefix("sha256:")
+    (line.state / "store/blobs/sha256" / lost).unlink()
     shutil.rmtree(line.project().candidate_folder("late", entry.fingerprint))
     found = line.review(number)
     [reason] = [one for one in judgement_of(found).verdict.reasons if one.outcome != "pass"]
     assert (reason.rule, reason.outcome) == ("reference_unscored", "inconclusive")
     assert reason.text.startswith("the reference could not score the rows: ")
-    assert "has no artifact 'manifest.json'" in reason.text
+    assert f"{lost} is missing" in reason.text
 
 
 def test_slices_that_a_change_renames_are_judged_as_they_were(line: Line) -> None:

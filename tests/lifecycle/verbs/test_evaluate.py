@@ -21,6 +21,7 @@ from mergeline.errors import (
     MergelineError,
     RepositoryError,
     StageError,
+    StoreError,
     TrackingError,
 )
 from mergeline.lifecycle.steps.evaluation import Evaluated
@@ -122,6 +123,7 @@ def test_two_machines_that_evaluate_one_tree_at_once_end_with_one_run(
     line.check_out_pull(3)
     elsewhere: dict[str, Any] = {
         "MERGELINE_STATE": str(line.root / "other-machine"),
+        "MERGELINE_STORE": str(line.state / "store"),
         "MLFLOW_TRACKING_URI": f"sqlite:///{line.state / 'mlflow.db'}",
     }
     other: list[Evaluated] = []
@@ -423,38 +425,31 @@ def clone_shallow(line: Line, branch: str, *options: str) -> Path:
 # --- law 6: absent is not fine --------------------------------------------------------------------
 
 
-def test_an_empty_registry_under_a_ledger_with_releases_is_refused(
-    line: Line, tmp_path: Path
-) -> None:
+def test_an_empty_store_under_a_ledger_with_releases_is_refused(line: Line, tmp_path: Path) -> None:
     line.check_out_pull(1)
-    with pytest.raises(TrackingError, match="and the registry knows none"):
-        line.evaluate(MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/empty.db")
+    with pytest.raises(StoreError, match=r"up to release/late/0001, .* knows none"):
+        line.evaluate(MERGELINE_STORE=str(tmp_path / "empty"))
 
 
-def test_what_somebody_else_has_in_production_is_nobody_s_champion_here(line: Line) -> None:
+def test_a_version_that_somebody_else_put_into_production_is_not_the_champion(line: Line) -> None:
     client = line.project().tracking.client
     client.create_model_version(MODEL, source="somewhere")
     client.set_registered_model_alias(MODEL, "production", "2")
     champion = line.review(1).report.champion
     assert champion is not None
     assert champion.version == 1
-    line.git("push", "--quiet", "origin", ":refs/tags/release/late/0001", at="runner")
-    with pytest.raises(TrackingError, match="late v2 is in production by the registry"):
-        line.review(2)
+    line.merge(1)
+    with pytest.raises(TrackingError, match="v2 is in production by the registry"):
+        line.release()
 
 
-@pytest.mark.parametrize("where", ["manifest.json", "candidate/holdout.parquet"])
-def test_a_tracked_candidate_that_was_altered_is_refused(line: Line, where: str) -> None:
-    run = line.project().tracking.find(MODEL, candidates(line)[0])
-    assert run is not None
-    [file] = (line.state / "artifacts").glob(f"*/{run.run_id}/artifacts/{where}")
-    content = file.read_bytes()
-    file.write_bytes(content.replace(b'"train.C": ', b'"train.C": 1').replace(b"PAR1", b"PAR2"))
-    assert file.read_bytes() != content
+@pytest.mark.parametrize("part", [b'"train.C": 0.5', b"PAR1"])
+def test_a_stored_candidate_that_was_altered_is_refused(line: Line, part: bytes) -> None:
+    for file in (line.state / "store/blobs/sha256").iterdir():
+        file.write_bytes(file.read_bytes().replace(part, part[:-1] + b"9"))
     shutil.rmtree(line.state / "candidates")
-    number = 2 if run.pull_request == 2 else 1
-    with pytest.raises(BundleError):
-        line.review(number)
+    with pytest.raises(StoreError, match="is not what it was when it was written"):
+        line.review(1)
     assert line.quick.runs == []
 
 

@@ -21,11 +21,11 @@ from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.ledger import Entry, page_name, page_text
 from mergeline.core.release.version import RegistryStage, Version
 from mergeline.errors import (
-    BundleError,
     DeployError,
     GitError,
     InputError,
     RepositoryError,
+    StoreError,
     TrackingError,
 )
 from mergeline.lifecycle.steps import live
@@ -60,8 +60,12 @@ def pages(line: Line) -> list[str]:
 
 
 def another_machine(line: Line, at: str = "runner") -> Project:
-    """As it sees the project: with a state folder of its own, and the same tracking server."""
-    project = line.project(at, MERGELINE_STATE=str(line.root / "other-state"))
+    """As it sees the project: with a state folder of its own, the same store and MLflow server."""
+    project = line.project(
+        at,
+        MERGELINE_STATE=str(line.root / "other-state"),
+        MERGELINE_STORE=str(line.state / "store"),
+    )
     project.__dict__["tracking"] = line.project().tracking
     return project
 
@@ -69,9 +73,9 @@ def another_machine(line: Line, at: str = "runner") -> Project:
 # --- law 2: what was reviewed is what is released -------------------------------------------------
 
 
-def test_the_first_release_registers_records_and_promotes(line: Line) -> None:
+def test_the_first_release_records_registers_and_promotes(line: Line) -> None:
     assert [step.kind for step in line.first.plan.steps] == [
-        "register", "record", "promote",
+        "record", "register", "promote",
     ]  # fmt: skip
     [page] = ledger(line)
     assert (page.kind, page.version, page.verdict, page.replaced) == ("first", 1, "pass", None)
@@ -149,7 +153,7 @@ def test_plan_names_the_steps_and_changes_nothing(line: Line) -> None:
     before = content_of(line.root)
     done = line.release(plan_only=True)
     assert [text.split(":")[1].strip() for text in release_lines(done)] == [
-        "register", "record", "promote",
+        "record", "register", "promote",
     ]  # fmt: skip
     assert content_of(line.root) == before
     assert champion(line).number == 1
@@ -318,13 +322,13 @@ def test_a_commit_that_main_moves_past_while_it_is_released_is_not_promoted(
     """The release of the later commit may be done by then, and its model in production."""
     line.merge(1)
     rex = line.forge.as_user("rex")
-    register = _Job._register
+    hold_together = _Job._hold_together
 
-    def registered_slowly(job: _Job) -> None:
-        register(job)
+    def held_slowly(job: _Job) -> None:
+        hold_together(job)
         rex.merge(line.propose("words", ("README.md", "late?", "late?!")))
 
-    monkeypatch.setattr(_Job, "_register", registered_slowly)
+    monkeypatch.setattr(_Job, "_hold_together", held_slowly)
     done = line.release()
     assert "main has moved on" in release_lines(done)[0]
     assert champion(line).number == 1
@@ -473,14 +477,24 @@ def test_a_rebase_merge_of_two_commits_is_judged_by_what_main_was_before(line: L
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["evaluated", "not evaluated"])
-def test_an_empty_registry_under_a_ledger_with_releases_is_refused(
+def test_an_empty_store_under_a_ledger_with_releases_is_refused(
     line: Line, tmp_path: Path, known: bool
 ) -> None:
     line.merge(1 if known else 3)
-    project = line.project(MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/other.db")
-    with pytest.raises(TrackingError, match="the registry knows none"):
-        release(project, say=line.say)
+    with pytest.raises(StoreError, match="the store knows none"):
+        release(line.project(MERGELINE_STORE=str(tmp_path / "other")), say=line.say)
     assert len(ledger(line)) == 1
+
+
+def test_an_empty_registry_gets_the_version_under_the_ledger_s_number(
+    line: Line, tmp_path: Path
+) -> None:
+    line.merge(1)
+    project = line.project(MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/other.db")
+    [done] = release(project, say=line.say)
+    assert release_lines(done) == ["late v2 is in production"]
+    versions = project.tracking.versions(MODEL)
+    assert [(version.number, version.stage) for version in versions] == [(2, "Production")]
 
 
 def test_a_registry_whose_alias_is_gone_gets_it_back_for_what_the_ledger_names(line: Line) -> None:
@@ -593,6 +607,7 @@ def test_machines_that_release_one_commit_at_once_end_with_one_version_and_one_p
         environment = {
             **line.environment,
             "MERGELINE_STATE": str(line.root / f"state-{number}"),
+            "MERGELINE_STORE": str(line.state / "store"),
             "MLFLOW_TRACKING_URI": f"sqlite:///{line.state}/mlflow.db",
         }
         machines.append(
@@ -622,11 +637,11 @@ def test_of_two_machines_that_register_one_candidate_both_take_the_first_version
         found = real(self, model)
         if not raced:
             raced.append(model)
-            tracking.register(run)  # the other one, after this one has looked
+            tracking.register(run, 2)  # the other one, after this one has looked
         return found
 
     monkeypatch.setattr(Tracking, "versions", racing)
-    assert tracking.register(run).number == 2
+    assert tracking.register(run, 2).number == 2
     assert [version.number for version in tracking.versions(MODEL)] == [1, 2]
 
 
@@ -655,7 +670,7 @@ def forged(line: Line, number: int, **said: Any) -> Entry:
     [
         pytest.param({}, id="refused"),
         pytest.param({"override": "because"}, id="with an override that nobody gave"),
-        pytest.param({"run_id": "0" * 32}, id="unknown"),
+        pytest.param({"fingerprint": "0" * 64}, id="unknown"),
     ],
 )
 def test_a_forged_page_releases_nothing_and_is_nobody_s_champion(
@@ -676,7 +691,7 @@ def test_a_page_of_one_candidate_with_the_fingerprint_of_another_is_not_believed
     line: Line,
 ) -> None:
     good = forged(line, 1)
-    forge_page(line, replace(forged(line, 2), run_id=good.run_id))
+    forge_page(line, replace(forged(line, 2), model_digest=good.model_digest))
     assert ledger(line) == (entry_of(line.first),)
 
 
@@ -713,7 +728,7 @@ def test_swapped_fingerprints_in_mlflow_release_nothing(line: Line) -> None:
     for run, other in ((good, bad), (bad, good)):
         tracking.client.set_tag(run.run_id, "mergeline.fingerprint", other.fingerprint)
         tracking.client.set_tag(run.run_id, "mergeline.passed", "true")
-    with pytest.raises(BundleError, match="are those of another candidate"):
+    with pytest.raises(TrackingError, match="is of another model with fingerprint"):
         release(line.project(), override="whatever it is", say=line.say)
     assert champion(line).number == 1
     assert len(pages(line)) == 1
@@ -725,7 +740,7 @@ def test_a_version_with_another_model_s_files_is_not_released(line: Line) -> Non
         next(run for run in tracking.candidates(MODEL) if run.pull_request == number)
         for number in (1, 2)
     )
-    tracking.register(replace(good, model_uri=bad.model_uri))
+    tracking.register(replace(good, model_uri=bad.model_uri), 2)
     line.merge(1)
     with pytest.raises(TrackingError, match="was judged"):
         line.release()
@@ -742,9 +757,9 @@ def test_a_version_that_somebody_deleted_goes_back_into_production(line: Line) -
     assert line.review(line.propose("on", ("params.yaml", "C: 0.5", "C: 0.4"))).passed
     line.check_out("origin/main")
     [seen] = status(line.project())
-    assert [text.split(":")[0] for text in seen.drift] == ["register", "record", "promote"]
-    page = entry_of(line.release())
-    assert (page.kind, page.version) == ("restore", champion(line).number)
+    assert [text.split(":")[0] for text in seen.drift] == ["register", "promote"]
+    assert line.release().entry is None
+    assert champion(line).number == 2
     assert line.release().plan.steps == ()
 
 
@@ -752,7 +767,7 @@ def test_another_project_s_production_of_the_same_name_is_not_taken_over(line: L
     """Two repositories, one tracking server, and the same name for a model."""
     tracking = line.project().tracking
     run = next(run for run in tracking.candidates(MODEL) if run.pull_request == 2)
-    tracking.move(MODEL, tracking.register(run).number, "Production")
+    tracking.move(MODEL, tracking.register(run, 2).number, "Production")
     line.git("push", "--quiet", "origin", ":refs/tags/release/late/0001", at="runner")
     with pytest.raises(TrackingError, match="no release of this repository made it so"):
         release(line.project(), say=line.say)

@@ -18,7 +18,7 @@ def test_status_shows_what_a_merge_would_have_released(line: Line) -> None:
     [found] = status(line.project())
     assert found.champion == 1
     assert [text.split(":")[0] for text in found.drift] == [
-        "register", "record", "promote",
+        "record", "register", "promote",
     ]  # fmt: skip
 
 

@@ -117,6 +117,20 @@ def judge_without_base_rows(judgement: Judgement, gate: Gate, problem: str) -> J
     return dataclasses.replace(judgement, verdict=verdict, base_problem=problem)
 
 
+def judge_renamed(judgement: Judgement, before: str) -> Judgement:
+    """A model under a new name has no production model of its own: a person decides.
+
+    Whatever the gate says of what the rows cannot tell; it is no question of rows.
+    """
+    text = (
+        f"{before} is gone and this model is new: under another name nothing holds it against "
+        f"the production model of {before}, so a person decides"
+    )
+    reason = Reason("renamed", "inconclusive", text)
+    verdict = _with(judgement.verdict, reason, "inconclusive")
+    return dataclasses.replace(judgement, verdict=verdict)
+
+
 def _with(verdict: Verdict, reason: Reason, word: VerdictWord) -> Verdict:
     """The verdict with one more reason, and the worse of both words."""
     worse = min(verdict.outcome, word, key=_WORST_FIRST.__getitem__)

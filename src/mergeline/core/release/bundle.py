@@ -129,6 +129,7 @@ class Evaluation:
         gate_digest: of the gate that judged, as `gate_digest` computes it.
         champion: fingerprint of the model in production then; None where there was none.
         evaluated_at: ISO 8601, UTC.
+        walls: what stood around the models that were asked; empty where it is not known.
         manifest: SHA-256 of the candidate's manifest.
         rows: digest of the keys of the holdout's rows.
         better: whether the primary metric was shown better than the champion's.
@@ -148,6 +149,7 @@ class Evaluation:
     files: Mapping[str, str] = field(default_factory=dict)
     smoke_test: SmokeTest | None = None
     rows: str = ""
+    walls: str = ""
     better: bool = False
     holdout_moved: bool = False
     approval: Approval | None = None

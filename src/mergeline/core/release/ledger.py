@@ -22,6 +22,7 @@ class Entry:
 
     Attributes:
         kind: first, change, or restore when an earlier release went back into production.
+        run_id: of the run that people see in MLflow; empty where none is written.
         replaced: the version that was in production before.
         verdict: of the gate; None for a restore, which is exempt.
         override: a person's reason to release in spite of the verdict.
@@ -103,15 +104,13 @@ class Page:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the store says of a tracked candidate.
+    """What the store says of the candidate of a fingerprint.
 
     Attributes:
         passed: whether an evaluation of it passed the gate.
         override: a person's recorded reason to release it all the same.
     """
 
-    model: str
-    fingerprint: str
     model_digest: str
     passed: bool
     override: str | None = None
@@ -135,6 +134,11 @@ class Ledger:
     def champion(self) -> Entry | None:
         """The release that is in production by the ledger; None before the first."""
         return self.entries[-1] if self.entries else None
+
+    def number_of(self, fingerprint: str) -> int:
+        """The version that a fingerprint was released as, or the next that none has been."""
+        known = (entry.version for entry in self.entries if entry.fingerprint == fingerprint)
+        return next(known, max((entry.version for entry in self.entries), default=0) + 1)
 
 
 def read_pages(tags: Mapping[str, Tag]) -> tuple[Page, ...]:
@@ -167,14 +171,14 @@ def believe(
 ) -> Ledger:
     """The ledger of one model out of its pages.
 
-    A page is believed only if the store has what was released: the candidate of that run, with
-    that fingerprint and those bytes, and an evaluation of it that passed or a person's override. A
+    A page is believed only if the store has what was released: the candidate of that
+    fingerprint with those bytes, and an evaluation of it that passed or a person's override. A
     page that contradicts those before it is not believed either. So whoever may push tags, and no
     more, releases nothing.
 
     Args:
         pages: of one model, by number.
-        judged: what the store says of the model's candidates, by run.
+        judged: what the store says of the model's candidates, by fingerprint.
         doubted: by name, what else speaks against a page, such as a missing signature.
     """
     entries: list[Entry] = []
@@ -189,7 +193,7 @@ def believe(
         if entry is None:
             doubts.append(f"{page.name}: {page.doubt}")
             continue
-        why = (doubted or {}).get(page.name) or _unbacked(entry, judged.get(entry.run_id))
+        why = (doubted or {}).get(page.name) or _unbacked(entry, judged.get(entry.fingerprint))
         why = why or _contradiction(entry, entries)
         if why:
             doubts.append(f"{page.name}: {why}")
@@ -204,13 +208,11 @@ def believe(
 
 def _unbacked(entry: Entry, judged: Judged | None) -> str:
     """What the store has against a page; empty if nothing."""
-    run = f"its run {entry.run_id[:8]}"
+    of = f"of fingerprint {entry.fingerprint[:8]}"
     if judged is None:
-        return f"the store has no candidate of {run}"
-    if (judged.model, judged.fingerprint) != (entry.model, entry.fingerprint):
-        return f"{run} is of {judged.model}, fingerprint {judged.fingerprint[:8]}"
+        return f"the store has no candidate {of}"
     if judged.model_digest != entry.model_digest:
-        return f"{run} has model {judged.model_digest[:8]}, not {entry.model_digest[:8]}"
+        return f"the store has model {judged.model_digest[:8]} {of}, not {entry.model_digest[:8]}"
     if not judged.passed and not judged.override:
         return "no evaluation of its candidate passed, and nobody recorded an override"
     return ""

@@ -30,16 +30,18 @@ class Live:
 
     Attributes:
         ledger: of this model. Its last page says who is champion.
+        registry: whether there is a registry for people to look at and servers to follow.
         promoted: the version that the registry has in production.
         registered: the version of the target's candidate; the ledger's, if that names one.
-        model_digest: of the target's candidate; None if no complete run of it is tracked.
-        evaluation: the candidate's newest; None if no complete run of it is tracked.
+        model_digest: of the target's candidate; None if the store has none.
+        evaluation: the candidate's newest; None if there is none.
         serving: versions of the packages that serve models here, by name.
         served: digest of the model that the server answers with; None if no server is configured,
             empty if it serves none.
     """
 
     ledger: Ledger
+    registry: bool
     promoted: Version | None
     registered: Version | None
     model_digest: str | None
@@ -74,14 +76,13 @@ class ReleasePlan:
 def plan_release(target: Target, live: Live, *, override: str | None = None) -> ReleasePlan:
     """Decide the steps. Applied, they leave a state for which this returns no steps.
 
-    The page comes before the promotion. Whoever writes it has the release, so of two machines that
+    The page comes first. Whoever writes it has the release, so of two machines that
     release one commit only one does, and what the registry says follows the ledger.
     """
     champion = live.ledger.champion
-    current = champion is not None and champion.fingerprint == target.fingerprint
-    recorded = current and live.registered is not None  # a version that is gone needs a page anew
+    recorded = champion is not None and champion.fingerprint == target.fingerprint
     numbers = {version.number if version else None for version in (live.promoted, live.registered)}
-    promoted = len(numbers) == 1 and None not in numbers
+    promoted = not live.registry or (len(numbers) == 1 and None not in numbers)
     kind = champion.kind if champion and recorded else _kind(target, live.ledger)
     if champion and recorded and promoted:
         return ReleasePlan(kind, _deploy(live, champion.model_digest))
@@ -94,11 +95,12 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
     if refusal or missing:
         return ReleasePlan(kind, (), refusal, missing)
     steps: list[Step] = []
-    if live.registered is None:
-        steps.append(Step("register", "the reviewed model becomes a version"))
-    name = f"v{live.registered.number}" if live.registered else "the new version"
+    name = f"v{live.ledger.number_of(target.fingerprint)}"
     if not recorded:
-        steps.append(Step("record", f"in the ledger: {page_name(target.model, live.ledger.next)}"))
+        page = page_name(target.model, live.ledger.next)
+        steps.append(Step("record", f"{name} in the ledger: {page}"))
+    if live.registry and live.registered is None:
+        steps.append(Step("register", f"{name} where people look at it"))
     if not promoted:
         replaced = f" in place of v{live.promoted.number}" if live.promoted else ""
         steps.append(Step("promote", f"{name} to Production{replaced}"))

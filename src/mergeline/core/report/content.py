@@ -214,6 +214,7 @@ class Report:
         look: number of this candidate among those judged on these rows; None if not counted.
         unreleased: that the base is not what is in production.
         holdout_move: the last one before this change; None if the ledger knows of none.
+        walls: what stood around the models that were asked, and its gaps.
     """
 
     model: str
@@ -236,6 +237,7 @@ class Report:
     look: int | None = None
     unreleased: UnreleasedBase | None = None
     holdout_move: HoldoutMove | None = None
+    walls: str | None = None
     on_merge: OnMerge | None = None
     attribution: AttributionShares | None = None
     failure: Failure | None = None

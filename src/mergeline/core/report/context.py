@@ -221,6 +221,8 @@ def provenance(report: Report) -> Iterator[Sentence]:
     if report.fingerprint:
         yield say("fingerprint ", code(report.fingerprint[:12]))
     took = f" in {numbers.duration(run.seconds)}" if run and run.seconds is not None else ""
+    if report.walls:
+        yield say(f"models asked behind {safe.one_line(report.walls, 200)}")
     yield say(f"evaluated {_readable_time(report.evaluated_at)}{took}")
 
 

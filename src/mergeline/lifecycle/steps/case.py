@@ -38,7 +38,8 @@ class Case:
 
     Attributes:
         base: the commit it would be merged onto; None before the first one.
-        at_base: the model as that commit declares it; None if it does not.
+        at_base: the model as that commit declares it, under the name that it had there; None if
+            the commit declares none.
         before: the tree of that commit.
         production: the tree in production, where the base's is another that was never released:
             then that judges.
@@ -49,6 +50,7 @@ class Case:
         noted: what else the report says of the bar.
         untrusted: whether the candidate and its holdout are an untrusted job's word; then nothing
             of the tree is run, and what came of its stages is not taken for granted.
+        renamed: the model's name at the base, where the change gives it another.
         restored: the latest release with this fingerprint, where the tree goes back to one.
         approval: a person's yes to a holdout that moves by more than drops.
     """
@@ -65,6 +67,7 @@ class Case:
     behind: int = 0
     overtaken: bool = False
     reverted_to: str | None = None
+    renamed: str | None = None
     restored: Entry | None = None
     noted: tuple[Moved, ...] = ()
     untrusted: bool = False
@@ -134,7 +137,8 @@ def read_cases(
     cases = []
     for model in tree.choose_models(name).values():
         ingredients = tree.ingredients(model)
-        at_base = before.declared(model.name) if before else None
+        renamed = _name_before(model, tree, before) if before else None
+        at_base = before.declared(renamed or model.name) if before else None
         at_tip = tip.declared(model.name) if tip else None
         cases.append(
             Case(
@@ -150,6 +154,8 @@ def read_cases(
                 behind=behind,
                 overtaken=_fingerprint(at_tip) != _fingerprint(at_base),
                 reverted_to=_fingerprint(at_tip),
+                renamed=renamed,
+                noted=_noted(model, renamed) if renamed else (),
                 restored=_earlier_release(project, model.name, ingredients.fingerprint),
                 started_at=started_at,
             )
@@ -194,6 +200,23 @@ def _is_merged(project: Project, origin: Origin) -> bool:
 def _unreleased(project: Project, case: Case) -> bool:
     champion = project.ledger_of(case.model.name).champion
     return champion is None or champion.fingerprint != case.ingredients.fingerprint
+
+
+def _name_before(model: Model, tree: ProjectTree, before: ProjectTree) -> str | None:
+    """The name of a model that is gone and whose place this one takes.
+
+    Any model that is gone is taken for it, rather than that a new name escapes the old one's gate.
+    """
+    gone = [one for name, one in before.models.items() if name not in tree.models]
+    if model.name in before.models or not gone:
+        return None
+    same = [one for one in gone if model.outputs == one.outputs or model.stage == one.stage]
+    return (same or gone)[0].name
+
+
+def _noted(model: Model, renamed: str) -> tuple[Moved, ...]:
+    where = f"models/{model.name}.yaml"
+    return (Moved("other", where, f"{renamed} is gone and {model.name} is new"),)
 
 
 def _fingerprint(declared: Declared | None) -> str | None:

@@ -25,6 +25,7 @@ from mergeline.core.gate.judge import (
     judge_both,
     judge_moved_holdout,
     judge_on_base_rows,
+    judge_renamed,
     judge_without_base_rows,
 )
 from mergeline.core.gate.verdict import Approval, Context, Judgement, Situation
@@ -61,7 +62,9 @@ def judge_case(project: Project, case: Case, say: Say, *, track: bool) -> Match:
         MergelineError: see its classes.
     """
     since = time.monotonic()
-    trained = find_or_train(project, case, say, track=track)
+    champion = find_champion(project, case.model.name)  # asked while the new candidate is
+    beside = [champion.trained] if champion else []
+    trained = find_or_train(project, case, say, track=track, beside=beside)
     return replace(judge_trained(project, case, trained, say), seconds=time.monotonic() - since)
 
 
@@ -82,14 +85,7 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
         _check_private(case, holdout)
         reference = reference_of(project, case, champion, holdout)
         contest = _Contest(project, case, models, reference)
-        with ThreadPoolExecutor(1) as pool:
-            quoted = not case.private
-            served = pool.submit(ask_its_server, project, trained, holdout.frame, quoted=quoted)
-            scored, comparison = contest.score(holdout)
-        tested = smoke_test(trained, served.result(), scored["candidate"].predictions)
-        if tested.problem:
-            scored = {**scored, "candidate": _failing(scored["candidate"], tested)}
-            comparison = compare(holdout.rows, scored, case.judge)
+        scored, comparison, tested = _score_and_serve(contest, trained, holdout)
         before = _read_before(case, models.get("champion", models.get("base")), holdout)
         context = _context(case, holdout, scored, before)
         if champion is None or champion.version.fingerprint != case.ingredients.fingerprint:
@@ -105,6 +101,8 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
             if before.moved is not None and not before.moved.kept:
                 where = f"{case.model.outputs}/{HOLDOUT}"
                 moved = (Moved("holdout", where, str(before.moved)),)
+        if case.renamed:
+            judgement = judge_renamed(judgement, case.renamed)
         attribution = split(project, case, trained, models.get("base"), holdout, say=say)
     return Match(
         case=case,
@@ -122,6 +120,29 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
         smoke_test=tested,
         seconds=time.monotonic() - since,
     )
+
+
+def _score_and_serve(
+    contest: _Contest, trained: Trained, holdout: HoldoutFile
+) -> tuple[Mapping[Role, Scored], Comparison, SmokeTest | None]:
+    """Ask the models, and beside that the candidate's own server.
+
+    A candidate that needs packages which are not installed here is not served: a release of it has
+    them, and is smoke-tested there.
+    """
+    if trained.packages is not None:
+        return (*contest.score(holdout), None)
+    project, case = contest.project, contest.case
+    with ThreadPoolExecutor(1) as pool:
+        served = pool.submit(
+            ask_its_server, project, trained, holdout.frame, quoted=not case.private
+        )
+        scored, comparison = contest.score(holdout)
+    tested = smoke_test(trained, served.result(), scored["candidate"].predictions)
+    if tested.problem:
+        scored = {**scored, "candidate": _failing(scored["candidate"], tested)}
+        comparison = compare(holdout.rows, scored, case.judge)
+    return scored, comparison, tested
 
 
 def _failing(candidate: Scored, tested: SmokeTest) -> Scored:
@@ -156,7 +177,7 @@ def _models(
         models["champion"] = champion.trained
     if case.at_base is not None:
         fingerprint = case.at_base.ingredients.fingerprint
-        base = find(project, case.model.name, fingerprint)
+        base = find(project, case.at_base.model.name, fingerprint)
         # The first model tells nothing by being held against itself.
         if base and (champion or fingerprint != trained.candidate.fingerprint):
             models["base"] = base
@@ -185,8 +206,8 @@ class _Contest:
 
 def _approved(project: Project, trained: Trained) -> Approval | None:
     """What a person said to the same candidate when it was evaluated before."""
-    evaluation = project.tracking.evaluation(trained.run) if trained.run else None
-    return evaluation.approval if evaluation else None
+    evaluations = project.store.evaluations(trained.stored) if trained.stored else []
+    return evaluations[-1].approval if evaluations else None
 
 
 @contextlib.contextmanager
@@ -317,5 +338,5 @@ class Match:
     moved: tuple[Moved, ...]
     rows_before: int | None
     attribution: AttributionShares | None
-    smoke_test: SmokeTest
+    smoke_test: SmokeTest | None
     seconds: float

@@ -10,6 +10,7 @@ from mergeline.core.declare.model import Model
 from mergeline.core.release.plan import Live, Target
 from mergeline.core.release.version import Version
 from mergeline.errors import DeployError
+from mergeline.lifecycle.steps.champion import read_promoted
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.smoke_test import serving_versions
 
@@ -17,25 +18,24 @@ _PATIENCE = 60.0  # seconds for a server to take up a promotion
 
 
 def read_live(project: Project, target: Target, served: str | None) -> Live:
-    """What ledger, registry and server say of a model; `served` is what `ask_server` returned.
+    """What ledger, store, registry and server say of a model; `served` is of `ask_server`.
 
-    A version is known by the run that it is of: its tags are only what people see.
+    Raises:
+        TrackingError: what the registry has in production is another project's.
     """
-    tracking, ledger = project.tracking, project.ledger_of(target.model)
-    versions = tracking.versions(target.model)
-    run = tracking.find(target.model, target.fingerprint)
-    same = {version.run_id: version for version in reversed(versions)}
-    registered = same.get(run.run_id) if run else None
-    if ledger.champion and ledger.champion.fingerprint == target.fingerprint:
-        page = ledger.champion
-        named = (one for one in versions if one.number == page.version)
-        registered = next((one for one in named if one.run_id == page.run_id), None)
+    ledger, mlflow = project.ledger_of(target.model), project.mlflow
+    stored = project.store.find(target.model, target.fingerprint)
+    evaluations = project.store.evaluations(stored) if stored else []
+    versions = mlflow.versions(target.model) if mlflow else []
+    ours = ledger.number_of(target.fingerprint), stored.model_digest if stored else None
+    same = (one for one in versions if (one.number, one.model_digest) == ours)
     return Live(
         ledger=ledger,
-        promoted=next((version for version in versions if version.stage == "Production"), None),
-        registered=registered,
-        model_digest=run.model_digest if run else None,
-        evaluation=tracking.evaluation(run) if run else None,
+        registry=mlflow is not None,
+        promoted=read_promoted(project, ledger, versions, target.fingerprint),
+        registered=next(same, None),
+        model_digest=stored.model_digest if stored else None,
+        evaluation=evaluations[-1] if evaluations else None,
         serving=serving_versions(),
         served=served,
     )

@@ -12,12 +12,7 @@ def number_of_look(project: Project, case: Case, rows: str) -> int:
     Each different candidate that was judged on them is one look, however often it was judged; they
     are in the order in which they were judged first.
     """
-    first: dict[str, str] = {}
-    for run in project.tracking.candidates(case.model.name):
-        evaluation = project.tracking.evaluation(run)
-        if evaluation is not None and evaluation.rows == rows:
-            at = min(evaluation.evaluated_at, first.get(run.fingerprint, evaluation.evaluated_at))
-            first[run.fingerprint] = at
+    first = project.store.judged_on(case.model.name, rows)
     own = case.ingredients.fingerprint
     here = (first[own], own) if own in first else None
     others = ((at, one) for one, at in first.items() if one != own)

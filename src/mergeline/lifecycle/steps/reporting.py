@@ -29,7 +29,7 @@ from mergeline.lifecycle.steps.project import Project
 
 
 def describe(project: Project, match: Match) -> Report:
-    """The report of a match; the registry is asked what merging would make."""
+    """The report of a match; the ledger is asked what merging would make."""
     case, champion, judgement = match.case, match.champion, match.judgement
     moved = moved_bar(case)
     situation = _situation(match)
@@ -61,6 +61,7 @@ def describe(project: Project, match: Match) -> Report:
         look=match.look,
         unreleased=_unreleased(project, case),
         holdout_move=_holdout_move(project, case),
+        walls=str(project.walls),
         on_merge=_on_merge(project, case, champion, same=same),
         attribution=match.attribution,
     )
@@ -110,10 +111,7 @@ def _on_merge(
     in_production = champion.version.number if champion else None
     if same:
         return OnMerge(None, in_production, None)
-    versions = project.tracking.versions(case.model.name)
-    fingerprint = case.ingredients.fingerprint
-    known = (version.number for version in versions if version.fingerprint == fingerprint)
-    number = next(known, max((version.number for version in versions), default=0) + 1)
+    number = project.ledger_of(case.model.name).number_of(case.ingredients.fingerprint)
     back = _brought_back(project, case, champion)
     return OnMerge(number, in_production, back, trains=case.overtaken)
 
@@ -134,8 +132,9 @@ def _unreleased(project: Project, case: Case) -> UnreleasedBase | None:
     why = "it does not declare the model"
     if case.at_base is not None:
         fingerprint = case.at_base.ingredients.fingerprint
-        run = project.tracking.find(case.model.name, fingerprint)
-        evaluation = project.tracking.evaluation(run) if run else None
+        stored = project.store.find(case.model.name, fingerprint)
+        evaluations = project.store.evaluations(stored) if stored else []
+        evaluation = evaluations[-1] if evaluations else None
         why = "its model was never judged"
         if evaluation is not None and evaluation.verdict == "pass":
             why = "its model passed the gate and is not released"

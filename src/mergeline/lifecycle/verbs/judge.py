@@ -17,12 +17,22 @@ from pathlib import Path
 from mergeline.adapters.bundles import (
     check_replaceable,
     copy_candidate,
+    digests,
     read_candidate,
     write_candidate,
 )
+from mergeline.adapters.confined_rows import rewrite_rows
 from mergeline.adapters.models.folder import model_digest
+from mergeline.adapters.packages import LOCKS, packages_of
+from mergeline.adapters.row_files import check_keys
 from mergeline.core.gate.verdict import Approval, Situation
-from mergeline.core.release.bundle import CANDIDATE_FILES, HOLDOUT, MANIFEST, MODEL
+from mergeline.core.release.bundle import (
+    CANDIDATE_FILES,
+    HOLDOUT,
+    MANIFEST,
+    MODEL,
+    TRAINING_ROWS,
+)
 from mergeline.core.report.content import Moved
 from mergeline.errors import BundleError, MergelineError
 from mergeline.lifecycle.steps.bundle_folders import bundle_folders, read_reports
@@ -35,6 +45,8 @@ from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.reporting import describe, describe_failure, describe_unread
 from mergeline.lifecycle.steps.trained import Trained
 from mergeline.system.digests import file_sha256
+
+_HOLDOUT_FILE = f"{CANDIDATE_FILES}/{HOLDOUT}"
 
 
 def judge(
@@ -92,7 +104,7 @@ def _judge_one(
         error = BundleError(f"the job could not evaluate it: {told}", where=bundle.name)
         leave_failure(into, describe_failure(case, error))
         return None
-    with _taken(found, case) as trained:
+    with _taken(project, found, case) as trained:
         say(f"{case.model.name}: judging {case.ingredients.fingerprint[:8]}")
         match = judge_trained(project, _by_the_base(case), trained, say)
         metrics = measured(match.comparison)
@@ -101,8 +113,11 @@ def _judge_one(
 
 
 @contextlib.contextmanager
-def _taken(folder: Path, case: Case) -> Iterator[Trained]:
-    """The candidate's files in a folder of our own, held against their digests and the tree."""
+def _taken(project: Project, folder: Path, case: Case) -> Iterator[Trained]:
+    """The candidate's files in a folder of our own, held against their digests and the tree.
+
+    The rows in it are the bundle's, and the files that hold them are written here.
+    """
     with tempfile.TemporaryDirectory(prefix="mergeline-") as scratch:
         taken = Path(scratch) / "bundle"
         copy_candidate(folder, taken)
@@ -120,7 +135,7 @@ def _taken(folder: Path, case: Case) -> Iterator[Trained]:
                 model_digest(taken / CANDIDATE_FILES / MODEL) != candidate.model_digest
             ),
             "the holdout is not the one that the manifest names": (
-                file_sha256(taken / CANDIDATE_FILES / HOLDOUT) != candidate.holdout_digest
+                candidate.holdout_digest != digests(taken, CANDIDATE_FILES).get(_HOLDOUT_FILE)
             ),
             "the bundle's candidate names other snapshots than the tree": (
                 {use.table: use.digest for use in candidate.snapshots}
@@ -130,10 +145,44 @@ def _taken(folder: Path, case: Case) -> Iterator[Trained]:
         for problem, is_so in problems.items():
             if is_so:
                 raise BundleError(problem, where=MANIFEST, next_step="Evaluate this tree again")
+        holdout, fitted_on = (taken / CANDIDATE_FILES / one for one in (HOLDOUT, TRAINING_ROWS))
+        rewrite_rows([holdout, fitted_on], project.walls)
+        check_keys(holdout, fitted_on, candidate.declaration)
         # What the job says of where the tree is from and how well the model does is not taken over.
-        known = replace(candidate, origin=case.origin, ingredients=case.ingredients, metrics={})
+        known = replace(
+            candidate,
+            origin=case.origin,
+            ingredients=case.ingredients,
+            holdout_digest=file_sha256(holdout),
+            metrics={},
+        )
         write_candidate(taken, known)
-        yield Trained(known, taken, None, fresh=True)
+        packages = _packages(project, case)
+        yield Trained(known, taken, None, fresh=True, packages=packages)
+
+
+def _packages(project: Project, case: Case) -> Path | None:
+    """What the candidate needs where its lock is not the base's; None: what is installed here.
+
+    Raises:
+        BundleError: the lock is of a kind that is not installed here, or cannot be installed.
+    """
+    if case.before is None:
+        return None
+    at_base, files = case.before.files, case.tree.files
+    locks = [path for path in case.ingredients.lock if files.blob(path) != at_base.blob(path)]
+    if not locks:
+        return None
+    known = [path for path in LOCKS if path in case.ingredients.lock]
+    if not known:
+        raise BundleError(
+            f"the change edits {locks[0]}, and what that names is not installed here",
+            where=locks[0],
+            next_step=f"Add what the model needs to {' or '.join(LOCKS)} too",
+        )
+    named = [known[0], "pyproject.toml"] if known[0] == "uv.lock" else [known[0]]
+    contents = {path: content for path in named if (content := files.read(path)) is not None}
+    return packages_of(contents, project.state)
 
 
 def _by_the_base(case: Case) -> Case:
@@ -149,4 +198,4 @@ def _by_the_base(case: Case) -> Case:
         Moved("metrics", where, f"{metric.name} is new: it is measured once merged")
         for metric in new
     )
-    return replace(case, model=replace(case.model, metrics=kept), noted=said)
+    return replace(case, model=replace(case.model, metrics=kept), noted=(*case.noted, *said))

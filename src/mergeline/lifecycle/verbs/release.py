@@ -24,11 +24,10 @@ from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.models.folder import model_digest
 from mergeline.core.declare.model import Model
 from mergeline.core.gate.verdict import Situation
-from mergeline.core.release.bundle import REPORT, Evaluation, gate_digest
+from mergeline.core.release.bundle import Evaluation, gate_digest
 from mergeline.core.release.ledger import FORMAT, Entry, page_name, page_text
 from mergeline.core.release.plan import ReleasePlan, StepKind, Target, plan_release
 from mergeline.core.release.version import Version
-from mergeline.core.report.content import read_report
 from mergeline.core.report.one_comment import ROOM
 from mergeline.core.report.render.markdown import to_markdown
 from mergeline.errors import (
@@ -37,13 +36,16 @@ from mergeline.errors import (
     MergelineError,
     NotFoundError,
     RepositoryError,
+    StoreError,
     TrackingError,
 )
-from mergeline.lifecycle.steps.candidates import fetch
+from mergeline.lifecycle.steps.candidates import fetch, logged_run
 from mergeline.lifecycle.steps.case import find_production
-from mergeline.lifecycle.steps.champion import refuse_another_s
+from mergeline.lifecycle.steps.champion import read_champion
+from mergeline.lifecycle.steps.evaluation import stored_report
 from mergeline.lifecycle.steps.live import ask_server, await_served, read_live, read_target
 from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.trained import Trained
 from mergeline.system.locks import file_lock
 
 _PAGE_TRIES = 5
@@ -148,9 +150,9 @@ class _Job:
     """The release of one model of one commit.
 
     Attributes:
-        run: the candidate, once it is held against what the store says of it.
+        trained: the candidate as the store has it, once its files are held against its manifest.
+        registered: its version, if people see one already.
         signing: how the page is signed, if it must be.
-        version: what is released, once it is registered.
         entry: the page that was written into the ledger.
     """
 
@@ -159,9 +161,9 @@ class _Job:
     model: Model
     override: str | None
     say: Say
-    run: Run = field(init=False)
+    trained: Trained = field(init=False)
+    registered: Version | None = None
     signing: Signing | None = None
-    version: Version = field(init=False)
     entry: Entry | None = None
 
     def apply(self) -> Released:
@@ -199,12 +201,8 @@ class _Job:
         target = self.target
         self.project.forget_ledger()  # another release may have written a page since
         live = read_live(self.project, target, ask_server(self.project, self.model.name))
-        if live.registered is not None:
-            self.version = live.registered
+        self.registered = live.registered
         plan = plan_release(target, live, override=self.override)
-        promotes = any(step.kind == "promote" for step in plan.steps)
-        if promotes and live.promoted and live.ledger.champion is None:
-            refuse_another_s(self.project, [live.promoted])
         writes = plan.refusal or any(step.kind == "record" for step in plan.steps)
         if plan.kind is Situation.RESTORE or not writes:
             return plan  # which gate judges counts for neither, and only the forge can tell
@@ -222,7 +220,7 @@ class _Job:
             "register": self._register,
             "record": lambda: self._record(plan.kind),
             "promote": self._promote,
-            "deploy": lambda: await_served(self.project, self.version),
+            "deploy": lambda: await_served(self.project, self._champion()),
         }
         for step in plan.steps:
             self.say(f"{step.kind}: {step.text}")
@@ -255,64 +253,45 @@ class _Job:
         return gate_digest((declared.model if declared else self.model).gate)
 
     def _hold_together(self) -> None:
-        """Hold the run against its manifest and its files: tags can be edited by hand.
+        """Bring the candidate's files, which are held against its manifest and its digests.
 
         Raises:
-            BundleError: they are of another candidate.
+            StoreError: they are of another candidate, or gone.
         """
-        tracking, fingerprint = self.project.tracking, self.target.fingerprint
-        run = tracking.find(self.model.name, fingerprint)
-        if run is None:
-            raise TrackingError(
-                f"the run of fingerprint {fingerprint[:8]} is gone", where=tracking.uri
+        store, fingerprint = self.project.store, self.target.fingerprint
+        stored = store.find(self.model.name, fingerprint)
+        if stored is None:
+            raise StoreError(
+                f"the candidate of fingerprint {fingerprint[:8]} is gone",
+                where=store.name,
+                next_step="Evaluate the tree again",
             )
-        fetch(self.project, run)
-        if run.commit is None:  # evaluated before it was committed, and never since
-            run = replace(run, commit=self.head.sha, pull_request=self._pull_request())
-        self.run = run
-
-    def _register(self) -> None:
-        self.version = self.project.tracking.register(self.run)
-
-    def _check_registered(self) -> None:
-        """Refuse a version whose files are not the judged model's.
-
-        Raises:
-            TrackingError: they are not.
-        """
-        version = self.version
-        with TemporaryDirectory(prefix="mergeline-") as scratch:
-            tracking = self.project.tracking
-            folder = tracking.model_files(version.model, version.number, Path(scratch))
-            found = model_digest(folder)
-        if found != self.run.model_digest:
-            raise TrackingError(
-                f"{version.model} v{version.number} holds model {found[:8]}, and "
-                f"{self.run.model_digest[:8]} was judged",
-                where=tracking.uri,
-                next_step="Delete that version, and release again",
-            )
+        self.trained = fetch(self.project, stored)
+        if self.registered is not None:
+            self._check_registered(self.registered)
 
     def _record(self, kind: Situation) -> bool:
         """Write the ledger's next page, unless another release has, or main has moved on."""
-        self._check_registered()
         if _moved_past(self.project, self.head):
             return False
-        repository, tracking, run = self.project.repository, self.project.tracking, self.run
-        evaluation = tracking.evaluation(run)
-        judged = None if kind is Situation.RESTORE else evaluation
-        if self.override:  # before the page, which is believed for it
-            self.version = tracking.remember_override(self.version, self.override)
+        store, stored, candidate = self.project.store, self.trained.stored, self.trained.candidate
+        if stored is None:
+            raise StoreError("the candidate is not in the store", where=store.name)
+        evaluations = [] if kind is Situation.RESTORE else store.evaluations(stored)
+        judged = evaluations[-1] if evaluations else None
+        if self.override and self.override != store.backing(stored)[1]:
+            store.put_override(stored, self.override)  # before the page, which is believed for it
         ledger, now = self.project.ledger_of(self.model.name), dt.datetime.now(dt.UTC)
+        run = self._run() if self.project.mlflow else None
         entry = Entry(
             format=FORMAT,
-            model=run.model,
+            model=candidate.model,
             sequence=ledger.next,
             kind=kind,
-            version=self.version.number,
-            fingerprint=run.fingerprint,
-            model_digest=run.model_digest,
-            run_id=run.run_id,
+            version=ledger.number_of(candidate.fingerprint),
+            fingerprint=candidate.fingerprint,
+            model_digest=candidate.model_digest,
+            run_id=run.run_id if run else "",
             replaced=ledger.champion.version if ledger.champion else None,
             commit=self.head.sha,
             subject=self.head.subject,
@@ -326,7 +305,7 @@ class _Job:
             approval=judged.approval if judged else None,
         )
         name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"
-        text, signing = page_text(entry), self.signing
+        text, signing, repository = page_text(entry), self.signing, self.project.repository
         if not repository.add_page(name, text, self.head.sha, time=time, signing=signing):
             return False
         self.project.forget_ledger()
@@ -337,27 +316,67 @@ class _Job:
         self.entry = entry
         return True
 
+    def _run(self) -> Run:
+        """The candidate's run in MLflow, logged if it is not there."""
+        run = logged_run(self.project.tracking, self.trained)
+        if run.commit is None:  # evaluated before it was committed, and never since
+            run = replace(run, commit=self.head.sha, pull_request=self._pull_request())
+        return run
+
+    def _champion(self) -> Version:
+        """What the ledger has in production by now; another release may have been first."""
+        version = read_champion(self.project, self.model.name)
+        if version is None:
+            raise StoreError(
+                "the page that was written is not believed",
+                where=self.model.name,
+                next_step="Look at it: mergeline history",
+            )
+        return version
+
+    def _register(self) -> None:
+        version = self.project.tracking.register(self._run(), self._champion().number)
+        if self.override:
+            self.project.tracking.remember_override(version, self.override)
+
     def _promote(self) -> None:
         """Have the registry follow the ledger's last page, also if that is another's by now."""
-        self._check_registered()
-        tracking, number = self.project.tracking, self.version.number
+        version = self._champion()
+        self._check_registered(version)
         while True:
-            tracking.move(self.model.name, number, "Production")
+            self.project.tracking.move(version.model, version.number, "Production")
             self.project.forget_ledger()
-            champion = self.project.ledger_of(self.model.name).champion
-            if champion is None or champion.version == number:
+            now = self._champion()
+            if now.number == version.number:
                 return
-            number = champion.version
-            self.say(f"v{number} was released meanwhile, and stays in production")
+            version = now
+            self.say(f"v{version.number} was released meanwhile, and stays in production")
+
+    def _check_registered(self, version: Version) -> None:
+        """Refuse a registered version whose files are not the judged model's.
+
+        Raises:
+            TrackingError: they are not.
+        """
+        tracking = self.project.tracking
+        with TemporaryDirectory(prefix="mergeline-") as scratch:
+            found = model_digest(tracking.model_files(version.model, version.number, Path(scratch)))
+        if found != version.model_digest:
+            raise TrackingError(
+                f"{version.model} v{version.number} holds model {found[:8]}, and "
+                f"{version.model_digest[:8]} was judged",
+                where=tracking.uri,
+                next_step="Delete that version, and release again",
+            )
 
     def _tell(self, released: Released) -> None:
         """Say on the pull request that something else was judged than it showed."""
         project, forge = self.project, self.project.forge
         if forge is None or not (self.entry or released.plan.refusal):
             return
-        run = project.tracking.find(self.model.name, self.target.fingerprint)
-        evaluation = project.tracking.evaluation(run) if run else None
-        if run is None or evaluation is None or not self._judged_as_merged(evaluation):
+        stored = project.store.find(self.model.name, self.target.fingerprint)
+        evaluations = project.store.evaluations(stored) if stored else []
+        if stored is None or not evaluations or not self._judged_as_merged(evaluations[-1]):
             return
         number = self._pull_request()
         if number is None:
@@ -369,8 +388,7 @@ class _Job:
         try:
             if any(comment.body.startswith(head) for comment in forge.comments(number)):
                 return
-            files = project.tracking.evaluation_files(run, project.state / "fetched" / run.run_id)
-            report = read_report((files / REPORT).read_bytes(), where=REPORT)
+            report = stored_report(project, stored)
             head += f"{released.sentence}.\n\n"
             forge.comment(number, head + to_markdown(report, limit=ROOM - len(head)))
         except MergelineError as error:  # the release is done

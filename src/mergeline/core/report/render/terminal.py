@@ -25,7 +25,8 @@ def terminal_text(report: Report, console: Console | None = None) -> str:
     console = console or plain_console()
     with console.capture() as captured:
         console.print(to_terminal(report))
-    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+    text = "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+    return safe.without_commands(text)
 
 
 def plain_console(width: int = 100) -> Console:
