@@ -56,6 +56,8 @@ def _outcome(plan: ChangePlan) -> str:
 
 
 def _effect(plan: ChangePlan, change: Change) -> str:
+    if change.kind == "decision":
+        return "another model, though no stage reads it"
     if not change.stages:
         return "nothing runs"
     effect = _stages_run(change.stages)

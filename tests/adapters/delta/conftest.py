@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mergeline.adapters.delta.tables import Tables
-from mergeline.adapters.drops.check import DTYPES
+from mergeline.adapters.drops.casting import dtype_of
 from mergeline.core.data.snapshot import Built, Drop, Provenance, Snapshot
 from mergeline.core.declare.contract import Contract, parse_contract
 
@@ -56,7 +56,7 @@ class World:
         )
         md5 = hashlib.md5(f"{number} {rows} {edition}".encode()).hexdigest()
         columns = self.contract.columns.items()
-        types = pl.Schema({name: DTYPES[column.type] for name, column in columns})
+        types = pl.Schema({name: dtype_of(column.type) for name, column in columns})
         self.frames[md5] = frame.select(types.names()).cast(types)
         return Drop(f"data/raw/t/{number:04}.csv", md5)
 

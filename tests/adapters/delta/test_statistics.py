@@ -91,7 +91,7 @@ def test_bounds_are_those_of_the_rows_over_all_row_groups(
     with pytest.MonkeyPatch.context() as patch:
         # By module: `drops.convert` is the function too.
         patch.setattr(sys.modules["mergeline.adapters.drops.convert"], "_ROW_GROUP_BYTES", 1)
-        patch.setattr(sys.modules["mergeline.adapters.drops.read"], "_PARQUET_ROWS", 2)
+        patch.setattr(sys.modules["mergeline.adapters.drops.parquet"], "_PARQUET_ROWS", 2)
         table = build(frame, tmp_path_factory.mktemp("t"))
     [file] = table.file_uris()
     assert pq.read_metadata(file).num_row_groups == math.ceil(len(rows) / 2)

@@ -9,7 +9,9 @@ import pyarrow.csv as pa_csv
 import pytest
 
 from mergeline.adapters.drops.arrow_csv import BLOCK_BYTES, csv_batches
+from mergeline.core.declare.contract import Contract
 
+CONTRACT = Contract("t", "d", "csv", {})
 ROWS = b"1,Paris\n" * (BLOCK_BYTES // 8)
 RAGGED = b"1\n" * 2000
 LATIN = "1,Genève\n".encode("latin-1")
@@ -36,7 +38,7 @@ def is_called_no_more(handler: Handler) -> bool:
 
 
 def read(file: Path, handler: Handler) -> int:
-    return sum(batch.num_rows for batch in csv_batches(file, ["id", "name"], ("",), handler))
+    return sum(batch.num_rows for batch in csv_batches(file, ["id", "name"], CONTRACT, handler))
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def test_no_thread_goes_on_once_a_csv_was_refused(file: Path, content: bytes) ->
 def test_no_thread_goes_on_once_nobody_wants_the_rest(file: Path) -> None:
     file.write_bytes(b"id,name\n" + (RAGGED + ROWS) * 6)
     handler = Handler()
-    batches = csv_batches(file, ["id", "name"], ("",), handler)
+    batches = csv_batches(file, ["id", "name"], CONTRACT, handler)
     next(batches)
     del batches
     assert is_called_no_more(handler)

@@ -2,13 +2,15 @@ import gzip
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mergeline.adapters.drops.convert import convert
 from mergeline.adapters.drops.infer import infer
 from mergeline.core.data.first_contract import to_yaml
 from mergeline.core.data.snapshot import Drop
-from mergeline.core.declare.contract import Contract, parse_contract
+from mergeline.core.declare.contract import Contract, Dialect, parse_contract
 from mergeline.errors import DropError, NotFoundError
 
 CSV = """\
@@ -101,7 +103,7 @@ def test_a_file_of_unknown_kind_or_none_is_said(tmp_path: Path) -> None:
     [
         ("x.jsonl", b'{"a": 1}\n\n{"a": 2\n', "line 3 is not JSON"),
         ("x.jsonl", b"[1, 2]\n", "line 1 is not a JSON object"),
-        ("x.jsonl", b"\xff\xfe\n", "line 1 is not JSON"),
+        ("x.jsonl", b"\xff{}\n", "line 1 is not JSON"),
         ("x.jsonl", b"[" * 100_000, "line 1 is not JSON"),
         ("x.parquet", b"", "cannot be read as parquet"),
         ("x.parquet", b"not Parquet at all", "cannot be read as parquet"),
@@ -166,17 +168,13 @@ def test_a_file_outside_the_data_leaves_its_folder_to_fill_in(tmp_path: Path, pa
     ("name", "content", "said"),
     [
         ("x.csv", "a,,c\n1,2,3\n", "column 2 has no name"),
-        ("x.csv", "1,,2.5,\n1,2,3,4\n", "column 2 has no name"),
         ("x.jsonl", '{"": 1}', "column 1 has no name"),
-        ("x.csv", "a;b\n1;2\n", "looks separated by ';'"),
-        ("x.csv", "a\tb\n1\t2\n", "looks separated by tabs"),
         ("x.csv", "a,b\n", "has no rows to infer from"),
         ("x.jsonl", "\n", "has no rows to infer from"),
         ("x.csv", "a,A\n1,2\n", "two names differ in case only"),
         ("x.csv", "a,a\n1,2\n", "line 1, column a: stands twice"),
         ("x.csv", "a,b\n1,2\n3\n4,5,6\n", "line 3: '3' has too few fields for the 2 columns\n"),
         ("x.csv", "a,b\n1,2\n3\n4,5,6\n", "line 4: '4,5,6' has too many fields"),
-        ("x.csv", b"a\nGen\xe8ve\n", "line 2: is not UTF-8 text"),
         ("x.jsonl", '{"a": [1]}\n{"a": {"x": 1}}\n', "line 1, column a: '[1]' is not JSON for a"),
         ("x.jsonl", '{"a": [1, "x"]}\n{"a": true}\n', "column a: 'true' is not JSON for a string"),
         ("x.jsonl", '{"a": 1}\n{"a": 9223372036854775808}\n', "line 2, column a: '92233720368547"),
@@ -198,3 +196,104 @@ def test_a_file_that_breaks_every_guess_is_refused_by_its_own_name(
 def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"is a folder\. Name one of the files in it"):
         infer(tmp_path, "data/raw")
+
+
+# --- what is proposed -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "dialect"),
+    [
+        ("a;b\n1;2\n", "{delimiter: ;}"),
+        ("a\tb\n1\t2\n", '{delimiter: "\\t"}'),
+        ("a|b\n1|2\n", "{delimiter: '|'}"),
+        ("a;b\nx;1,5\ny;2\n", "{delimiter: ;, decimal: ','}"),
+        ("a;b\nx;1.234,5\n", "{delimiter: ;, decimal: ',', thousands: .}"),
+        ('a,b\nx,"1,234.5"\n', "{thousands: ','}"),
+        ("1,,2.5,\n1,2,3,4\n", "{header: false}"),
+        ("2013-01-01;x\n2013-01-02;y\n", "{delimiter: ;, header: false}"),
+        ("# of 2013\na,b\n1,2\n", "{comment: '#'}"),
+        ("a,b\nä,2\n".encode("utf-16"), "{encoding: utf-16}"),
+        ("a\nGenève\n".encode("latin-1"), "{encoding: cp1252}"),
+    ],
+)
+def test_the_dialect_of_a_file_is_proposed(
+    tmp_path: Path, content: str | bytes, dialect: str
+) -> None:
+    """`contract_of` converts the file by what is proposed."""
+    made = content.encode() if isinstance(content, str) else content
+    _, text = contract_of(tmp_path, made, "x.csv")
+    assert f"\ndialect: {dialect}\n" in text
+
+
+def test_a_file_without_a_header_is_told_as_such(tmp_path: Path) -> None:
+    contract, text = contract_of(tmp_path, b"1,2.5,a\n2,3.5,b\n", "x.csv")
+    assert list(contract.columns) == ["column_1", "column_2", "column_3"]
+    assert "# Look at this: the first line looks like a row, not like names: 1,2.5,a.\n" in text
+    assert contract.columns["column_1"].type == "int64"
+
+
+def test_a_header_above_texts_or_numbers_stays_one(tmp_path: Path) -> None:
+    for content in ("a,b\nx,y\n", "a,2013\nx,y\n", "#id,n\n1,2\n"):
+        contract, _ = contract_of(tmp_path, content.encode(), "x.csv")
+        assert contract.dialect == Dialect(), content
+
+
+def test_an_encoding_that_is_guessed_is_said_to_be(tmp_path: Path) -> None:
+    _, text = contract_of(tmp_path, "a\nx\nGenève\n".encode("latin-1"), "x.csv")
+    assert "# Look at this: line 3 is not UTF-8; that it is cp1252 is a guess.\n" in text
+
+
+def test_forms_of_dates_and_booleans_are_proposed_where_only_one_explains_all(
+    tmp_path: Path,
+) -> None:
+    rows = ["13/02/2013,02/13/2013,13.02.2013 05:00,Y,01/02/2013", "01/02/2013,,,N,01/02/2013"]
+    contract, text = contract_of(
+        tmp_path, "\n".join(["eu,us,at,flag,both", *rows, ""]).encode(), "x.csv"
+    )
+    found = {name: (column.type, column.format) for name, column in contract.columns.items()}
+    assert found == {
+        "eu": ("date", "%d/%m/%Y"),
+        "us": ("date", "%m/%d/%Y"),
+        "at": ("datetime", "%d.%m.%Y %H:%M"),
+        "flag": ("bool", ""),
+        "both": ("string", ""),
+    }
+    assert contract.columns["flag"].true == ("Y",)
+    assert "a date of the format %d/%m/%Y or %m/%d/%Y: declare which" in text
+
+
+def test_parquet_of_decimals_and_bytes_suggests_a_contract_that_it_meets(tmp_path: Path) -> None:
+    sink = tmp_path / "made.parquet"
+    table = pa.table(
+        {
+            "q": pa.array(["1.10"]).cast(pa.decimal128(9, 2)),
+            "text": [b"a"],
+            "raw": [b"\xff"],
+        }
+    )
+    pq.write_table(table, sink)
+    contract, _ = contract_of(tmp_path, sink.read_bytes(), "x.parquet")
+    kinds = {name: column.type for name, column in contract.columns.items()}
+    assert kinds == {"q": "decimal(9,2)", "text": "string", "raw": "binary"}
+
+
+@pytest.mark.parametrize(
+    "values", [[{"x": 1}], [[1, 2]], pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64()))]
+)
+def test_nested_parquet_ends_in_a_sentence(tmp_path: Path, values: object) -> None:
+    pq.write_table(pa.table({"n": [1], "deep": values}), tmp_path / "x.parquet")
+    with pytest.raises(DropError, match=r"^d/x\.parquet: column deep holds ") as caught:
+        infer(tmp_path / "x.parquet", "d/x.parquet")
+    assert "`unknown_columns: ignore`" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("name", "next_step"),
+    [("x.xlsx", "Save the sheet as CSV"), ("x.ods", "Save the sheet"), ("x.xml", "Convert it")],
+)
+def test_workbooks_and_xml_end_in_what_to_do(tmp_path: Path, name: str, next_step: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(NotFoundError) as caught:
+        infer(tmp_path / name, name)
+    assert caught.value.next_step.startswith(next_step)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from mergeline.adapters.drops import keys
 from mergeline.adapters.drops.keys import find_duplicates
 from mergeline.core.data.snapshot import Drop
-from mergeline.core.declare.contract import Column, Contract
+from mergeline.core.declare.columns import Column
+from mergeline.core.declare.contract import Contract
 from tests.support.memory import peak_memory
 
 NAMES = st.one_of(
@@ -62,7 +63,8 @@ def test_memory_does_not_grow_with_the_rows_that_a_key_names(tmp_path: Path, dis
         import sys
         from pathlib import Path
         from mergeline.adapters.drops.keys import find_duplicates
-        from mergeline.core.declare.contract import Column, Contract
+        from mergeline.core.declare.columns import Column
+from mergeline.core.declare.contract import Contract
         from mergeline.core.data.snapshot import Drop
         contract = Contract("t", "d", "csv", {"k": Column("string")}, key=("k",))
         path, rows = Path(sys.argv[1]), int(sys.argv[2])

@@ -167,3 +167,15 @@ def test_a_file_that_differs_from_its_pointer_is_found_also_in_a_folder(copy: Co
     (copy.root / "month.csv").unlink()
     copy.forget()
     assert store.differing(pointers) == []  # of the folder nothing is known without its list
+
+
+def test_what_stands_behind_a_pointer_is_put_where_a_stage_reads_it(
+    copy: Copy, tmp_path: Path
+) -> None:
+    copy.forget()
+    store, checkout = DropStore(copy.root), tmp_path / "checkout"
+    store.put(copy.drop, checkout / "data/month.csv", path="data/month.csv")
+    store.put(copy.folder, checkout / "raw", path="raw")
+    assert (checkout / "data/month.csv").read_bytes() == MONTH
+    assert (checkout / "raw/b.csv").read_bytes() == b"b"
+    assert (checkout / "raw/sub/a.csv").read_bytes() == b"a"

@@ -122,3 +122,107 @@ def test_a_datetime_bound_without_a_zone_is_in_utc() -> None:
     bound = dt.datetime(2013, 1, 1, 5, tzinfo=dt.UTC)
     assert parse_contract("t", text).columns["t"].min == bound
     assert parse_contract("t", with_zone).digest == parse_contract("t", text).digest
+
+
+def test_what_older_contracts_could_not_say_changes_none_of_their_digests() -> None:
+    """Their snapshots, and the models trained on them, keep their digests."""
+    assert parse() == "9790377e2e282b8a39c62447ed2db1061fc648a0d73871e4de25f34f6b09fbfa"
+    assert parse(f"{TEXT}unique: drop\ndialect: {{delimiter: ','}}\n") == parse()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("key: [day, flight]", "key: [day, flight]\nunique: table"),
+        ("key: [day, flight]", "key: [day, flight]\ndialect: {delimiter: ;}"),
+        ("key: [day, flight]", "key: [day, flight]\ndialect: {header: false}"),
+        ("type: date,", "type: date, format: '%d/%m/%Y',"),
+        ("nullable: true,", "nullable: true, default: null,"),
+        ("  origin:", "  b: {type: bool}\n  origin:"),
+    ],
+)
+def test_what_newer_contracts_say_changes_the_digest(old: str, new: str) -> None:
+    assert old in TEXT
+    assert parse(TEXT.replace(old, new)) != parse()
+
+
+def test_words_of_a_boolean_are_a_set_each() -> None:
+    text = TEXT + "  b: {type: bool, true: [Y, J], false: [N]}\n"
+    contract = parse_contract("flights", text)
+    assert contract.columns["b"].true == ("Y", "J")
+    assert contract.columns["b"].false == ("N",)
+    assert parse(text.replace("[Y, J]", "[J, Y]")) == contract.digest
+    assert parse(text.replace("[Y, J]", "[Y]")) != contract.digest
+
+
+def test_a_decimal_has_bounds_of_its_digits() -> None:
+    column = parse_contract(
+        "t", "source: d\nformat: csv\ncolumns: {q: {type: 'decimal(5,2)', min: 0.1, max: 100}}\n"
+    ).columns["q"]
+    assert column.digits == (5, 2)
+    assert (str(column.min), str(column.max)) == ("0.10", "100.00")
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ("{type: 'decimal(39,2)'}", "a decimal has 1 to 38 digits"),
+        ("{type: 'decimal(3,4)'}", "a decimal has 1 to 38 digits"),
+        ("{type: decimal(3,4)}", "inside of braces, quote it"),
+        ("{type: 'decimal(5,2)', max: 0.125}", "0.125 is not a value of type decimal(5,2)"),
+        ("{type: 'decimal(5,2)', max: 1000}", "1000 is not a value of type decimal(5,2)"),
+        ("{type: binary}", "csv has no binary values"),
+        ("{type: number}", "columns.x.type: 'number' is no type"),
+        ("{type: int8, default: 0, nullable: true}", "columns.x.default: only null"),
+        ("{type: int8, default: null}", "say `nullable: true` too"),
+        ("{type: bool, true: [Y]}", "`true` and `false` go together"),
+        ("{type: int8, true: [Y], false: [N]}", "for a bool"),
+        ("{type: bool, true: [Y], false: [Y]}", "a text means both true and false"),
+        ("{type: bool, true: [1], false: [0]}", "Input should be a valid string"),
+        ("{type: int8, format: '%Y'}", "columns.x.format: is of a date or datetime"),
+        ("{type: date, format: '%Y'}", "it does not say year, month and day"),
+        ("{type: date, format: '%Y-%m-%d %H:%M'}", "a date has no time"),
+        ("{type: datetime, format: '%Y-%m-%d'}", "it does not say hour and minute"),
+        ("{type: datetime, format: '%Y-%m-%d %I:%M'}", "it does not say hour and minute"),
+        ("{type: date, format: '%Y-%m-%q'}", "%q is not one of its directives"),
+        ("{type: date, format: '%Y-%m-%d %'}", "% is not one of its directives"),
+        ("{type: date, format: '%Y-%m-%d %d'}", "a directive stands twice"),
+        ("{type: datetime, format: '%Y-%m-%d %H:%M%f'}", "%f is a part of a second"),
+        ("{type: date, zone: UTC}", "columns.x.zone: is of a datetime"),
+        ("{type: datetime, zone: Berlin}", "'Berlin' is neither an offset such as +01:00"),
+    ],
+)
+def test_settings_of_a_column_that_contradict_each_other_are_refused(
+    column: str, said: str
+) -> None:
+    with pytest.raises(DeclarationError, match=r"^data/t\.yaml: ") as caught:
+        parse_contract("t", f"source: d\nformat: csv\ncolumns:\n  x: {column}\n")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("dialect: {delimiter: ''}", "dialect.delimiter: '' is not one ASCII character"),
+        ("dialect: {delimiter: '::'}", "dialect.delimiter: '::' is not one ASCII character"),
+        ("dialect: {delimiter: '§'}", "dialect.delimiter: '§' is not one ASCII character"),
+        ('dialect: {escape: "\\n"}', "dialect.escape: '\\n' is not one ASCII character"),
+        ("dialect: {quote: ','}", "delimiter, quote, escape and comment must differ"),
+        ("dialect: {comment: '\"x'}", "delimiter, quote, escape and comment must differ"),
+        ("dialect: {decimal: x}", "dialect.decimal: is a point or a comma"),
+        ("dialect: {thousands: '.'}", "dialect.thousands: is one of"),
+        ("dialect: {encoding: ebcdic}", "dialect.encoding"),
+        ("dialect: {seperator: ;}", "unknown key 'seperator'"),
+        ("unique: table", "unique: table needs a key"),
+    ],
+)
+def test_a_dialect_that_contradicts_itself_is_refused(setting: str, said: str) -> None:
+    with pytest.raises(DeclarationError, match=r"^data/t\.yaml: ") as caught:
+        parse_contract("t", f"source: d\nformat: csv\n{setting}\ncolumns: {{x: {{type: int8}}}}\n")
+    assert said in str(caught.value)
+
+
+def test_a_dialect_is_of_csv_alone() -> None:
+    text = "source: d\nformat: jsonl\ndialect: {delimiter: ;}\ncolumns: {x: {type: int8}}\n"
+    with pytest.raises(DeclarationError, match="dialect: is of CSV, and the format is jsonl"):
+        parse_contract("t", text)

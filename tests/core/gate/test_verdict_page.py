@@ -23,9 +23,10 @@ def rule_names() -> set[str]:
     source = "".join(
         Path(str(module.__file__)).read_text() for module in (judge, absolute, relative, slices)
     )
-    plain = set(re.findall(r'(?:Reason|bounds|_against_champion|_ceiling)\(\s*"(\w+)"', source))
+    plain = set(re.findall(r'(?:Reason|bounds|_beside|_ceiling)\(\s*"(\w+)"', source))
     absent = {f"metric_{kind}" for kind in get_args(Absent) if kind not in {"", "unscored"}}
     others = {f"{other}_{what}" for other in get_args(Other) for what in ("missing", "unscored")}
+    others -= {"reference_missing"}  # the champion stands for it where there is none
     return plain | absent | others | set(get_args(ProblemKind))
 
 

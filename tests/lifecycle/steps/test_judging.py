@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+
+from mergeline.core.compare.result import Comparison
 from mergeline.lifecycle.steps.evaluation import Evaluated
 from tests.support.line import Line, judgement_of
 from tests.support.parcels import WORSE, drop
@@ -15,6 +18,11 @@ def refused(found: Evaluated) -> set[str]:
     return {
         reason.rule for reason in judgement_of(found).verdict.reasons if reason.outcome == "fail"
     }
+
+
+def comparison_of(found: Evaluated) -> Comparison:
+    assert found.report.comparison is not None
+    return found.report.comparison
 
 
 def moved(found: Evaluated) -> list[str]:
@@ -45,6 +53,62 @@ def test_a_column_that_gives_it_away_by_replaced_drops_is_found_too(line: Line) 
     line.add_drops(1, 2, 3, made=leaky)
     line.commit("Corrected distances")
     assert "leak" in refused(line.review(line.push("leaky")))
+
+
+def test_another_decision_threshold_is_a_change_that_is_compared(line: Line) -> None:
+    line.branch("with-recall")
+    line.edit("models/late.yaml", "metrics: [roc_auc,", "metrics: [roc_auc, recall,")
+    line.commit("Recall")
+    line.land(line.push("with-recall"))
+    found = line.review(
+        line.propose("decide", ("models/late.yaml", "task: binary", "task: binary\ndecision: 0.2"))
+    )
+    assert found.report.kind == "change"
+    assert [str(change) for change in found.report.changes] == ["models/: decision 0.5 → 0.2"]
+    comparison = comparison_of(found)
+    recall, auc = comparison.metric("recall"), comparison.metric("roc_auc")
+    assert recall is not None
+    assert auc is not None
+    assert recall.differences["champion"].outcome == "better"
+    assert auc.differences["champion"].outcome == "same"
+    assert comparison.flips["champion"].changed > 0
+    page = line.markdown(found)
+    assert "decision changed" in page
+    assert "`decision` 0.5 → 0.2" in page
+
+
+def test_what_the_changes_since_the_reference_add_up_to_is_shown_and_held(line: Line) -> None:
+    first = line.review(1)
+    assert first.report.reference is None  # production is the reference itself
+    assert "reference" not in comparison_of(first).models
+    line.land(1)
+    second = line.review(line.propose("on", ("params.yaml", "C: 0.5", "C: 0.4")))
+    reference = second.report.reference
+    assert reference is not None
+    assert (reference.version, reference.why, reference.releases) == (1, "first", 1)
+    held = [one for one in judgement_of(second).verdict.reasons if one.rule == "margin"]
+    assert [one.against for one in held] == ["champion", "reference"]
+    assert "since **v1** (the first release, 1 release ago): ROC AUC " in line.markdown(second)
+    worse = line.review(line.propose("worse-since", WORSE))
+    assert {one.against for one in judgement_of(worse).verdict.reasons if one.outcome == "fail"} > {
+        "reference"
+    }
+
+
+def test_a_reference_that_is_gone_is_said_and_leaves_production_to_compare_with(
+    line: Line,
+) -> None:
+    line.land(1)
+    number = line.propose("on", ("params.yaml", "C: 0.5", "C: 0.4"))
+    assert line.review(number).passed
+    tracking = line.project().tracking
+    [entry, _] = line.project().ledger("late")
+    tracking.client.delete_run(entry.run_id)
+    shutil.rmtree(line.project().candidate_folder("late", entry.fingerprint))
+    found = line.review(number)
+    [reason] = [one for one in judgement_of(found).verdict.reasons if one.outcome != "pass"]
+    assert (reason.rule, reason.outcome) == ("reference_unscored", "inconclusive")
+    assert reason.text == "the reference could not score the rows: its files are gone"
 
 
 def test_slices_that_a_change_renames_are_judged_as_they_were(line: Line) -> None:

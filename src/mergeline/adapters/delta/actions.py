@@ -6,14 +6,17 @@ import datetime as dt
 import json
 import time
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pyarrow.parquet as pq
 from deltalake import Schema
 from deltalake.transaction import AddAction, RemoveAction
 
-from mergeline.core.declare.contract import ColumnType, Contract
+from mergeline.core.declare.columns import ColumnType
+from mergeline.core.declare.contract import Contract
 
+# A decimal has the same name in both.
 DELTA_TYPES: Mapping[ColumnType, str] = {
     "bool": "boolean",
     "int8": "byte",
@@ -25,6 +28,7 @@ DELTA_TYPES: Mapping[ColumnType, str] = {
     "string": "string",
     "date": "date",
     "datetime": "timestamp",
+    "binary": "binary",
 }
 _LONGEST_TEXT = 64
 
@@ -32,7 +36,12 @@ _LONGEST_TEXT = 64
 def delta_schema(contract: Contract) -> Schema:
     """The contract's columns as Delta types."""
     fields = [
-        {"name": name, "type": DELTA_TYPES[column.type], "nullable": True, "metadata": {}}
+        {
+            "name": name,
+            "type": DELTA_TYPES.get(column.type, column.type),
+            "nullable": True,
+            "metadata": {},
+        }
         for name, column in contract.columns.items()
     ]
     return Schema.from_json(json.dumps({"type": "struct", "fields": fields}))
@@ -77,7 +86,8 @@ def statistics(footer: pq.FileMetaData) -> dict[str, Any]:
         if not bounded or not all(chunk.has_min_max for chunk in bounded):
             continue
         low, high = min(c.min for c in bounded), max(c.max for c in bounded)
-        if isinstance(low, str) and max(len(low), len(high)) > _LONGEST_TEXT:
+        # A decimal's digits are more than JSON's numbers keep, as Python writes them.
+        if isinstance(low, bytes | Decimal) or _is_long(low) or _is_long(high):
             continue
         least[name], most[name] = _json_bound(low), _json_bound(high)
     return {
@@ -86,6 +96,10 @@ def statistics(footer: pq.FileMetaData) -> dict[str, Any]:
         "maxValues": most,
         "nullCount": nulls,
     }
+
+
+def _is_long(bound: object) -> bool:
+    return isinstance(bound, str) and len(bound) > _LONGEST_TEXT
 
 
 def _json_bound(value: Any) -> Any:  # noqa: ANN401 - a JSON scalar

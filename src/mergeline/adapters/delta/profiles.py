@@ -11,11 +11,12 @@ import polars as pl
 from mergeline.core.data import hyperloglog
 from mergeline.core.data.profile import (
     MOST_VALUES,
-    NUMERIC,
     POINTS,
     ColumnProfile,
     DropProfile,
     bucket_rows,
+    is_numeric,
+    is_real,
     kept_text,
     points_of,
 )
@@ -24,7 +25,7 @@ from mergeline.core.data.profile import (
 _TYPES: dict[type[pl.DataType], str] = {pl.Boolean: "bool"} | {
     kind: kind.__name__.lower()
     for kind in (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Float32, pl.Float64,
-                 pl.String, pl.Date, pl.Datetime)
+                 pl.String, pl.Date, pl.Datetime, pl.Binary)
 }  # fmt: skip
 
 
@@ -34,9 +35,15 @@ def make_profile(rows: pl.LazyFrame) -> DropProfile:
     for place, (name, dtype) in enumerate(rows.collect_schema().items()):
         # By place: of a name that is a pattern, Polars would make several columns.
         series = rows.select(pl.nth(place)).collect().to_series()
-        columns[name] = _column(series, _TYPES.get(dtype.base_type(), str(dtype)))
+        columns[name] = _column(series, _type(dtype))
     total = next(iter(columns.values())).rows if columns else 0
     return DropProfile(rows=total, columns=columns)
+
+
+def _type(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.Decimal):
+        return f"decimal({dtype.precision},{dtype.scale})"
+    return _TYPES.get(dtype.base_type(), str(dtype))
 
 
 def _column(series: pl.Series, kind: str) -> ColumnProfile:
@@ -49,11 +56,11 @@ def _column(series: pl.Series, kind: str) -> ColumnProfile:
         (kept_text(value) if isinstance(value, str) else value, rows)
         for value, rows in counts.head(MOST_VALUES).iter_rows()
     ]
-    numeric = kind in NUMERIC and len(values) > 0
+    numeric = is_numeric(kind) and len(values) > 0
     ordered = values.sort().to_numpy() if numeric and not complete else None
     hashes = None if complete else _hashes(counts["value"], kind)
     buckets: tuple[int, ...] = ()
-    if hashes is not None and kind not in NUMERIC:
+    if hashes is not None and not is_numeric(kind):
         buckets = tuple(bucket_rows(hashes, counts["rows"].to_numpy()).tolist())
     return ColumnProfile(
         type=kind,
@@ -72,15 +79,17 @@ def _column(series: pl.Series, kind: str) -> ColumnProfile:
 
 def _physical(values: pl.Series, kind: str) -> pl.Series:
     """Integers exactly, and whatever has no type of a contract as text."""
-    if kind.startswith("float"):
+    if is_real(kind):
         return values.cast(pl.Float64)
-    if kind in NUMERIC:
+    if is_numeric(kind):
         return values.to_physical().cast(pl.Int64)
+    if kind == "binary":
+        return values.bin.encode("hex")
     return values if kind in {"bool", "string"} else values.cast(pl.String)
 
 
 def _hashes(distinct: pl.Series, kind: str) -> npt.NDArray[np.uint64]:
-    if kind in NUMERIC:
+    if is_numeric(kind):
         return hyperloglog.hash_numbers(distinct.to_numpy())
     return hyperloglog.hash_texts(distinct.to_list())
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
-from mergeline.adapters.drops.check import DTYPES, Findings, check_batch
+from mergeline.adapters.drops.casting import dtype_of, refuse_unknown_zones
+from mergeline.adapters.drops.check import Findings, check_batch
+from mergeline.adapters.drops.csv_text import lines_of
 from mergeline.adapters.drops.keys import find_duplicates
-from mergeline.adapters.drops.read import csv_lines, read_batches
+from mergeline.adapters.drops.read import read_batches
 from mergeline.core.data.snapshot import Drop
 from mergeline.core.data.violations import Refusal, RefusedDropError
 from mergeline.core.declare.contract import Contract
@@ -36,6 +38,7 @@ def convert(source: Path, drop: Drop, contract: Contract, target: Path) -> int:
     Raises:
         RefusedDropError: it breaks the contract.
         DropError: it cannot be read as what the contract says.
+        DeclarationError: the contract names a zone that there is not.
         TableError: it cannot be written: the disk is full.
     """
     try:
@@ -55,6 +58,7 @@ def convert(source: Path, drop: Drop, contract: Contract, target: Path) -> int:
 
 
 def _write_checked(source: Path, drop: Drop, contract: Contract, target: Path) -> int:
+    refuse_unknown_zones(contract)
     findings = Findings()
     rows = _write(source, drop, contract, target, findings)
     if not findings.counts:
@@ -68,7 +72,7 @@ def _write_checked(source: Path, drop: Drop, contract: Contract, target: Path) -
 def _write(source: Path, drop: Drop, contract: Contract, target: Path, findings: Findings) -> int:
     """Write the rows, or only check them from the first finding on; returns their number."""
     rows = 0
-    empty = pl.DataFrame(schema={name: DTYPES[c.type] for name, c in contract.columns.items()})
+    empty = pl.DataFrame(schema={name: dtype_of(c.type) for name, c in contract.columns.items()})
     schema = empty.to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     with target.open("wb") as sink:
         with pq.ParquetWriter(
@@ -106,7 +110,7 @@ def _refused(source: Path, drop: Drop, contract: Contract, findings: Findings) -
     violations = findings.violations
     if contract.format == "csv":
         rows = {item.row for item in violations if item.row is not None and item.line is None}
-        lines = csv_lines(source, drop, rows) if rows else {}
+        lines = lines_of(source, drop, contract, rows) if rows else {}
         violations = [
             item if item.row is None else replace(item, line=lines.get(item.row, item.line))
             for item in violations

@@ -12,31 +12,49 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mergeline.adapters.drops.check import Findings, cast_to
+from mergeline.adapters.drops.casting import cast_to
+from mergeline.adapters.drops.check import Findings
 from mergeline.adapters.drops.convert import convert
-from mergeline.adapters.drops.read import (
-    column_names,
-    json_lines,
-    json_object,
-    read_batches,
-    unreadable,
-)
+from mergeline.adapters.drops.csv_text import first_row
+from mergeline.adapters.drops.dialects import guess_dialect
+from mergeline.adapters.drops.json_lines import json_lines, json_object
+from mergeline.adapters.drops.read import read_batches, unreadable
+from mergeline.adapters.drops.sniff import AS_CSV, OUT_OF_XML, refuse_foreign
 from mergeline.core.data.first_contract import Inferred, InferredColumn, to_yaml
 from mergeline.core.data.snapshot import Drop
 from mergeline.core.data.violations import Refusal, RefusedDropError
-from mergeline.core.declare.contract import Column, ColumnType, Contract, Format, parse_contract
+from mergeline.core.declare.columns import Column, ColumnType
+from mergeline.core.declare.contract import Contract, Dialect, Format, parse_contract
 from mergeline.errors import DeclarationError, DropError, NotFoundError
 
 _NAN = "NaN"
 _NULL_WORDS = ("", "NA", "N/A", _NAN, "nan", "null", "NULL", "None")
 # What a text of each format may stand for; a value of Parquet has a type.
-_TEXT_TYPES: dict[Format, tuple[ColumnType, ...]] = {
-    "csv": ("bool", "int64", "float64", "date", "datetime"),
-    "jsonl": ("date", "datetime"),
+_DATES = (
+    Column("date"),
+    *(
+        Column("date", format=form)
+        for form in ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d")
+    ),
+)
+_MOMENTS = (
+    Column("datetime"),
+    *(
+        Column("datetime", format=f"{day.format} %H:%M{seconds}")
+        for day in _DATES[1:]
+        for seconds in ("", ":%S")
+    ),
+)
+_BOOLEANS = tuple(
+    Column("bool", true=(true,), false=(false,))
+    for true, false in (("Y", "N"), ("yes", "no"), ("Yes", "No"), ("T", "F"))
+)
+_TEXT_TYPES: dict[Format, tuple[Column, ...]] = {
+    "csv": (Column("bool"), *_BOOLEANS, Column("int64"), Column("float64"), *_DATES, *_MOMENTS),
+    "jsonl": (*_BOOLEANS, *_DATES, *_MOMENTS),
     "parquet": (),
 }
 _TABLE = "inferred"  # a name until the contract has one
-_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 # 00501 and +41791112233 are names made of digits; as numbers they would be others.
 _DIGITS_OF_A_NAME = r"^(?:[+-]?0[0-9]|\+[0-9]+$)"
 _INEXACT_AS_FLOAT = r"^-?[0-9]{16,}$"
@@ -44,8 +62,10 @@ _ZONE = r"(?:[zZ]|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 _FEW = 12
 _MOST_REMEMBERED = 1_000_000
 _SUFFIXES: dict[str, Format] = {
-    ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+    ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
 }  # fmt: skip
+
+_OTHERS = dict.fromkeys((".xlsx", ".xls", ".ods"), AS_CSV) | {".xml": OUT_OF_XML}
 
 
 def infer(source: Path, path: str) -> Inferred:
@@ -71,10 +91,12 @@ def _look_at(source: Path, drop: Drop, form: Format) -> Inferred:
     """A guess from all rows."""
     guesses: dict[str, _Guess] = {}
     rows = 0
-    for frame in _frames(source, drop, form):
+    refuse_foreign(source, drop, form)
+    dialect, notes = guess_dialect(source, drop) if form == "csv" else (Dialect(), ())
+    for frame in _frames(source, drop, form, dialect):
         for name in frame.columns:
             if name not in guesses:
-                guesses[name] = _Guess(name, nulls=rows, texts=list(_TEXT_TYPES[form]))
+                guesses[name] = _Guess(name, rows, list(_TEXT_TYPES[form]), dialect)
             guesses[name].take(frame[name])
         for name in guesses.keys() - set(frame.columns):
             guesses[name].nulls += frame.height
@@ -90,6 +112,8 @@ def _look_at(source: Path, drop: Drop, form: Format) -> Inferred:
         rows=rows,
         null=null,
         columns=tuple(guess.column(rows, null) for guess in guesses.values()),
+        dialect=dialect,
+        notes=notes,
     )
 
 
@@ -115,24 +139,28 @@ def _unfit(refusal: Refusal) -> DropError:
 
 def _format_of(path: str) -> Format:
     plain = path.lower().removesuffix(".gz").removesuffix(".zip")
-    form = _SUFFIXES.get(PurePosixPath(plain).suffix)
+    suffix = PurePosixPath(plain).suffix
+    form = _SUFFIXES.get(suffix)
     if form is None:
         raise NotFoundError(
             "its name says no known format",
             where=path,
-            next_step="Name it .csv, .jsonl or .parquet; CSV and JSON lines may end in .gz or .zip",
+            next_step=_OTHERS.get(
+                suffix,
+                "Name it .csv, .jsonl or .parquet; CSV and JSON lines may end in .gz or .zip",
+            ),
         )
     return form
 
 
-def _frames(source: Path, drop: Drop, form: Format) -> Iterator[pl.DataFrame]:
+def _frames(source: Path, drop: Drop, form: Format, dialect: Dialect) -> Iterator[pl.DataFrame]:
     if form == "jsonl":
         yield from _json_frames(source, drop)
         return
-    names = column_names(source, drop) if form == "csv" else _parquet_names(source, drop)
-    _check_names(names, drop, form)
+    names = _csv_names(source, drop, dialect) if form == "csv" else _parquet_names(source, drop)
+    _check_names(names, drop)
     findings = Findings()
-    for batch in read_batches(source, drop, _of_any_text(form, names)):
+    for batch in read_batches(source, drop, _of_any_text(form, names, dialect)):
         for wrong in batch.wrong:
             findings.add(wrong)
         yield batch.frame
@@ -141,15 +169,12 @@ def _frames(source: Path, drop: Drop, form: Format) -> Iterator[pl.DataFrame]:
         raise RefusedDropError(refusal)
 
 
-def _check_names(names: Sequence[str], drop: Drop, form: Format) -> None:
-    if form == "csv" and len(names) == 1:
-        for separator, words in _SEPARATORS.items():
-            if separator in names[0]:
-                raise DropError(
-                    f"looks separated by {words}",
-                    where=drop.path,
-                    next_step="Convert it: the values of a drop are separated by commas",
-                )
+def _csv_names(source: Path, drop: Drop, dialect: Dialect) -> list[str]:
+    first = first_row(source, drop, dialect)
+    return first if dialect.header else [f"column_{place}" for place in range(1, len(first) + 1)]
+
+
+def _check_names(names: Sequence[str], drop: Drop) -> None:
     if "" in names:
         raise DropError(
             f"column {names.index('') + 1} has no name",
@@ -158,24 +183,33 @@ def _check_names(names: Sequence[str], drop: Drop, form: Format) -> None:
         )
 
 
-def _of_any_text(form: Format, names: Iterable[str]) -> Contract:
+def _of_any_text(form: Format, names: Iterable[str], dialect: Dialect) -> Contract:
     """A contract that every file of these columns meets."""
     columns = {name: Column("string", nullable=True) for name in names}
-    return Contract("", "", form, columns, null=(), unknown_columns="ignore")
+    return Contract("", "", form, columns, null=(), unknown_columns="ignore", dialect=dialect)
 
 
 def _parquet_names(source: Path, drop: Drop) -> list[str]:
     try:
-        return list(pq.read_schema(source).names)
+        schema = pq.read_schema(source)
     except pa.ArrowInvalid as error:
         raise unreadable(drop, "parquet", str(error)) from error
+    for field_ in schema:
+        if pa.types.is_nested(field_.type):
+            raise DropError(
+                f"column {field_.name} holds {field_.type}, and a column holds single values",
+                where=drop.path,
+                next_step="Write its parts as columns of their own before `dvc add`, or declare "
+                "the other columns only, with `unknown_columns: ignore`",
+            )
+    return list(schema.names)
 
 
 def _json_frames(source: Path, drop: Drop) -> Iterator[pl.DataFrame]:
     for part in json_lines(source, drop):
         rows = [_json_row(line, number, drop) for number, line in part]
         names = list(dict.fromkeys(name for row in rows for name in row))
-        _check_names(names, drop, "jsonl")
+        _check_names(names, drop)
         yield pl.DataFrame(
             [pl.Series(name, [row.get(name) for row in rows], strict=False) for name in names]
         )
@@ -194,7 +228,8 @@ class _Guess:
 
     name: str
     nulls: int
-    texts: list[ColumnType]
+    texts: list[Column]
+    dialect: Dialect
     typed: set[ColumnType] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
     values: set[Any] = field(default_factory=set)
@@ -208,13 +243,16 @@ class _Guess:
         """Look at more rows."""
         if raw.dtype == pl.String:
             self._take_text(raw)
+        elif raw.dtype == pl.Binary:
+            texts = cast_to(raw, Column("string"))
+            self.typed.add("binary" if texts.null_count() > raw.null_count() else "string")
         elif raw.dtype != pl.Null:
             kind = _kind(raw.dtype)
             self.typed.add(kind)
             if raw.dtype.is_float() and raw.is_nan().any():
                 self.words.add(_NAN)
                 raw = raw.fill_nan(None)
-            self._bound(cast_to(raw, kind))
+            self._bound(cast_to(raw, Column(kind)))
             self.is_zoneless |= isinstance(raw.dtype, pl.Datetime) and raw.dtype.time_zone is None
         self.nulls += raw.null_count()
         self._remember(raw.drop_nulls())
@@ -223,15 +261,15 @@ class _Guess:
         is_word = raw.is_in(list(_NULL_WORDS)).fill_null(value=False)
         self.words |= set(raw.filter(is_word).unique())
         meant = raw.set(is_word, None)
-        for kind in list(self.texts):
-            values = cast_to(meant, kind)
-            if values.null_count() > meant.null_count() or _is_unlikely(kind, meant, values):
-                self.texts.remove(kind)
+        for column in list(self.texts):
+            values = cast_to(meant, column, self.dialect)
+            if values.null_count() > meant.null_count() or _is_unlikely(column, meant, values):
+                self.texts.remove(column)
         self.is_long |= bool(meant.str.contains(_INEXACT_AS_FLOAT).any())
-        if "datetime" in self.texts:
+        if any(column.type == "datetime" for column in self.texts):
             self.is_zoneless |= bool((~meant.str.contains(_ZONE)).any())
         if self.texts:
-            self._bound(cast_to(meant, self.texts[0]))
+            self._bound(cast_to(meant, self.texts[0], self.dialect))
         if meant.null_count() < meant.len() and not self.texts:
             self.typed.add("string")
 
@@ -255,11 +293,12 @@ class _Guess:
 
     def column(self, rows: int, null: tuple[str, ...]) -> InferredColumn:
         """The column, once all rows were looked at."""
-        kind = self._type()
+        column, note = self._type()
+        kind = column.type
         words = {str(value) for value in self.values} - set(null)
         listed = tuple(sorted(words)) if kind == "string" and len(words) <= _FEW else ()
         zoneless = kind == "datetime" and self.is_zoneless
-        bounded = kind not in {"string", "bool"}
+        bounded = kind not in {"string", "bool", "binary"}
         return InferredColumn(
             name=self.name,
             type=kind,
@@ -267,23 +306,40 @@ class _Guess:
             least=self.least if bounded else None,
             most=self.most if bounded else None,
             values=listed,
-            note="no zone in the file, taken as UTC" if zoneless else "",
+            note=note or ("no zone in the file, taken as UTC" if zoneless else ""),
             unique=self.is_unique and rows > 1 and kind in {"int64", "string"},
+            format=column.format,
+            true=column.true,
+            false=column.false,
         )
 
-    def _type(self) -> ColumnType:
-        if self.typed == {"int64", "float64"}:
-            return "float64"
+    def _type(self) -> tuple[Column, str]:
+        """The column's type with what else its texts need, and a note."""
+        text = Column("string")
         if self.typed:
-            return next(iter(self.typed)) if len(self.typed) == 1 else "string"
-        if self.texts[:1] == ["float64"] and self.is_long:
-            return "string"
-        return self.texts[0] if self.texts and self.values - self.words else "string"
+            kinds = self.typed - {"string"} if "binary" in self.typed else self.typed
+            if kinds == {"int64", "float64"}:
+                return Column("float64"), ""
+            return Column(next(iter(kinds))) if len(kinds) == 1 else text, ""
+        likely = [column for column in self.texts if self._shows(column)]
+        if not likely or not self.values - self.words:
+            return text, ""
+        if likely[0] == Column("float64") and self.is_long:
+            return text, ""
+        if len({column.format for column in likely if column.type == likely[0].type}) > 1:
+            forms = " or ".join(column.format for column in likely)
+            return text, f"a {likely[0].type} of the format {forms}: declare which"
+        return likely[0], ""
+
+    def _shows(self, column: Column) -> bool:
+        """Whether a column of two words has both, without which they are more likely text."""
+        return not column.true or {*column.true, *column.false} <= self.values
 
 
-def _is_unlikely(kind: ColumnType, meant: pl.Series, values: pl.Series) -> bool:
+def _is_unlikely(column: Column, meant: pl.Series, values: pl.Series) -> bool:
     """Whether texts that can be read as a type are more likely another."""
-    if kind == "bool":
+    kind = column.type
+    if kind == "bool" and not column.true:
         return bool(meant.str.contains(r"^[01]$").any())
     if kind == "float64" and not values.is_finite().all():
         return True
@@ -295,6 +351,8 @@ def _kind(dtype: pl.DataType) -> ColumnType:
         return "bool"
     if dtype.is_integer():
         return "int64"
+    if isinstance(dtype, pl.Decimal):
+        return f"decimal({dtype.precision},{dtype.scale})"
     if dtype.is_numeric():
         return "float64"
     if dtype == pl.Date:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +44,21 @@ class DropStore:
             return here  # as whoever made the drop left it, before any `dvc add` or `dvc pull`
         self._download(md5, cached, pointer or md5)
         return cached
+
+    def put(self, md5: str, place: Path, *, path: str) -> None:
+        """Copy the file or folder behind a pointer to a place; `path` is where it lies in the tree.
+
+        Raises:
+            DropError: neither cache nor remote holds it, or what they hold is something else.
+            RemoteError: the remote cannot be reached.
+        """
+        files = [("", md5)]
+        if md5.endswith(".dir"):
+            files = [(f"/{name}", each) for name, each in self.listing(md5, pointer=f"{path}.dvc")]
+        for name, each in files:
+            target = Path(f"{place}{name}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.fetch(each, pointer=f"{path}{name}"), target)
 
     def differing(self, pointers: Iterable[Pointer]) -> list[str]:
         """Files of the working tree whose content is not what their pointer says, sorted.

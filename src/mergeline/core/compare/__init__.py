@@ -1,7 +1,8 @@
 """Compare models on the same rows, with the uncertainty of each difference (laws 3 and 4).
 
-Candidate, champion and base score the candidate's holdout. Rows that any of them was trained on
-are left out for all. docs/verdict.md says what each number means and where its formula is from.
+Candidate, champion, base and reference score the candidate's holdout. Rows that any of them was
+trained on are left out for all. docs/verdict.md says what each number means and where its formula
+is from.
 
 The files in the order of the step:
 

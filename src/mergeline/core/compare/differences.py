@@ -65,8 +65,9 @@ def metric_results(
     for metric in models.metrics:
         measured, bar = MetricOfModels(metric, models), bars.get(metric.name, Bar())
         differences: dict[Other, Difference] = {}
+        measured_from = bar.measured_from(models.names)
         for other in get_args(Other):
-            margin = bar.margin if bar.against == other else None
+            margin = bar.margin if other in measured_from else None
             if difference := measured.difference("candidate", other, level, margin):
                 differences[other] = difference
         values = {role: measured.value(role) for role in models.names}

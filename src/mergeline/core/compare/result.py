@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-Other = Literal["champion", "base"]
+Other = Literal["champion", "base", "reference"]
 Outcome = Literal["better", "worse", "same", "unclear"]
 LEVEL = 0.95
 """Of intervals over all rows."""
@@ -166,7 +166,7 @@ class MetricResult:
         greater_is_better: for the values as they stand here.
         negated: whether the values are a loss with its sign turned (scikit-learn's `neg_`).
         values: by role, for the models that take part.
-        differences: of the candidate from the champion and the base, if both have a value.
+        differences: of the candidate from each other model, if both have a value.
     """
 
     name: str
@@ -424,6 +424,21 @@ class Comparison:
     labels: tuple[LabelCount, ...] = ()
     label_quantiles: LabelQuantiles | None = None
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def shown_better(self) -> bool:
+        """Whether the primary metric is shown better than the champion's.
+
+        One that is still below the reference does not count: else steps down and one small step
+        up, over and over, would lower what the next step is measured from.
+        """
+        primary = self.metric(self.primary)
+        if primary is None or "champion" not in primary.differences:
+            return False
+        since = primary.differences.get("reference")
+        gain = 0.0 if since is None or since.estimate is None else since.estimate
+        lost = gain < 0 if primary.greater_is_better else gain > 0
+        return primary.differences["champion"].outcome == "better" and not lost
 
     def metric(self, name: str) -> MetricResult | None:
         """The result of the metric declared as `name`, if it was computed."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import PurePosixPath
 
 import yaml
 
-from mergeline.core.declare.contract import ColumnType, Format, Value
+from mergeline.core.declare.columns import ColumnType, Value
+from mergeline.core.declare.contract import Dialect, Format
 from mergeline.core.numbers import counted
 
 _ID = re.compile(r"(?i:(?:^|[^a-z])(?:id|uuid|key|number|no|nr))$|[a-z]I[dD]$")
@@ -25,6 +26,7 @@ class InferredColumn:
         least: the least value seen, for numbers, dates and datetimes.
         values: all values if they are few; else empty.
         note: what else a person should know.
+        format: see `Column`; so `true` and `false`.
     """
 
     name: str
@@ -35,6 +37,9 @@ class InferredColumn:
     values: tuple[str, ...] = ()
     unique: bool = False
     note: str = ""
+    format: str = ""
+    true: tuple[str, ...] = ()
+    false: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Inferred:
 
     Attributes:
         null: texts that stand for an absent value.
+        notes: what a person should know of the guess.
     """
 
     path: str
@@ -50,6 +56,8 @@ class Inferred:
     rows: int
     null: tuple[str, ...]
     columns: tuple[InferredColumn, ...]
+    dialect: Dialect = field(default_factory=Dialect)
+    notes: tuple[str, ...] = ()
 
 
 def to_yaml(inferred: Inferred) -> str:
@@ -59,9 +67,11 @@ def to_yaml(inferred: Inferred) -> str:
     lines = [
         f"# From {name}, {rows}. What each column means, and what it may hold",
         "# (min, max, allowed), is for a person to say.",
+        *(f"# Look at this: {' '.join(note.split())}." for note in inferred.notes),
         "description: ''",
         f"source: {_source(inferred.path)}",
         f"format: {inferred.format}",
+        *_dialect(inferred.dialect),
         f"null: [{', '.join(_scalar(text) for text in inferred.null)}]",
         f"key: {_key(inferred)}",
         "unknown_columns: refuse",
@@ -89,9 +99,27 @@ def _key(inferred: Inferred) -> str:
     return "[]  # columns that together name a row"
 
 
+def _dialect(dialect: Dialect) -> list[str]:
+    """The line of what is unusual in it."""
+    settings = {part.name: getattr(dialect, part.name) for part in fields(Dialect)}
+    usual = Dialect()
+    said = {name: value for name, value in settings.items() if value != getattr(usual, name)}
+    parts = [
+        f"{name}: {str(value).lower() if isinstance(value, bool) else _scalar(value)}"
+        for name, value in said.items()
+    ]
+    return [f"dialect: {{{', '.join(parts)}}}"] if parts else []
+
+
 def _column(column: InferredColumn) -> str:
     nullable = ", nullable: true" if column.nullable else ""
-    text = f"  {_scalar(column.name)}: {{type: {column.type}{nullable}}}"
+    kind = f"'{column.type}'" if "," in column.type else column.type
+    form = f", format: {_scalar(column.format)}" if column.format else ""
+    words = ""
+    if column.true:
+        true, false = (", ".join(map(_scalar, texts)) for texts in (column.true, column.false))
+        words = f", true: [{true}], false: [{false}]"
+    text = f"  {_scalar(column.name)}: {{type: {kind}{nullable}{form}{words}}}"
     seen = ", ".join(column.values)
     if column.least is not None and column.most is not None:
         seen = f"{_text(column.least)} … {_text(column.most)}"

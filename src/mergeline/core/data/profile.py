@@ -31,7 +31,18 @@ LONGEST_KEPT_TEXT = 100
 BUCKETS = 20
 _HASH_DIGITS = 16
 Numbers = npt.NDArray[Any]  # of int64 or float64
-NUMERIC = frozenset({"int8", "int16", "int32", "int64", "float32", "float64", "date", "datetime"})
+_NUMERIC = ("int", "float", "decimal", "date")  # how the names of numeric types begin
+_REAL = ("float", "decimal")
+
+
+def is_numeric(kind: str) -> bool:
+    """Whether values of a contract's type are summarised as numbers."""
+    return kind.startswith(_NUMERIC)
+
+
+def is_real(kind: str) -> bool:
+    """Whether they are summarised as floats, else as integers."""
+    return kind.startswith(_REAL)
 
 
 @dataclass(frozen=True)
@@ -145,10 +156,10 @@ class Merged:
     @cached_property
     def distribution(self) -> Distribution | None:
         """The numbers and their weights; None for other types, and without any value."""
-        if self.type not in NUMERIC or not self.present:
+        if not is_numeric(self.type) or not self.present:
             return None
         positions, weights = [], []
-        kind = np.float64 if self.type.startswith("float") else np.int64
+        kind = np.float64 if is_real(self.type) else np.int64
         for part in self._parts:
             if part.complete:
                 positions.append(np.array([value for value, _ in part.values], dtype=kind))
@@ -186,7 +197,7 @@ class Merged:
         """The most frequent values with their rows, ties in the order of the values."""
 
         def place(item: tuple[Any, int]) -> tuple[int, Any]:
-            return -item[1], item[0] if self.type in NUMERIC else str(item[0])
+            return -item[1], item[0] if is_numeric(self.type) else str(item[0])
 
         return tuple(heapq.nsmallest(number, self.counts.items(), key=place))
 
@@ -280,9 +291,9 @@ def bucket_rows(
 
 def hashes_of(values: Sequence[Scalar], kind: str) -> npt.NDArray[np.uint64]:
     """Hashes of distinct values of a contract's type, texts as they are kept."""
-    if kind.startswith("float"):
+    if is_real(kind):
         return hyperloglog.hash_numbers(np.array(values, dtype=np.float64))
-    if kind in NUMERIC or kind == "bool":
+    if is_numeric(kind) or kind == "bool":
         return hyperloglog.hash_numbers(np.array(values, dtype=np.int64))
     texts = [str(value) for value in values]
     hashes = hyperloglog.hash_texts(texts)

@@ -2,51 +2,57 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from mergeline.core.declare.columns import (
+    Column,
+    canonical,
+    column_problem,
+    with_typed_values,
+)
 from mergeline.core.declare.strict import CORRECT, parse_yaml, read_named
 from mergeline.errors import DeclarationError
 
 Format = Literal["csv", "jsonl", "parquet"]
-ColumnType = Literal[
-    "bool", "int8", "int16", "int32", "int64", "float32", "float64", "string", "date", "datetime"
-]
-Value = bool | int | float | str | dt.date | dt.datetime
 FOLDER = "data"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 # The YAML word `null` as a key is no text; in a contract it is the name of the setting.
 _NULL_KEY = re.compile(r"^null(?=\s*:)", flags=re.MULTILINE)
-_INTEGER_BITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
 # Raised when the same drop under the same contract would become other rows: no table converted
 # before is then mistaken for one converted after.
 _EDITION = 1
 
 
 @dataclass(frozen=True)
-class Column:
-    """What one column's values must be.
+class Dialect:
+    """How the text of a CSV is written; by default as RFC 4180 says.
 
     Attributes:
-        nullable: whether a value may be absent.
-        min: the least value allowed; for a number, date or datetime.
-        max: the greatest value allowed.
-        allowed: the only values allowed.
+        delimiter: between the values of a row.
+        quote: around a value that holds a delimiter, a quote or the end of a line; empty if no
+            value does.
+        escape: before a character that is to lose its meaning; a quote may also be doubled.
+        encoding: of the file's bytes; that of UTF-16 is told by its mark.
+        header: whether the first line names the columns; else the contract does, in its order.
+        comment: how a line begins that is no row.
+        decimal: between the whole and the fraction of a number.
+        thousands: between each 3 digits of the whole.
     """
 
-    type: ColumnType
-    nullable: bool = False
-    min: Value | None = None
-    max: Value | None = None
-    allowed: tuple[Value, ...] = ()
-    description: str = ""
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = ""
+    encoding: Literal["utf-8", "utf-16", "latin-1", "cp1252"] = "utf-8"
+    header: bool = True
+    comment: str = ""
+    decimal: str = "."
+    thousands: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,9 @@ class Contract:
         columns: in the order that the table has them.
         null: texts that stand for an absent value.
         key: columns that together name a row; no two rows of a drop share one.
+        unique: whether the rows of one drop are meant, or those of all drops of the table.
         unknown_columns: what a column that is not declared means.
+        dialect: of the text of a CSV.
     """
 
     table: str
@@ -71,6 +79,8 @@ class Contract:
     null: tuple[str, ...] = ("",)
     key: tuple[str, ...] = ()
     unknown_columns: Literal["refuse", "ignore"] = "refuse"
+    unique: Literal["drop", "table"] = "drop"
+    dialect: Dialect = field(default_factory=Dialect)
 
     @property
     def path(self) -> str:
@@ -80,6 +90,7 @@ class Contract:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over what determines the rows that a drop becomes, or its refusal."""
+        dialect = _declared(self.dialect, _DIALECT_SETTINGS)
         determining = {
             "edition": _EDITION,
             "format": self.format,
@@ -91,15 +102,35 @@ class Contract:
                     name,
                     column.type,
                     column.nullable,
-                    _canonical(column.min),
-                    _canonical(column.max),
-                    sorted(json.dumps(_canonical(value)) for value in set(column.allowed)),
+                    canonical(column.min),
+                    canonical(column.max),
+                    sorted(json.dumps(canonical(value)) for value in set(column.allowed)),
+                    *_declared(column, _LATER_SETTINGS),
                 ]
                 for name, column in self.columns.items()
             ],
+            # What older contracts could not say stands here only if it is said: they keep theirs.
+            **({"unique": self.unique} if self.unique != "drop" else {}),
+            **({"dialect": dialect} if dialect else {}),
         }
         text = json.dumps(determining, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+_LATER_SETTINGS = ("format", "zone", "true", "false", "default")
+_DIALECT_SETTINGS = tuple(setting.name for setting in fields(Dialect))
+
+
+def _declared(part: Column | Dialect, settings: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The settings that say something else than they do by default, in a list; empty if none do."""
+    usual = {setting.name: setting.default for setting in fields(part)}
+    said = {name: getattr(part, name) for name in settings}
+    other = {
+        name: sorted(set(value)) if isinstance(value, tuple) else value
+        for name, value in said.items()
+        if value != usual[name]
+    }
+    return [other] if other else []
 
 
 def contract_path(table: str) -> str:
@@ -125,13 +156,35 @@ def parse_contract(table: str, text: bytes | str) -> Contract:
     except UnicodeDecodeError as error:
         raise DeclarationError("is not UTF-8 text", where=where) from error
     document = parse_yaml(_NULL_KEY.sub('"null"', decoded), where=where)
+    _name_settings(document, where)
     contract = read_named(Contract, {"table": table}, document, where=where)
     try:
         _check(contract)
-        columns = {name: _typed(name, column) for name, column in contract.columns.items()}
+        columns = {
+            name: with_typed_values(name, column) for name, column in contract.columns.items()
+        }
     except ValueError as error:
         raise DeclarationError(str(error), where=where, next_step=CORRECT) from error
     return replace(contract, source=contract.source.rstrip("/"), columns=columns)
+
+
+def _name_settings(document: dict[str, Any], where: str) -> None:
+    """Make texts of a column's settings `true` and `false`, which YAML reads as two values."""
+    columns: dict[str, Any] = document.get("columns") or {}
+    for name, column in columns.items() if isinstance(columns, dict) else ():
+        if not isinstance(column, dict):
+            continue
+        if column.get("default") is not None:
+            problem = f"columns.{name}.default: only null; no drop has a value that it lacks"
+            raise DeclarationError(problem, where=where, next_step=CORRECT)
+        if str(column.get("type")).startswith("decimal(") and column["type"][-1] != ")":
+            problem = f"columns.{name}.type: inside of braces, quote it: 'decimal(10,2)'"
+            raise DeclarationError(problem, where=where, next_step=CORRECT)
+        if not column.keys().isdisjoint(_BOOLEANS):
+            columns[name] = {_BOOLEANS.get(key, key): value for key, value in column.items()}
+
+
+_BOOLEANS: Mapping[Any, str] = {True: "true", False: "false"}
 
 
 def _check(contract: Contract) -> None:
@@ -141,71 +194,46 @@ def _check(contract: Contract) -> None:
         raise ValueError("columns: declare at least one")
     if contract.source.startswith("/") or ".." in contract.source.split("/"):
         raise ValueError("source: a folder or a `.dvc` file in the repository")
+    if len({name.lower() for name in names}) != len(names):
+        raise ValueError("columns: two names differ in case only, which a Delta table cannot hold")
+    _check_key(contract)
+    _check_dialect(contract)
+    for name, column in contract.columns.items():
+        if problem := column_problem(column):
+            raise ValueError(f"columns.{name}{problem}")
+        if column.type == "binary" and contract.format != "parquet":
+            raise ValueError(f"columns.{name}.type: {contract.format} has no binary values")
+
+
+def _check_key(contract: Contract) -> None:
     if len(set(contract.key)) != len(contract.key):
         raise ValueError("key: a column is named twice")
     for name in contract.key:
-        if name not in names:
+        if name not in contract.columns:
             raise ValueError(f"key: {name!r} is not one of the columns")
         if contract.columns[name].nullable:
             raise ValueError(f"key: column {name!r} is nullable, and a row without a name is none")
-    if len({name.lower() for name in names}) != len(names):
-        raise ValueError("columns: two names differ in case only, which a Delta table cannot hold")
+    if contract.unique == "table" and not contract.key:
+        raise ValueError("unique: table needs a key, the columns that together name a row")
 
 
-def _typed(name: str, column: Column) -> Column:
-    """The column with its bounds and allowed values as values of its type."""
-
-    def typed(value: Value, setting: str) -> Any:  # noqa: ANN401
-        converted = _convert(value, column.type)
-        if converted is None:
-            raise ValueError(
-                f"columns.{name}.{setting}: {value!r} is not a value of type {column.type}"
-            )
-        return converted
-
-    least = None if column.min is None else typed(column.min, "min")
-    most = None if column.max is None else typed(column.max, "max")
-    if (least, most) != (None, None) and column.type in {"bool", "string"}:
-        raise ValueError(f"columns.{name}: a {column.type} has no min or max (use allowed)")
-    if least is not None and most is not None and least > most:
-        raise ValueError(f"columns.{name}: min is greater than max")
-    allowed = tuple(typed(value, "allowed") for value in column.allowed)
-    return replace(column, min=least, max=most, allowed=allowed)
-
-
-def _convert(value: Value, kind: ColumnType) -> Value | None:
-    """The value as one of the type, or None if it is not one."""
-    if kind == "bool":
-        return value if isinstance(value, bool) else None
-    if kind == "string":
-        return value if isinstance(value, str) else None
-    if kind in {"date", "datetime"}:
-        return _moment(value, kind)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if kind in _INTEGER_BITS:
-        limit = 2 ** (_INTEGER_BITS[kind] - 1)
-        return value if isinstance(value, int) and -limit <= value < limit else None
-    return float(value) if math.isfinite(value) else None
-
-
-def _moment(value: Value, kind: str) -> Value | None:
-    """The value as a date, or as a datetime in UTC (one without a zone is in UTC)."""
-    if isinstance(value, str):
-        try:
-            value = dt.datetime.fromisoformat(value)
-        except ValueError:
-            return None
-        if kind == "date" and value.time() == dt.time():
-            value = value.date()
-    if not isinstance(value, dt.date):
-        return None
-    if kind == "date":
-        return None if isinstance(value, dt.datetime) else value
-    if not isinstance(value, dt.datetime):
-        value = dt.datetime.combine(value, dt.time())
-    return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)
-
-
-def _canonical(value: Value | None) -> Any:  # noqa: ANN401 - a JSON scalar
-    return value.isoformat() if isinstance(value, dt.date) else value
+def _check_dialect(contract: Contract) -> None:
+    dialect, usual = contract.dialect, Dialect()
+    if contract.format != "csv" and dialect != usual:
+        raise ValueError(f"dialect: is of CSV, and the format is {contract.format}")
+    single = {name: getattr(dialect, name) for name in ("delimiter", "decimal")}
+    optional = {name: getattr(dialect, name) for name in ("quote", "escape", "thousands")}
+    for name, character in {**single, **optional}.items():
+        # Arrow splits and unquotes by one byte.
+        least = 0 if name in optional else 1
+        if not least <= len(character) <= 1 or not character.isascii() or character in {"\r", "\n"}:
+            raise ValueError(f"dialect.{name}: {character!r} is not one ASCII character")
+    told_apart = [dialect.delimiter, *filter(None, [dialect.quote, dialect.escape])]
+    if dialect.comment:
+        told_apart.append(dialect.comment[0])
+    if len(set(told_apart)) != len(told_apart):
+        raise ValueError("dialect: delimiter, quote, escape and comment must differ")
+    if dialect.decimal not in {".", ","}:
+        raise ValueError("dialect.decimal: is a point or a comma")
+    if dialect.thousands not in {"", ".", ",", " ", "'", "_"} - {dialect.decimal}:
+        raise ValueError("dialect.thousands: is one of . , ' _ or a blank, and not the decimal")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import PurePosixPath
@@ -14,7 +14,9 @@ from mergeline.core.declare.strict import CORRECT, parse_yaml, read_named
 from mergeline.errors import DeclarationError
 
 Task = Literal["binary", "multiclass", "regression"]
-Role = Literal["candidate", "champion", "base"]
+Role = Literal["candidate", "champion", "base", "reference"]
+DECISION = 0.5
+"""From which probability on a model says yes, unless its declaration says otherwise."""
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -50,13 +52,24 @@ class Bar:
         at_least: for a metric where more is better (scikit-learn's `neg_` losses are such).
         at_most: for a metric where less is better.
         margin: the most that the candidate may be worse than `against`.
-        against: the model that the margin is measured from.
+        against: the model that the margin is measured from; None: both champion and reference.
     """
 
     at_least: float | None = None
     at_most: float | None = None
     margin: float | None = None
-    against: Literal["champion", "base"] = "champion"
+    against: Literal["champion", "base", "reference"] | None = None
+
+    def measured_from(
+        self, roles: Container[Role]
+    ) -> tuple[Literal["champion", "base", "reference"], ...]:
+        """The models that the margin is measured from, of those that take part.
+
+        Where no reference does, the champion is the reference itself.
+        """
+        if "reference" not in roles and self.against != "base":
+            return ("champion",)
+        return ("champion", "reference") if self.against is None else (self.against,)
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,7 @@ class Model:
     description: str = ""
     classes: tuple[bool | int | str, ...] = ()
     cluster: str | None = None
-    decision: float = 0.5
+    decision: float = DECISION
     slices: tuple[SliceChoice, ...] = ()
     slice_minimum: int = 200
     private: tuple[str, ...] = ()

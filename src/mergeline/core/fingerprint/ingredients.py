@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from mergeline.core.declare.model import DECISION
+
 SNAPSHOT_FILE = ".snapshot.json"
 
 
@@ -21,7 +23,8 @@ class Stage:
     """What one stage of `dvc.yaml` is made of.
 
     Attributes:
-        command: as written; several commands are joined by newlines.
+        command: as DVC runs it; several commands are joined by newlines.
+        folder: where it runs; empty for the root.
         params: effective values by `file: dotted.key`.
         code: Git's name of the content of each file it depends on, by path.
         data: md5 of each DVC-tracked dependency that is not a table, by path.
@@ -36,6 +39,7 @@ class Stage:
     data: Mapping[str, str] = field(default_factory=dict)
     tables: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,24 +60,32 @@ class Ingredients:
         snapshots: by table.
         lock: digest by dependency-lock file.
         outputs: folder of what the stages leave, by the model's declaration.
+        decision: the probability from which the model says yes, by its declaration: one that
+            decides otherwise is another model.
     """
 
     stages: tuple[Stage, ...]
     snapshots: Mapping[str, TableInput]
     lock: Mapping[str, str]
     outputs: str = ""
+    decision: float = DECISION
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical JSON of the ingredients, 64 hexadecimal digits."""
-        return _digest(
-            {
-                "stages": [_parts(stage) for stage in self.stages],
-                "snapshots": {table: one.digest for table, one in self.snapshots.items()},
-                "lock": dict(self.lock),
-                "outputs": self.outputs,
-            }
-        )
+        parts: dict[str, Any] = {
+            "stages": [_parts(stage) for stage in self.stages],
+            "snapshots": {table: one.digest for table, one in self.snapshots.items()},
+            "lock": dict(self.lock),
+            "outputs": self.outputs,
+        }
+        if self.decision != DECISION:  # else models that were made before it counted stay known
+            parts["decision"] = self.decision
+        return _digest(parts)
+
+    def tracked_data(self) -> dict[str, str]:
+        """md5 of each file or folder behind a pointer that a stage reads as it is, by path."""
+        return {path: md5 for stage in self.stages for path, md5 in stage.data.items()}
 
     def params(self) -> dict[str, Any]:
         """Effective params of all stages by `dotted.key` (with the file, where not params.yaml)."""
@@ -89,7 +101,8 @@ class Change:
     """One ingredient that differs.
 
     Attributes:
-        kind: `params`, `code`, `data`, `drop`, `contract`, `command`, `stage` or `lock`.
+        kind: `params`, `code`, `data`, `drop`, `contract`, `command`, `stage`, `lock` or
+            `decision`.
         where: the file.
         what: the key, file, table or stage.
         before: None where it is new.
@@ -110,7 +123,7 @@ class Change:
     @property
     def said(self) -> str:
         """What changed, without the file."""
-        if self.kind in {"params", "command"}:
+        if self.kind in {"params", "command", "decision"}:
             before = "absent" if self.before is None else self.before
             after = "absent" if self.after is None else self.after
             return f"{self.what} {before} → {after}"
@@ -159,6 +172,9 @@ def _changes(before: Ingredients, after: Ingredients) -> Iterator[Change]:
     if before.outputs != after.outputs:
         last = everything[-1:]  # the model's own stage: model and holdout are others now
         yield Change("command", "models/", "outputs", before.outputs, after.outputs, last)
+    if before.decision != after.decision:
+        was, now = _canonical(before.decision), _canonical(after.decision)
+        yield Change("decision", "models/", "decision", was, now, ())
 
 
 def _table_changes(table: str, before: Ingredients, after: Ingredients) -> Iterator[Change]:
@@ -184,6 +200,8 @@ def _stage_changes(
     again = _downstream(after, [name])
     if old.command != new.command:
         yield Change("command", "dvc.yaml", f"{name}.cmd", old.command, new.command, again)
+    if old.folder != new.folder:
+        yield Change("command", "dvc.yaml", f"{name}.wdir", old.folder, new.folder, again)
     for key, was, now in _differing(old.params, new.params):
         path, _, dotted = key.partition(": ")
         yield Change("params", path, dotted, was, now, again)
@@ -229,7 +247,8 @@ def _stage_digests(ingredients: Ingredients) -> dict[str, str]:
 
 
 def _parts(stage: Stage) -> dict[str, Any]:
-    return {
+    folder = {"folder": stage.folder} if stage.folder else {}  # older fingerprints know none
+    return folder | {
         "name": stage.name,
         "command": stage.command,
         "params": dict(stage.params),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mergeline.core.compare import digits
 from mergeline.core.compare.result import Comparison, Difference, MetricResult, ModelFacts, Other
-from mergeline.core.declare.model import Gate
+from mergeline.core.declare.model import Bar, Gate
 from mergeline.core.gate.verdict import Context, Situation
 
 
@@ -33,6 +33,10 @@ class Judged:
         """Whether the candidate has predictions to measure."""
         facts = self.candidate
         return facts is not None and facts.scored and self.comparison.holdout.used > 0
+
+    def measured_from(self, bar: Bar) -> tuple[Other, ...]:
+        """The models that a bar's margin is measured from."""
+        return bar.measured_from(self.comparison.models)
 
     def told_elsewhere(self, metric: MetricResult, other: Other) -> bool:
         """Whether another rule already says why there is nothing to compare."""

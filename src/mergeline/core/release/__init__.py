@@ -8,6 +8,7 @@ that was killed is finished by running it again (law 7).
     bundle   what one job leaves for another: a folder held together by digests
     version  a version of a model in the registry
     ledger   the record of releases: an annotated Git tag for each, written and read as text
+    reference  the release that small steps are summed from
     plan     the steps from live to target, or the reasons to refuse
 
 For example, after a revert:

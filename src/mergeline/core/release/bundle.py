@@ -114,6 +114,7 @@ class Evaluation:
         champion: fingerprint of the model in production then; None where there was none.
         evaluated_at: ISO 8601, UTC.
         manifest: SHA-256 of the candidate's manifest.
+        better: whether the primary metric was shown better than the champion's.
         files: SHA-256 of each file of the evaluation by its path in the bundle.
     """
 
@@ -125,6 +126,7 @@ class Evaluation:
     evaluated_at: str
     manifest: str
     files: Mapping[str, str] = field(default_factory=dict)
+    better: bool = False
 
 
 def parse_evaluation(text: bytes | str, *, where: str) -> Evaluation:

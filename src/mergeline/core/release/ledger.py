@@ -26,6 +26,8 @@ class Entry:
         verdict: of the gate; None for a restore, which is exempt.
         override: a person's reason to release in spite of the verdict.
         released_at: ISO 8601, UTC.
+        better: whether its evaluation showed it better than what it replaced; pages that were
+            written before this was noted say no.
     """
 
     format: int
@@ -44,6 +46,7 @@ class Entry:
     verdict: str | None
     override: str | None
     released_at: str
+    better: bool = False
 
 
 def next_sequence(ledger: Sequence[Entry]) -> int:

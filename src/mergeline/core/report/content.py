@@ -30,6 +30,22 @@ class ChampionVersion:
 
 
 @dataclass(frozen=True)
+class ReferenceVersion:
+    """The release from which differences are summed, where it is not the champion itself.
+
+    Attributes:
+        why: it was the first release, was shown better than the one before, or was released by a
+            person's override of the verdict.
+        releases: how many releases came since.
+    """
+
+    version: int
+    fingerprint: str
+    why: Literal["first", "better", "override"]
+    releases: int
+
+
+@dataclass(frozen=True)
 class EvaluatedTree:
     """The Git tree that the report is about.
 
@@ -176,6 +192,7 @@ class Report:
     format: Literal[1] = FORMAT
     fingerprint: str | None = None
     champion: ChampionVersion | None = None
+    reference: ReferenceVersion | None = None
     comparison: Comparison | None = None
     judgement: Judgement | None = None
     run: TrackedRun | None = None

@@ -16,7 +16,7 @@ from mergeline.core.report.sentences import Sentence, Span, branch, code, say, s
 What = Literal["data", "params", "code"]
 _KINDS: dict[What, set[str]] = {
     "data": {"data", "contract", "drop"},
-    "params": {"params"},
+    "params": {"params", "decision"},
     "code": {"code", "command", "stage", "lock"},
 }
 _SHA = 7

@@ -67,6 +67,8 @@ def short_role_name(report: Report, role: Role) -> str:
         return "this change"
     if role == "base":
         return branch(report)
+    if role == "reference":
+        return f"v{report.reference.version}" if report.reference else "the reference"
     return f"v{report.champion.version}" if report.champion else "production"
 
 
@@ -191,7 +193,26 @@ def lead(view: View) -> list[Sentence]:
         return []
     others = [row for row in tables.metric_rows(view)[1:] if row.difference is not None]
     first = say(strong(_numbers(view, primary)), " on ", *_rows_compared(view))
-    return [first, *(say(_numbers(view, row)) for row in others[:1])]
+    return [first, *(say(_numbers(view, row)) for row in others[:1]), *since_reference(view)]
+
+
+def since_reference(view: View) -> Iterator[Sentence]:
+    """What all changes since the reference add up to, this one among them."""
+    reference = view.report.reference
+    if reference is None:
+        return
+    why = {
+        "first": "the first release", "better": "the last that was shown better",
+        "override": "the last that overrode its verdict",
+    }[reference.why]  # fmt: skip
+    released = f"{numbers.counted(reference.releases, 'release')} ago"
+    sums = [
+        f"{row.label} {row.changes['reference']}"
+        for row in tables.metric_rows(view)
+        if "reference" in row.changes
+    ]
+    total = ", ".join(sums[:4]) or "cannot be told"
+    yield say("since ", strong(f"v{reference.version}"), f" ({why}, {released}): {total}")
 
 
 def _numbers(view: View, row: Row) -> str:
@@ -246,7 +267,8 @@ def rows_facts(view: View) -> Iterator[Sentence]:
         out = numbers.count(facts.rows - facts.used)
         yield say(f"{out} of {rows} rows are left out, for a model was trained on them")
     yield from _label_facts(comparison)
-    for role in view.roles:
+    also: tuple[Role, ...] = ("reference",) if "reference" in comparison.models else ()
+    for role in (*view.roles, *also):
         yield _model_facts(short_role_name(view.report, role), comparison.models[role])
     if "candidate" in view.roles:
         yield _twins(comparison.models["candidate"].twins)

@@ -95,6 +95,7 @@ def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
             evaluated_at=match.case.started_at.isoformat(timespec="seconds"),
             manifest=manifest_digest(scratch),
             files=digests(scratch, EVALUATION_FILES),
+            better=match.comparison.shown_better,
         )
         write_evaluation(scratch, evaluation)
     return Evaluated(report, evaluation, folder)

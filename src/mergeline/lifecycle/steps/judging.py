@@ -22,6 +22,7 @@ from mergeline.core.declare.strict import CORRECT
 from mergeline.core.gate.judge import judge_both, judge_on_base_rows, judge_without_base_rows
 from mergeline.core.gate.verdict import Context, Judgement, Situation
 from mergeline.core.release.bundle import HOLDOUT
+from mergeline.core.release.reference import Reference
 from mergeline.core.report.content import AttributionShares, Moved
 from mergeline.errors import DeclarationError, StageError
 from mergeline.lifecycle.steps.attribution import split
@@ -30,6 +31,7 @@ from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.champion import InProduction, find_champion
 from mergeline.lifecycle.steps.moved_bar import may_move_rows, moved_bar, only_drops
 from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.reference import ReferenceModel, reference_of
 from mergeline.lifecycle.steps.scoring import score_models
 from mergeline.lifecycle.steps.trained import Trained, rows_trained_on
 
@@ -64,14 +66,19 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
     with _judging_code(project, case):
         holdout = read_holdout(trained.holdout, case.judge)
         _check_private(case, holdout)
-        scored, comparison = _score_all(project, case, models, holdout)
+        reference = reference_of(project, case, champion, holdout)
+        if reference is not None and reference.trained is not None:
+            models["reference"] = reference.trained
+        scored, comparison = _score_all(project, case, models, holdout, reference)
         # Where the base was never trained, production stands for it.
         before = _read_before(case, models.get("base", models.get("champion")), holdout)
         context = _context(case, holdout, scored, before)
         judgement = judge_both(case.gate, case.model.gate, comparison, context)
         moved: tuple[Moved, ...] = ()
         if context.kind is Situation.CHANGE:
-            judgement = _judge_on_base_rows(project, case, models, before, judgement, say=say)
+            judgement = _judge_on_base_rows(
+                project, case, models, before, judgement, reference=reference, say=say
+            )
             if before.moved is not None and not before.moved.kept:
                 where = f"{case.model.outputs}/{HOLDOUT}"
                 moved = (Moved("holdout", where, str(before.moved)),)
@@ -80,6 +87,7 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
         case=case,
         trained=trained,
         champion=champion,
+        reference=reference.reference if reference else None,
         holdout=holdout,
         scored=scored,
         comparison=comparison,
@@ -108,7 +116,7 @@ def _check_private(case: Case, holdout: HoldoutFile) -> None:
 
 def _models(
     project: Project, case: Case, trained: Trained, champion: InProduction | None
-) -> Mapping[Role, Trained]:
+) -> dict[Role, Trained]:
     """Those that score the rows; nothing trains for a comparison."""
     models: dict[Role, Trained] = {"candidate": trained}
     if champion is not None:
@@ -168,6 +176,7 @@ def _judge_on_base_rows(
     before: _Before,
     judgement: Judgement,
     *,
+    reference: ReferenceModel | None,
     say: Say,
 ) -> Judgement:
     """Judge on the base's rows too where the change moves its holdout.
@@ -191,7 +200,7 @@ def _judge_on_base_rows(
         problem = f"the candidate is fitted on {fitted:,} of its {moved.of:,} rows"
         return _without_base_rows(case, judgement, problem)
     standing = {**models, "base": models.get("base", models["champion"])}
-    scored, comparison = _score_all(project, case, standing, left)
+    scored, comparison = _score_all(project, case, standing, left, reference)
     candidate = scored["candidate"]
     if candidate.predictions is None:  # it takes a column that is new
         return _without_base_rows(case, judgement, f"the candidate {candidate.problem}")
@@ -207,9 +216,15 @@ def _without_base_rows(case: Case, judgement: Judgement, problem: str) -> Judgem
 
 
 def _score_all(
-    project: Project, case: Case, models: Mapping[Role, Trained], holdout: HoldoutFile
+    project: Project,
+    case: Case,
+    models: Mapping[Role, Trained],
+    holdout: HoldoutFile,
+    reference: ReferenceModel | None,
 ) -> tuple[Mapping[Role, Scored], Comparison]:
     scored = score_models(project, models, holdout, case.judge)
+    if reference is not None and reference.trained is None:
+        scored["reference"] = Scored(holdout.rows.digest, None, problem=reference.problem)
     return scored, compare(holdout.rows, scored, case.judge)
 
 
@@ -252,6 +267,7 @@ class Match:
     case: Case
     trained: Trained
     champion: InProduction | None
+    reference: Reference | None
     holdout: HoldoutFile
     scored: Mapping[Role, Scored]
     comparison: Comparison

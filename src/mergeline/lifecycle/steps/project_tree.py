@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from mergeline.adapters.dvc.reading import DvcReading
 from mergeline.adapters.git.tree import Tree
 from mergeline.core.data.snapshot import pointers_digest
 from mergeline.core.declare.contract import Contract, parse_contract
-from mergeline.core.declare.model import Model, parse_model
+from mergeline.core.declare.model import DECISION, Model, parse_model
 from mergeline.core.declare.pointer import Pointer, parse_pointer
 from mergeline.core.declare.strict import did_you_mean
 from mergeline.core.fingerprint.ingredients import Ingredients, TableInput
@@ -117,7 +118,8 @@ class ProjectTree:
             DeclarationError: something that the model is made of cannot be read as it stands.
         """
         if model.name not in self._ingredients:
-            read = self._reader.read(model.stage, outputs=model.outputs)
+            decision = model.decision if model.task == "binary" else DECISION
+            read = self._reader.read(model.stage, outputs=model.outputs, decision=decision)
             self._ingredients[model.name] = read
         return self._ingredients[model.name]
 
@@ -133,7 +135,7 @@ class ProjectTree:
             pointers = {pointer.path: pointer.md5 for pointer in self.pointers_of(contract)}
             digest = pointers_digest(contract, pointers.values())
             tables[table] = TableInput(digest, contract.digest, pointers)
-        return IngredientReader(self.files, tables)
+        return IngredientReader(self.files, tables, DvcReading(self.files))
 
     def _pointers_at(self, paths: Sequence[str]) -> Sequence[Pointer]:
         unread = [path for path in paths if path not in self._pointers]

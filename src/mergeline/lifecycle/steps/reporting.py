@@ -7,11 +7,13 @@ from pathlib import Path
 
 from mergeline.core.fingerprint.ingredients import changes
 from mergeline.core.gate.verdict import Situation
+from mergeline.core.release.reference import Reference
 from mergeline.core.report.content import (
     ChampionVersion,
     EvaluatedTree,
     Failure,
     OnMerge,
+    ReferenceVersion,
     Report,
     TrackedRun,
 )
@@ -39,6 +41,7 @@ def describe(project: Project, match: Match) -> Report:
         evaluated_at=case.started_at.isoformat(timespec="seconds"),
         fingerprint=case.ingredients.fingerprint,
         champion=_champion(champion),
+        reference=_reference(match.reference),
         comparison=match.comparison if looked_at else None,
         judgement=judgement,
         run=TrackedRun(
@@ -87,6 +90,13 @@ def _champion(champion: InProduction | None) -> ChampionVersion | None:
         return None
     version, origin = champion.version, champion.trained.candidate.origin
     return ChampionVersion(version.number, version.fingerprint, origin.commit, origin.pull_request)
+
+
+def _reference(reference: Reference | None) -> ReferenceVersion | None:
+    if reference is None:
+        return None
+    page = reference.entry
+    return ReferenceVersion(page.version, page.fingerprint, reference.why, reference.releases)
 
 
 def _on_merge(

@@ -292,6 +292,7 @@ class _Job:
                 verdict=None if restored or evaluation is None else evaluation.verdict,
                 override=self.override or (None if restored else version.override),
                 released_at=now.isoformat(timespec="seconds"),
+                better=not restored and evaluation is not None and evaluation.better,
             )
             name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"
             added = repository.add_page(name, page_text(entry), self.head.sha, time=time)

@@ -24,8 +24,13 @@ def other_models(judged: Judged) -> Iterator[Reason]:
     if not judged.change:
         return
     bars = [*judged.gate.metrics.values(), *judged.gate.slices.values()]
-    base = any(bar.margin is not None and bar.against == "base" for bar in bars)
-    for other in get_args(Other) if base else ("champion",):
+    held = [bar for bar in bars if bar.margin is not None]
+    if judged.gate.primary not in judged.gate.metrics:
+        held.append(Bar())
+    asked = {"champion", *(other for bar in held for other in judged.measured_from(bar))}
+    for other in get_args(Other):
+        if other not in asked:
+            continue
         facts = judged.comparison.models.get(other)
         if facts is None:
             text = f"there is no {other} to compare with"
@@ -37,7 +42,9 @@ def other_models(judged: Judged) -> Iterator[Reason]:
                 if problem.role == other and problem.kind not in NOTED_ONLY
             )
             text = next(texts, f"the {other} could not score the rows")
-            yield Reason(f"{other}_unscored", "fail", text, against=other)
+            # Production was compared with all the same: only the sum since then is not known.
+            outcome: VerdictWord = "inconclusive" if other == "reference" else "fail"
+            yield Reason(f"{other}_unscored", outcome, text, against=other)
 
 
 def margins(judged: Judged) -> Iterator[Reason]:
@@ -46,13 +53,16 @@ def margins(judged: Judged) -> Iterator[Reason]:
         return
     for name, bar in judged.gate.metrics.items():
         metric = judged.comparison.metric(name)
-        if bar.margin is None or metric is None or judged.told_elsewhere(metric, bar.against):
+        if bar.margin is None or metric is None:
             continue
-        difference = metric.differences.get(bar.against)
-        if difference is None:
-            yield _baseline_missing(metric, bar.against)
-        else:
-            yield _margin(metric, difference, bar.against, bar.margin)
+        for other in judged.measured_from(bar):
+            if judged.told_elsewhere(metric, other):
+                continue
+            difference = metric.differences.get(other)
+            if difference is None:
+                yield _baseline_missing(metric, other)
+            else:
+                yield _margin(metric, difference, other, bar.margin)
 
 
 def _baseline_missing(metric: MetricResult, other: Other) -> Reason:
@@ -84,21 +94,29 @@ def primary(judged: Judged) -> Iterator[Reason]:
     """Without a margin of its own, the primary metric must not be shown to be worse."""
     bar = judged.gate.metrics.get(judged.gate.primary, Bar())
     metric = judged.comparison.metric(judged.gate.primary)
-    has_margin = bar.margin is not None and bar.against == "champion"
-    if not judged.change or has_margin or metric is None:
+    measured_from = judged.measured_from(bar)
+    if not judged.change or metric is None:
         return
-    difference = metric.differences.get("champion")
-    if difference is None:
-        if not judged.told_elsewhere(metric, "champion"):
-            yield _baseline_missing(metric, "champion")
-        return
+    if bar.margin is None:
+        others = measured_from
+    else:
+        others = () if "champion" in measured_from else ("champion",)
+    for other in others:
+        difference = metric.differences.get(other)
+        if difference is not None:
+            yield _primary(metric, difference, other)
+        elif not judged.told_elsewhere(metric, other):
+            yield _baseline_missing(metric, other)
+
+
+def _primary(metric: MetricResult, difference: Difference, other: Other) -> Reason:
     _, best = oriented(metric, difference)
     outcome: VerdictWord = "inconclusive"
     words = "cannot be told from"
     if best is not None:
         outcome = "fail" if best < 0 else "pass"
         words = "is worse than" if best < 0 else "is not shown to be worse than"
-    yield _against_champion("primary", outcome, words, metric, difference)
+    return _beside("primary", outcome, words, metric, other=other, difference=difference)
 
 
 def improve(judged: Judged) -> Iterator[Reason]:
@@ -114,15 +132,20 @@ def improve(judged: Judged) -> Iterator[Reason]:
         outcome, words = "pass", "is better than"
     elif best is not None and best <= 0:
         outcome, words = "fail", "is no better than"
-    yield _against_champion("improve", outcome, words, metric, difference)
+    yield _beside("improve", outcome, words, metric, other="champion", difference=difference)
 
 
-def _against_champion(
-    rule: str, outcome: VerdictWord, words: str, metric: MetricResult, difference: Difference
+def _beside(
+    rule: str,
+    outcome: VerdictWord,
+    words: str,
+    metric: MetricResult,
+    *,
+    other: Other,
+    difference: Difference,
 ) -> Reason:
-    text = f"{metric.label} {words} the champion's: {in_words(metric, difference)}"
-    numbers = ends(difference)
-    return Reason(rule, outcome, text, metric.name, against="champion", numbers=numbers)
+    text = f"{metric.label} {words} the {other}'s: {in_words(metric, difference)}"
+    return Reason(rule, outcome, text, metric.name, against=other, numbers=ends(difference))
 
 
 def schema(judged: Judged) -> Iterator[Reason]:

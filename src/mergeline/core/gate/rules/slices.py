@@ -42,19 +42,23 @@ def _in_slice(judged: Judged, metric: MetricResult, bar: Bar, where: str) -> Ite
     if value is None or value.value is None:
         why = value.reason if value else "not measured"
         text = f"{metric.label} at {where} has no value: {why}"
-        outcome: VerdictWord = "pass" if _nobody_could(metric, bar.against) else "inconclusive"
+        others = judged.measured_from(bar)
+        nobody = all(_nobody_could(metric, other) for other in others)
+        outcome: VerdictWord = "pass" if nobody else "inconclusive"
         yield Reason("slice_undefined", outcome, text, metric.name, where)
         return
     yield from bounds("slice_threshold", metric, value.value, bar, where)
-    if bar.margin is None or not judged.change or judged.told_elsewhere(metric, bar.against):
+    if bar.margin is None or not judged.change:
         return
-    difference = metric.differences.get(bar.against)
-    if difference is None or difference.estimate is None:
-        text = f"{metric.label} at {where} of the {bar.against} has no value to compare with"
-        yield Reason("slice_undefined", "inconclusive", text, metric.name, where, bar.against)
-        return
-    if turned(metric, difference.estimate) < -bar.margin:
-        yield _slice_margin(metric, difference, bar.against, bar.margin, where)
+    for other in judged.measured_from(bar):
+        if judged.told_elsewhere(metric, other):
+            continue
+        difference = metric.differences.get(other)
+        if difference is None or difference.estimate is None:
+            text = f"{metric.label} at {where} of the {other} has no value to compare with"
+            yield Reason("slice_undefined", "inconclusive", text, metric.name, where, other)
+        elif turned(metric, difference.estimate) < -bar.margin:
+            yield _slice_margin(metric, difference, other, bar.margin, where)
 
 
 def _nobody_could(metric: MetricResult, other: Other) -> bool:
