@@ -312,3 +312,27 @@ def test_what_no_judge_could_take_is_refused_with_the_fix(
     assert model_digest(project / "build/late/model") == before
     left = sorted(path.name for path in (project / "build/late").iterdir())
     assert left == ["model", "training_rows.parquet"]
+
+
+def test_the_script_in_the_documents_leaves_a_candidate(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(project, "slices: [origin]\n", "")
+    page = (Path(__file__).parents[3] / "docs/training.md").read_text(encoding="utf-8")
+    script = page.partition("```python\n")[2].partition("```")[0]
+    rng = np.random.default_rng(0)
+    frame = {"id": range(300), "weight": rng.random(300), "distance": rng.random(300)}
+    rows = pl.DataFrame(frame).with_columns(late=pl.col("weight") > 0.5)
+    monkeypatch.setattr(mergeline, "table", lambda _: rows.lazy())
+    monkeypatch.chdir(project)
+    exec(script, {})
+    names = {path.name for path in (project / "build/late").iterdir()}
+    assert names == {"holdout.parquet", "model", "training_rows.parquet"}
+
+
+def test_the_refusal_in_the_documents_is_the_one_that_is_given(project: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/training.md").read_text(encoding="utf-8")
+    shown = " ".join(page.rpartition("```\n")[0].rpartition("```\n")[2].split())
+    with pytest.raises(DeclarationError) as refusal:
+        mergeline.save(on_words(), name="late", train=TRAIN, project=project)
+    assert str(refusal.value).removeprefix(f"{project}/") == shown

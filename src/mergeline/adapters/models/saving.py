@@ -8,7 +8,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,8 @@ from mergeline.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-# What a loaded model needs, by the module that a fit has imported.
-_PACKAGES = {
-    "sklearn": "scikit-learn", "pandas": "pandas", "lightgbm": "lightgbm", "xgboost": "xgboost",
-    "catboost": "catboost", "torch": "torch", "tensorflow": "tensorflow",
-}  # fmt: skip
+# What a loaded model may need of what its fit has imported.
+_LIBRARIES = ("sklearn", "pandas", "lightgbm", "xgboost", "catboost", "torch", "tensorflow")
 
 
 def save_model(
@@ -69,8 +66,9 @@ def save_model(
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise InputError(
                 f"{type(model).__name__} cannot be saved: {lines[0][:200]}",
-                next_step="Fit it before; hand over an estimator that can be pickled, "
-                "an mlflow.pyfunc.PythonModel or the folder of an MLflow model",
+                next_step="Fit it before; hand over an estimator that can be pickled (of LightGBM "
+                "and XGBoost the scikit-learn classes), an mlflow.pyfunc.PythonModel or the "
+                "folder of an MLflow model",
             ) from error
 
 
@@ -103,13 +101,11 @@ def _signature(rows: pd.DataFrame, answer: object) -> object:
 
 
 def _requirements() -> list[str]:
-    """The versions of what is imported by now; of a package without metadata nothing is known."""
-    pinned = []
-    for module, package in _PACKAGES.items():
-        if module in sys.modules:
-            with contextlib.suppress(PackageNotFoundError):
-                pinned.append(f"{package}=={version(package)}")
-    return pinned
+    """The packages of what is imported by now, in their versions."""
+    packages = packages_distributions()
+    imported = [module for module in _LIBRARIES if module in sys.modules and module in packages]
+    names = [packages[module][0] for module in imported]
+    return [f"{name}=={version(name)}" for name in names]
 
 
 @contextlib.contextmanager

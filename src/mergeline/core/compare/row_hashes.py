@@ -68,7 +68,8 @@ def _bits(values: npt.NDArray[Any], *, rounded: bool) -> Hashes:
 def _rounded(floats: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """A code of each number's power of ten and first four digits; large whole ones as they are."""
     size = np.abs(floats)
-    coded = (size > 0) & np.isfinite(size) & ((size < 10_000) | (size != np.rint(size)))
+    counted = (size >= 10_000) & (size < 2.0**53) & (size == np.rint(size))
+    coded = (size > 0) & np.isfinite(size) & ~counted
     positive = np.where(coded, size, 1.0)
     power = np.floor(np.log10(positive))
     with np.errstate(divide="ignore", over="ignore"):  # of numbers that a float hardly holds
