@@ -45,8 +45,6 @@ def save_model(
     Raises:
         InputError: it is none of these, or cannot be pickled.
     """
-    import mlflow.pyfunc
-
     if isinstance(model, str | Path):
         shutil.copytree(model, folder)
         return
@@ -56,6 +54,8 @@ def save_model(
         "input_example": example,
     }
     with _quiet(), _carried_along(project):
+        import mlflow.pyfunc
+
         try:
             if isinstance(model, mlflow.pyfunc.PythonModel):
                 options["signature"] = _signature(rows, model.predict(None, rows))

@@ -151,7 +151,7 @@ def save(
             example=fitted_on.head(3) if set(declared.private).isdisjoint(taken) else None,
             project=project,
         )
-        _check_answers(scratch / MODEL, _pandas(rows, rows.columns), declared)
+        _check_answers(scratch / MODEL, _pandas(rows, list(rows.columns)), declared)
         write_training_rows(scratch / TRAINING_ROWS, train, declared.key, taken)
         if holdout is not None:
             write_frame(scratch / HOLDOUT, holdout)
