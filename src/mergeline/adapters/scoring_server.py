@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -187,6 +188,7 @@ def running_server(
         except (TimeoutError, EOFError) as error:
             message = "; ".join(filter(None, last_lines))[-500:] or "it printed nothing"
             raise DeployError(f"the scoring server did not start: {message}") from error
+        _await_loaded(known_address, patience)
         yield known_address
     finally:
         end_child(process, patience=_STOP)
@@ -194,6 +196,20 @@ def running_server(
         for stream in filter(None, (process.stdin, process.stderr)):
             with contextlib.suppress(OSError):
                 stream.close()
+
+
+def _await_loaded(address: str, patience: float) -> None:
+    """Wait until a server that listens has loaded what it serves, or knows why it cannot."""
+    import httpx
+
+    until = time.monotonic() + patience
+    with httpx.Client(trust_env=False, timeout=patience) as http:
+        while time.monotonic() < until:
+            with contextlib.suppress(httpx.HTTPError, ValueError):
+                if not http.get(f"{address}/readyz").json().get("loading"):
+                    return
+            time.sleep(0.05)
+    raise DeployError(f"the scoring server did not start: it still loads after {patience:g} s")
 
 
 def records(rows: Any) -> list[dict[str, Any]]:  # noqa: ANN401

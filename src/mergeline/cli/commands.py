@@ -246,11 +246,30 @@ def release(model: str | None, plan_only: bool, override: str | None, as_json: b
     "--poll", default=2.0, show_default=True, help="Seconds between looks at the registry."
 )
 @click.option("--only", metavar="MODEL/VERSION", help="Serve one version, whatever its stage.")
-def serve(host: str, port: int, poll: float, only: str | None) -> None:
+@click.option(
+    "--memory",
+    default=1_000,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="MB that models without a stage may take.",
+)
+@click.option("--mlflow-lenient", is_flag=True, help='Take what MLflow takes: "509" for a number.')
+def serve(
+    *, host: str, port: int, poll: float, only: str | None, memory: int, mlflow_lenient: bool
+) -> None:
     """Serve every version that is not archived."""
+    from mergeline.serving.app import Settings
     from mergeline.serving.server import serve as run
 
-    run(this_project(), host=host, port=port, poll=poll, only=only)
+    run(
+        this_project(),
+        host=host,
+        port=port,
+        poll=poll,
+        only=only,
+        memory=memory * 1_000_000,
+        settings=Settings(mlflow_lenient=mlflow_lenient),
+    )
 
 
 @commands.command()

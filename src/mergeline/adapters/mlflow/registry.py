@@ -136,7 +136,8 @@ class Registry(Store):
 
         with self.translating(f"no version {number} of {model}"):
             uri = self.client.get_model_version_download_uri(model, str(number))
-            into.mkdir(parents=True, exist_ok=True)
+        into.mkdir(parents=True, exist_ok=True)
+        with self.translating(f"the files of {model} v{number} are missing"):
             return Path(
                 mlflow.artifacts.download_artifacts(
                     artifact_uri=uri,
