@@ -111,8 +111,9 @@ def test_rows_of_later_days_are_held_out(moment: Any) -> None:
         ({"key": "ids"}, "no column 'ids' (did you mean 'id'?)"),
         ({"key": "id", "share": 1.5}, "share: between 0 and 1"),
         ({"group": "one"}, "held out by group='one'"),
-        ({"key": "gaps"}, "1 rows have no gaps"),
+        ({"key": "gaps"}, "gaps lacks a value in 1 row"),
         ({"after": ("day", "2099-01-01")}, "none is held out by after="),
+        ({"after": ("day", "soon")}, "after: 'soon' is no date or time"),
         ({"after": ("words", "2013-01-01")}, "words holds no dates or times"),
     ],
 )
@@ -290,7 +291,7 @@ REFUSED: list[tuple[Callable[[], Any], dict[str, Any], str, str]] = [
     (lambda: Ready([float("nan")] * 2), {"inputs": INPUTS}, "predicts NaN", "for every row"),
     (LogisticRegression, {"inputs": ["hour"]}, "cannot be saved", "Fit it"),
     (lambda: models.classifier(1.0), {"inputs": ["hours"]}, "no column 'hours'", "'hour'"),
-    (lambda: models.classifier(1.0), {"train": ROWS}, "are among the training rows", "held_out"),
+    (lambda: models.classifier(1.0), {"train": ROWS}, "among the training rows too", "held_out"),
     (lambda: models.classifier(1.0), {"name": "lat"}, "no model 'lat' is declared", "'late'"),
     (
         lambda: models.classifier(1.0),

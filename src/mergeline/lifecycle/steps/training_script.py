@@ -25,6 +25,7 @@ from mergeline.core.compare.result import Holdout, Scored
 from mergeline.core.compare.row_hashes import row_hashes
 from mergeline.core.declare.model import Model, parse_model
 from mergeline.core.declare.strict import did_you_mean
+from mergeline.core.numbers import counted
 from mergeline.core.release.bundle import HOLDOUT, MODEL, TRAINING_ROWS
 from mergeline.errors import BundleError, DeclarationError, InputError
 
@@ -68,7 +69,7 @@ def held_out(
         )
     if after is not None:
         column, moment = after
-        since = np.datetime64(str(moment).replace(" ", "T"))
+        since = _moment(moment)
         # In the unit of the moment: 2013-08-31 at noon is not after the day 2013-08-31.
         mask = _times(_columns(frame, [column])[column]).astype(since.dtype) > since
     else:
@@ -101,10 +102,23 @@ def _columns(frame: Frame | pl.LazyFrame, names: Sequence[str]) -> dict[str, pd.
     for name in names:
         if missing := missing_count(pandas[name].to_numpy()):
             raise InputError(
-                f"{missing:,} rows have no {name}, so nothing says on which side they are",
+                f"{name} lacks a value in {counted(missing, 'row')}: nothing says on which side",
                 next_step="Leave them out, or take another column",
             )
     return {name: pandas[name] for name in names}
+
+
+def _moment(moment: dt.date | str) -> np.datetime64:
+    import numpy as np
+
+    if isinstance(moment, dt.datetime) and moment.tzinfo is not None:
+        moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
+    try:
+        return np.datetime64(str(moment).replace(" ", "T"))
+    except ValueError as error:
+        raise InputError(
+            f"after: {moment!r} is no date or time", next_step="Write it as 2024-06-30"
+        ) from error
 
 
 def _times(values: pd.Series[Any]) -> npt.NDArray[np.datetime64]:
@@ -261,7 +275,7 @@ def _check_apart(folder: Path, declared: Model) -> None:
     both = np.isin(held, read_training_rows(folder / TRAINING_ROWS, declared))
     if twice := int(np.count_nonzero(both)):
         raise InputError(
-            f"{twice:,} rows of the holdout are among the training rows, by {list(declared.key)}",
+            f"{counted(twice, 'row')} of the holdout stand among the training rows too, by key",
             next_step="Part them: held = mergeline.held_out(frame, key=…); "
             "train, holdout = frame[~held], frame[held]",
         )
