@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from mergeline.adapters.delta.building import Building, Write
 from mergeline.adapters.delta.comparing import Comparing
-from mergeline.adapters.delta.log import read_entry
+from mergeline.adapters.delta.log import logged_version, read_entry
 from mergeline.adapters.delta.state import find_state, open_state, open_version, translated
 from mergeline.adapters.delta.storage import Storage, open_storage
 from mergeline.adapters.delta.summaries import Summaries, profile_name
 from mergeline.core.data.diff import SnapshotPair
 from mergeline.core.data.garbage import TableFile
-from mergeline.core.data.history import HistoryEntry, read_history
+from mergeline.core.data.history import HistoryEntry, LogEntry, read_history
 from mergeline.core.data.snapshot import Built, Drop, Provenance, Snapshot
 from mergeline.core.declare.contract import Format
-from mergeline.errors import NotFoundError
+from mergeline.errors import NotFoundError, TableError
 
 
 class Tables:
@@ -63,7 +63,8 @@ class Tables:
                 longer what was written; without it only those that are gone or of another size.
 
         Raises:
-            DropError: what `write` raises; nothing is committed.
+            DropError: what `write` raises, or two drops share a key and the contract says that
+                none do; nothing is committed.
             TableError: the table's log is damaged, or it cannot be reached or written.
         """
         return self.prepare(snapshot, write, provenance, verify=verify).run()
@@ -119,8 +120,13 @@ class Tables:
             NotFoundError: no version holds it.
         """
         storage = self._storage(table)
-        latest = open_state(storage)
-        version = latest.version_of(digest) if latest else None
+        try:
+            latest = open_state(storage)
+            version = latest.version_of(digest) if latest else None
+        except TableError:  # another engine may have made it in a way that we cannot read
+            version = logged_version(storage, digest)
+            if version is None:
+                raise
         if version is None:
             raise NotFoundError(
                 f"the table holds no snapshot {digest[:12]}",
@@ -146,9 +152,23 @@ class Tables:
         storage = self._storage(table)
         end = open_version(storage).version + 1
         start = max(0, end - limit) if limit is not None else 0
-        before = open_version(storage, start - 1).rows_by_file if start else {}
-        entries = [read_entry(storage, version) for version in range(start, end)]
-        return read_history([entry for entry in entries if entry], before)
+        found = [read_entry(storage, version) for version in range(start, end)]
+        entries = [entry for entry in found if entry]
+        before: Mapping[str, int] = {}
+        if entries and entries[0].version:
+            before = self._rows_before(storage, entries[0])
+        return read_history(entries, before)
+
+    def _rows_before(self, storage: Storage, entry: LogEntry) -> Mapping[str, int]:
+        """Rows of each file of the version before an entry's, by name.
+
+        If another engine has cleaned that version away, of the files that the entry left in place.
+        """
+        try:
+            return open_version(storage, entry.version - 1).rows_by_file
+        except (NotFoundError, TableError):
+            after = open_version(storage, entry.version).rows_by_file
+            return {name: rows for name, rows in after.items() if name not in entry.added}
 
     def compare(
         self, table: str, before: int | None, after: int, *, key: Sequence[str] = ()

@@ -67,5 +67,5 @@ def _with_rows(change: DataChange, project: Project, case: Case) -> DataChange:
         rows=diff.after.rows,
         schema=tuple(map(str, diff.schema)),
         drift=drift_lines(diff),
-        notes=note_lines(diff),
+        notes=(*note_lines(diff), *after.notes),
     )
