@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mergeline.core.compare.holdout_changes import HoldoutRows
 from mergeline.core.compare.prepare import rows_digest
-from mergeline.core.compare.result import Holdout, InputColumn
+from mergeline.core.compare.result import Example, Holdout, InputColumn
 from mergeline.core.compare.row_hashes import row_hashes
 from mergeline.core.compare.slices import slice_labels
 from mergeline.core.declare.model import Model
@@ -78,6 +78,7 @@ class HoldoutFile:
             digest=rows_digest(all_rows.row_id[kept]),
             cluster=None if all_rows.cluster is None else all_rows.cluster[kept],
             slices={name: labels[kept] for name, labels in all_rows.slices.items()},
+            shown={name: values[kept] for name, values in all_rows.shown.items()},
         )
         return HoldoutFile(self.frame[kept], rows, self.cluster)
 
@@ -108,6 +109,7 @@ def read_holdout(path: Path, model: Model) -> HoldoutFile:
             choice.column: slice_labels(frame[choice.column].to_numpy(), choice)
             for choice in model.slices
         },
+        shown={name: frame[name].to_numpy() for name in _shown(frame.columns.tolist(), model)},
     )
     return HoldoutFile(frame, rows, model.cluster)
 
@@ -200,10 +202,13 @@ def _row_ids(path: Path, model: Model) -> npt.NDArray[np.uint64]:
 def write_predictions(
     path: Path, holdout: HoldoutFile, model: Model, predictions: Mapping[str, Any]
 ) -> None:
-    """Write key, label and each model's predictions on the holdout's rows as Parquet."""
+    """Write key, label and each model's predictions on the holdout's rows as Parquet.
+
+    The rows are in the holdout's order; a private column of the key is left out.
+    """
     import numpy as np
 
-    frame = holdout.frame[[*model.key, model.label]].copy()
+    frame = holdout.frame[[*_shown(model.key, model), model.label]].copy()
     for role, values in predictions.items():
         if values is None:
             continue
@@ -213,6 +218,30 @@ def write_predictions(
             frame[[f"{role}: {name}" for name in model.classes]] = values
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_parquet(path, index=False)
+
+
+def write_examples(
+    path: Path, holdout: HoldoutFile, model: Model, rows: Sequence[Example], other: str
+) -> None:
+    """Write the rows that moved most as Parquet.
+
+    A row has its key, label, slices and all else that the holdout has of it but private columns;
+    what the candidate and the other model predict; and which inputs are unusual, in words.
+    """
+    frame = holdout.frame.iloc[[example.row for example in rows]]
+    first = [*model.key, model.label, *(choice.column for choice in model.slices)]
+    frame = frame[list(dict.fromkeys(_shown([*first, *frame.columns], model)))].copy()
+    frame["candidate"] = [example.candidate for example in rows]
+    frame[other] = [example.other for example in rows]
+    frame["unusual"] = [
+        "; ".join(f"{one.name} {one.value} (typical {one.typical})" for one in example.unusual)
+        for example in rows
+    ]
+    frame.to_parquet(path, index=False)
+
+
+def _shown(names: Sequence[str], model: Model) -> list[str]:
+    return [name for name in names if name not in model.private]
 
 
 def read_predictions(path: Path, role: str) -> npt.NDArray[Any]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mergeline.core.data.diff import DataDiff
     from mergeline.core.data.history import HistoryEntry
     from mergeline.core.release.ledger import Entry
+    from mergeline.core.report.content import Report
 
 
 def ledger_table(entries: Sequence[Entry]) -> Table | str:
@@ -43,6 +44,27 @@ def ledger_table(entries: Sequence[Entry]) -> Table | str:
             Text(verdict),
             entry.released_at[5:16].replace("T", " "),
         )
+    return table
+
+
+def examples_table(report: Report) -> Table | str:
+    """The rows that moved most, the first most of all."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from mergeline.core.report import safe
+    from mergeline.core.report.examples import examples_grid
+    from mergeline.core.report.view import view_of
+
+    view = view_of(report)
+    grid = examples_grid(view) if view else []
+    if not grid:
+        return "no row moved, or there was no other model to move from"
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in grid[0]:
+        table.add_column(Text(safe.name(name)))
+    for row in grid[1:]:
+        table.add_row(*(Text(safe.text(cell)) for cell in row))
     return table
 
 

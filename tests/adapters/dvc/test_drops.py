@@ -221,3 +221,15 @@ def test_a_remote_that_keeps_versions_of_a_bucket_ends_in_what_to_do(copy: Copy)
     with pytest.raises(RemoteError, match="by the versions of a bucket") as caught:
         DropStore(copy.root).fetch(copy.drop)
     assert caught.value.next_step.startswith("Run `dvc pull`")
+
+
+def test_what_stands_behind_a_pointer_is_put_where_a_stage_reads_it(
+    copy: Copy, tmp_path: Path
+) -> None:
+    copy.forget()
+    store, checkout = DropStore(copy.root), tmp_path / "checkout"
+    store.put(copy.drop, checkout / "data/month.csv", path="data/month.csv")
+    store.put(copy.folder, checkout / "raw", path="raw")
+    assert (checkout / "data/month.csv").read_bytes() == MONTH
+    assert (checkout / "raw/b.csv").read_bytes() == b"b"
+    assert (checkout / "raw/sub/a.csv").read_bytes() == b"a"

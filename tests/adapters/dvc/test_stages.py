@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -174,3 +175,31 @@ def wait_for(what: object, seconds: float = 60) -> int:
             if time.monotonic() > until:
                 raise
             time.sleep(0.05)
+
+
+def test_a_stage_runs_on_a_file_behind_a_pointer_that_was_put_there(tmp_path: Path) -> None:
+    checkout = make(tmp_path / "checkout")
+    (checkout / "in.txt").write_text("y")
+    md5 = hashlib.md5(b"y", usedforsecurity=False).hexdigest()
+    (checkout / "in.txt.dvc").write_text(
+        f"outs:\n- md5: {md5}\n  size: 1\n  hash: md5\n  path: in.txt\n"
+    )
+    share_cache(checkout, tmp_path / "cache")
+    reproduce(checkout, "second", environment={}, say=lambda _: None)
+    assert (checkout / "out.txt").read_text() == "yy"
+
+
+def test_loops_and_stages_of_other_folders_run_by_their_names(tmp_path: Path) -> None:
+    checkout = make(tmp_path / "checkout")
+    (checkout / "dvc.yaml").write_text(
+        "stages:\n  each:\n    foreach: [a, b]\n"
+        "    do: {cmd: 'cp sub/out.txt ${item}.txt', deps: [sub/out.txt], outs: ['${item}.txt']}\n"
+    )
+    (checkout / "sub").mkdir()
+    (checkout / "sub/dvc.yaml").write_text(
+        "stages: {make: {cmd: cp ../in.txt out.txt, deps: [../in.txt], outs: [out.txt]}}\n"
+    )
+    share_cache(checkout, tmp_path / "cache")
+    ran = reproduce(checkout, "each@b", environment={}, say=lambda _: None)
+    assert (checkout / "b.txt").read_text() == "x"
+    assert list(ran) == ["sub/dvc.yaml:make", "each@b"]

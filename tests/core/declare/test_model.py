@@ -89,6 +89,9 @@ def test_a_declaration_is_read_whole() -> None:
         ("slices", [], "no slices are declared"),
         ("slice_minimum", 0, "slice_minimum: 1 or more"),
         ("decision", 1, "decision: between 0 and 1"),
+        ("gate/twin_rows", -0.1, "gate.twin_rows: 0 or more"),
+        ("private", ["late"], "private: late is the label"),
+        ("private", ["plane", "hour"], "private: hour is one of the slices"),
     ],
 )
 def test_a_declaration_that_cannot_be_meant_is_refused(path: str, value: Any, said: str) -> None:
@@ -96,3 +99,10 @@ def test_a_declaration_that_cannot_be_meant_is_refused(path: str, value: Any, sa
         parse_model("delay", declared(path, value))
     assert said in str(refusal.value)
     assert "models/delay.yaml" in str(refusal.value)
+
+
+def test_a_private_cluster_has_no_age_to_show() -> None:
+    gate = {**WHOLE["gate"], "freshness_days": 30}
+    parse_model("delay", declared("private", ["date"]))
+    with pytest.raises(DeclarationError, match="freshness_days shows a date of date"):
+        parse_model("delay", yaml.safe_dump({**WHOLE, "gate": gate, "private": ["date"]}))

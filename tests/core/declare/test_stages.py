@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
-from mergeline.core.declare.stages import read_dvc_yaml
+from mergeline.adapters.dvc.reading import DvcReading
+from mergeline.core.declare import stages
+from mergeline.core.declare.stages import DeclaredStage
 from mergeline.errors import DeclarationError
 
 STAGE = "stages: {train: {cmd: make, %s}}"
+
+
+class Files:
+    """A tree's files by path."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self._files = files
+
+    def read(self, path: str) -> bytes | None:
+        return self._files[path].encode() if path in self._files else None
+
+    def list(self, prefix: str = "") -> list[str]:
+        return [path for path in self._files if f"{path}/".startswith(f"{prefix}/")]
+
+
+def read_dvc_yaml(text: bytes, where: str = "dvc.yaml", **files: str) -> dict[str, DeclaredStage]:
+    """Read it beside other files, `params_yaml` being `params.yaml`."""
+    by_path = {name.replace("__", "/").replace("_", "."): text for name, text in files.items()}
+    return stages.read_dvc_yaml(text, DvcReading(Files(by_path)), where)
 
 
 def test_a_stage_is_read_in_each_of_its_forms() -> None:
@@ -28,22 +51,58 @@ stages:
     assert stage.params == (
         ("params.yaml", "train"), ("other.yaml", None), ("third.yaml", "one"), ("third.yaml", "two")
     )  # fmt: skip
-    assert not stage.templated
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["vars: [{lr: 1}]\n" + STAGE % "deps: []", "vars: [other.yaml]\n" + STAGE % "deps: []",
-     STAGE % "vars: [{lr: 1}]"],
-)  # fmt: skip
-def test_vars_which_no_fingerprint_sees_are_refused(text: str) -> None:
-    with pytest.raises(DeclarationError, match=r"vars are not supported.*Move them to params"):
-        read_dvc_yaml(text.encode())
+def test_templates_are_resolved_as_dvc_does() -> None:
+    text = b"""\
+vars: [other.yaml, {folder: build}]
+stages:
+  train:
+    cmd: make --trees ${train.trees} --rate ${rate}
+    outs: ['${folder}/model']
+  each:
+    foreach: [a, b]
+    do: {cmd: 'make ${item}', deps: ['${item}.py']}
+  grid:
+    matrix: {size: [1, 2], kind: [x]}
+    cmd: make ${item.size} ${item.kind}
+"""
+    read = read_dvc_yaml(text, params_yaml="train: {trees: 012}", other_yaml="rate: 0.5")
+    assert [*read] == ["train", "each@a", "each@b", "grid@1-x", "grid@2-x"]
+    assert read["train"].command == "make --trees 12 --rate 0.5"
+    assert read["train"].outs == ("build/model",)
+    assert (read["each@b"].command, read["each@b"].deps) == ("make b", ("b.py",))
 
 
-@pytest.mark.parametrize("key", ["cmd: 'make ${lr}'", "cmd: make, outs: ['${lr}/model']"])
-def test_a_template_anywhere_in_a_stage_is_seen(key: str) -> None:
-    assert read_dvc_yaml(f"stages: {{train: {{{key}}}}}".encode())["train"].templated
+def test_a_template_without_a_value_is_refused_in_one_line() -> None:
+    with pytest.raises(DeclarationError, match=r"dvc\.yaml: DVC refuses it: .*'rate'") as caught:
+        read_dvc_yaml(b"stages: {train: {cmd: 'make ${rate}'}}", params_yaml="lr: 1")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loop_without_a_body_is_refused_in_one_line() -> None:
+    with pytest.raises(DeclarationError, match=r"dvc\.yaml: DVC refuses it") as caught:
+        read_dvc_yaml(b"stages: {train: {foreach: [1]}}")
+    assert "\n" not in str(caught.value)
+
+
+def test_paths_are_seen_from_the_folder_that_a_stage_runs_in() -> None:
+    text = b"stages: {train: {cmd: make, wdir: late, deps: [a.py, ../b.py], params: [lr]}}"
+    stage = read_dvc_yaml(text)["train"]
+    assert (stage.folder, stage.deps) == ("late", ("late/a.py", "b.py"))
+    assert stage.params == (("late/params.yaml", "lr"),)
+
+
+def test_a_stage_of_another_file_is_named_as_dvc_names_it() -> None:
+    read = read_dvc_yaml(b"stages: {train: {cmd: make, outs: [m]}}", "services/late/dvc.yaml")
+    stage = read["services/late/dvc.yaml:train"]
+    assert (stage.folder, stage.outs) == ("services/late", ("services/late/m",))
+
+
+def test_a_frozen_stage_which_dvc_would_not_run_is_refused() -> None:
+    with pytest.raises(DeclarationError, match=r"'train' is frozen: .* Take `frozen` away"):
+        read_dvc_yaml((STAGE % "frozen: true").encode())
+    assert read_dvc_yaml((STAGE % "frozen: false").encode())
 
 
 @pytest.mark.parametrize("key", ["deps", "outs", "metrics", "plots", "params"])

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from mergeline.core.declare.strict import parse_yaml
 from mergeline.errors import DeclarationError
@@ -37,3 +43,19 @@ def test_what_is_no_readable_yaml_is_refused_in_one_line(text: str, said: str) -
 
 def test_an_anchor_used_twice_is_no_circle() -> None:
     assert parse_yaml("a: &x [1]\nb: [*x, *x]", where="here") == {"a": [1], "b": [[1], [1]]}
+
+
+@given(st.text("01278_.eE+-xobnNfFtTrRuUaAlLsSyYiI:", min_size=1, max_size=6))
+@example("012")
+@example("1e3")
+@example("no")
+@example("1:30")
+@example("+_2")
+def test_a_plain_word_is_read_as_dvc_reads_it(word: str) -> None:
+    text = f"key: {word}"
+    try:
+        expected = YAML(typ="safe").load(io.StringIO(text))
+    except (YAMLError, ValueError):
+        return
+    if isinstance(expected, dict) and all(isinstance(key, str) for key in expected):
+        assert repr(parse_yaml(text, where="params.yaml")) == repr(expected)

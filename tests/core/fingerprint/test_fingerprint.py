@@ -181,6 +181,9 @@ def test_a_whole_file_of_params_may_have_dots_in_its_keys(flowers: Flowers) -> N
 
 
 def test_another_folder_of_outputs_is_another_model(flowers: Flowers) -> None:
+    flowers.edit(
+        "dvc.yaml", "[build/iris/holdout.parquet]", "[build/iris/holdout.parquet, build/alt]"
+    )
     before = flowers.ingredients()
     flowers.edit("models/iris.yaml", "outputs: build/iris", "outputs: ./build/iris/")
     assert flowers.ingredients() == before
@@ -371,8 +374,8 @@ def test_a_file_that_a_stage_runs_and_does_not_declare_is_refused(
         flowers.ingredients()
 
 
-@pytest.mark.parametrize("command", ["python -m ${kind}.train", "python pipelines/${kind}.py"])
-def test_a_file_that_only_a_template_names_is_refused(flowers: Flowers, command: str) -> None:
+@pytest.mark.parametrize("command", ["python -m $KIND.train", "python pipelines/$KIND.py"])
+def test_a_file_that_only_a_shell_variable_names_is_refused(flowers: Flowers, command: str) -> None:
     flowers.edit("dvc.yaml", "python -m pipelines.train", command)
     with pytest.raises(DeclarationError, match="Write its name out"):
         flowers.ingredients()
@@ -443,6 +446,22 @@ def test_a_dependency_from_nowhere_is_refused(flowers: Flowers) -> None:
         flowers.ingredients()
 
 
+def test_a_missing_snapshot_stage_is_said_with_the_lines_to_add(flowers: Flowers) -> None:
+    whole = (flowers.root / "dvc.yaml").read_text()
+    flowers.write("dvc.yaml", "stages:\n" + whole[whole.index("  train:") :])
+    with pytest.raises(DeclarationError, match=r"Add a stage.*cmd: mergeline snapshot") as caught:
+        flowers.ingredients()
+    stage = str(caught.value).partition("makes it: ")[2].removesuffix(".")
+    flowers.write("dvc.yaml", f"{(flowers.root / 'dvc.yaml').read_text()}  {stage}\n")
+    assert "snapshot" in [stage.name for stage in flowers.ingredients().stages]
+
+
+def test_outputs_that_no_stage_makes_are_refused(flowers: Flowers) -> None:
+    flowers.edit("models/iris.yaml", "build/iris", "build/rose")
+    with pytest.raises(DeclarationError, match="no stage leaves anything in build/rose"):
+        flowers.ingredients()
+
+
 @pytest.mark.parametrize(
     "value",
     ["2024-01-31", "2024-01-31 10:00:00", ".inf", ".nan", "[1, .inf, 2024-01-31]", "[{1: a}]",
@@ -456,3 +475,134 @@ def test_any_value_that_yaml_knows_keeps_its_fingerprint_through_a_bundle(
     after = read_json(Ingredients, write_json(before), where="bundle")
     assert after == before
     assert after.fingerprint == before.fingerprint
+
+
+NOTEBOOK = """\
+{"cells": [{"cell_type": "code", "source": ["%time\\n", "from pipelines import extra"]}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "missing"),
+    [
+        ("train.py", "import importlib\nimportlib.import_module('pipelines.extra')", "extra.py"),
+        ("train.py", "__import__('pipelines.extra')", "extra.py"),
+        ("train.py", "import runpy\nrunpy.run_path('pipelines/extra.py')", "extra.py"),
+        ("train.py", "QUERY = (HERE / 'rows.sql').read_text()", "rows.sql"),
+        ("train.py", "frame = read('pipelines/lookup.csv')", "lookup.csv"),
+        ("prep.R", "source('extra.R')", "extra.R"),
+        ("all.sh", "set -e\npython pipelines/extra.py", "extra.py"),
+        ("all.sh", "python -m pipelines.extra", "extra.py"),
+        ("note.ipynb", NOTEBOOK, "extra.py"),
+    ],
+)  # fmt: skip
+def test_a_file_that_declared_code_names_in_any_way_is_refused_until_it_is_declared(
+    flowers: Flowers, path: str, text: str, missing: str
+) -> None:
+    for other in ("extra.py", "extra.R", "rows.sql", "lookup.csv"):
+        flowers.write(f"pipelines/{other}", "")
+    flowers.write(f"pipelines/{path}", text)
+    if path != "train.py":
+        flowers.edit("dvc.yaml", "pipelines/train.py, ", f"pipelines/train.py, pipelines/{path}, ")
+    with pytest.raises(DeclarationError, match=rf"pipelines/{path} .*pipelines/{missing}.* Add"):
+        flowers.ingredients()
+    flowers.edit("dvc.yaml", "pipelines/train.py, ", f"pipelines/train.py, pipelines/{missing}, ")
+    assert f"pipelines/{missing}" in flowers.ingredients().stages[1].code
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["Rscript pipelines/prep.R", "psql --file=pipelines/rows.sql",
+     "jupyter execute pipelines/n.ipynb", "train --config pipelines/conf.toml"],
+)  # fmt: skip
+def test_a_file_of_any_language_that_a_command_names_is_refused_until_it_is_declared(
+    flowers: Flowers, command: str
+) -> None:
+    path = command.replace("=", " ").split()[-1]
+    flowers.write(path, '{"cells": []}' if path.endswith("ipynb") else "")
+    flowers.edit("dvc.yaml", "python -m pipelines.train", command)
+    with pytest.raises(DeclarationError, match=rf"stage train (runs|names) {path}, .* Add {path}"):
+        flowers.ingredients()
+    flowers.edit("dvc.yaml", "pipelines/train.py, ", f"pipelines/train.py, {path}, ")
+    assert path in flowers.ingredients().stages[1].code
+
+
+def test_a_module_whose_name_is_only_known_when_it_runs_is_refused(flowers: Flowers) -> None:
+    flowers.write("pipelines/features.py", "import importlib\nimportlib.import_module(name)\n")
+    with pytest.raises(DeclarationError, match=r"pipelines/features\.py:2: .* Write its name out"):
+        flowers.ingredients()
+
+
+@pytest.mark.parametrize(
+    ("content", "who"),
+    [(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
+     (b"\0GITCRYPT\0\x01", "git-crypt")],
+)  # fmt: skip
+def test_a_file_that_a_filter_replaced_in_git_is_refused(
+    flowers: Flowers, content: bytes, who: str
+) -> None:
+    flowers.edit("dvc.yaml", "pipelines/train.py, ", "pipelines/train.py, pipelines/words.bin, ")
+    (flowers.root / "pipelines/words.bin").write_bytes(content)
+    flowers.ingredients()  # without a filter these are just bytes
+    flowers.write(".gitattributes", "*.bin filter=some\n")
+    with pytest.raises(DeclarationError, match=rf"words\.bin, .*{who} put in its place.*dvc add"):
+        flowers.ingredients()
+
+
+def test_params_of_every_form_are_read_as_dvc_reads_them(flowers: Flowers) -> None:
+    flowers.write("params.yaml", "train: {trees: 012, rate: 1e3, loud: no}\n")
+    forms = {
+        "conf.toml": "[fit]\ntrees = 12\n",
+        "conf.json": '{\t"fit": {"trees": 12}}',
+        "conf.py": "class fit:\n    trees: int = 12\n",
+    }
+    for path, text in forms.items():
+        flowers.write(path, text)
+    keys = ", ".join(f"{path}: [fit.trees]" for path in forms)
+    flowers.edit("dvc.yaml", "params: [train]", f"params: [train, {{{keys}}}]")
+    params = flowers.ingredients().params()
+    assert params["train.trees"] == 12
+    assert params["train.rate"] == 1000.0
+    assert params["train.loud"] == "no"
+    assert [params[f"{path}: fit.trees"] for path in forms] == [12, 12, 12]
+
+
+def test_params_that_cannot_be_read_are_refused_in_one_line(flowers: Flowers) -> None:
+    flowers.write("conf.toml", "[fit\n")
+    flowers.edit("dvc.yaml", "params: [train]", "params: [train, {conf.toml: [fit]}]")
+    with pytest.raises(DeclarationError, match=r"conf\.toml: not readable as TOML") as caught:
+        flowers.ingredients()
+    assert "\n" not in str(caught.value)
+
+
+def test_only_what_a_template_reads_of_params_moves_the_fingerprint(flowers: Flowers) -> None:
+    flowers.edit("dvc.yaml", "python -m pipelines.train", "python -m pipelines.train ${nobody}")
+    before = flowers.ingredients().fingerprint
+    flowers.edit("params.yaml", "nobody: 1", "nobody: 1\nother: 2")
+    assert flowers.ingredients().fingerprint == before
+    flowers.edit("params.yaml", "nobody: 1", "nobody: 2")
+    assert flowers.ingredients().fingerprint != before
+
+
+def test_stages_of_another_folder_are_found_and_ignored_folders_are_not(flowers: Flowers) -> None:
+    flowers.write(
+        "prepare/dvc.yaml",
+        "stages: {words: {cmd: python words.py, deps: [words.py], outs: [words.bin]}}\n",
+    )
+    flowers.write("prepare/words.py", "")
+    flowers.write("old/dvc.yaml", "nonsense: 1\n")
+    flowers.write(".dvcignore", "/old/\n")
+    flowers.edit("dvc.yaml", "pipelines/train.py, ", "pipelines/train.py, prepare/words.bin, ")
+    stages = {stage.name: stage for stage in flowers.ingredients().stages}
+    assert stages["prepare/dvc.yaml:words"].folder == "prepare"
+    assert "prepare/dvc.yaml:words" in stages["train"].after
+
+
+def test_lock_files_count_at_the_root_and_around_the_code_of_the_stages(flowers: Flowers) -> None:
+    for path in ("pipelines/uv.lock", "requirements/dev.txt", "requirements-train.txt",
+                 "environment.yml", "elsewhere/uv.lock"):  # fmt: skip
+        flowers.write(path, "numpy==2.0\n")
+    assert sorted(flowers.ingredients().lock) == [
+        "environment.yml", "pipelines/uv.lock", "requirements-train.txt", "requirements/dev.txt",
+        "uv.lock",
+    ]  # fmt: skip

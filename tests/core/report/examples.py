@@ -12,6 +12,7 @@ from mergeline.core.compare.result import (
     Comparison,
     Confusion,
     Difference,
+    Example,
     Flips,
     HoldoutFacts,
     InputColumn,
@@ -26,6 +27,7 @@ from mergeline.core.compare.result import (
     SliceFlips,
     SliceResult,
     Twins,
+    UnusualInput,
 )
 from mergeline.core.declare.model import Role
 from mergeline.core.fingerprint.ingredients import Change
@@ -169,6 +171,22 @@ def calibration(stretch: float) -> tuple[CalibrationBin, ...]:
     return tuple(bins)
 
 
+EXAMPLE = Example(
+    row=1_204,
+    key={"flight_date": "2013-07-02", "carrier": "UA", "flight": "1545", "origin": "EWR"},
+    slices={"origin": "EWR", "hour": "[17, 24]"},
+    label="false",
+    candidate=0.8125,
+    other=0.0412,
+    candidate_says="true",
+    other_says="false",
+    unusual=(
+        UnusualInput("temp", "99.86", "78.08", 0.0004),
+        UnusualInput("carrier", "HA", "UA", 0.0009),
+    ),
+)
+
+
 def comparison(*, worse: bool = False) -> Comparison:
     inputs = (
         InputColumn("carrier", "string"),
@@ -195,6 +213,7 @@ def comparison(*, worse: bool = False) -> Comparison:
         slice_level=0.9979,
         slice_adjustment="Bonferroni over 12 slices × 2 metrics: each interval at 99.79 %",
         flips={"champion": flips()},
+        examples={"champion": (EXAMPLE, dataclasses.replace(EXAMPLE, row=58_011, unusual=()))},
         calibration={"candidate": calibration(1.02), "champion": calibration(0.86)},
         roc={"candidate": curve(0.7335 if worse else 0.7511), "champion": curve(0.7423)},
         pr={

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterable
 from functools import cached_property, partial
 from pathlib import Path
@@ -44,6 +45,21 @@ class DropStore:
         if pointer and here.is_file() and md5 in {_hash(here, "md5"), _hash(here, _OLD_HASH)}:
             return here  # as whoever made the drop left it, before any `dvc add` or `dvc pull`
         return self._download(md5, pointer or md5)
+
+    def put(self, md5: str, place: Path, *, path: str) -> None:
+        """Copy the file or folder behind a pointer to a place; `path` is where it lies in the tree.
+
+        Raises:
+            DropError: neither cache nor remote holds it, or what they hold is something else.
+            RemoteError: the remote cannot be reached.
+        """
+        files = [("", md5)]
+        if md5.endswith(".dir"):
+            files = [(f"/{name}", each) for name, each in self.listing(md5, pointer=f"{path}.dvc")]
+        for name, each in files:
+            target = Path(f"{place}{name}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.fetch(each, pointer=f"{path}{name}"), target)
 
     def differing(self, pointers: Iterable[Pointer]) -> list[str]:
         """Files of the working tree whose content is not what their pointer says, sorted.
@@ -112,6 +128,16 @@ class DropStore:
             RepositoryError: DVC is not set up in the repository.
         """
         return Path(self._repo.cache.local_cache_dir).resolve()
+
+    def remote(self) -> str | None:
+        """The address of DVC's default remote, which was opened; None if there is none.
+
+        Raises:
+            RemoteError: it cannot be opened.
+            RepositoryError: DVC is not set up in the repository.
+        """
+        remote = self._remote()
+        return None if remote is None else str(remote.fs.unstrip_protocol(remote.path))
 
     @cached_property
     def _repo(self) -> Any:  # noqa: ANN401 - dvc.repo.Repo

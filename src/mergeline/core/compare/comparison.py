@@ -16,6 +16,7 @@ import numpy as np
 from mergeline.core.compare import curves
 from mergeline.core.compare.arrays import Parts, parts_of
 from mergeline.core.compare.differences import Models, metric_results
+from mergeline.core.compare.examples import examples
 from mergeline.core.compare.metrics.catalogue import metric_of
 from mergeline.core.compare.prepare import Prepared, prepare
 from mergeline.core.compare.result import (
@@ -58,7 +59,9 @@ def compare(holdout: Holdout, scored: Mapping[Role, Scored], model: Model) -> Co
             for choice in model.slices
             if choice.column in holdout.slices
         }
+        taken = [column.name for column in scored["candidate"].inputs]
         described = _described(models, model, parts)
+        described["examples"] = examples(holdout, prepared, taken, model)
     problems = [
         *prepared.label_problems,
         *(Problem(why.kind, role, why.text) for role, why in prepared.unusable.items()),
@@ -85,10 +88,11 @@ def compare(holdout: Holdout, scored: Mapping[Role, Scored], model: Model) -> Co
 
 
 def with_metrics_of(model: Model, other: Model) -> Model:
-    """The declaration, and the metrics that only the other declares."""
+    """The declaration, with the metrics and the private columns that only the other declares."""
     named = {metric.name for metric in model.metrics}
     more = tuple(metric for metric in other.metrics if metric.name not in named)
-    return dataclasses.replace(model, metrics=model.metrics + more)
+    private = tuple(dict.fromkeys([*model.private, *other.private]))
+    return dataclasses.replace(model, metrics=model.metrics + more, private=private)
 
 
 def _described(models: Models[Role], model: Model, columns: Mapping[str, Parts]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class Holdout:
         digest: `rows_digest(row_id)` as it was recorded with the rows.
         cluster: shape (n,): value or code of the cluster column; None if rows are independent.
         slices: by column, the slice of each row, shape (n,); see `slices.slice_labels`.
+        shown: other columns whose values may stand in a report, shape (n,): no private ones.
     """
 
     row_id: npt.NDArray[np.uint64]
@@ -57,6 +58,7 @@ class Holdout:
     digest: str
     cluster: npt.NDArray[Any] | None = None
     slices: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    shown: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,44 @@ class Flips:
 
 
 @dataclass(frozen=True)
+class UnusualInput:
+    """An input of one row that is far from typical.
+
+    Attributes:
+        typical: the median, or the most common value.
+        share: of all rows, those as far from typical; of values that are no numbers, as rare.
+    """
+
+    name: str
+    value: str
+    typical: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row of which the candidate says something else than another model.
+
+    Attributes:
+        row: its place in the holdout, from 0.
+        key, slices: values by column, those that are not private.
+        candidate, other: probability of the positive class, with several classes of the row's own;
+            of a regression, the number.
+        candidate_says, other_says: the class that each decides for; empty for a regression.
+    """
+
+    row: int
+    key: Mapping[str, str]
+    slices: Mapping[str, str]
+    label: str
+    candidate: float
+    other: float
+    candidate_says: str = ""
+    other_says: str = ""
+    unusual: tuple[UnusualInput, ...] = ()
+
+
+@dataclass(frozen=True)
 class CalibrationBin:
     """Rows whose prediction lies in [low, high], as many in each bin as ties allow.
 
@@ -357,6 +397,7 @@ class Comparison:
         level: of the intervals in `metrics`.
         slice_level: of the intervals in `slices`; `slice_adjustment` explains it.
         flips: by the model that the candidate is compared with; empty for a regression.
+        examples: likewise, the rows that moved most.
         roc: points of false-positive rate and true-positive rate, at most 100; binary only.
         pr: points of recall and precision, likewise.
         labels: of a classification; `label_quantiles` of a regression.
@@ -375,6 +416,7 @@ class Comparison:
     slice_level: float | None = None
     slice_adjustment: str = ""
     flips: Mapping[Other, Flips] = field(default_factory=dict)
+    examples: Mapping[Other, tuple[Example, ...]] = field(default_factory=dict)
     calibration: Mapping[Role, tuple[CalibrationBin, ...]] = field(default_factory=dict)
     roc: Mapping[Role, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     pr: Mapping[Role, tuple[tuple[float, float], ...]] = field(default_factory=dict)

@@ -106,10 +106,10 @@ def _balance_line(column: ColumnDiff) -> str:
 def shared_keys_line(shared: SharedKeys) -> str:
     """`2 keys (day, id) stand in more than one drop, for example 2013-01-01, 7; …`."""
     key = ", ".join(shared.key)
-    first = "; ".join(shared.examples)
+    first = f", for example {'; '.join(shared.examples)}" if shared.examples else ""
     keys = numbers.counted(shared.count, "key")
     verb = "stands" if shared.count == 1 else "stand"
-    return f"{keys} ({key}) {verb} in more than one drop, for example {first}"
+    return f"{keys} ({key}) {verb} in more than one drop{first}"
 
 
 def absent(facts: ColumnFacts | None) -> str:

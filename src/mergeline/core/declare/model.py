@@ -113,6 +113,7 @@ class Model:
         cluster: column of rows that are not independent of each other.
         decision: probability from which a binary model says the positive class.
         slice_minimum: rows below which a slice is not judged.
+        private: columns of the holdout and of the tables whose values no report may show.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Model:
     decision: float = DECISION
     slices: tuple[SliceChoice, ...] = ()
     slice_minimum: int = 200
+    private: tuple[str, ...] = ()
     attribution: bool = False
 
 
@@ -186,9 +188,26 @@ def _check(model: Model, where: str) -> None:
         "decision: between 0 and 1": not 0 < model.decision < 1,
     }
     problems = [problem for problem, broken in rules.items() if broken]
-    problems += [*_slice_problems(model), *_metric_problems(model), *_gate_problems(model.gate)]
+    problems += [
+        *_private_problems(model),
+        *_slice_problems(model),
+        *_metric_problems(model),
+        *_gate_problems(model.gate),
+    ]
     if problems:
         raise DeclarationError(problems[0], where=where, next_step=CORRECT)
+
+
+def _private_problems(model: Model) -> Iterator[str]:
+    """What a report is about cannot be kept out of it."""
+    slices = {choice.column for choice in model.slices}
+    for name in model.private:
+        if name == model.label:
+            yield f"private: {name} is the label, whose values every report shows"
+        if name in slices:
+            yield f"private: {name} is one of the slices, whose values the report shows"
+        if name == model.cluster and model.gate.freshness_days is not None:
+            yield f"private: gate.freshness_days shows a date of {name}"
 
 
 def _slice_problems(model: Model) -> Iterator[str]:

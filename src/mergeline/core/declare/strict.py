@@ -13,7 +13,7 @@ import functools
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
 
 import yaml
 
@@ -23,8 +23,46 @@ T = TypeVar("T")
 CORRECT = "Correct it and run again"
 
 
-class _UniqueKeys(yaml.constructor.SafeConstructor):
-    """Refuses a key given twice, of which YAML would keep the last silently."""
+_BOOL, _INT, _FLOAT = (f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float"))
+# What a plain word is read as, by its first characters: YAML 1.2 as DVC reads it, by ruamel.yaml.
+# PyYAML's own are of YAML 1.1, for which 012 is ten and `no` is false.
+_PLAIN_WORDS = (
+    (_BOOL, "tTfF", re.compile(r"true|True|TRUE|false|False|FALSE")),
+    (_FLOAT, "-+0123456789.", re.compile(
+        r"[-+]?[0-9][0-9_]*\.[0-9_]*([eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+        r"|[-+]?\.[0-9_]+([eE][-+][0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+    )),
+    (_INT, "-+0123456789", re.compile(
+        r"[-+]?0b[0-1_]+|[-+]?0o[0-7_]+|[-+]?_*[0-9][0-9_]*|[-+]?0x[0-9a-fA-F_]+"
+    )),
+)  # fmt: skip
+
+
+def _plain_words() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    for character, others in yaml.SafeLoader.yaml_implicit_resolvers.items():
+        resolvers[character] = [one for one in others if one[0] not in {_BOOL, _INT, _FLOAT}]
+    for tag, characters, words in reversed(_PLAIN_WORDS):
+        for character in characters:
+            whole = re.compile(rf"(?:{words.pattern})\Z")
+            resolvers.setdefault(character, []).insert(0, (tag, whole))
+    return resolvers
+
+
+def _whole_number(loader: yaml.constructor.SafeConstructor, node: yaml.ScalarNode) -> int:
+    digits = str(loader.construct_scalar(node)).replace("_", "").lower()
+    is_based = digits.lstrip("-+")[:2] in {"0b", "0o", "0x"}
+    try:
+        return int(digits, 0 if is_based else 10)
+    except ValueError as error:  # only with a !! tag
+        raise TypeError(digits) from error
+
+
+class _Reading(yaml.constructor.SafeConstructor):
+    """YAML 1.2; refuses a key given twice, of which YAML would keep the last silently."""
+
+    yaml_implicit_resolvers = _plain_words()
+    yaml_constructors: ClassVar = {**yaml.SafeLoader.yaml_constructors, _INT: _whole_number}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen: set[Any] = set()
@@ -42,13 +80,13 @@ class _UniqueKeys(yaml.constructor.SafeConstructor):
         return super().construct_mapping(node, deep)
 
 
-class _Loader(_UniqueKeys, yaml.SafeLoader):
+class _Loader(_Reading, yaml.SafeLoader):
     """PyYAML's own, whose words on what is wrong people read."""
 
 
 if yaml.__with_libyaml__:
 
-    class _QuickLoader(_UniqueKeys, yaml.composer.Composer, yaml.CSafeLoader):
+    class _QuickLoader(_Reading, yaml.composer.Composer, yaml.CSafeLoader):
         """With libyaml's parser; its composer would end the process where YAML nests too deep."""
 
         def __init__(self, stream: bytes | str) -> None:

@@ -23,7 +23,8 @@ class Stage:
     """What one stage of `dvc.yaml` is made of.
 
     Attributes:
-        command: as written; several commands are joined by newlines.
+        command: as DVC runs it; several commands are joined by newlines.
+        folder: where it runs; empty for the root.
         params: effective values by `file: dotted.key`.
         code: Git's name of the content of each file it depends on, by path.
         data: md5 of each DVC-tracked dependency that is not a table, by path.
@@ -38,6 +39,7 @@ class Stage:
     data: Mapping[str, str] = field(default_factory=dict)
     tables: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,10 @@ class Ingredients:
         if self.decision != DECISION:  # else models that were made before it counted stay known
             parts["decision"] = self.decision
         return _digest(parts)
+
+    def tracked_data(self) -> dict[str, str]:
+        """md5 of each file or folder behind a pointer that a stage reads as it is, by path."""
+        return {path: md5 for stage in self.stages for path, md5 in stage.data.items()}
 
     def params(self) -> dict[str, Any]:
         """Effective params of all stages by `dotted.key` (with the file, where not params.yaml)."""
@@ -194,6 +200,8 @@ def _stage_changes(
     again = _downstream(after, [name])
     if old.command != new.command:
         yield Change("command", "dvc.yaml", f"{name}.cmd", old.command, new.command, again)
+    if old.folder != new.folder:
+        yield Change("command", "dvc.yaml", f"{name}.wdir", old.folder, new.folder, again)
     for key, was, now in _differing(old.params, new.params):
         path, _, dotted = key.partition(": ")
         yield Change("params", path, dotted, was, now, again)
@@ -239,7 +247,8 @@ def _stage_digests(ingredients: Ingredients) -> dict[str, str]:
 
 
 def _parts(stage: Stage) -> dict[str, Any]:
-    return {
+    folder = {"folder": stage.folder} if stage.folder else {}  # older fingerprints know none
+    return folder | {
         "name": stage.name,
         "command": stage.command,
         "params": dict(stage.params),

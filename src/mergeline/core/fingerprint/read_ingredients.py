@@ -6,32 +6,36 @@ import graphlib
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
 from mergeline.core.declare.model import DECISION
 from mergeline.core.declare.pointer import parse_pointer
-from mergeline.core.declare.stages import DeclaredStage, place, read_dvc_yaml
+from mergeline.core.declare.stages import DVC_YAML, DeclaredStage, Dvc, place, read_dvc_yaml
 from mergeline.core.declare.strict import did_you_mean, parse_yaml
 from mergeline.core.fingerprint.ingredients import SNAPSHOT_FILE, Ingredients, Stage, TableInput
 from mergeline.core.fingerprint.undeclared_code import Files, refuse_undeclared_code
 from mergeline.errors import DeclarationError
 
-LOCK_FILES = (
-    "uv.lock", "poetry.lock", "pdm.lock", "requirements.txt", "pylock.toml", "Pipfile.lock",
-    "pixi.lock", "conda-lock.yml",
-)  # fmt: skip
-_NAMED_LOCK = re.compile(r"pylock\.[^./]+\.toml")  # PEP 751
+# Files that pin or name the packages that stages run with; the third is of PEP 751.
+_LOCK = re.compile(
+    r"(?:(?P<folder>.*)/)?(?:"
+    r"(uv|poetry|pdm|pixi|Pipfile)\.lock|conda-lock\.ya?ml|pylock(\.[^./]+)?\.toml"
+    r"|environment([-_.][^/]*)?\.ya?ml|requirements([-_.][^/]*)?\.txt|requirements/[^/]+\.txt)"
+)
+_STAND_INS = {b"version https://git-lfs": "Git LFS", b"\0GITCRYPT": "git-crypt"}
+_NOT_YAML = (".toml", ".json", ".py")  # of params files; DVC reads all others as YAML
 
 
 class IngredientReader:
     """Reads the ingredients of the models of one tree; what models share is read once."""
 
-    def __init__(self, files: Files, snapshots: Mapping[str, TableInput]) -> None:
+    def __init__(self, files: Files, snapshots: Mapping[str, TableInput], dvc: Dvc) -> None:
         """Take a tree, and what determines the snapshot of each table that it declares."""
         self._files = files
+        self._dvc = dvc
         self._snapshots = snapshots
         self._stages: dict[str, Stage] = {}
         self._documents: dict[str, Mapping[str, Any]] = {}
@@ -49,30 +53,57 @@ class IngredientReader:
         if stage not in self._declared:
             raise DeclarationError(
                 f"no stage {stage!r} ({did_you_mean(stage, sorted(self._declared))})",
-                where="dvc.yaml",
+                where=DVC_YAML,
                 next_step="Correct `stage` in the model's declaration",
             )
-        stages = tuple(self._stage(name) for name in self._in_order(stage))
+        names = self._in_order(stage)
+        folder = place(outputs)
+        if folder and self._makers_of(folder).isdisjoint(names):
+            raise DeclarationError(
+                f"no stage leaves anything in {folder}, from which the model is taken",
+                where=DVC_YAML,
+                next_step="Correct `outputs` in the model's declaration, or the outs of the stages",
+            )
+        stages = tuple(self._stage(name) for name in names)
         used = sorted({table for each in stages for table in each.tables})
         snapshots = {table: self._snapshots[table] for table in used}
-        return Ingredients(stages, snapshots, self._lock, place(outputs), decision)
+        return Ingredients(stages, snapshots, self._lock(stages), folder, decision)
 
     @cached_property
     def _declared(self) -> Mapping[str, DeclaredStage]:
-        declared = read_dvc_yaml(self._files.read("dvc.yaml"))
+        files = self._files
+        others = [path for path in files.list() if path.endswith(f"/{DVC_YAML}")]
+        declared = read_dvc_yaml(files.read(DVC_YAML), self._dvc) if not others else {}
+        if others:
+            ignored = self._dvc.ignored([DVC_YAML, *others])
+            for path in (DVC_YAML, *others):
+                if path not in ignored and files.blob(path) is not None:
+                    declared |= read_dvc_yaml(files.read(path), self._dvc, path)
         deps = sorted({dep for stage in declared.values() for dep in stage.deps})
-        code = [path for dep in deps for path in self._files.list(dep) if path.endswith(".py")]
-        self._files.read_ahead([*code, *(f"{dep}.dvc" for dep in deps)])
+        code = [path for dep in deps for path in files.list(dep) if path.endswith(".py")]
+        files.read_ahead([*code, *(f"{dep}.dvc" for dep in deps)])
         return declared
 
+    def _lock(self, stages: Sequence[Stage]) -> Mapping[str, str]:
+        """Digests of the lock files at the root, and in the folders around the stages' code."""
+        around = {folder for stage in stages for path in stage.code for folder in _around(path)}
+        return {path: blob for path, folder, blob in self._locks if folder in {"", *around}}
+
     @cached_property
-    def _lock(self) -> Mapping[str, str]:
-        return {
-            path: blob
-            for path in self._files.list()
-            if path in LOCK_FILES or _NAMED_LOCK.fullmatch(path)
-            if (blob := self._files.blob(path)) is not None
-        }
+    def _locks(self) -> Sequence[tuple[str, str, str]]:
+        """Path, folder and digest of every lock file of the tree."""
+        matches = filter(None, map(_LOCK.fullmatch, self._files.list()))
+        return [
+            (match[0], match["folder"] or "", blob)
+            for match in matches
+            if (blob := self._files.blob(match[0])) is not None
+        ]
+
+    @cached_property
+    def _filters(self) -> bool:
+        """Whether the tree says that git filters the content of some of its files."""
+        paths = [path for path in self._files.list() if path.endswith(".gitattributes")]
+        return any(b"filter=" in (self._files.read(path) or b"") for path in paths)
 
     @cached_property
     def _makers(self) -> tuple[Mapping[str, set[str]], Mapping[str, set[str]]]:
@@ -82,14 +113,14 @@ class IngredientReader:
         for stage in self._declared.values():
             for out in stage.outs:
                 of_path[out].add(stage.name)
-                for folder in _folders_around(out):
+                for folder in _around(out):
                     of_folder[folder].add(stage.name)
         return dict(of_path), dict(of_folder)
 
     def _makers_of(self, dep: str) -> set[str]:
         """Names of the stages that make a path, something in it, or a folder around it."""
         of_path, of_folder = self._makers
-        around = (of_path.get(path, set()) for path in (dep, *_folders_around(dep)))
+        around = (of_path.get(path, set()) for path in (dep, *_around(dep)))
         return of_folder.get(dep, set()).union(*around)
 
     def _before(self, stage: DeclaredStage) -> set[str]:
@@ -110,7 +141,7 @@ class IngredientReader:
             sorter.prepare()
         except graphlib.CycleError as error:
             raise DeclarationError(
-                f"stages wait for each other: {error.args[1]}", where="dvc.yaml"
+                f"stages wait for each other: {error.args[1]}", where=DVC_YAML
             ) from error
         order: list[str] = []
         while sorter.is_active():
@@ -135,19 +166,20 @@ class IngredientReader:
                 data[dep] = parse_pointer(f"{dep}.dvc", pointer).md5
             elif inside:
                 for path in inside:
-                    _refuse_unreadable(files, stage, path)
+                    _refuse_unreadable(files, stage, path, filters=self._filters)
                 code |= inside
             elif not self._makers_of(dep):
                 raise DeclarationError(
                     f"stage {stage.name} depends on {dep}, which is neither in Git nor made by a "
                     "stage",
-                    where="dvc.yaml",
-                    next_step="Add the file to Git, or correct the path",
+                    where=stage.where,
+                    next_step=_where_it_comes_from(dep),
                 )
         refuse_undeclared_code(files, stage, code)
         return Stage(
             name=stage.name,
             command=stage.command,
+            folder=stage.folder,
             params=self._params(stage),
             code=code,
             data=data,
@@ -158,49 +190,66 @@ class IngredientReader:
     def _params(self, stage: DeclaredStage) -> dict[str, Any]:
         """Effective values of the params that a stage reads, by `file: dotted.key`."""
         params: dict[str, Any] = {}
-        keys = list(stage.params)
-        if stage.templated:
-            keys.append(("params.yaml", None))  # a template may read any of them
-        for path, dotted in keys:
-            document = self._document(path, stage.name)
+        for path, dotted in stage.params:
+            document = self._document(path, stage)
             if dotted is None:
                 for name, value in document.items():
                     _flatten(f"{path}: {_step(name)}", value, params)
             else:
-                value = _look_up(document, dotted, path, stage.name)
+                value = _look_up(document, dotted, path, stage)
                 _flatten(f"{path}: {dotted}", value, params)
         return params
 
-    def _document(self, path: str, stage: str) -> Mapping[str, Any]:
+    def _document(self, path: str, stage: DeclaredStage) -> Mapping[str, Any]:
         if path not in self._documents:
             text = self._files.read(path)
             if text is None:
                 raise DeclarationError(
-                    f"stage {stage} reads {path}, which is not in the tree", where="dvc.yaml"
+                    f"stage {stage.name} reads {path}, which is not in the tree", where=stage.where
                 )
-            self._documents[path] = parse_yaml(text, where=path)
+            not_yaml = path.lower().endswith(_NOT_YAML)
+            read = self._dvc.params(text, path) if not_yaml else parse_yaml(text, where=path)
+            self._documents[path] = read
         return self._documents[path]
 
 
-def _folders_around(path: str) -> list[str]:
+def _where_it_comes_from(dep: str) -> str:
+    if not dep.endswith(SNAPSHOT_FILE):
+        return "Add the file to Git, or correct the path"
+    outs = f"outs: [{dep}: {{cache: false}}]"
+    stage = f"snapshot: {{cmd: mergeline snapshot, always_changed: true, {outs}}}"
+    return f"Add a stage that makes it: {stage}"
+
+
+def _around(path: str) -> list[str]:
+    """The folders that a path lies in, outermost first."""
     return [path[:at] for at, character in enumerate(path) if character == "/"]
 
 
-def _refuse_unreadable(files: Files, stage: DeclaredStage, path: str) -> None:
+def _refuse_unreadable(files: Files, stage: DeclaredStage, path: str, *, filters: bool) -> None:
     """Refuse a file without content of its own, or whose name cannot be written."""
     if files.is_link(path):
         raise DeclarationError(
             f"stage {stage.name} depends on {path}, which is a link: what it leads to is not seen",
-            where="dvc.yaml",
+            where=stage.where,
             next_step="List the file itself, or put a copy there",
         )
     written = path.encode(errors="backslashreplace").decode()
     if written != path:
         raise DeclarationError(
             f"stage {stage.name} depends on {written}, whose name is not UTF-8",
-            where="dvc.yaml",
+            where=stage.where,
             next_step="Rename the file",
         )
+    for start, who in _STAND_INS.items() if filters else ():
+        if (files.read(path) or b"").startswith(start):
+            raise DeclarationError(
+                f"stage {stage.name} depends on {path}, of which Git holds what {who} put in its "
+                "place: stages would see that",
+                where=stage.where,
+                next_step=f"Track it with DVC (git rm --cached {path}; dvc add {path}), "
+                "or keep the file itself in Git",
+            )
 
 
 def _tables(stage: DeclaredStage, snapshots: Mapping[str, TableInput]) -> tuple[str, ...]:
@@ -214,21 +263,21 @@ def _tables(stage: DeclaredStage, snapshots: Mapping[str, TableInput]) -> tuple[
             raise DeclarationError(
                 f"stage {stage.name} uses table {name!r}, which no contract declares "
                 f"({did_you_mean(name, sorted(snapshots))})",
-                where="dvc.yaml",
+                where=stage.where,
                 next_step=f"Write data/{name}.yaml",
             )
     return tuple(sorted(set(names)))
 
 
-def _look_up(document: Mapping[str, Any], dotted: str, path: str, stage: str) -> Any:  # noqa: ANN401
+def _look_up(document: Mapping[str, Any], dotted: str, path: str, stage: DeclaredStage) -> Any:  # noqa: ANN401 - parsed YAML
     value: Any = document
     for part in dotted.split("."):
         if not isinstance(value, Mapping) or part not in value:
             known = sorted(map(str, value)) if isinstance(value, Mapping) else []
             raise DeclarationError(
-                f"no {dotted!r}, which stage {stage} reads ({did_you_mean(part, known)})",
+                f"no {dotted!r}, which stage {stage.name} reads ({did_you_mean(part, known)})",
                 where=path,
-                next_step="Add it, or correct the stage's params in dvc.yaml",
+                next_step=f"Add it, or correct the stage's params in {stage.where}",
             )
         value = value[part]
     return value

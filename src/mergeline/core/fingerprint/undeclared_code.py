@@ -1,10 +1,17 @@
-"""The code of a stage: files of the tree that its command runs, and that those import."""
+"""The code of a stage: files of the tree that its command runs or reads, and those that these name.
+
+Python is read as Python: its imports, modules that are imported by name, and texts that are the
+path of a file. In other languages and in the command itself, every word that is the path of a file
+of the tree counts.
+"""
 
 from __future__ import annotations
 
 import ast
+import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -13,8 +20,11 @@ from mergeline.core.declare.stages import DeclaredStage, place
 from mergeline.errors import DeclarationError
 
 _MODULE = re.compile(r"(?:^|\s)-[A-Za-z]*?m[\s\\]*[\"']?([\w.${}]+)")
-_SCRIPT = re.compile(r"[^\s'\"=:;|&<>()`]+\.(?:py|sh)\b(?![.\w])")
+_WORD = re.compile(r"[^\s'\"=:;|&<>()`,\[\]\\]+")
+_SCRIPT = re.compile(r"\.(py|sh|bash|zsh|R|r|Rmd|sql|ipynb|jl|pl|lua|js|ts|scala)$")
+_TEXTS = re.compile(r"\.(sh|bash|zsh|R|r|Rmd|sql|jl|pl|lua|js|ts|scala)$|(^|/)Makefile$")
 _CD = re.compile(r"(?:^|[\s;&|(])cd\s+([^\s;&|()]+)")
+_IMPORTERS = {"import_module", "__import__", "run_module"}
 
 
 class Files(Protocol):
@@ -36,60 +46,88 @@ class Files(Protocol):
         """Read together what will be asked for; paths that are not in the tree are left out."""
 
 
-def refuse_undeclared_code(files: Files, stage: DeclaredStage, code: Collection[str]) -> None:
-    """Hold a stage to listing its code: DVC does not run it again for what it does not list.
+@dataclass(frozen=True)
+class _Named:
+    """What a file of code names: modules that it imports, and words that may be paths."""
 
-    `code` holds the paths of the files that the stage's deps name.
+    modules: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+def refuse_undeclared_code(files: Files, stage: DeclaredStage, declared: Collection[str]) -> None:
+    """Hold a stage to listing what it runs and reads: DVC runs it again for nothing else.
+
+    `declared` holds the paths of the tree's files that the stage's deps name.
 
     Raises:
-        DeclarationError: it runs or imports a file of the tree that is not among them, or one
-            whose name only a template tells, or a file cannot be read as Python.
+        DeclarationError: it names a file of the tree that is not among them, or one of which only
+            a shell variable tells the name, or a file cannot be read as Python.
     """
-    scripts = [_outright(stage, path) for path in _SCRIPT.findall(stage.command)]
-    folders = ["", *_CD.findall(stage.command)]
-    placed = [
-        place(f"{folder}/{path}" if folder else path) for folder in folders for path in scripts
-    ]
-    run = [path for path in placed if files.blob(path) is not None]
+    known = {*declared, *stage.outs, *(path for path, _ in stage.params)}
+    for path, how in _named_files(files, stage, declared):
+        if path not in known:
+            raise DeclarationError(
+                f"{how} {path}, which {'it' if how.startswith('stage') else f'stage {stage.name}'} "
+                "does not list under deps",
+                where=stage.where,
+                next_step=f"Add {path} to the deps of {stage.name}",
+            )
+
+
+def _named_files(
+    files: Files, stage: DeclaredStage, declared: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """The files of the tree that a stage's command and its declared files name, and how."""
+    words, modules = _WORD.findall(stage.command), _MODULE.findall(stage.command)
+    for script in (*words, *(f"{name}.py" for name in modules)):
+        if "$" in script and _SCRIPT.search(script):
+            raise DeclarationError(
+                f"stage {stage.name} runs {script}: which file that is, its deps cannot tell",
+                where=stage.where,
+                next_step="Write its name out",
+            )
+    folders = [stage.folder, *(place(path, stage.folder) for path in _CD.findall(stage.command))]
+    run = list(_paths(files, words, folders))
+    for path in run:
+        yield path, f"stage {stage.name} {'runs' if _SCRIPT.search(path) else 'names'}"
     # Where Python looks: the folder that it starts in, a script's own, and `src` once installed.
     roots = [*folders, "src", *(str(PurePosixPath(path).parent) for path in run)]
-    for name in _MODULE.findall(stage.command):
-        module = _outright(stage, name)
-        run += _module_files(files, [module, f"{module}.__main__"], roots)
-    for path in run:
-        if path not in code:
-            raise _undeclared(path, stage, f"stage {stage.name} runs {path}, which it does not")
-    for path in sorted(code):
-        names = _imported_names(path, files.read(path) or b"") if path.endswith(".py") else ()
-        for imported in _module_files(files, names, roots):
-            if imported not in code:
-                problem = f"{path} imports {imported}, which stage {stage.name} does not"
-                raise _undeclared(imported, stage, problem)
+    run_modules = [name for module in modules for name in (module, f"{module}.__main__")]
+    for path in _module_files(files, run_modules, roots):
+        yield path, f"stage {stage.name} runs"
+    for path in sorted(declared):
+        named = _names_in(path, files)
+        for imported in _module_files(files, named.modules, roots):
+            yield imported, f"{path} imports"
+        own = str(PurePosixPath(path).parent)
+        for other in _paths(files, named.words, [*folders, own]):
+            yield other, f"{path} names"
 
 
-def _undeclared(path: str, stage: DeclaredStage, problem: str) -> DeclarationError:
-    return DeclarationError(
-        f"{problem} list under deps",
-        where="dvc.yaml",
-        next_step=f"Add {path} to the deps of {stage.name}",
-    )
+def _paths(files: Files, words: Iterable[str], folders: Iterable[str]) -> Iterator[str]:
+    """Files of the tree that words name, seen from one of the folders."""
+    for word in dict.fromkeys(words):
+        if "/" in word or "." in word:
+            for path in dict.fromkeys(place(word, folder) for folder in folders):
+                if files.blob(path) is not None:
+                    yield path
 
 
-def _outright(stage: DeclaredStage, name: str) -> str:
-    if "${" in name:
-        raise DeclarationError(
-            f"stage {stage.name} runs {name}: which file that is, its deps cannot tell",
-            where="dvc.yaml",
-            next_step="Write its name out",
-        )
-    return name
+def _names_in(path: str, files: Files) -> _Named:
+    """What a file of code names; nothing of a file that is none."""
+    if path.endswith((".py", ".ipynb")):
+        return _named_by_python(path, files.read(path) or b"")
+    if _TEXTS.search(path):
+        text = (files.read(path) or b"").decode(errors="replace")
+        return _Named(tuple(_MODULE.findall(text)), tuple(_WORD.findall(text)))
+    return _Named()
 
 
 @lru_cache(maxsize=10_000)  # what many stages share, and what two trees have alike
-def _imported_names(path: str, text: bytes) -> tuple[str, ...]:
+def _named_by_python(path: str, text: bytes) -> _Named:
     """Names of the modules that a Python file imports, and of what may be modules in them."""
     try:
-        module = ast.parse(text)
+        module = ast.parse(_code_cells(text) if path.endswith(".ipynb") else text)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         line = getattr(error, "lineno", None)
         problem = getattr(error, "msg", None) or str(error) or "nested too deep"
@@ -99,15 +137,47 @@ def _imported_names(path: str, text: bytes) -> tuple[str, ...]:
             next_step="Correct the file",
         ) from error
     package = PurePosixPath(path).parent.parts
-    names: list[str] = []
+    modules: list[str] = []
+    words: list[str] = []
     for node in ast.walk(module):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
+            modules += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             source = ".".join([*base, *([node.module] if node.module else [])])
-            names += [source, *(f"{source}.{alias.name}" for alias in node.names)]
-    return tuple(names)
+            modules += [source, *(f"{source}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Call) and _called(node) in _IMPORTERS:
+            modules.append(_imported_by_name(node, path, package))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            words.append(node.value)
+    return _Named(tuple(modules), tuple(words))
+
+
+def _called(call: ast.Call) -> str:
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def _imported_by_name(call: ast.Call, path: str, package: Sequence[str]) -> str:
+    name = call.args[0] if call.args else None
+    if not (isinstance(name, ast.Constant) and isinstance(name.value, str)):
+        raise DeclarationError(
+            "imports a module whose name is only known when it runs: no deps can tell which",
+            where=f"{path}:{call.lineno}",
+            next_step="Write its name out",
+        )
+    dots = len(name.value) - len(name.value.lstrip("."))
+    base = package[: len(package) - dots + 1] if dots else ()
+    return ".".join([*base, name.value[dots:]])
+
+
+def _code_cells(text: bytes) -> str:
+    """The Python code of a notebook, without lines that only Jupyter understands."""
+    notebook = json.loads(text)
+    cells = notebook.get("cells", []) if isinstance(notebook, dict) else []
+    sources = [cell.get("source", "") for cell in cells if cell.get("cell_type") == "code"]
+    code = "\n".join("".join(source) for source in sources)
+    return "\n".join("" if line.lstrip()[:1] in {"%", "!"} else line for line in code.split("\n"))
 
 
 def _module_files(files: Files, names: Sequence[str], roots: Sequence[str]) -> list[str]:

@@ -7,7 +7,8 @@ candidate/           the model and the rows it is judged on
     training_rows.parquet  the keys of the rows it was fitted on
     artifacts/           anything else that the stages left
 evaluation.json      the comparison's circumstances and its verdict
-evaluation/          predictions.parquet, report.json, report.md, report.html, curves
+evaluation/          predictions.parquet, flipped_rows.parquet, report.json, report.md, report.html,
+                     curves
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ HOLDOUT = "holdout.parquet"
 TRAINING_ROWS = "training_rows.parquet"
 # Among the evaluation's:
 PREDICTIONS = "predictions.parquet"
+FLIPPED_ROWS = "flipped_rows.parquet"
 REPORT = "report.json"
 REPORT_MARKDOWN = "report.md"
 REPORT_PAGE = "report.html"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mergeline.core.compare.result import Comparison, Flips, Other
+from mergeline.core.compare.result import Comparison, Example, Flips, Other
 from mergeline.core.declare.model import Role
 from mergeline.core.gate.verdict import Verdict
 from mergeline.core.report.content import Report
@@ -38,6 +38,11 @@ class View:
     def flips(self) -> Flips | None:
         """The decisions that differ from those of the model compared with first."""
         return self.comparison.flips.get(self.against) if self.against else None
+
+    @property
+    def examples(self) -> Sequence[Example]:
+        """The rows that moved most from what that model says."""
+        return self.comparison.examples.get(self.against, ()) if self.against else ()
 
 
 @dataclass(frozen=True)

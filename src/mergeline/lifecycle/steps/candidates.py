@@ -157,6 +157,8 @@ def _run_stages(project: Project, case: Case, checkout: Path, say: Say) -> dict[
     shutil.rmtree(checkout, ignore_errors=True)
     checkout.parent.mkdir(parents=True, exist_ok=True)
     project.repository.export(case.tree.files, checkout)
+    for path, md5 in case.ingredients.tracked_data().items():
+        project.drops.put(md5, checkout / path, path=path)
     share_cache(checkout, project.results or project.drops.cache_folder())
     environment = {"MERGELINE_STATE": str(project.state), "MERGELINE_TABLES": project.tables}
     seconds = reproduce(checkout, model.stage, environment=environment, say=say)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mergeline.adapters.git.repository import Commit
 from mergeline.core.compare.comparison import with_metrics_of
+from mergeline.core.compare.metrics.catalogue import check_metrics
 from mergeline.core.declare.model import Gate, Model
 from mergeline.core.fingerprint.ingredients import Ingredients
 from mergeline.core.release.bundle import Origin
@@ -15,6 +16,9 @@ from mergeline.core.report.content import Moved
 from mergeline.lifecycle.steps.changed_drops import refuse_differing
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.project_tree import Declared, ProjectTree
+
+NOT_SHOWN = "why is not shown here, since the message may hold values of private columns"
+"""Stands for a message that tells of cells, where a declaration names private columns."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class Case:
     def judge(self) -> Model:
         """The base's declaration, which judges; the tree's own where the base has none."""
         return with_metrics_of(self.at_base.model, self.model) if self.at_base else self.model
+
+    @property
+    def private(self) -> tuple[str, ...]:
+        """Columns whose values no report may show: those of the base and of the tree."""
+        return self.judge.private
 
     @property
     def gate(self) -> Gate:
@@ -104,7 +113,9 @@ def read_cases(
                 started_at=started_at,
             )
         )
-    cases = [case for case in cases if _touched(case)] or cases
+    cases = [case for case in cases if touched(case)] or cases
+    for case in cases:
+        check_metrics(case.model)  # before anything trains
     if merged_onto is None and not as_committed:
         refuse_differing(project, tree, [case.ingredients for case in cases])
     return cases
@@ -114,7 +125,8 @@ def _fingerprint(declared: Declared | None) -> str | None:
     return declared.ingredients.fingerprint if declared else None
 
 
-def _touched(case: Case) -> bool:
+def touched(case: Case) -> bool:
+    """Whether the tree changes the model, or how it is declared."""
     same_model = case.at_base is not None and case.at_base.model == case.model
     return not same_model or _fingerprint(case.at_base) != case.ingredients.fingerprint
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from mergeline.adapters.delta.tables import Tables
-from mergeline.core.data.diff import diff_snapshots
+from mergeline.core.data.diff import DataDiff, diff_snapshots
 from mergeline.core.data.wording import drift_lines, note_lines
 from mergeline.core.release.bundle import Origin
 from mergeline.core.report.content import DataChange
 from mergeline.errors import MergelineError
-from mergeline.lifecycle.steps.case import Case
+from mergeline.lifecycle.steps.case import NOT_SHOWN, Case
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.snapshots import build_snapshots
 
@@ -39,6 +39,15 @@ def _edits_dvc(case: Case) -> bool:
     return any(before.blob(path) != now.blob(path) for path in paths)
 
 
+def _without_private(diff: DataDiff, private: Collection[str]) -> DataDiff:
+    """The difference without values of private columns."""
+    columns = tuple(column for column in diff.columns if column.name not in private)
+    shared = diff.shared_keys
+    if shared is not None and not set(private).isdisjoint(shared.key):
+        shared = replace(shared, examples=())
+    return replace(diff, columns=columns, shared_keys=shared)
+
+
 def _drops(these: Mapping[str, str], others: Mapping[str, str]) -> tuple[str, ...]:
     """Names of the drops that the others do not have, or have with other content."""
     paths = sorted(path for path, md5 in these.items() if others.get(path) != md5)
@@ -59,7 +68,9 @@ def _with_rows(change: DataChange, project: Project, case: Case) -> DataChange:
         compared = tables.compare(table, before, after.version, key=key)
         diff = diff_snapshots(table, compared, {case.model.label})
     except MergelineError as error:
-        return replace(change, notes=(f"the rows could not be compared: {error}",))
+        why = NOT_SHOWN if case.private else str(error)
+        return replace(change, notes=(f"the rows could not be compared: {why}",))
+    diff = _without_private(diff, case.private)
     return replace(
         change,
         rows_added=diff.rows_added,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mergeline.adapters.bundles import digests, manifest_digest, write_evaluation
-from mergeline.adapters.row_files import write_predictions
+from mergeline.adapters.row_files import write_examples, write_predictions
 from mergeline.core.release.bundle import (
     EVALUATION_FILES,
+    FLIPPED_ROWS,
     PREDICTIONS,
     REPORT,
     REPORT_MARKDOWN,
@@ -18,6 +19,7 @@ from mergeline.core.release.bundle import (
     gate_digest,
 )
 from mergeline.core.report.content import Report
+from mergeline.core.report.view import view_of
 from mergeline.lifecycle.steps.judging import Match
 from mergeline.lifecycle.steps.project import Project
 from mergeline.system.atomic_writes import folder_written_whole
@@ -76,6 +78,9 @@ def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
         files.mkdir()
         answers = {str(role): scored.predictions for role, scored in match.scored.items()}
         write_predictions(files / PREDICTIONS, match.holdout, match.case.judge, answers)
+        if (view := view_of(report)) is not None and view.examples and view.against:
+            path = files / FLIPPED_ROWS
+            write_examples(path, match.holdout, match.case.judge, view.examples, view.against)
         forms = {REPORT: "json", REPORT_MARKDOWN: "markdown", REPORT_PAGE: "html"}
         texts = {name: RENDERERS[form](report) for name, form in forms.items()}
         for name, text in {**texts, **curves(report)}.items():

@@ -18,12 +18,13 @@ from mergeline.core.compare.holdout_changes import MovedRows, moved_rows
 from mergeline.core.compare.label_leaks import find_leaks
 from mergeline.core.compare.result import Comparison, Scored
 from mergeline.core.declare.model import Role
+from mergeline.core.declare.strict import CORRECT
 from mergeline.core.gate.judge import judge_both, judge_on_base_rows, judge_without_base_rows
 from mergeline.core.gate.verdict import Context, Judgement, Situation
 from mergeline.core.release.bundle import HOLDOUT
 from mergeline.core.release.reference import Reference
 from mergeline.core.report.content import AttributionShares, Moved
-from mergeline.errors import StageError
+from mergeline.errors import DeclarationError, StageError
 from mergeline.lifecycle.steps.attribution import split
 from mergeline.lifecycle.steps.candidates import find, find_or_train, importable
 from mergeline.lifecycle.steps.case import Case
@@ -64,6 +65,7 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
     say("scoring the same rows with each model")
     with _judging_code(project, case):
         holdout = read_holdout(trained.holdout, case.judge)
+        _check_private(case, holdout)
         reference = reference_of(project, case, champion, holdout)
         if reference is not None and reference.trained is not None:
             models["reference"] = reference.trained
@@ -95,6 +97,21 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
         attribution=attribution,
         seconds=time.monotonic() - since,
     )
+
+
+def _check_private(case: Case, holdout: HoldoutFile) -> None:
+    """A private column that is misspelt would be shown."""
+    known = {
+        *holdout.frame,
+        *(name for one in case.tree.contracts.values() for name in one.columns),
+    }
+    unknown = [name for name in case.model.private if name not in known]
+    if unknown:
+        raise DeclarationError(
+            f"private: neither the holdout nor a contract has a column {unknown[0]!r}",
+            where=f"models/{case.model.name}.yaml",
+            next_step=CORRECT,
+        )
 
 
 def _models(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from mergeline.adapters.dvc.reading import DvcReading
 from mergeline.adapters.git.tree import Tree
 from mergeline.core.data.snapshot import pointers_digest
 from mergeline.core.declare.contract import Contract, parse_contract
@@ -134,7 +135,7 @@ class ProjectTree:
             pointers = {pointer.path: pointer.md5 for pointer in self.pointers_of(contract)}
             digest = pointers_digest(contract, pointers.values())
             tables[table] = TableInput(digest, contract.digest, pointers)
-        return IngredientReader(self.files, tables)
+        return IngredientReader(self.files, tables, DvcReading(self.files))
 
     def _pointers_at(self, paths: Sequence[str]) -> Sequence[Pointer]:
         unread = [path for path in paths if path not in self._pointers]

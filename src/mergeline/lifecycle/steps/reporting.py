@@ -17,8 +17,8 @@ from mergeline.core.report.content import (
     Report,
     TrackedRun,
 )
-from mergeline.errors import MergelineError, StageError
-from mergeline.lifecycle.steps.case import Case
+from mergeline.errors import DropError, MergelineError, StageError
+from mergeline.lifecycle.steps.case import NOT_SHOWN, Case
 from mergeline.lifecycle.steps.champion import InProduction
 from mergeline.lifecycle.steps.data_changes import data_changes
 from mergeline.lifecycle.steps.judging import Match
@@ -50,8 +50,8 @@ def describe(project: Project, match: Match) -> Report:
             trained=match.trained.fresh,
             seconds=round(match.seconds, 1),
         ),
-        oldest_row=match.holdout.oldest.isoformat() if match.holdout.oldest else None,
-        newest_row=match.holdout.newest.isoformat() if match.holdout.newest else None,
+        oldest_row=_shown_date(case, match.holdout.oldest),
+        newest_row=_shown_date(case, match.holdout.newest),
         changes=changes(case.at_base.ingredients, case.ingredients) if case.at_base else (),
         data=data_changes(project, case),
         moved=(*moved, *match.moved),
@@ -59,6 +59,10 @@ def describe(project: Project, match: Match) -> Report:
         on_merge=_on_merge(project, case, champion, same=same),
         attribution=match.attribution,
     )
+
+
+def _shown_date(case: Case, date: dt.date | None) -> str | None:
+    return date.isoformat() if date and case.judge.cluster not in case.private else None
 
 
 def _situation(match: Match) -> Situation:
@@ -130,11 +134,14 @@ def describe_failure(case: Case, error: MergelineError) -> Report:
         evaluated_at=case.started_at.isoformat(timespec="seconds"),
         fingerprint=case.ingredients.fingerprint,
         changes=changes(case.at_base.ingredients, case.ingredients) if case.at_base else (),
-        failure=_failure(error, "evaluate"),
+        failure=_failure(error, "evaluate", private=bool(case.private)),
     )
 
 
-def _failure(error: MergelineError, step: str) -> Failure:
+def _failure(error: MergelineError, step: str, *, private: bool = False) -> Failure:
+    if private and isinstance(error, DropError):
+        said = f"a drop is refused; {NOT_SHOWN}"
+        return Failure(step, said, next_step="Run mergeline contract check on it")
     if isinstance(error, StageError):
         tail = tuple(error.tail.splitlines()[-20:])
         return Failure(error.stage, error.message, tail, error.next_step)

@@ -18,6 +18,7 @@ from mergeline.core.compare.behaviour import Trial, Trialled, misbehaviour, tria
 from mergeline.core.compare.result import InputColumn, Problem, Scored
 from mergeline.core.declare.model import Model
 from mergeline.errors import MergelineError
+from mergeline.lifecycle.steps.case import NOT_SHOWN
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.trained import Trained, find_twins, rows_trained_on
 from mergeline.system.digests import file_sha256
@@ -68,7 +69,14 @@ def score_models(
     tried = {_identity(trained) for name, trained in models.items() if name == CANDIDATE}
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         asked = {
-            identity: pool.submit(_ask_once, project, trained, holdout, try_it=identity in tried)
+            identity: pool.submit(
+                _ask_once,
+                project,
+                trained,
+                holdout,
+                try_it=identity in tried,
+                quoted=not judged_by.private,
+            )
             for identity, trained in different.items()
         }
         answers = {identity: answer.result() for identity, answer in asked.items()}
@@ -91,9 +99,12 @@ def _identity(trained: Trained) -> str:
 
 
 def _ask_once(
-    project: Project, trained: Trained, holdout: HoldoutFile, *, try_it: bool
+    project: Project, trained: Trained, holdout: HoldoutFile, *, try_it: bool, quoted: bool
 ) -> _Answers | str:
-    """What a model answers, or why it cannot; one that was asked before is not asked again."""
+    """What a model answers, or why it cannot; one that was asked before is not asked again.
+
+    A model's own words are `quoted`, but where they may hold values of private columns.
+    """
     digest = trained.candidate.model_digest
     try:
         identity = _identity(trained)
@@ -108,9 +119,10 @@ def _ask_once(
             try_it = try_it and all(known != identity for known, _ in project.answers)
             with confined_model(trained.model, digest, project.walls) as model:
                 row_id = holdout.rows.row_id
-                project.answers[question] = _ask(model, frame, row_id, inputs, try_it=try_it)
+                answered = _ask(model, frame, row_id, inputs, try_it=try_it, quoted=quoted)
+                project.answers[question] = answered
     except MergelineError as error:
-        return str(error)
+        return str(error) if quoted else f"it fails; {NOT_SHOWN}"
     answers = project.answers[question]
     if not isinstance(answers, _Answers):
         raise TypeError("these are no answers")
@@ -152,20 +164,22 @@ def _ask(
     inputs: Mapping[str, InputColumn],
     *,
     try_it: bool,
+    quoted: bool,
 ) -> _Answers:
     predictions = model.predict(frame)
     latency = model.latency_ms(frame.head(_LATENCY_SAMPLE)) if len(frame) else None
     problems: tuple[Problem, ...] = ()
     if try_it:
         optional = [name for name, column in inputs.items() if not column.required][:_MOST_NULLS]
-        trialled = [_try(model, frame, trial) for trial in trials(row_id, optional)]
+        asked = trials(row_id, optional)
+        trialled = [_try(model, frame, trial, quoted=quoted) for trial in asked]
         problems = misbehaviour(predictions, trialled)
     return _Answers(
         predictions, model.classes, latency, model.load_seconds, model.peak_memory_mb, problems
     )
 
 
-def _try(model: ConfinedModel, frame: pd.DataFrame, trial: Trial) -> Trialled:
+def _try(model: ConfinedModel, frame: pd.DataFrame, trial: Trial, *, quoted: bool) -> Trialled:
     import numpy as np
 
     if trial.null is not None:
@@ -174,5 +188,5 @@ def _try(model: ConfinedModel, frame: pd.DataFrame, trial: Trial) -> Trialled:
     try:
         answers = [model.predict(frame.iloc[rows]) for rows in trial.batches()]
     except MergelineError as error:
-        return Trialled(trial, None, error.message)
+        return Trialled(trial, None, error.message if quoted else NOT_SHOWN)
     return Trialled(trial, np.concatenate(answers))

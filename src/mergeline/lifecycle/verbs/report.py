@@ -4,25 +4,49 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
+from mergeline.core.release.bundle import EVALUATION_FILES, FLIPPED_ROWS, REPORT
 from mergeline.core.report.content import Report, read_report
 from mergeline.errors import DeclarationError, NotFoundError
+from mergeline.lifecycle.steps.bundle_folders import read_reports
 from mergeline.lifecycle.steps.project import Project
 from mergeline.system.atomic_writes import finished_folders
 
 
-def find_report(project: Project, source: str | None) -> Report:
-    """The report of a bundle's folder or of a run; None: the newest on this machine.
+def find_reports(project: Project, source: str | None) -> list[Report]:
+    """The reports of a folder of bundles, of a run, or without a source the newest one here.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: there is no such run, or nothing was evaluated here.
+        BundleError: there is no report in the folder.
     """
+    if source is not None and Path(source).is_dir():
+        return read_reports(Path(source))
+    return [_read(_evaluation(project, source) / REPORT)]
+
+
+def find_rows(project: Project, source: str | None) -> Path:
+    """The Parquet file of the rows that moved most, of the same evaluation.
+
+    Raises:
+        NotFoundError: there is no such evaluation, or no row of it moved.
+    """
+    path = _evaluation(project, source) / FLIPPED_ROWS
+    if path.is_file():
+        return path
+    raise NotFoundError(
+        "no table of rows there: none moved, or an earlier version made the evaluation",
+        where=str(path.parent),
+        next_step="Read mergeline report; or evaluate again",
+    )
+
+
+def _evaluation(project: Project, source: str | None) -> Path:
+    """The folder of an evaluation's files."""
     if source is not None and not Path(source).is_dir():
         run = project.tracking.run(source)
-        folder = project.tracking.evaluation_files(run, project.state / "fetched" / source)
-        return _read(folder / REPORT)
+        return project.tracking.evaluation_files(run, project.state / "fetched" / source)
     if source is not None:
-        return _read(Path(source) / EVALUATION_FILES / REPORT)
+        return Path(source) / EVALUATION_FILES
     bundles = finished_folders(project.state / "bundles")
     reports = [folder / EVALUATION_FILES / REPORT for folder in bundles]
     reports = [path for path in reports if path.is_file()]
@@ -32,7 +56,7 @@ def find_report(project: Project, source: str | None) -> Report:
             where=str(project.state),
             next_step="Run mergeline evaluate",
         )
-    return _read(max(reports, key=lambda path: path.stat().st_mtime))
+    return max(reports, key=lambda path: path.stat().st_mtime).parent
 
 
 def of_another_tree(project: Project, report: Report) -> bool:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from mergeline.core import numbers
 from mergeline.core.report import context, safe, sentences, tables
 from mergeline.core.report.content import Report
+from mergeline.core.report.examples import examples_grid
 from mergeline.core.report.render import plots, svg
 from mergeline.core.report.sentences import Sentence, Span
 from mergeline.core.report.view import view_of
@@ -30,6 +31,7 @@ def to_html(report: Report) -> str:
         numbers=numbers,
         plots=plots,
         safe=safe,
+        examples_grid=examples_grid,
         most=_MOST,
     )
 
