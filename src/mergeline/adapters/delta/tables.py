@@ -10,9 +10,11 @@ import polars as pl
 from mergeline.adapters.delta.building import Building, Write
 from mergeline.adapters.delta.comparing import Comparing
 from mergeline.adapters.delta.log import logged_version, read_entry
+from mergeline.adapters.delta.rows import ChangedRows
 from mergeline.adapters.delta.state import find_state, open_state, open_version, translated
 from mergeline.adapters.delta.storage import Storage, open_storage
 from mergeline.adapters.delta.summaries import Summaries, profile_name
+from mergeline.core.data.changed_rows import RowsDiff
 from mergeline.core.data.diff import SnapshotPair
 from mergeline.core.data.garbage import TableFile
 from mergeline.core.data.history import HistoryEntry, LogEntry, read_history
@@ -102,16 +104,42 @@ class Tables:
         """
         storage = self._storage(table)
         state = open_version(storage, version)
-        rows = state.scan()
         with translated(storage):
-            match form:
-                case "csv":
-                    rows.sink_csv(target)
-                case "jsonl":
-                    rows.sink_ndjson(target)
-                case "parquet":
-                    rows.sink_parquet(target)
+            _sink(state.scan(), target, form)
         return state.rows
+
+    def changed_rows(self, table: str, before: int, after: int, key: Sequence[str]) -> RowsDiff:
+        """The rows that two versions have under the same key with other values.
+
+        Raises:
+            NotFoundError: there is no such table or version, or a version lacks the key.
+            TableError: files of a version are gone or damaged.
+        """
+        storage = self._storage(table)
+        changed = _changed(storage, before, after, key)
+        with translated(storage):
+            return changed.summary(table)
+
+    def export_changed_rows(
+        self,
+        table: str,
+        before: int,
+        after: int,
+        key: Sequence[str],
+        *,
+        target: Path,
+        form: Format,
+    ) -> None:
+        """Write those rows to a file: the key, and each column before and after.
+
+        Raises:
+            NotFoundError: there is no such table or version, or a version lacks the key.
+            TableError: files of a version are gone or damaged, or the file cannot be written.
+        """
+        storage = self._storage(table)
+        changed = _changed(storage, before, after, key)
+        with translated(storage):
+            _sink(changed.wide(), target, form)
 
     def at_digest(self, table: str, digest: str) -> int:
         """The version that holds the snapshot of this digest.
@@ -215,3 +243,25 @@ class Tables:
 
     def _storage(self, table: str) -> Storage:
         return open_storage(f"{self._root}/{table}")
+
+
+def _changed(storage: Storage, before: int, after: int, key: Sequence[str]) -> ChangedRows:
+    states = open_version(storage, before), open_version(storage, after)
+    if not key or any(set(key) - set(state.types) for state in states):
+        raise NotFoundError(
+            "rows are compared by the contract's key, which not both versions have",
+            where=storage.uri,
+            next_step="Declare `key` in the contract, and compare versions that have its columns",
+        )
+    with translated(storage):
+        return ChangedRows(*states, key)
+
+
+def _sink(rows: pl.LazyFrame, target: Path, form: Format) -> None:
+    match form:
+        case "csv":
+            rows.sink_csv(target)
+        case "jsonl":
+            rows.sink_ndjson(target)
+        case "parquet":
+            rows.sink_parquet(target)
