@@ -8,7 +8,7 @@ import pytest
 from mergeline.core.data.changed_rows import ChangedRow, changed_lines
 from mergeline.errors import NotFoundError
 from mergeline.lifecycle.steps.project import Project
-from mergeline.lifecycle.verbs.data import diff_rows
+from mergeline.lifecycle.verbs.data import diff, diff_rows
 from tests.support.shop import Shop
 
 HEADER = b"id,shop,amount,big\n"
@@ -35,16 +35,16 @@ def corrected(shop: Shop) -> Shop:
 
 
 def test_rows_that_changed_under_the_same_key_are_counted_and_shown(corrected: Shop) -> None:
-    diff = diff_rows(project(corrected), "sales", "0", "1")
-    assert (diff.changed, diff.added, diff.removed) == (2, 1, 1)
-    assert diff.columns == {"shop": 1, "amount": 1, "big": 1}
-    assert diff.examples == (
+    found = diff_rows(project(corrected), "sales", "0", "1")
+    assert (found.changed, found.added, found.removed) == (2, 1, 1)
+    assert found.columns == {"shop": 1, "amount": 1, "big": 1}
+    assert found.examples == (
         ChangedRow(
             {"id": "2"}, {"amount": "2.0", "big": "False"}, {"amount": "9.0", "big": "True"}
         ),
         ChangedRow({"id": "3"}, {"shop": "S"}, {"shop": None}),
     )
-    assert changed_lines(diff) == (
+    assert changed_lines(found) == (
         "2 rows changed under the same key (shop 1, amount 1, big 1)",
         "id 2: amount 2.0 → 9.0, big False → True",
         "id 3: shop S → absent",
@@ -52,12 +52,12 @@ def test_rows_that_changed_under_the_same_key_are_counted_and_shown(corrected: S
 
 
 def test_of_private_columns_no_value_is_told(corrected: Shop) -> None:
-    diff = diff_rows(project(corrected), "sales", "0", "1")
-    assert changed_lines(diff, most=1, private=["amount"]) == (
+    found = diff_rows(project(corrected), "sales", "0", "1")
+    assert changed_lines(found, most=1, private=["amount"]) == (
         "2 rows changed under the same key (shop 1, amount 1, big 1)",
         "id 2: amount (private), big False → True",
     )
-    assert len(changed_lines(diff, private=["id"])) == 1
+    assert len(changed_lines(found, private=["id"])) == 1
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
@@ -80,9 +80,9 @@ def test_drops_that_are_only_added_change_no_row(shop: Shop) -> None:
     shop.build(shop.commit())
     add(shop, "02", "20,N,1.5,true")
     shop.build(shop.commit())
-    diff = diff_rows(project(shop), "sales", "0", "1")
-    assert (diff.changed, diff.added, diff.removed, diff.examples) == (0, 1, 0, ())
-    assert changed_lines(diff) == ()
+    found = diff_rows(project(shop), "sales", "0", "1")
+    assert (found.changed, found.added, found.removed, found.examples) == (0, 1, 0, ())
+    assert changed_lines(found) == ()
 
 
 def test_a_table_without_a_key_has_no_rows_to_compare(corrected: Shop) -> None:
@@ -90,3 +90,20 @@ def test_a_table_without_a_key_has_no_rows_to_compare(corrected: Shop) -> None:
     contract.write_text(contract.read_text().replace("key: [id]\n", ""))
     with pytest.raises(NotFoundError, match="by the contract's key"):
         diff_rows(project(corrected), "sales", "0", "1")
+
+
+def test_a_column_added_later_is_told_with_the_drops_that_lack_it(shop: Shop) -> None:
+    add(shop, "01", "1,N,1.5,true")
+    add(shop, "02", "2,N,1.5,true")
+    shop.build(shop.commit())
+    contract = shop.root / "data" / "sales.yaml"
+    contract.write_text(
+        contract.read_text() + "  tax: {type: float64, nullable: true, default: null}\n"
+    )
+    content = b"id,shop,amount,big,tax\n3,N,1.5,true,0.2\n"
+    shop.point("data/raw/sales/03.csv", shop.store(content))
+    shop.build(shop.commit())
+    found = diff(project(shop), "sales", "0", "1")
+    assert list(map(str, found.schema)) == [
+        "column tax is new (float64); 2 of 3 drops without a value in it"
+    ]

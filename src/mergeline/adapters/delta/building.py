@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +45,7 @@ from mergeline.errors import DropError, TableError
 _log = logging.getLogger(__name__)
 Write = Callable[[Drop, Path], None]
 _PATIENCE_SECONDS = 120.0
+_AT_ONCE = 2  # conversions, each of which may take a few hundred MB
 # A pinned version stays readable only as long as its log entries and files do.
 _CONFIGURATION: Mapping[str, str | None] = {
     "delta.logRetentionDuration": "interval 36500 days",
@@ -74,9 +77,13 @@ class Building:
         latest = open_state(self.storage)
         if latest is not None and find_state(latest, self.snapshot) is not None:
             return
+        plan = plan_commit(latest.files if latest else {}, self.snapshot.files)
+        if latest is not None:  # before what takes long
+            refuse_unsafe(latest, removes=bool(plan.removes))
         self._open()
         self._sizes = self.storage.sizes()
-        for name in plan_commit(latest.files if latest else {}, self.snapshot.files).adds:
+        self._convert_side_by_side([name for name in plan.adds if name not in self._sizes])
+        for name in plan.adds:
             self._ready(name)
         self._refuse_repeated_keys(latest)
 
@@ -275,15 +282,32 @@ class Building:
         self._sizes.pop(name, None)
         self._adds.pop(name, None)
 
+    def _convert_side_by_side(self, names: Sequence[str]) -> None:
+        """Convert drops, some at a time; the first that is refused ends it.
+
+        In threads: Arrow and Polars work outside of Python's lock. Each conversion takes memory of
+        its own, so there are few at a time.
+        """
+        with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
+            for name, size in zip(names, pool.map(self._make, names), strict=True):
+                self.converted.append(self._made(name, size))
+
     def _convert(self, name: str) -> Drop:
-        drop = self.snapshot.files[name]
+        return self._made(name, self._make(name))
+
+    def _make(self, name: str) -> int:
+        """Put the file of a drop into the table's folder; its size as it was made."""
         with new_part(self.storage) as part:
-            self.write(drop, part)
-            self.bytes_written += part.stat().st_size
+            self.write(self.snapshot.files[name], part)
+            size = part.stat().st_size
             self.storage.put(part, name)
+        return size
+
+    def _made(self, name: str, size: int) -> Drop:
+        self.bytes_written += size
         self._sizes[name] = self.storage.size(name) or 0
         self._sound.add(name)
-        return drop
+        return self.snapshot.files[name]
 
     def _properties(self, version: int, plan: CommitPlan) -> CommitProperties:
         """What the version's entry in the table's history says."""
@@ -306,7 +330,8 @@ def _commit_once(
 
     Left to itself, delta-rs puts a raced commit on top of the other's, with both writers' files.
     """
-    shown = {"userMetadata": json.dumps(metadata)} if metadata else {}  # by Spark's history()
+    said = {name: value for name, value in (metadata or {}).items() if isinstance(value, str)}
+    shown = {"userMetadata": json.dumps(said)} if said else {}  # by Spark's history()
     return CommitProperties(
         custom_metadata={**(metadata or {}), **shown},
         max_commit_retries=0,

@@ -59,7 +59,7 @@ class Comparing:
             contract=metadata.get("contract"),
         )
         types = state.types
-        return SnapshotSummary(side, types, self._profile(types, state.files))
+        return SnapshotSummary(side, types, self._profile(types, state.files), state.empty)
 
     def _profile(self, types: Mapping[str, str], files: Collection[str]) -> DropProfile:
         known = tuple(types.items())

@@ -50,6 +50,17 @@ class State:
         rows = self.adds.select("path", pl.col("num_records").fill_null(0)).iter_rows()
         return {name: count - self.deleted.get(name, 0) for name, count in rows}
 
+    @property
+    def empty(self) -> dict[str, int]:
+        """By column, how many files have rows and no value in any of them, by their statistics."""
+        filled = self.adds.filter(pl.col("num_records") > 0)
+        names = {name: f"null_count.{name}" for name in self.types}
+        return {
+            name: int((filled[nulls] == filled["num_records"]).sum())
+            for name, nulls in names.items()
+            if nulls in filled.columns
+        }
+
     @cached_property
     def deleted(self) -> dict[str, int]:
         """By the name of a file, how many of its rows another engine has marked as deleted."""

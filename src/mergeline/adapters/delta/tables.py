@@ -59,7 +59,8 @@ class Tables:
 
         Args:
             snapshot: what the version is to hold.
-            write: makes of a drop a Parquet file at the path it is given, or raises.
+            write: makes of a drop a Parquet file at the path it is given, or raises; called from
+                a few threads at once.
             provenance: for the table's history.
             verify: read every file of the snapshot, and make those again whose content is no
                 longer what was written; without it only those that are gone or of another size.

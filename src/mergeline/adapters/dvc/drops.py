@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import threading
 from collections.abc import Iterable
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,6 +25,7 @@ class DropStore:
 
     def __init__(self, repository: Path) -> None:
         self._root = repository
+        self._one_at_a_time = threading.RLock()  # DVC's objects are of one thread
 
     def fetch(self, md5: str, *, pointer: str = "") -> Path:
         """A file with this content: in DVC's cache, in the working tree, or else fetched.
@@ -35,6 +37,10 @@ class DropStore:
             DropError: neither cache nor remote holds it, or what they hold is something else.
             RemoteError: the remote cannot be reached.
         """
+        with self._one_at_a_time:
+            return self._fetch(md5, pointer)
+
+    def _fetch(self, md5: str, pointer: str) -> Path:
         for cache, hash_name in ((self._cache, "md5"), (self._repo.cache.legacy, _OLD_HASH)):
             cached = Path(cache.oid_to_path(md5))
             if cached.is_file():
