@@ -1,6 +1,6 @@
 """Real Spark at the table: it reads each version, and what it switches on we keep or refuse."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def test_what_spark_commits_between_ours_changes_no_snapshot(spark: Any, world: 
     first = world.build(a, b)
     table = f"delta.`{uri(world)}`"
     stranger = spark.read.format("delta").load(uri(world)).limit(3)
-    steps = (
+    steps: tuple[Callable[[], object], ...] = (
         lambda: stranger.write.format("delta").mode("append").save(uri(world)),
         lambda: spark.sql(f"OPTIMIZE {table}"),
         lambda: spark.sql(f"DELETE FROM {table} WHERE id < 5"),

@@ -1,5 +1,6 @@
 """Late corrections: what changed in the rows of a drop that was replaced, by key."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -66,8 +67,9 @@ def test_all_changed_rows_can_be_written_to_a_file(
 ) -> None:
     target = tmp_path / f"changed.{suffix}"
     diff_rows(project(corrected), "sales", "0", "1", target=target)
-    read = {"csv": pl.read_csv, "parquet": pl.read_parquet, "jsonl": pl.read_ndjson}[suffix]
-    frame = read(target)
+    scans = {"csv": pl.scan_csv, "parquet": pl.scan_parquet, "jsonl": pl.scan_ndjson}
+    scan: Callable[[Path], pl.LazyFrame] = scans[suffix]
+    frame = scan(target).collect()
     assert frame.columns == [
         "id", "shop before", "shop after", "amount before", "amount after", "big before",
         "big after",

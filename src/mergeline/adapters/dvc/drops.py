@@ -142,7 +142,7 @@ class DropStore:
             RemoteError: it cannot be opened.
             RepositoryError: DVC is not set up in the repository.
         """
-        remote = self._remote()
+        remote = self._remote("md5")
         return None if remote is None else str(remote.fs.unstrip_protocol(remote.path))
 
     @cached_property
