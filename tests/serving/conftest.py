@@ -39,7 +39,7 @@ def registry() -> Registry:
 @pytest.fixture
 def served_versions(registry: Registry) -> ServedVersions:
     """The versions of that registry, which a test refreshes itself."""
-    return ServedVersions(registry.versions, registry.fetch)
+    return ServedVersions(registry)
 
 
 @pytest.fixture

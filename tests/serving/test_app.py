@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
 import threading
@@ -11,9 +12,10 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
+import zstandard
 
 from mergeline.adapters.models.folder import load, model_digest
-from mergeline.serving.app import BODY_LIMIT
+from mergeline.serving.http import BODY_LIMIT
 from mergeline.serving.served_versions import ServedVersions
 from tests.adapters.models.test_folder import Leaver
 from tests.support.model_server import Registry
@@ -83,6 +85,7 @@ def test_the_list_of_models_says_what_is_loaded_and_why_not(
     registry.register(first)
     registry.folders["delay", 2] = tmp_path / "gone"
     served_versions.reconcile()
+    assert http.post("/models/delay/versions/2/predict", json={"rows": [ROW]}).status_code == 503
     (model,) = http.get("/models").json()["models"]
     assert http.get("/models/delay").json() == model
     assert model["stages"] == {"production": 1}
@@ -101,7 +104,7 @@ def test_live_and_ready_are_two_things(
     assert http.get("/readyz").status_code == 503
     registry.register(first, "Production")
     served_versions.reconcile()
-    assert http.get("/readyz").json() == {"ready": True, "problems": []}
+    assert http.get("/readyz").json() == {"ready": True, "loading": False, "problems": []}
     registry.trouble = OSError("no route to host")
     served_versions.reconcile()
     answer = http.get("/readyz")
@@ -115,7 +118,7 @@ def test_live_and_ready_are_two_things(
     [
         ("", 400, "not JSON"),
         ("{", 400, "not JSON"),
-        ("[" * 100_000, 400, "not JSON"),
+        ("[" * 100_000, 422, "more than 16 objects and lists within each other"),
         (b"\xff\xfe\xff", 400, "not JSON"),
         ("9" * 5_000, 400, "not JSON"),
         ("[]", 400, 'must be {"rows": [...]}'),
@@ -172,6 +175,76 @@ def test_an_address_that_does_not_exist_is_said_in_json_too(
     answer = http.request(method, path, json={"rows": [ROW]})
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
+
+
+@pytest.mark.usefixtures("production")
+def test_one_row_of_a_million_keys_is_refused_before_it_is_read_to_its_end(
+    http: httpx.Client,
+) -> None:
+    keys = ",".join(f'"k{number}":1' for number in range(1_000_000))
+    answer = http.post(PREDICT, content='{"rows":[{' + keys + "}]}")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"] == "more than 5,000 keys in one object"
+
+
+@pytest.mark.usefixtures("production")
+@pytest.mark.parametrize("packing", ["gzip", "zstd"])
+def test_a_packed_body_is_unpacked_up_to_the_limit(http: httpx.Client, packing: str) -> None:
+    def pack(body: bytes) -> bytes:
+        return gzip.compress(body) if packing == "gzip" else zstandard.compress(body)
+
+    headers = {"content-encoding": packing}
+    plain = json.dumps({"rows": [ROW]}).encode()
+    answer = http.post(PREDICT, content=pack(plain), headers=headers)
+    assert answer.json() == http.post(PREDICT, content=plain).json()
+    bomb = pack(bytes(200_000_000))
+    assert http.post(PREDICT, content=bomb, headers=headers).status_code == 413
+    for broken in (pack(plain)[:-9], b"no archive", b""):
+        answer = http.post(PREDICT, content=broken, headers=headers)
+        assert answer.status_code == 400
+        assert f"not {packing}" in answer.json()["error"]["message"]
+
+
+@pytest.mark.usefixtures("production")
+def test_a_body_packed_in_another_way_is_refused(http: httpx.Client) -> None:
+    answer = http.post(PREDICT, content=b"x", headers={"content-encoding": "br"})
+    assert answer.status_code == 415
+
+
+def test_until_the_registry_was_read_it_says_when_to_ask_again(
+    registry: Registry, served_versions: ServedVersions, http: httpx.Client, first: Path
+) -> None:
+    registry.register(first, "Production")
+    answer = http.post(PREDICT, json={"rows": [ROW]})
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert http.get("/healthz").status_code == 200
+    assert http.get("/readyz").json()["loading"]
+    served_versions.reconcile()
+    assert http.post(PREDICT, json={"rows": [ROW]}).status_code == 200
+
+
+def test_more_requests_than_can_wait_are_refused_and_may_come_again(
+    registry: Registry,
+    served_versions: ServedVersions,
+    http: httpx.Client,
+    first: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry.register(first, "Production")
+    served_versions.reconcile()
+    monkeypatch.setattr("mergeline.serving.app.QUEUE_LIMIT", 0)
+    answer = http.post(PREDICT, json={"rows": [ROW] * 500})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    monkeypatch.undo()
+    assert http.post(PREDICT, json={"rows": [ROW] * 500}).status_code == 200
+
+
+@pytest.mark.usefixtures("production")
+def test_an_address_with_a_slash_too_many_is_unknown_and_leads_nowhere(http: httpx.Client) -> None:
+    answer = http.get("/models/", headers={"host": "elsewhere.example"})
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
 
 
 def test_a_model_that_ends_the_process_when_it_is_asked_does_not_end_the_server(

@@ -64,7 +64,7 @@ def test_the_server_s_refusals_become_errors_that_can_be_mended(client: mergelin
         client.predict("dealy", [ROW])
     with pytest.raises(NotFoundError, match="v7 is not served"):
         client.predict("delay", [ROW], version=7)
-    with pytest.raises(NotFoundError, match="unknown address"):
+    with pytest.raises(NotFoundError, match="no model 'a/b'"):
         client.predict("a/b", [ROW])
     with pytest.raises(InputError, match=r"rows\[0\]: unknown column 'wnd'"):
         client.predict("delay", [{"origin": "JFK", "hour": 17, "wnd": 1}])

@@ -8,17 +8,19 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import httpx
 import pytest
 
-from mergeline.serving import app
-from mergeline.serving.server import most_connections
-from tests.support.model_server import until
+from mergeline.serving import connections, http
+from mergeline.serving.connections import most_connections
+from mergeline.serving.served_versions import ServedVersions
+from tests.support.model_server import Registry, listening, until
 
 FILES = 200  # that the server may open
 HEAD = (
@@ -100,7 +102,7 @@ def test_after_more_slow_clients_than_files_health_is_answered_again(
 def test_a_body_that_does_not_come_in_time_is_refused_and_its_connection_closed(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "BODY_TIME", 0.3)
+    monkeypatch.setattr(http, "BODY_TIME", 0.3)
     with connect(address) as client:
         client.sendall(HEAD + b"{")
         answer = b"".join(iter(lambda: client.recv(65_536), b""))
@@ -113,6 +115,74 @@ def test_a_head_that_grows_without_end_is_refused(address: str) -> None:
         client.sendall(b"GET / HTTP/1.1\r\nx: " + b"x" * 20_000)
         answer = client.recv(65_536)
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        b"content-length: 3\r\ntransfer-encoding: chunked\r\n",
+        b"transfer-encoding: chunked\r\ncontent-length: 3\r\n",
+        b"content-length: 3\r\ncontent-length: 3\r\n",
+        b"transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n",
+    ],
+)
+def test_a_request_of_two_lengths_is_refused_and_its_connection_closed(
+    address: str, lengths: bytes
+) -> None:
+    second = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+    with connect(address) as client:
+        client.sendall(
+            b"POST /models HTTP/1.1\r\nhost: x\r\n" + lengths + b"\r\n0\r\n\r\n" + second
+        )
+        answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_a_head_that_does_not_come_in_time_ends_its_connection(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_TIME", 0.2)
+    for said in (b"", b"GET / HT", b"GET / HTTP/1.1\r\nhost: x\r\nx-slow"):
+        with connect(address) as client:
+            client.sendall(said)
+            assert client.recv(65_536) == b""
+
+
+def test_a_server_that_stops_tells_its_clients_and_resets_none() -> None:
+    said: list[str] = []  # of each answer whether the connection is kept
+    with listening(ServedVersions(Registry())) as address:
+        clients = [
+            threading.Thread(target=ask_until_refused, args=(address, said)) for _ in range(16)
+        ]
+        for client in clients:
+            client.start()
+        until(lambda: len(said) > 100)
+    for client in clients:
+        client.join()
+    assert set(said) == {"keep-alive", "close"}
+    assert said.count("close") >= 16
+
+
+def ask_until_refused(address: str, said: list[str]) -> None:
+    """Ask on kept connections until nobody listens any more; note any other end of one."""
+    while True:
+        with contextlib.closing(HTTPConnection(address.removeprefix("http://"), timeout=10)) as one:
+            try:
+                one.connect()
+            except ConnectionRefusedError:
+                return
+            try:
+                kept = "keep-alive"
+                while kept == "keep-alive":
+                    one.request("GET", "/healthz")
+                    answer = one.getresponse()
+                    answer.read()
+                    kept = answer.headers.get("connection", "keep-alive")
+                    said.append(kept)
+            except (OSError, HTTPException) as error:
+                said.append(repr(error))
+                return
 
 
 def test_a_kept_connection_that_asks_again_is_kept(address: str) -> None:

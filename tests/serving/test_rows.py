@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mergeline.core.compare.result import InputColumn
 from mergeline.errors import InputError
-from mergeline.serving.rows import ROW_LIMIT, to_frame
+from mergeline.serving.rows import ROW_LIMIT, RowReader, to_batch
+from mergeline.serving.strict_json import read_json
 
 INPUTS = {
     "wind": InputColumn("wind", "double", required=True),
@@ -21,6 +25,12 @@ INPUTS = {
     "holiday": InputColumn("holiday", "boolean", required=True),
     "at": InputColumn("at", "datetime", required=False),
 }
+
+
+def to_frame(rows: object, inputs: dict[str, InputColumn]) -> pd.DataFrame:
+    return to_batch(rows, inputs).frame()
+
+
 ROW: dict[str, Any] = {
     "wind": 8.5, "small": 0.5, "hour": 17, "seats": 180, "origin": "JFK", "holiday": False,
     "at": "2013-07-01T17:00:00",
@@ -162,3 +172,50 @@ def test_no_rows_and_too_many_are_refused() -> None:
         to_frame([], INPUTS)
     with pytest.raises(InputError, match="10,001 rows"):
         to_frame([ROW] * (ROW_LIMIT + 1), INPUTS)
+
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "wind": st.floats() | st.integers(-(2**70), 2**70) | st.none(),
+    "small": st.floats() | st.integers() | st.none(),
+    "hour": st.integers(-(2**64), 2**64) | st.floats(-9, 9),
+    "seats": st.integers(-(2**32), 2**32) | st.none() | st.sampled_from([1.0, 1.5]),
+    "origin": st.text(max_size=4) | st.none() | st.sampled_from([":", '":', "\\u003a"]),
+    "holiday": st.booleans() | st.none(),
+    "at": st.datetimes().map(str) | st.none() | st.just("2013-07-01T13:00:00-04:00") | st.text(),
+}
+
+
+@given(
+    st.lists(st.fixed_dictionaries(VALUES), max_size=3),
+    st.sampled_from(['"wind": 1, ', '"windy": 1, ', '"wi\\u006ed": 1, ', ""]),
+    st.sampled_from([None, 1]),
+)
+def test_what_the_quick_reader_takes_the_careful_one_takes_as_the_same(
+    rows: list[dict[str, Any]], more: str, indent: int | None
+) -> None:
+    text = json.dumps({"rows": rows}, indent=indent).replace("{", "{" + more).replace(more, "", 1)
+    try:
+        body = text.encode()
+    except UnicodeEncodeError:
+        return
+    taken = RowReader(INPUTS).quick("rows", body)
+    if taken is None:
+        return
+    careful = to_batch(read_json(body)["rows"], INPUTS)
+    assert repr(taken.columns) == repr(careful.columns)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"rows": [ROW, ROW | {"origin": None, "at": None, "small": None}]},
+        {"rows": [ROW] * 1_000},
+    ],
+)
+def test_the_quick_reader_takes_what_is_plainly_right(body: Any) -> None:
+    reader = RowReader(INPUTS)
+    taken = reader.quick("rows", json.dumps(body).encode())
+    assert taken
+    pd.testing.assert_frame_equal(taken.frame(), to_frame(body["rows"], INPUTS))
+    twice = json.dumps(body).replace('"wind"', '"wind": 1.0, "wind"', 1).encode()
+    assert reader.quick("rows", twice) is None

@@ -12,7 +12,7 @@ from mergeline.core.declare.model import Gate
 from mergeline.core.gate.judge import judge
 from mergeline.core.gate.verdict import Context, Situation
 from mergeline.errors import InputError
-from mergeline.serving.rows import KINDS, to_frame
+from mergeline.serving.rows import KINDS, to_batch
 from tests.core.gate.test_gate import comparison, facts
 
 VALUES = (1, 2**31, 2**62, 0.5, 1e300, True, "JFK", "2013-07-01", None)
@@ -34,7 +34,7 @@ def column(kind: str, optional: bool) -> InputColumn:
 
 def server_answers(row: dict[str, Any], one: InputColumn, **more: InputColumn) -> bool:
     try:
-        to_frame([row | SENT], {"it": one, **more})
+        to_batch([row | SENT], {"it": one, **more})
     except InputError:
         return False
     return True

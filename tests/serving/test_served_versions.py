@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import gc
+import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mergeline.adapters.models.folder import own_size
 from mergeline.errors import DeployError, NotFoundError, TrackingError
-from mergeline.serving.served_versions import ServedVersions, predict
+from mergeline.serving import native
+from mergeline.serving.served_versions import ServedVersion, ServedVersions, model_of
 from tests.support.model_server import Registry
 from tests.support.models import ROW, save
+
+
+def predict(served: ServedVersion, rows: list[Any]) -> dict[str, Any]:
+    body = json.dumps({"rows": rows}).encode()
+    said: dict[str, Any] = json.loads(native.answer(served, model_of(served), body).body)
+    return said
 
 
 def ready(served_versions: ServedVersions) -> bool:
@@ -32,7 +42,7 @@ def test_every_version_that_is_not_archived_is_served(
     assert list(served_versions.routing.versions) == [("arrivals", 1), ("delay", 2), ("delay", 3)]
     assert served_versions.by_stage("delay", "production").version.number == 2
     assert served_versions.by_stage("delay", "STAGING").version.number == 3
-    assert served_versions.by_version("delay", 3).model
+    assert served_versions.by_stage("delay", "staging").model
     with pytest.raises(NotFoundError, match=r"delay v1 is not served \(served: v2, v3\)"):
         served_versions.by_version("delay", 1)
 
@@ -103,7 +113,7 @@ def test_a_version_that_cannot_be_loaded_is_tried_again_after_a_growing_pause(
     registry: Registry, first: Path, tmp_path: Path
 ) -> None:
     now = [0.0]
-    served_versions = ServedVersions(registry.versions, registry.fetch, clock=lambda: now[0])
+    served_versions = ServedVersions(registry, clock=lambda: now[0])
     registry.register(first, "Production")
     registry.folders["delay", 1] = tmp_path / "not-uploaded-yet"
     for second in range(20):
@@ -133,6 +143,103 @@ def test_a_registry_out_of_reach_changes_nothing_but_what_readiness_says(
     registry.trouble = None
     served_versions.reconcile()
     assert served_versions.problems() == []
+
+
+LOST = "delay v2: the registry no longer names it"
+
+
+def emptied(registry: Registry) -> None:
+    registry.known.clear()
+
+
+def restored_from_before_the_release(registry: Registry) -> None:
+    registry.known = {("delay", 1): replace(registry.known["delay", 1], stage="Production")}
+
+
+@pytest.mark.parametrize("happens", [emptied, restored_from_before_the_release])
+def test_a_registry_that_forgets_what_is_served_ends_nothing(
+    registry: Registry,
+    served_versions: ServedVersions,
+    first: Path,
+    second: Path,
+    happens: Callable[[Registry], None],
+) -> None:
+    registry.register(first)
+    registry.register(second, "Production")
+    served_versions.reconcile()
+    happens(registry)
+    for _ in range(2):
+        served_versions.reconcile()
+        answer = predict(served_versions.by_stage("delay", "production"), [ROW])
+        assert answer["version"] == 2
+        assert ready(served_versions)
+        (problem,) = served_versions.problems()
+        assert problem.startswith(LOST)
+
+
+def test_what_the_registry_forgot_ends_when_it_is_archived_or_a_later_one_takes_its_stage(
+    registry: Registry, served_versions: ServedVersions, first: Path, second: Path
+) -> None:
+    registry.register(first)
+    lost = registry.register(second, "Production")
+    served_versions.reconcile()
+    known = registry.known
+    restored_from_before_the_release(registry)
+    served_versions.reconcile()
+    registry.known = {**registry.known, ("delay", 2): replace(lost, stage="Archived")}
+    served_versions.reconcile()
+    assert served_versions.by_stage("delay", "production").version.number == 1
+    assert served_versions.problems() == []
+
+    registry.known = known
+    served_versions.reconcile()
+    emptied(registry)
+    registry.known["delay", 3] = replace(lost, number=3)
+    registry.folders["delay", 3] = second
+    served_versions.reconcile()
+    assert served_versions.by_stage("delay", "production").version.number == 3
+
+
+def test_a_server_that_should_serve_and_has_nothing_is_not_ready(
+    served_versions: ServedVersions,
+) -> None:
+    served_versions.reconcile()
+    assert not ready(served_versions)
+
+
+def test_versions_without_a_stage_are_loaded_when_asked_for_and_share_a_memory(
+    registry: Registry, first: Path, second: Path
+) -> None:
+    now = [0.0]
+    size = own_size(first)
+    served_versions = ServedVersions(registry, memory=2 * size, clock=lambda: now[0])
+    registry.register(second, "Production")
+    for _ in range(4):
+        registry.register(first)
+    served_versions.reconcile()
+    assert registry.fetched == [("delay", 1)]
+
+    def loaded() -> list[int]:
+        versions = served_versions.routing.versions.values()
+        return [one.version.number for one in versions if one.model]
+
+    for number in (2, 3, 2, 4):  # 3 was asked for least lately
+        now[0] += 1
+        assert served_versions.on_demand(served_versions.by_version("delay", number)).model
+    assert loaded() == [1, 2, 4]
+    served_versions.reconcile()
+    assert loaded() == [1, 2, 4]
+    assert registry.fetched == [("delay", number) for number in (1, 2, 3, 4)]
+
+
+def test_missing_files_are_called_that(
+    registry: Registry, served_versions: ServedVersions, first: Path, tmp_path: Path
+) -> None:
+    registry.register(first, "Production")
+    registry.folders["delay", 1] = tmp_path / "empty"
+    (tmp_path / "empty").mkdir()
+    served_versions.reconcile()
+    assert served_versions.problems()[0].startswith("delay v1: its files are missing")
 
 
 def test_a_stage_that_is_emptied_on_purpose_has_no_answer(
@@ -219,6 +326,8 @@ def test_what_is_served_is_said_in_a_line(
     registry.known["delay", 2] = replace(broken, model_digest="0" * 64)
     registry.register(first, model="other")
     served_versions.reconcile()
+    assert served_versions.summary() == "delay v1 (production), v2; other v1"
+    served_versions.on_demand(served_versions.by_version("delay", 2))
     assert served_versions.summary() == "delay v1 (production), v2 (not loaded); other v1"
     registry.trouble = OSError("away")
     served_versions.reconcile()

@@ -125,7 +125,7 @@ def test_told_to_stop_it_ends_at_once_and_cleanly_even_while_a_client_dawdles(
 ) -> None:
     with started(project, environment, "--only", "delay/2") as (process, address):
         # One version alone, whatever its stage.
-        assert [one["version"] for one in Client(address).versions("delay")] == [2]
+        until(lambda: [one["version"] for one in Client(address).versions("delay")] == [2])
         host, _, port = address.removeprefix("http://").rpartition(":")
         with socket.create_connection((host, int(port))) as dawdler:
             dawdler.sendall(

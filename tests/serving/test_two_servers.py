@@ -32,10 +32,7 @@ def registry(folder: Path) -> Tracking:
 def following(folder: Path) -> Iterator[str]:
     """A server with a connection of its own to the registry, which it looks at all the time."""
     tracking, stop = registry(folder), threading.Event()
-    served_versions = ServedVersions(
-        tracking.standing,
-        lambda version, into: tracking.model_files(version.model, version.number, into),
-    )
+    served_versions = ServedVersions(tracking)
     served_versions.reconcile()
 
     def follow() -> None:

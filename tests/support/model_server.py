@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import uvicorn
-
 from mergeline.adapters.models.folder import model_digest
 from mergeline.core.release.version import Version
-from mergeline.serving.app import make_app
+from mergeline.serving.app import Application, Settings
+from mergeline.serving.connections import Server, uvicorn_settings
 from mergeline.serving.served_versions import ServedVersions
-from mergeline.serving.server import uvicorn_settings
 
 
 @dataclass
@@ -54,30 +53,34 @@ class Registry:
         key = version.model, version.number
         self.known = {**moved, key: replace(moved[key], stage=stage)}
 
-    def versions(self) -> list[Version]:
-        """All versions."""
+    def standing(self) -> list[Version]:
+        """Versions that are not archived."""
         if self.trouble:
             raise self.trouble
-        return list(self.known.values())
+        return [version for version in self.known.values() if version.stage != "Archived"]
 
-    def fetch(self, version: Version, into: Path) -> Path:
+    def versions(self, model: str) -> list[Version]:
+        """All versions of a model."""
+        if self.trouble:
+            raise self.trouble
+        return [version for version in self.known.values() if version.model == model]
+
+    def model_files(self, model: str, number: int, into: Path) -> Path:
         """Copy a version's files; their folder."""
-        key = version.model, version.number
-        self.fetched.append(key)
-        return Path(shutil.copytree(self.folders[key], into / "model"))
+        self.fetched.append((model, number))
+        return Path(shutil.copytree(self.folders[model, number], into / "model"))
 
 
 @contextlib.contextmanager
-def listening(served_versions: ServedVersions) -> Iterator[str]:
+def listening(served_versions: ServedVersions, settings: Settings | None = None) -> Iterator[str]:
     """A real server in a thread; its address."""
-    config = uvicorn_settings(make_app(served_versions))
-    config.port = 0
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    server = Server(uvicorn_settings(Application(served_versions, settings)))
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
         until(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True

@@ -5,17 +5,29 @@ version before it answers until then; each answer names the version and the dige
 
 The files in the order of a request:
 
-    server.py            the process: settings of uvicorn, the thread that follows the registry
-    app.py               addresses and status codes; reads a body, refuses an invalid request
-    served_versions.py   `ServedVersions` loads and swaps versions; `predict` asks one
-    rows.py              from JSON rows to the data frame that the model's signature describes
-    single.py            the same server over one model folder, for the smoke test of a release
+    server.py            the process: what it serves, the thread that follows the registry
+    connections.py       limits of a connection, and how it ends when the server stops
+    app.py               status codes, and where the work is done
+    routes.py            the addresses
+    http.py              requests and answers; the body of a request
+    native.py            mergeline's own protocol
+    mlflow_protocol.py   MLflow's scoring protocol
+    open_inference.py    the Open Inference Protocol
+    description.py       OpenAPI, and the page for people
+    metrics.py           what Prometheus reads
+    served_versions.py   `ServedVersions` loads and swaps versions; `predict` asks a model
+    forms.py             the forms in which a model is asked
+    rows.py              from rows to the columns that the model's signature describes
+    tables.py            the same from Arrow, Parquet and CSV
+    strict_json.py       JSON, with limits that hold while it is read
+    single.py            the same server over one model folder, behind walls, for the smoke test
 
-`served_versions.py` and `rows.py` know nothing of HTTP:
+`served_versions.py` and what is below it know nothing of HTTP:
 
-    served_versions = ServedVersions(lambda: [version], lambda version, scratch: model_folder)
+    served_versions = ServedVersions(tracking)  # or any other `Source`
     served_versions.reconcile()
-    predict(served_versions.by_stage("delay", "production"), [{"origin": "JFK", "hour": 17}])
+    model = model_of(served_versions.by_stage("delay", "production"))
+    predict(model, to_batch([{"origin": "JFK", "hour": 17}], model.inputs))
 
 It may import lifecycle and all below it. docs/serving.md tells users what the server promises.
 """

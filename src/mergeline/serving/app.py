@@ -1,210 +1,182 @@
-"""The served versions over HTTP.
+"""The served versions over HTTP: addresses, status codes, and where the work is done.
 
-    GET  /healthz                                     the process lives
-    GET  /readyz                                      what should be served can be asked
-    GET  /models                                      each model, its versions and their stages
-    GET  /models/{model}                              one of them
-    POST /models/{model}/versions/{version}/predict   {"rows": [{column: value, …}, …]}
-    POST /models/{model}/stages/{stage}/predict       the same, of the version in a stage
-
-An answer names the version and the digest of the model that made it. An error is
-`{"error": {"message", "where", "next_step"}}`.
+Three protocols share the addresses of `routes.py`: mergeline's own (`native.py`), MLflow's scoring
+protocol (`mlflow_protocol.py`) and the Open Inference Protocol (`open_inference.py`). Each reads a
+body, asks the version that the address names, and says errors in its own form.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
-from collections import Counter
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-from starlette.applications import Starlette
-from starlette.convertors import IntegerConvertor, register_url_convertor
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from dataclasses import dataclass, replace
 
 from mergeline.errors import BundleError, InputError, MergelineError, NotFoundError
-from mergeline.serving.served_versions import Routing, ServedVersion, ServedVersions, plain, predict
+from mergeline.serving import native
+from mergeline.serving.http import (
+    Answer,
+    BodyError,
+    ClientGoneError,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    send_answer,
+)
+from mergeline.serving.metrics import Metrics
+from mergeline.serving.routes import MethodError, Refuse, Request, Route, find_route
+from mergeline.serving.served_versions import ServedModel, ServedVersion, ServedVersions, model_of
 
-BODY_LIMIT = 16_000_000  # bytes
-BODY_TIME = 30.0  # seconds
-_CLIENT_GONE = 499
-_TOO_SLOW = 408
-VERSION_NUMBER = "[0-9]{1,18}"  # Python refuses to read thousands of digits
+QUEUE_LIMIT = 256  # requests that wait for a worker
+_SMALL = 16_384  # bytes of a body that takes less than a millisecond to read
+_KNOWN_PATHS = 1_000
 _log = logging.getLogger("uvicorn.error")
 
-
-class BodyError(InputError):
-    """A body that is not a prediction request; `status` is the answer's."""
-
-    def __init__(self, message: str, *, status: int = 400, next_step: str = "") -> None:
-        super().__init__(message, where="body", next_step=next_step)
-        self.status = status
+Ask = Callable[[ServedVersion, ServedModel, bytes], Answer]
 
 
-class _VersionNumber(IntegerConvertor):
-    regex = VERSION_NUMBER
+class BusyError(MergelineError):
+    """The server has no room for a request now."""
 
 
-def make_app(served_versions: ServedVersions) -> Starlette:
-    """The application over the served versions."""
-    # More predictions at once than processors only wait for each other.
-    workers = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "predict")
+class FailedError(MergelineError):
+    """The server failed; its log says how."""
 
-    async def ready(request: Request) -> Response:  # noqa: ARG001
-        document = {"ready": served_versions.ready, "problems": served_versions.problems()}
-        return JSONResponse(document, status_code=200 if served_versions.ready else 503)
 
-    async def models(request: Request) -> Response:  # noqa: ARG001
-        routing = served_versions.routing
-        return JSONResponse({"models": [_model(routing, name) for name in routing.models()]})
+@dataclass(frozen=True)
+class Settings:
+    """What a person decides.
 
-    async def model(request: Request) -> Response:
+    Attributes:
+        mlflow_lenient: whether MLflow's own code answers requests of MLflow's protocol.
+    """
+
+    mlflow_lenient: bool = False
+
+
+class Application:
+    """The ASGI application over the served versions."""
+
+    def __init__(self, served_versions: ServedVersions, settings: Settings | None = None) -> None:
+        self.served_versions = served_versions
+        self.settings = settings or Settings()
+        self.metrics = Metrics()
+        # More predictions at once than processors only wait for each other.
+        self._workers = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "predict")
+        self._waiting = 0
+        self._found: dict[tuple[str, bytes], tuple[Route, Mapping[str, str]]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http":
+            await send_answer(await self._answer(scope, receive), scope, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        refuse: Refuse = native.refusal
         try:
-            return JSONResponse(_model(served_versions.routing, request.path_params["model"]))
-        except NotFoundError as error:
-            return _refusal(error)
+            route, names = self._route(scope["method"], scope["raw_path"])
+            refuse = route.refuse
+            return await route.handler(self, Request(scope, receive, names))
+        except ClientGoneError:
+            return Answer(b"", 499)
+        except asyncio.CancelledError:  # the stopping server waits for nobody
+            return refusal(BusyError("the server is stopping", next_step="Ask again"), refuse)
+        except MergelineError as error:
+            return refusal(error, refuse)
+        except Exception:  # noqa: BLE001 - uvicorn would cut the connection
+            _log.exception("a request failed")
+            return refusal(FailedError("the server failed", next_step="Look at its log"), refuse)
 
-    async def by_version(request: Request) -> Response:
-        name, number = request.path_params["model"], request.path_params["version"]
-        return await _answer(request, lambda: served_versions.by_version(name, number), workers)
+    def _route(self, method: str, raw_path: bytes) -> tuple[Route, Mapping[str, str]]:
+        place = "GET" if method == "HEAD" else method, raw_path
+        if place not in self._found:
+            found = find_route(*place)
+            if len(self._found) == _KNOWN_PATHS:
+                self._found.clear()
+            self._found[place] = found
+        return self._found[place]
 
-    async def by_stage(request: Request) -> Response:
-        name, stage = request.path_params["model"], request.path_params["stage"]
-        return await _answer(request, lambda: served_versions.by_stage(name, stage), workers)
+    async def predict(
+        self, request: Request, protocol: str, find: Callable[[], ServedVersion], ask: Ask
+    ) -> Answer:
+        """Answer a request for predictions, where it takes long in a worker's thread."""
+        since = time.perf_counter()
+        body = await read_body(request.scope, request.receive)
+        served = self._find_served(find)
+        try:
+            if served.model and served.model.form.quick and len(body) <= _SMALL:
+                said = ask(served, served.model, body)
+            else:
+                # Parsed, predicted and written outside the event loop, which others wait for.
+                said = await self._in_worker(lambda: self._ask(served, ask, body))
+        except MergelineError as error:
+            self.metrics.count(served, protocol, status_of(error), since=since)
+            raise
+        self.metrics.count(served, protocol, said.status, since=since, rows=said.rows)
+        return replace(said, headers={**said.headers, **served.headers})
 
-    register_url_convertor("count", _VersionNumber())
-    return Starlette(
-        routes=[
-            Route("/healthz", _health),
-            Route("/readyz", ready),
-            Route("/models", models),
-            Route("/models/{model}", model),
-            Route("/models/{model}/versions/{version:count}/predict", by_version, methods=["POST"]),
-            Route("/models/{model}/stages/{stage}/predict", by_stage, methods=["POST"]),
-        ],
-        exception_handlers={HTTPException: _no_route},
-    )
+    def _ask(self, served: ServedVersion, ask: Ask, body: bytes) -> Answer:
+        served = self.served_versions.on_demand(served)
+        return ask(served, model_of(served), body)
 
+    def _find_served(self, find: Callable[[], ServedVersion]) -> ServedVersion:
+        try:
+            return find()
+        except NotFoundError:
+            if self.served_versions.registry_was_read:
+                raise
+            problem = self.served_versions.problem
+            raise BusyError(problem, next_step="Ask again soon; GET /readyz says when") from None
 
-async def _health(request: Request) -> Response:  # noqa: ARG001
-    return JSONResponse({"live": True})
+    async def _in_worker(self, work: Callable[[], Answer]) -> Answer:
+        if self._waiting >= QUEUE_LIMIT:
+            raise BusyError("too many requests wait", next_step="Ask again later")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+        finally:
+            self._waiting -= 1
 
+    async def loaded(self, find: Callable[[], ServedVersion]) -> tuple[ServedVersion, ServedModel]:
+        """A version and its model, which is loaded if nobody has asked for it yet.
 
-async def _answer(
-    request: Request, find: Callable[[], ServedVersion], workers: ThreadPoolExecutor
-) -> Response:
-    try:
-        body = await _body(request)
-        # Parsed, predicted and written outside the event loop, which others wait for.
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            workers, lambda: JSONResponse(predict(find(), _rows(body)))
-        )
-    except ClientDisconnect:
-        return Response(status_code=_CLIENT_GONE)
-    except asyncio.CancelledError:  # the stopping server waits for nobody
-        return _refusal(MergelineError("the server is stopping", next_step="Ask again"), 503)
-    except MergelineError as error:
-        return _refusal(error)
-    except Exception:  # noqa: BLE001 - uvicorn would cut the connection
-        _log.exception("a request failed")
-        return _refusal(MergelineError("the server failed", next_step="Look at its log"), 500)
-
-
-async def _body(request: Request) -> bytes:
-    next_step = "Send fewer rows at once"
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIME):
-            async for part in request.stream():
-                body += part
-                if len(body) > BODY_LIMIT:
-                    message = f"larger than {BODY_LIMIT:,} bytes"
-                    raise BodyError(message, status=413, next_step=next_step)
-    except TimeoutError as error:
-        message = f"not complete after {BODY_TIME:g} seconds"
-        raise BodyError(message, status=_TOO_SLOW, next_step=next_step) from error
-    return bytes(body)
-
-
-def _rows(body: bytes) -> object:
-    try:
-        document = json.loads(
-            body, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition
-        )
-    except (ValueError, RecursionError) as error:
-        raise BodyError(f"not JSON: {error}", next_step='Send {"rows": [...]}') from error
-    if not isinstance(document, dict) or set(document) != {"rows"}:
-        raise BodyError('must be {"rows": [...]} and nothing else')
-    return document["rows"]
-
-
-def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is not a JSON number; send null for a missing one")
+        Raises:
+            NotFoundError: it is not served.
+            DeployError: it could not be loaded.
+        """
+        served = self._find_served(find)
+        if served.model is None:
+            loop = asyncio.get_running_loop()
+            work = self.served_versions.on_demand
+            served = await loop.run_in_executor(self._workers, work, served)
+        return served, model_of(served)
 
 
-def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise BodyError(f"{name!r:.80} appears more than once in one object", status=422)
-    return content
+def status_of(error: MergelineError) -> int:
+    """The HTTP status code of an error."""
+    match error:
+        case BodyError():
+            return error.status
+        case MethodError():
+            return 405
+        case NotFoundError():
+            return 404
+        case InputError() | BundleError():
+            return 422
+        case FailedError():
+            return 500
+        case _:
+            return 503
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker
-    status = error.status_code
-    request_line = f"{request.method} {request.url.path[:200]}"
-    message = "unknown address" if status == 404 else "this address takes another method"
-    next_step = "GET /models lists the models; POST /models/<model>/stages/production/predict"
-    return _refusal(NotFoundError(message, where=request_line, next_step=next_step), status)
-
-
-def _refusal(error: MergelineError, status: int | None = None) -> Response:
-    document = {"message": error.message, "where": error.where, "next_step": error.next_step}
-    if status is None:
-        match error:
-            case BodyError():
-                status = error.status
-            case NotFoundError():
-                status = 404
-            case InputError() | BundleError():
-                status = 422
-            case _:
-                status = 503
-    # A kept connection would wait for the rest of the body before the next request.
-    headers = {"connection": "close"} if status == _TOO_SLOW else None
-    return JSONResponse({"error": document}, status_code=status, headers=headers)
-
-
-def _model(routing: Routing, name: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "stages": {
-            stage.lower(): holder.version.number
-            for (model, stage), holder in routing.stages.items()
-            if model == name
-        },
-        "versions": [_version(served) for served in routing.of(name)],
-    }
-
-
-def _version(served: ServedVersion) -> dict[str, Any]:
-    version, model = served.version, served.model
-    return {
-        "version": version.number,
-        "stage": version.stage,
-        "fingerprint": version.fingerprint,
-        "model_digest": version.model_digest,
-        "loaded": model is not None,
-        "problem": served.problem,
-        "classes": [plain(label) for label in model.classes] if model else [],
-        "inputs": {column: kind.type for column, kind in model.inputs.items()} if model else {},
-    }
+def refusal(error: MergelineError, refuse: Refuse) -> Answer:
+    """An error as an answer."""
+    status = status_of(error)
+    said = refuse(error, status)
+    if status == 408:  # a kept connection would wait for the rest of the body
+        return replace(said, headers={"connection": "close"})
+    return replace(said, headers={"retry-after": "1"}) if status == 503 else said

@@ -7,21 +7,69 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 from mergeline.adapters.models.folder import LoadedModel, load
 from mergeline.core.declare.strict import did_you_mean
 from mergeline.core.release.version import Version
 from mergeline.errors import BundleError, DeployError, InputError, MergelineError, NotFoundError
-from mergeline.serving.rows import KINDS, to_frame
+from mergeline.serving.forms import Form, Frame
+from mergeline.serving.rows import KINDS, Batch, RowReader
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 STAGES = ("Production", "Staging")
+MEMORY = 1_000_000_000  # bytes for models without a stage
 _LONGEST_PAUSE = 30.0  # seconds between tries to load a version that cannot be loaded
 
 Key = tuple[str, int]
+
+
+class Source(Protocol):
+    """Where versions and their files come from."""
+
+    def standing(self) -> Sequence[Version]:
+        """The versions of all models that are not archived."""
+        ...
+
+    def versions(self, model: str) -> Sequence[Version]:
+        """All versions of a model, archived ones too."""
+        ...
+
+    def model_files(self, model: str, number: int, into: Path) -> Path:
+        """Put the MLflow folder of a version into a folder; its path."""
+        ...
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A loaded model, the reader of its rows, and the form in which it is asked."""
+
+    loaded: LoadedModel
+    reader: RowReader
+    form: Form
+
+    @property
+    def answers_as_mlflow(self) -> bool:
+        """Whether MLflow's scoring server asks the same method of the estimator."""
+        method = "predict_proba" if self.classes else "predict"
+        return self.loaded.estimator is not None and self.loaded.scoring_function == method
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """The columns that it takes."""
+        return self.loaded.inputs
+
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        """The order of the probabilities; empty for a regression."""
+        return self.loaded.classes
 
 
 @dataclass(frozen=True)
@@ -29,20 +77,37 @@ class ServedVersion:
     """A version, and its model or the problem that kept it from loading.
 
     Attributes:
+        model: None if loading failed, or if nobody has asked a version without a stage yet.
+        lost: whether the registry no longer names it, and did not archive it either.
         tries: how often loading it has failed.
         next_try: when it may be tried again, by the monotonic clock.
     """
 
     version: Version
-    model: LoadedModel | None
+    model: ServedModel | None = None
     problem: str = ""
+    lost: bool = False
     tries: int = 0
     next_try: float = 0.0
+
+    @property
+    def key(self) -> Key:
+        """Model and number."""
+        return self.version.model, self.version.number
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What each answer says of it, whatever the protocol."""
+        return {
+            "mergeline-model": quote(self.version.model),
+            "mergeline-version": str(self.version.number),
+            "mergeline-model-digest": self.version.model_digest,
+        }
 
     def __str__(self) -> str:
         stage = self.version.stage.lower()
         notes = [stage] if stage != "none" else []
-        notes += ["not loaded"] if self.model is None else []
+        notes += ["not loaded"] if self.model is None and self.problem else []
         return f"v{self.version.number}" + (f" ({', '.join(notes)})" if notes else "")
 
 
@@ -84,73 +149,116 @@ class Routing:
 class ServedVersions:
     """Holds the models of every version that is not archived.
 
+    A version in a stage is loaded when it enters it, and one that is alone at once; any other when
+    it is asked for, and it is let go when others need its place.
+
     Args:
-        versions: gives the versions that the registry has now.
-        fetch: puts the MLflow folder of a version into a folder and returns its path.
+        source: gives the versions that the registry has now, and their files.
+        memory: bytes that models without a stage may take, by the size of their files.
         clock: gives monotonic seconds.
     """
 
     def __init__(
         self,
-        versions: Callable[[], Sequence[Version]],
-        fetch: Callable[[Version, Path], Path],
+        source: Source,
+        *,
+        memory: int = MEMORY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._versions = versions
-        self._fetch = fetch
+        self._source = source
+        self._memory = memory
         self._clock = clock
-        self._lock = threading.Lock()
-        self._registry_was_read = False
+        self._following = threading.Lock()
+        self._swapping = threading.Lock()
+        self._loading: dict[Key, threading.Lock] = {}
+        self._asked: dict[Key, float] = {}  # when a version without a stage was, last
+        self.loading = True  # until the registry was looked at once, and what it names was loaded
+        self.registry_was_read = False
         self.routing = Routing()
         self.problem = "the registry was not read yet"
 
     def reconcile(self) -> None:
         """Follow the registry: load new versions first, then drop those that are not served.
 
-        When the registry cannot be read, the loaded versions stay, and `problem` says so.
+        When the registry cannot be read, the loaded versions stay, and `problem` says so. So does a
+        version that the registry has lost: it ends when the registry says that it is archived, or
+        when a later version takes its stage.
         """
-        with self._lock:
+        with self._following:
             try:
-                registered = self._versions()
+                named = {
+                    (version.model, version.number): version
+                    for version in self._source.standing()
+                    if version.stage != "Archived"
+                }
+                lost = self._lost(named)
             except Exception as error:  # noqa: BLE001 - whatever it is, serving goes on
                 self.problem = f"the registry cannot be read: {error}"
+                self.loading = False
                 return
-            wanted = {
-                (version.model, version.number): self._serve(version)
-                for version in sorted(registered, key=lambda version: version.number)
-                if version.stage != "Archived"
+            served = lost | {
+                key: self._follow(version, alone=len(named) == 1) for key, version in named.items()
             }
-            stages = self._stages(wanted.values())
-            # One that answers on, since its successor cannot be loaded, may be archived by now.
-            kept = {(held.version.model, held.version.number): held for held in stages.values()}
-            self.routing = Routing(dict(sorted((kept | wanted).items())), stages)
-            self._registry_was_read = True
+            with self._swapping:
+                # Others may have been loaded meanwhile, because somebody asked for them.
+                served = {key: self._as_loaded(one) for key, one in sorted(served.items())}
+                stages = self._stages(served)
+                # One that answers on, since its successor cannot be loaded, may be archived by now.
+                kept = {held.key: held for held in stages.values()}
+                self.routing = Routing(dict(sorted((kept | served).items())), stages)
+            self.registry_was_read = True
+            self.loading = False
             self.problem = ""
 
-    def _serve(self, version: Version) -> ServedVersion:
+    def _lost(self, named: Mapping[Key, Version]) -> dict[Key, ServedVersion]:
+        """What is loaded, and neither named by the registry nor archived there."""
+        missing = [
+            one for key, one in self.routing.versions.items() if key not in named and one.model
+        ]
+        lost = {}
+        for model in {one.version.model for one in missing}:
+            archived = {
+                (version.number, version.model_digest)
+                for version in self._source.versions(model)
+                if version.stage == "Archived"
+            }
+            for one in missing:
+                identity = one.version.number, one.version.model_digest
+                if one.version.model == model and identity not in archived:
+                    lost[one.key] = replace(one, lost=True)
+        return lost
+
+    def _follow(self, version: Version, *, alone: bool) -> ServedVersion:
         known = self.routing.versions.get((version.model, version.number))
         if known and known.version.model_digest != version.model_digest:
             known = None
         if known and (known.model or self._clock() < known.next_try):
-            return replace(known, version=version)
+            return replace(known, version=version, lost=False)
+        if version.stage in STAGES or alone or (known and known.problem):
+            return self._try(version, known)
+        return ServedVersion(version)
+
+    def _try(self, version: Version, known: ServedVersion | None) -> ServedVersion:
         try:
             return ServedVersion(version, self._load(version))
         except Exception as error:  # noqa: BLE001 - one bad version must not stop the others
             tries = known.tries + 1 if known else 1
             pause = min(2.0**tries, _LONGEST_PAUSE)
-            return ServedVersion(version, None, _problem(error), tries, self._clock() + pause)
+            return ServedVersion(
+                version, problem=_problem(error), tries=tries, next_try=self._clock() + pause
+            )
 
-    def _load(self, version: Version) -> LoadedModel:
+    def _load(self, version: Version) -> ServedModel:
         if not version.model_digest:
             raise BundleError(
                 "the registry has no digest of it, so its bytes cannot be checked",
                 next_step="Release it with mergeline",
             )
         with contextlib.ExitStack() as stack:
-            scratch = tempfile.TemporaryDirectory(
-                prefix="mergeline-serve-", ignore_cleanup_errors=True
+            scratch = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="mergeline-serve-", ignore_cleanup_errors=True)
             )
-            folder = self._fetch(version, Path(stack.enter_context(scratch)))
+            folder = self._source.model_files(version.model, version.number, Path(scratch))
             model = load(folder, version.model_digest)
             if model.folder is not None:
                 weakref.finalize(model, stack.pop_all().close)
@@ -159,41 +267,98 @@ class ServedVersions:
                 raise BundleError(
                     f"column {name!r} is of type {column.type}, which JSON cannot carry"
                 )
-        return model
+        return ServedModel(model, RowReader(model.inputs), Frame(model))
 
-    def _stages(self, wanted: Iterable[ServedVersion]) -> dict[tuple[str, str], ServedVersion]:
-        """The version that answers for each stage, out of versions in ascending order."""
-        stages: dict[tuple[str, str], ServedVersion] = {}
-        for served in wanted:
-            place = served.version.model, served.version.stage
-            if served.model and served.version.stage in STAGES:
-                stages[place] = served
-            elif place in self.routing.stages:
-                stages.setdefault(place, self.routing.stages[place])
+    def _as_loaded(self, one: ServedVersion) -> ServedVersion:
+        now = self.routing.versions.get(one.key)
+        same = now and now.version.model_digest == one.version.model_digest
+        return replace(one, model=now.model) if now and same and not one.model else one
+
+    def _stages(self, served: Mapping[Key, ServedVersion]) -> dict[tuple[str, str], ServedVersion]:
+        """The version that answers for each stage."""
+        held = {
+            (one.version.model, one.version.stage): one
+            for one in served.values()
+            if one.version.stage in STAGES and not one.lost
+        }
+        stages = {place: one for place, one in held.items() if one.model}
+        for place, before in self.routing.stages.items():
+            now = served.get(before.key)
+            holder = held.get(place)
+            if holder and not holder.model:  # its successor cannot be loaded
+                stages[place] = before
+            elif now and now.lost and not (holder and holder.key > before.key):
+                # An older holder does not take it: a backup from before the release says that.
+                stages[place] = now
         return stages
+
+    def on_demand(self, served: ServedVersion) -> ServedVersion:
+        """The version with its model, which is loaded now unless it was, or cannot be.
+
+        Several threads may ask for it at once; one loads it.
+        """
+        if served.model is None and self._clock() >= served.next_try:
+            with self._swapping:
+                alone = self._loading.setdefault(served.key, threading.Lock())
+            with alone:
+                served = self.routing.versions.get(served.key, served)
+                if served.model is None and self._clock() >= served.next_try:
+                    served = self._try(served.version, served)
+                    self._put(served)
+        self._asked[served.key] = self._clock()
+        return served
+
+    def _put(self, served: ServedVersion) -> None:
+        """Take up what was loaded on demand, and let go of what was asked for least lately."""
+        with self._swapping:
+            if served.key not in self.routing.versions:
+                return
+            versions = {**self.routing.versions, served.key: served}
+            held = {one.key for one in self.routing.stages.values()} | {served.key}
+            others = sorted(
+                (one for key, one in versions.items() if one.model and key not in held),
+                key=lambda one: self._asked.get(one.key, 0.0),
+            )
+            sizes = {one.key: one.model.loaded.size_bytes for one in [*others, served] if one.model}
+            taken = sum(sizes.values())
+            for one in others:
+                if taken <= self._memory:
+                    break
+                if not one.lost:  # it could not come back
+                    taken -= sizes[one.key]
+                    versions[one.key] = replace(one, model=None)
+            self.routing = replace(self.routing, versions=versions)
 
     @property
     def ready(self) -> bool:
-        """Whether a version answers for every model that has one in production.
+        """Whether a version answers for every model that has one in production, and there is any.
 
         A registry out of reach, or a bad version beside a good one, is a problem to report but no
         reason to take this server out of rotation.
         """
         routing = self.routing
-        return self._registry_was_read and all(
-            (model, "Production") in routing.stages
-            for (model, _), served in routing.versions.items()
-            if served.version.stage == "Production"
+        return (
+            self.registry_was_read
+            and bool(routing.stages or any(not one.problem for one in routing.versions.values()))
+            and all(
+                (model, "Production") in routing.stages
+                for (model, _), served in routing.versions.items()
+                if served.version.stage == "Production"
+            )
         )
 
     def problems(self) -> list[str]:
         """Every problem, a sentence each."""
-        failed = [
-            f"{model} v{number}: {served.problem}"
-            for (model, number), served in self.routing.versions.items()
-            if served.problem
-        ]
-        return [self.problem, *failed] if self.problem else failed
+        problems = [self.problem] if self.problem else []
+        for (model, number), served in self.routing.versions.items():
+            if served.problem:
+                problems.append(f"{model} v{number}: {served.problem}")
+            if served.lost:
+                problems.append(
+                    f"{model} v{number}: the registry no longer names it (was it restored from a "
+                    "backup?); it answers until it is archived or a later version takes its stage"
+                )
+        return problems
 
     def summary(self) -> str:
         """What is served, or why that is not known, in a line."""
@@ -205,12 +370,12 @@ class ServedVersions:
         Raises:
             NotFoundError: it is not served.
         """
-        versions = self.routing.of(model)
-        for served in versions:
-            if served.version.number == number:
-                return served
-        numbers = ", ".join(f"v{served.version.number}" for served in versions)
-        raise NotFoundError(f"{model} v{number} is not served (served: {numbers})")
+        served = self.routing.versions.get((model, number))
+        if served is None:
+            versions = self.routing.of(model)
+            numbers = ", ".join(f"v{served.version.number}" for served in versions)
+            raise NotFoundError(f"{model} v{number} is not served (served: {numbers})")
+        return served
 
     def by_stage(self, model: str, stage: str) -> ServedVersion:
         """The version that answers for a stage, in any case.
@@ -219,48 +384,49 @@ class ServedVersions:
             NotFoundError: no such stage, or no version of the model is in it.
         """
         routing = self.routing
-        versions = routing.of(model)
         name = stage.capitalize()
+        if (model, name) in routing.stages:
+            return routing.stages[model, name]
+        versions = routing.of(model)
         if name not in STAGES:
             hint = did_you_mean(stage.lower(), [known.lower() for known in STAGES])
             raise NotFoundError(f"no stage {stage!r:.80} ({hint})")
-        if (model, name) in routing.stages:
-            return routing.stages[model, name]
         for served in versions:
             if served.version.stage == name:
                 return served
         raise NotFoundError(f"no version of {model} is in {name}", next_step="See /models")
 
 
-def predict(served: ServedVersion, rows: object) -> dict[str, Any]:
-    """What a version answers to rows of raw columns, with its name and digest.
+def model_of(served: ServedVersion) -> ServedModel:
+    """The model of a version.
 
     Raises:
-        InputError: the rows are not what the model takes, or it has no finite answer to one.
         DeployError: the version could not be loaded.
+    """
+    if served.model is None:
+        raise DeployError(
+            served.problem or "it is not loaded yet",
+            where=f"{served.version.model} v{served.version.number}",
+            next_step="See /readyz",
+        )
+    return served.model
+
+
+def predict(model: ServedModel, batch: Batch) -> npt.NDArray[np.float64]:
+    """What a model answers: probabilities, shape (n, classes), or numbers, shape (n,).
+
+    Raises:
+        InputError: it has no finite answer to a row.
+        BundleError: it fails on these rows.
     """
     import numpy as np
 
-    version = served.version
-    if served.model is None:
-        raise DeployError(
-            served.problem, where=f"{version.model} v{version.number}", next_step="See /readyz"
-        )
-    predictions = served.model.predict(to_frame(rows, served.model.inputs))
-    finite = np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1)
+    predictions = model.form.answer(batch)
+    finite = np.isfinite(predictions)
     if not finite.all():
-        raise InputError(
-            "the model's answer to it is not a finite number", where=f"rows[{finite.argmin()}]"
-        )
-    return {
-        "model": version.model,
-        "version": version.number,
-        "stage": version.stage,
-        "fingerprint": version.fingerprint,
-        "model_digest": version.model_digest,
-        "classes": [plain(label) for label in served.model.classes],
-        "predictions": predictions.tolist(),
-    }
+        row = finite.reshape(len(finite), -1).all(axis=1).argmin()
+        raise InputError("the model's answer to it is not a finite number", where=f"rows[{row}]")
+    return predictions
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - a class label

@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import re
-import resource
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import uvicorn
-from starlette.applications import Starlette
-
-from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.core.release.version import Version
 from mergeline.errors import DeployError, InputError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
-from mergeline.serving.app import VERSION_NUMBER, make_app
-from mergeline.serving.served_versions import ServedVersions
+from mergeline.serving.app import Application, Settings
+from mergeline.serving.connections import GRACE, Server, uvicorn_settings
+from mergeline.serving.routes import VERSION_NUMBER
+from mergeline.serving.served_versions import MEMORY, ServedVersions, Source
 
 _LAST_PORT = 65_535
-_GRACE = 2  # seconds for requests under way, and for a look at the registry, to end
-_MOST_CONNECTIONS = 1_000
 
 
-def serve(project: Project, *, host: str, port: int, poll: float, only: str | None) -> None:
+def serve(
+    project: Project,
+    *,
+    host: str,
+    port: int,
+    poll: float,
+    only: str | None,
+    memory: int = MEMORY,
+    settings: Settings | None = None,
+) -> None:
     """Serve a project's registry until the process is told to stop.
 
     `port` 0 takes any free one; the address is printed on standard error. `poll` is the seconds
-    between looks at the registry, `only` a `model/version` to serve alone, whatever its stage.
+    between looks at the registry, `only` a `model/version` to serve alone, whatever its stage,
+    `memory` the bytes that models without a stage may take.
 
     Raises:
         DeployError: the address cannot be listened on.
@@ -41,21 +46,28 @@ def serve(project: Project, *, host: str, port: int, poll: float, only: str | No
     """
     if not 0 < poll <= threading.TIMEOUT_MAX:
         raise InputError(f"--poll takes seconds above 0, not {poll:g}")
-    tracking = project.tracking
-
-    def fetch(version: Version, scratch: Path) -> Path:
-        return tracking.model_files(version.model, version.number, scratch)
-
-    served_versions = ServedVersions(_versions(tracking, only), fetch)
-    run(served_versions, host=host, port=port, poll=poll)
+    source: Source = project.tracking if only is None else _One(project.tracking, only)
+    held = ServedVersions(source, memory=memory)
+    run(held, host=host, port=port, poll=poll, settings=settings)
 
 
-def run(served_versions: ServedVersions, *, host: str, port: int, poll: float) -> None:
-    """Serve until the process is told to stop; standard error shows what is served, and changes."""
+def run(
+    served_versions: ServedVersions,
+    *,
+    host: str,
+    port: int,
+    poll: float,
+    settings: Settings | None = None,
+) -> None:
+    """Serve until the process is told to stop; standard error shows what is served, and changes.
+
+    It listens at once, and answers 503 until what the registry names is loaded.
+    """
     with _listen(host, port) as listener, contextlib.suppress(KeyboardInterrupt):
-        signal.signal(signal.SIGTERM, _request_stop)
-        served_versions.reconcile()
-        server = uvicorn.Server(uvicorn_settings(make_app(served_versions)))
+        # Requests that take a worker long must not keep the event loop from the others.
+        sys.setswitchinterval(0.001)
+        server = Server(uvicorn_settings(Application(served_versions, settings)))
+        signal.signal(signal.SIGTERM, server.handle_exit)
         address, port = listener.getsockname()[:2]
         address = f"[{address}]" if ":" in address else address
         _log(f"serving on http://{address}:{port}")
@@ -66,7 +78,7 @@ def run(served_versions: ServedVersions, *, host: str, port: int, poll: float) -
             server.run(sockets=[listener])
         finally:
             stop.set()
-            follower.join(_GRACE)
+            follower.join(GRACE)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -93,49 +105,15 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def uvicorn_settings(app: Starlette) -> uvicorn.Config:
-    """Uvicorn's settings of the scoring server."""
-    limit = most_connections()
-    return uvicorn.Config(
-        app,
-        http="h11",  # limits the size of an incomplete head
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=_GRACE,
-        limit_concurrency=limit,
-        # As many are accepted at once, before a limit is looked at.
-        backlog=max(16, limit // 4),
-    )
-
-
-def most_connections() -> int:
-    """A third of the files that the process may open, since it needs some for itself."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files == resource.RLIM_INFINITY:
-        return _MOST_CONNECTIONS
-    return max(2, min(_MOST_CONNECTIONS, files // 3))
-
-
-class _StopRequest(KeyboardInterrupt):
-    """SIGTERM arrived: clean up as on any other end, and leave with 0.
-
-    A SystemExit would count as the failure of a model that is loading; after a plain
-    KeyboardInterrupt from within its `exec`, Python ends the process as killed by SIGINT.
-    """
-
-
-def _request_stop(signum: int, frame: object) -> None:  # noqa: ARG001
-    raise _StopRequest
-
-
 def _follow(served_versions: ServedVersions, poll: float, stop: threading.Event) -> None:
-    summary = served_versions.summary()
-    _log(summary)
-    while not stop.wait(poll):
+    summary = ""
+    while True:
         served_versions.reconcile()
         if (now := served_versions.summary()) != summary:
+            _log(f"now {now}" if summary else now)
             summary = now
-            _log(f"now {summary}")
+        if stop.wait(poll):
+            return
 
 
 def _log(text: str) -> None:
@@ -144,20 +122,31 @@ def _log(text: str) -> None:
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _versions(tracking: Tracking, only: str | None) -> Callable[[], Sequence[Version]]:
-    if only is None:
-        return tracking.standing
-    model, _, number = only.rpartition("/")
-    if not model or not re.fullmatch(VERSION_NUMBER, number):
-        raise InputError(f"--only takes MODEL/VERSION, not {only!r}")
+class _One:
+    """One registered version alone, served whatever its stage, even archived."""
 
-    registered = {version.number: version for version in tracking.versions(model)}
-    if int(number) not in registered:
-        numbers = ", ".join(f"v{registered_number}" for registered_number in registered) or "none"
-        raise NotFoundError(
-            f"no version {number} of {model} (registered: {numbers})",
-            next_step="Look: mergeline history",
-        )
-    # It is served whatever its stage, even archived; what a version is does not change.
-    wanted = [replace(registered[int(number)], stage="None")]
-    return lambda: wanted
+    def __init__(self, source: Source, only: str) -> None:
+        model, _, number = only.rpartition("/")
+        if not model or not re.fullmatch(VERSION_NUMBER, number):
+            raise InputError(f"--only takes MODEL/VERSION, not {only!r}")
+        registered = {version.number: version for version in source.versions(model)}
+        if int(number) not in registered:
+            numbers = ", ".join(f"v{one}" for one in registered) or "none"
+            raise NotFoundError(
+                f"no version {number} of {model} (registered: {numbers})",
+                next_step="Look: mergeline history",
+            )
+        self._source = source
+        self._version = replace(registered[int(number)], stage="None")
+
+    def standing(self) -> Sequence[Version]:
+        """That version."""
+        return [self._version]
+
+    def versions(self, model: str) -> Sequence[Version]:  # noqa: ARG002
+        """That version."""
+        return [self._version]
+
+    def model_files(self, model: str, number: int, into: Path) -> Path:
+        """Its files."""
+        return self._source.model_files(model, number, into)

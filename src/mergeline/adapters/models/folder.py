@@ -6,14 +6,19 @@ its own code beside it, in another format than pickle, or of another flavour (`m
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
+import io
 import json
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import yaml
 
@@ -38,6 +43,7 @@ _AROUND = {
 }  # fmt: skip
 _MOST_DESCRIPTION = 1_000_000  # characters
 _PLACES = {"env", "python_version", "uri"}
+_PART = 1 << 20  # bytes of a file that are read at once
 
 
 @dataclass(frozen=True)
@@ -49,14 +55,21 @@ class LoadedModel:
         classes: order of the probability columns; empty for a regression.
         size_bytes: of the estimator's own files.
         folder: that it may still read from, if it is not all in memory.
+        raw: the scikit-learn estimator, or else MLflow's `PyFuncModel`.
+        example: the row that was saved with it, by column; empty if none was.
+        description: what its MLmodel says.
     """
 
     inputs: Mapping[str, InputColumn]
     classes: tuple[Any, ...]
     size_bytes: int
     folder: Path | None
+    raw: Any
+    example: Mapping[str, Any]
+    description: Mapping[str, Any]
     _ask: Callable[[pd.DataFrame], Any]
     _threads: Any  # threadpoolctl.ThreadpoolController
+    _alone: threading.Lock = field(default_factory=threading.Lock)
 
     def predict(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Probabilities, shape (n, classes), or numbers, shape (n,), for rows of raw columns.
@@ -68,7 +81,7 @@ class LoadedModel:
 
         try:
             # Threads of its own make one row several times slower; outside the main thread most.
-            with self._threads.limit(limits=1):
+            with self.one_thread():
                 answer = np.asarray(self._ask(self._inputs_of(frame)), dtype=np.float64)
         except (Exception, SystemExit) as error:
             raise BundleError(f"the model cannot score these rows: {_first_line(error)}") from error
@@ -76,6 +89,47 @@ class LoadedModel:
         if answer.shape != shape:
             raise BundleError(f"the model answers in shape {answer.shape}, not {shape}")
         return answer
+
+    @property
+    def estimator(self) -> Any:  # noqa: ANN401 - of scikit-learn
+        """The scikit-learn estimator, if it is one."""
+        return self.raw if "sklearn" in self.description["flavors"] else None
+
+    @property
+    def scoring_function(self) -> str:
+        """The method by which MLflow's scoring server asks the model."""
+        described = self.description["flavors"].get("python_function") or {}
+        return str(described.get("predict_fn") or "predict")
+
+    @functools.cached_property
+    def pyfunc(self) -> Any:  # noqa: ANN401 - mlflow.pyfunc.PyFuncModel
+        """The model as MLflow's own scoring server holds it."""
+        if self.estimator is None:
+            return self.raw
+        import mlflow.pyfunc
+        from mlflow.models import Model
+        from mlflow.sklearn import _SklearnModelWrapper  # no public way from a loaded estimator
+
+        described = Model.from_dict(dict(self.description))
+        wrapped = _SklearnModelWrapper(self.raw)
+        return mlflow.pyfunc.PyFuncModel(described, wrapped, self.scoring_function)
+
+    def one_thread(self) -> AbstractContextManager[object]:
+        """Within, libraries use no threads of their own."""
+        limit: AbstractContextManager[object] = self._threads.limit(limits=1)
+        return limit
+
+    def predict_as_mlflow(self, frame: pd.DataFrame, params: Mapping[str, Any] | None) -> Any:  # noqa: ANN401
+        """What MLflow's scoring server answers, before it writes it as JSON.
+
+        Raises:
+            BundleError: the model fails on these rows, or does not take these parameters.
+        """
+        try:
+            with self.one_thread(), self._alone:
+                return self.pyfunc.predict(frame, params=dict(params) if params else None)
+        except (Exception, SystemExit) as error:
+            raise BundleError(f"the model cannot score these rows: {_first_line(error)}") from error
 
     def _inputs_of(self, frame: pd.DataFrame) -> pd.DataFrame:
         names = list(self.inputs)
@@ -123,19 +177,21 @@ def load(folder: Path, expected_digest: str) -> LoadedModel:
     pickled = _pickle_of(folder, description)
     needed = None if pickled else folder
     if pickled is not None:
-        # Read once, so that what was checked is what is loaded.
-        content = pickled.read_bytes()
-        _check_digest(hashlib.sha256(content).hexdigest(), expected_digest, folder)
-        ask, classes = _translating_errors(lambda: _unpickle(content), folder)
-        size = len(content)
+        with _own_copy(pickled) as (copy, digest):
+            _check_digest(digest, expected_digest, folder)
+            loaded = _translating_errors(lambda: _unpickle(copy), folder)
+        size = pickled.stat().st_size
     else:
         _check_digest(_digest_of_all(folder, description), expected_digest, folder)
-        ask, classes = _translating_errors(lambda: _load_by_mlflow(folder, description), folder)
+        loaded = _translating_errors(lambda: _load_by_mlflow(folder, description), folder)
         size = sum(file.stat().st_size for file in _digested_files(folder))
     import threadpoolctl
 
     # Looks for the libraries that are loaded now; doing that at each call costs 5 ms.
-    return LoadedModel(inputs, classes, size, needed, ask, threadpoolctl.ThreadpoolController())
+    threads = threadpoolctl.ThreadpoolController()
+    raw, classes, ask = loaded
+    example = _example(folder, description)
+    return LoadedModel(inputs, classes, size, needed, raw, example, description, ask, threads)
 
 
 def own_size(folder: Path) -> int:
@@ -157,19 +213,51 @@ def read_inputs(folder: Path) -> dict[str, InputColumn]:
     return _inputs(_description(folder), folder)
 
 
-_Loaded = tuple["Callable[[pd.DataFrame], Any]", tuple[Any, ...]]
+_Loaded = tuple[Any, tuple[Any, ...], "Callable[[pd.DataFrame], Any]"]
 
 
-def _unpickle(content: bytes) -> _Loaded:
+@contextlib.contextmanager
+def _own_copy(file: Path) -> Iterator[tuple[BinaryIO, str]]:
+    """A file that nobody else can open, so that what was checked is what is loaded; its digest.
+
+    It is not read into memory: a model would be there twice while it is loaded.
+    """
+    digest = hashlib.sha256()
+    with file.open("rb") as original, tempfile.TemporaryFile() as copy:
+        while part := original.read(_PART):
+            digest.update(part)
+            copy.write(part)
+        copy.seek(0)
+        yield copy, digest.hexdigest()
+
+
+class _Parts(io.RawIOBase):
+    """A file that is read by way of Python, where other threads get their turn.
+
+    The unpickler alone would keep all others waiting until a large model is loaded.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, place: Any) -> int:  # noqa: ANN401 - a buffer
+        return self._file.readinto(place)  # type: ignore[attr-defined, no-any-return]
+
+
+def _unpickle(content: BinaryIO) -> _Loaded:
     import pickle
 
-    return _how_to_ask(pickle.loads(content))  # noqa: S301 - its digest is the expected one
+    file = io.BufferedReader(_Parts(content), _PART)
+    return _how_to_ask(pickle.load(file))  # noqa: S301 - its digest is the expected one
 
 
 def _how_to_ask(estimator: Any) -> _Loaded:  # noqa: ANN401 - of scikit-learn
     if hasattr(estimator, "predict_proba"):
-        return estimator.predict_proba, tuple(estimator.classes_)
-    return estimator.predict, ()
+        return estimator, tuple(estimator.classes_), estimator.predict_proba
+    return estimator, (), estimator.predict
 
 
 def _load_by_mlflow(folder: Path, description: Mapping[str, Any]) -> _Loaded:
@@ -185,9 +273,9 @@ def _load_by_mlflow(folder: Path, description: Mapping[str, Any]) -> _Loaded:
         if _ANSWER_WITH_CLASSES & set(description["flavors"]):
             own = model.get_raw_model()
             if hasattr(own, "predict_proba"):
-                return _one_at_a_time(own.predict_proba), tuple(own.classes_)
+                return model, tuple(own.classes_), _one_at_a_time(own.predict_proba)
         classes = (description.get("metadata") or {}).get("classes") or ()
-        return _one_at_a_time(model.predict), tuple(classes)
+        return model, tuple(classes), _one_at_a_time(model.predict)
 
 
 def _one_at_a_time(ask: Callable[[pd.DataFrame], Any]) -> Callable[[pd.DataFrame], Any]:
@@ -244,6 +332,10 @@ def _description(folder: Path) -> dict[str, Any]:
         if len(text) > _MOST_DESCRIPTION:
             raise BundleError("MLmodel is too large to be one", where=str(folder))
         document = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a safe loader
+    except FileNotFoundError as error:
+        raise BundleError(
+            "its files are missing: there is no MLmodel", where=str(folder)
+        ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise BundleError("not the folder of an MLflow model", where=str(folder)) from error
     if not isinstance(document, dict) or not isinstance(document.get("flavors"), dict):
@@ -308,6 +400,16 @@ def _inputs(description: Mapping[str, Any], folder: Path) -> dict[str, InputColu
             next_step="Save it with signature=infer_signature(frame, predictions)",
         )
     return inputs
+
+
+def _example(folder: Path, description: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The first row of the input example, as MLflow writes one of a data frame."""
+    try:
+        saved = description["saved_input_example_info"]
+        content = json.loads((folder / str(saved["artifact_path"])).read_bytes())
+        return dict(zip(content["columns"], content["data"][0], strict=True))
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return {}
 
 
 def _first_line(error: Exception | SystemExit) -> str:

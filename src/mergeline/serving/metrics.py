@@ -1,0 +1,73 @@
+"""What `/metrics` shows, for Prometheus."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+if TYPE_CHECKING:
+    from mergeline.serving.served_versions import ServedVersion, ServedVersions
+
+_LABELS = ["model", "version"]
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+_ROWS = (1, 2, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 100_000)
+_Key = tuple[str, int, str, int]
+
+
+class Metrics:
+    """Counts the requests for predictions of one process, by version."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "mergeline_requests",
+            "Requests for predictions.",
+            [*_LABELS, "protocol", "status"],
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "mergeline_request_seconds",
+            "Seconds from the head of a request to its answer.",
+            _LABELS,
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._rows = Histogram(
+            "mergeline_batch_rows",
+            "Rows of a request that was answered.",
+            _LABELS,
+            buckets=_ROWS,
+            registry=self._registry,
+        )
+        self._ready = Gauge("mergeline_ready", "Whether it is ready.", registry=self._registry)
+        self._problems = Gauge(
+            "mergeline_problems", "Problems that /readyz lists.", registry=self._registry
+        )
+        # Looking a labelled metric up costs more than counting.
+        self._known: dict[_Key, tuple[Counter, Histogram, Histogram]] = {}
+
+    def count(
+        self, served: ServedVersion, protocol: str, status: int, *, since: float, rows: int = 0
+    ) -> None:
+        """Count one request, which began at `since` by the performance counter."""
+        key = (*served.key, protocol, status)
+        if key not in self._known:
+            self._known[key] = (
+                self._requests.labels(*key),
+                self._seconds.labels(*served.key),
+                self._rows.labels(*served.key),
+            )
+        requests, seconds, sizes = self._known[key]
+        requests.inc()
+        seconds.observe(time.perf_counter() - since)
+        if rows:
+            sizes.observe(rows)
+
+    def page(self, held: ServedVersions) -> tuple[bytes, str]:
+        """The page, and its content type."""
+        self._ready.set(held.ready)
+        self._problems.set(len(held.problems()))
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST

@@ -1,0 +1,289 @@
+"""The addresses of the scoring server, and what answers there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from mergeline.errors import MergelineError, NotFoundError
+from mergeline.serving import description, mlflow_protocol, native, open_inference
+from mergeline.serving.http import Answer, Receive, Scope, header, json_answer
+from mergeline.serving.served_versions import (
+    Routing,
+    ServedModel,
+    ServedVersion,
+    ServedVersions,
+    plain,
+)
+
+if TYPE_CHECKING:
+    from mergeline.serving.app import Application
+
+VERSION_NUMBER = "[0-9]{1,18}"  # Python refuses to read thousands of digits
+
+Handler = Callable[["Application", "Request"], Awaitable[Answer]]
+Refuse = Callable[[MergelineError, int], Answer]
+_PRODUCTION = "production"
+
+
+class MethodError(NotFoundError):
+    """The address takes another method."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request and the names in its address."""
+
+    scope: Scope
+    receive: Receive
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An address, what answers there, and how it says errors."""
+
+    method: str
+    path: str
+    handler: Handler
+    refuse: Refuse = native.refusal
+
+    def match(self, parts: list[str]) -> dict[str, str] | None:
+        """The names in a path, if it is of this form."""
+        own = self.path.split("/")
+        if len(own) != len(parts):
+            return None
+        names = {}
+        for mine, part in zip(own, parts, strict=True):
+            if mine.startswith("{"):
+                names[mine[1:-1]] = part
+            elif mine != part:
+                return None
+        return names if re.fullmatch(VERSION_NUMBER, names.get("version", "0")) else None
+
+
+def find_route(method: str, raw_path: bytes) -> tuple[Route, Mapping[str, str]]:
+    """The route of an address, and the names in it.
+
+    Raises:
+        NotFoundError: there is none.
+        MethodError: it takes another method.
+    """
+    path = raw_path.decode("latin-1")
+    parts = [unquote(part) for part in path.split("/")]
+    other = False
+    for route in ROUTES:
+        names = route.match(parts)
+        if names is not None and route.method == method:
+            return route, names
+        other = other or names is not None
+    where = f"{method} {unquote(path)[:200]}"
+    next_step = "GET /models lists the models; POST /models/<model>/stages/production/predict"
+    if other:
+        raise MethodError("this address takes another method", where=where, next_step=next_step)
+    raise NotFoundError("unknown address", where=where, next_step=next_step)
+
+
+def _found(held: ServedVersions, names: Mapping[str, str]) -> Callable[[], ServedVersion]:
+    """What finds the version that an address names; without a version or stage, in production."""
+    model = names["model"]
+    if "version" in names:
+        return lambda: held.by_version(model, int(names["version"]))
+    return lambda: held.by_stage(model, names.get("stage", _PRODUCTION))
+
+
+# ---- mergeline's own
+
+
+async def _health(app: Application, request: Request) -> Answer:  # noqa: ARG001
+    return json_answer({"live": True})
+
+
+async def _ready(app: Application, request: Request) -> Answer:  # noqa: ARG001
+    held = app.served_versions
+    document = {"ready": held.ready, "loading": held.loading, "problems": held.problems()}
+    return json_answer(document, 200 if held.ready else 503)
+
+
+async def _models(app: Application, request: Request) -> Answer:  # noqa: ARG001
+    routing = app.served_versions.routing
+    return json_answer({"models": [_model(routing, name) for name in routing.models()]})
+
+
+async def _one_model(app: Application, request: Request) -> Answer:
+    return json_answer(_model(app.served_versions.routing, request.names["model"]))
+
+
+async def _predict(app: Application, request: Request) -> Answer:
+    kind, wanted = header(request.scope, b"content-type"), header(request.scope, b"accept")
+
+    def ask(served: ServedVersion, model: ServedModel, body: bytes) -> Answer:
+        return native.answer(served, model, body, kind=kind, wanted=wanted)
+
+    find = _found(app.served_versions, request.names)
+    return await app.predict(request, "native", find, ask)
+
+
+def _model(routing: Routing, name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "stages": {
+            stage.lower(): holder.version.number
+            for (model, stage), holder in routing.stages.items()
+            if model == name
+        },
+        "versions": [_version(served) for served in routing.of(name)],
+    }
+
+
+def _version(served: ServedVersion) -> dict[str, Any]:
+    version, model = served.version, served.model
+    return {
+        "version": version.number,
+        "stage": version.stage,
+        "fingerprint": version.fingerprint,
+        "model_digest": version.model_digest,
+        "loaded": model is not None,
+        "problem": served.problem,
+        "form": model.form.name if model else "",
+        "form_reason": model.form.reason if model else "",
+        "classes": [plain(label) for label in model.classes] if model else [],
+        "inputs": {column: kind.type for column, kind in model.inputs.items()} if model else {},
+    }
+
+
+async def _openapi(app: Application, request: Request) -> Answer:  # noqa: ARG001
+    return json_answer(description.openapi(app.served_versions.routing, ROUTES))
+
+
+async def _docs(app: Application, request: Request) -> Answer:  # noqa: ARG001
+    page = description.page(app.served_versions.routing)
+    return Answer(page.encode(), kind="text/html; charset=utf-8")
+
+
+async def _metrics(app: Application, request: Request) -> Answer:  # noqa: ARG001
+    body, kind = app.metrics.page(app.served_versions)
+    return Answer(body, kind=kind)
+
+
+# ---- MLflow's scoring protocol
+
+
+async def _ping(app: Application, request: Request) -> Answer:  # noqa: ARG001
+    return Answer(b"\n", 200 if app.served_versions.ready else 503)
+
+
+async def _mlflow_version(app: Application, request: Request) -> Answer:  # noqa: ARG001
+    return Answer(version("mlflow").encode())
+
+
+async def _invocations(app: Application, request: Request) -> Answer:
+    held, names = app.served_versions, request.names
+    kind = header(request.scope, b"content-type")
+    lenient = app.settings.mlflow_lenient
+
+    def find() -> ServedVersion:
+        if "model" not in names:
+            return held.by_stage(_only_in_production(held.routing), _PRODUCTION)
+        which = names.get("which", _PRODUCTION)
+        if re.fullmatch(VERSION_NUMBER, which):
+            return held.by_version(names["model"], int(which))
+        return held.by_stage(names["model"], which)
+
+    def ask(served: ServedVersion, model: ServedModel, body: bytes) -> Answer:  # noqa: ARG001
+        return mlflow_protocol.answer(model, body, kind, lenient=lenient)
+
+    return await app.predict(request, "mlflow", find, ask)
+
+
+def _only_in_production(routing: Routing) -> str:
+    """The model that an address without a name means.
+
+    Raises:
+        NotFoundError: not exactly one model is in production.
+    """
+    names = sorted({model for model, stage in routing.stages if stage == "Production"})
+    if len(names) == 1:
+        return names[0]
+    raise NotFoundError(
+        f"in production are {', '.join(names) or 'no models'}",
+        next_step="Name one: POST /model/<name>/Production/invocations",
+    )
+
+
+# ---- Open Inference Protocol
+
+
+async def _v2(app: Application, request: Request) -> Answer:  # noqa: ARG001
+    return json_answer(open_inference.server_metadata(version("mergeline")))
+
+
+async def _v2_live(app: Application, request: Request) -> Answer:  # noqa: ARG001
+    return json_answer({"live": True})
+
+
+async def _v2_ready(app: Application, request: Request) -> Answer:  # noqa: ARG001
+    ready = app.served_versions.ready
+    return json_answer({"ready": ready}, 200 if ready else 503)
+
+
+async def _v2_model(app: Application, request: Request) -> Answer:
+    held = app.served_versions
+    served, model = await app.loaded(_found(held, request.names))
+    versions = [one.version.number for one in held.routing.of(served.version.model)]
+    return json_answer(open_inference.model_metadata(served, model, versions))
+
+
+async def _v2_model_ready(app: Application, request: Request) -> Answer:
+    served, _ = await app.loaded(_found(app.served_versions, request.names))
+    return json_answer({"name": served.version.model, "ready": True})
+
+
+async def _v2_infer(app: Application, request: Request) -> Answer:
+    length = header(request.scope, open_inference.BINARY.encode())
+
+    def ask(served: ServedVersion, model: ServedModel, body: bytes) -> Answer:
+        return open_inference.answer(served, model, body, length)
+
+    find = _found(app.served_versions, request.names)
+    return await app.predict(request, "open inference", find, ask)
+
+
+def _of_mlflow(method: str, path: str, handler: Handler) -> Route:
+    return Route(method, path, handler, mlflow_protocol.refusal)
+
+
+def _of_v2(method: str, path: str, handler: Handler) -> Route:
+    return Route(method, path, handler, open_inference.refusal)
+
+
+ROUTES = [
+    Route("POST", "/models/{model}/versions/{version}/predict", _predict),
+    Route("POST", "/models/{model}/stages/{stage}/predict", _predict),
+    Route("GET", "/models", _models),
+    Route("GET", "/models/{model}", _one_model),
+    Route("GET", "/readyz", _ready),
+    Route("GET", "/healthz", _health),
+    Route("GET", "/metrics", _metrics),
+    Route("GET", "/openapi.json", _openapi),
+    Route("GET", "/docs", _docs),
+    _of_mlflow("POST", "/invocations", _invocations),
+    _of_mlflow("POST", "/model/{model}/{which}/invocations", _invocations),
+    _of_mlflow("POST", "/serving-endpoints/{model}/invocations", _invocations),
+    _of_mlflow("GET", "/ping", _ping),
+    _of_mlflow("GET", "/health", _ping),
+    _of_mlflow("GET", "/version", _mlflow_version),
+    _of_v2("GET", "/v2", _v2),
+    _of_v2("GET", "/v2/health/live", _v2_live),
+    _of_v2("GET", "/v2/health/ready", _v2_ready),
+    _of_v2("GET", "/v2/models/{model}", _v2_model),
+    _of_v2("GET", "/v2/models/{model}/ready", _v2_model_ready),
+    _of_v2("POST", "/v2/models/{model}/infer", _v2_infer),
+    _of_v2("GET", "/v2/models/{model}/versions/{version}", _v2_model),
+    _of_v2("GET", "/v2/models/{model}/versions/{version}/ready", _v2_model_ready),
+    _of_v2("POST", "/v2/models/{model}/versions/{version}/infer", _v2_infer),
+]
