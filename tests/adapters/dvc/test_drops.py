@@ -178,7 +178,7 @@ def as_dvc_2_had_it(content: bytes) -> str:
     return hashlib.md5(content.replace(b"\r\n", b"\n")).hexdigest()
 
 
-@pytest.mark.parametrize("content", [b"id\n1\n", b"id\r\n1\r\n", b"PAR1\0\r\n\xff"])
+@pytest.mark.parametrize("content", [b"old\n1\n", b"old\r\n2\r\n", b"PAR1\0\r\n\xff"])
 @pytest.mark.parametrize("place", ["remote", "repo/.dvc/cache"])
 def test_a_drop_that_dvc_2_pushed_is_brought_from_its_old_place(
     copy: Copy, content: bytes, place: str
@@ -195,7 +195,7 @@ def test_a_drop_that_dvc_2_pushed_is_brought_from_its_old_place(
 
 
 def test_a_damaged_drop_of_dvc_2_is_refused(copy: Copy) -> None:
-    name = as_dvc_2_had_it(b"id\n1\n")
+    name = as_dvc_2_had_it(b"old\n1\n")
     copy.forget()
     old = copy.remote / name[:2] / name[2:]
     old.parent.mkdir(parents=True, exist_ok=True)

@@ -67,9 +67,12 @@ def test_all_changed_rows_can_be_written_to_a_file(
 ) -> None:
     target = tmp_path / f"changed.{suffix}"
     diff_rows(project(corrected), "sales", "0", "1", target=target)
-    scans = {"csv": pl.scan_csv, "parquet": pl.scan_parquet, "jsonl": pl.scan_ndjson}
-    scan: Callable[[Path], pl.LazyFrame] = scans[suffix]
-    frame = scan(target).collect()
+    scans: dict[str, Callable[..., pl.LazyFrame]] = {
+        "csv": pl.scan_csv,
+        "parquet": pl.scan_parquet,
+        "jsonl": pl.scan_ndjson,
+    }
+    frame = scans[suffix](target).collect()
     assert frame.columns == [
         "id", "shop before", "shop after", "amount before", "amount after", "big before",
         "big after",
