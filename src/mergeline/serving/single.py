@@ -14,7 +14,7 @@ from pathlib import Path
 from mergeline.core.declare.strict import read_json
 from mergeline.core.release.version import Version
 from mergeline.serving.served_versions import ServedVersions
-from mergeline.serving.server import run
+from mergeline.serving.server import Options, run
 
 _POLL = 60.0  # seconds; nothing changes
 
@@ -35,13 +35,16 @@ class _Folder:
     def model_files(self, model: str, number: int, into: Path) -> Path:  # noqa: ARG002
         return self._folder
 
+    def holdout(self, version: Version, into: Path) -> None:
+        """None: nobody has to wait for this server's answers."""
+
 
 def main() -> None:
     """Serve it on any free port until told to stop."""
     folder, described = sys.argv[1:]
     version = read_json(Version, described, where="VERSION")
     served_versions = ServedVersions(_Folder(version, Path(folder)))
-    run(served_versions, host="127.0.0.1", port=0, poll=_POLL)
+    run(served_versions, Options(port=0, poll=_POLL))
 
 
 if __name__ == "__main__":
