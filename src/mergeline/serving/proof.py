@@ -19,7 +19,7 @@ from mergeline.adapters.models.folder import LoadedModel
 from mergeline.errors import BundleError, InputError
 from mergeline.serving.forms import Form, Frame, OnArrays, candidates, thresholds
 from mergeline.serving.rows import Batch, to_batch
-from mergeline.serving.steps import NoStepsError
+from mergeline.serving.steps import NoStepsError, Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,16 +104,20 @@ class _Proof:
     def _refused(self) -> list[int]:
         """The columns in which the model takes no missing value."""
         assert self.base is not None  # noqa: S101 - for the type checker
-        refused = []
-        for place in self._may_be_missing():
-            try:
-                answers = self._model.predict(_with(self.base, {place: [None]}).frame())
-            except BundleError:
-                refused.append(place)
-            else:
-                if not _all_finite(answers):
-                    refused.append(place)
-        return refused
+        base, places = self.base, self._may_be_missing()
+        each = [_with(base, {place: [None]}) for place in places]
+        if not each or self._answers(_stacked(each)):
+            return []
+        return [place for place, one in zip(places, each, strict=True) if not self._answers(one)]
+
+    def _answers(self, batch: Batch) -> bool:
+        """Whether the model answers to all rows, with finite numbers."""
+        import numpy as np
+
+        try:
+            return bool(np.isfinite(self._model.predict(batch.frame())).all())
+        except BundleError:
+            return False
 
     def _may_be_missing(self) -> list[int]:
         return [
@@ -123,39 +127,45 @@ class _Proof:
         ]
 
     def _batches(self, refused: Sequence[int]) -> Iterator[Batch]:
-        assert self.base is not None  # noqa: S101 - for the type checker
         if self._holdout is not None:
             yield self._holdout
+        yield _stacked(list(self._one_by_one(refused)))
+        for source in self._form.to_matrix.sources:
+            if source.categories:
+                yield from self._unseen(source)
+        yield from self._at_thresholds()
+
+    def _one_by_one(self, refused: Sequence[int]) -> Iterator[Batch]:
+        """Rows of one odd value each: missing, at the end of its type, of each category."""
+        assert self.base is not None  # noqa: S101 - for the type checker
+        yield self.base
         missing = [place for place in self._may_be_missing() if place not in refused]
         for place in missing:
             yield _with(self.base, {place: [None]})
         if missing:
             yield _with(self.base, {place: [None] for place in missing})
-        for source in self._form.to_matrix.sources:
-            if source.categories:
-                known = [one for one in source.categories if one is not None]
-                yield _with(self.base, {source.column: known})
-                yield from self._unseen(source.column, known)
         for place, kind in enumerate(self._model.inputs.values()):
-            yield _with(self.base, {place: _ends(kind.type)}) if _ends(kind.type) else self.base
-        yield from self._at_thresholds()
+            if ends := _ends(kind.type):
+                yield _with(self.base, {place: ends})
+        for source in self._form.to_matrix.sources:
+            if known := [one for one in source.categories if one is not None]:
+                yield _with(self.base, {source.column: known})
 
-    def _unseen(self, column: int, known: Sequence[Any]) -> Iterator[Batch]:
+    def _unseen(self, source: Source) -> Iterator[Batch]:
         """A category that is not known: both answer, or both refuse."""
         assert self.base is not None  # noqa: S101 - for the type checker
-        unseen: Any = _UNSEEN if known and isinstance(known[0], str) else 987_654_321
-        if known and isinstance(known[0], bool):
+        if any(isinstance(one, bool) for one in source.categories):
             return
-        batch = _with(self.base, {column: [unseen]})
+        texts = any(isinstance(one, str) for one in source.categories)
+        batch = _with(self.base, {source.column: [_UNSEEN if texts else 987_654_321]})
+        if self._answers(batch):
+            yield batch
+            return
         try:
-            self._model.predict(batch.frame())
+            self._form.answer(batch)
         except BundleError:
-            try:
-                self._form.answer(batch)
-            except BundleError:
-                return
-            raise BundleError("it answers to a category that the model refuses") from None
-        yield batch
+            return
+        raise BundleError("it answers to a category that the model refuses")
 
     def _at_thresholds(self) -> Iterator[Batch]:
         """Rows at each threshold, and at its neighbours, in all columns at once."""
@@ -249,6 +259,15 @@ def _with(base: Batch, changes: dict[int, list[Any]]) -> Batch:
     return Batch(base.inputs, columns, size)
 
 
+def _stacked(batches: Sequence[Batch]) -> Batch:
+    """One batch of the rows of all."""
+    columns: list[list[Any]] = [[] for _ in batches[0].columns]
+    for batch in batches:
+        for column, values in zip(columns, batch.columns, strict=True):
+            column.extend(_list(values))
+    return Batch(batches[0].inputs, columns, sum(batch.size for batch in batches))
+
+
 def _rows(batch: Batch, places: Sequence[int]) -> Batch:
     columns = [[values[place] for place in places] for values in map(_list, batch.columns)]
     return Batch(batch.inputs, columns, len(places))
@@ -309,12 +328,6 @@ def _ends(kind: str) -> list[Any]:
             return [True, False]
         case _:
             return []
-
-
-def _all_finite(answers: Answers) -> bool:
-    import numpy as np
-
-    return bool(np.isfinite(answers).all())
 
 
 def _joins(model: LoadedModel, base: Batch | None) -> bool:

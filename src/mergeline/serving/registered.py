@@ -29,7 +29,9 @@ class Registered:
     def holdout(self, version: Version, into: Path) -> Path | None:
         """The holdout of the version's run."""
         run = self._tracking.find(version.model, version.fingerprint)
-        return run and self._tracking.fetch(run, f"{CANDIDATE_FILES}/{HOLDOUT}", into)
+        if run is None:
+            return None
+        return self._tracking.fetch(run, f"{CANDIDATE_FILES}/{HOLDOUT}", into)
 
 
 def released(tracking: Tracking, model: str, which: str) -> Version:
@@ -40,7 +42,7 @@ def released(tracking: Tracking, model: str, which: str) -> Version:
     """
     versions = tracking.versions(model)
     if not versions:
-        names = sorted(tracking.models())
+        names = sorted({version.model for version in tracking.standing()})
         hint = f" ({did_you_mean(model, names)})" if names else ""
         raise NotFoundError(f"no model {model!r} is registered{hint}", next_step="Release it")
     for version in versions:

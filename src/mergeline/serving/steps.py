@@ -94,30 +94,37 @@ class ToMatrix:
         """
         import numpy as np
 
+        columns = [self._entered(source, batch) for source in self._sources]
+        if batch.size == 1 and all(source.width == 1 for source in self._sources):
+            # An array takes its time for each column, whatever the rows.
+            return np.array([[values[0] for values in columns]], dtype=np.float64)
         matrix = np.zeros((batch.size, self.width))
-        for source in self._sources:
-            values = batch.columns[source.column]
-            if source.change is not None:
-                values = [source.change(value) for value in _listed(values)]
-            if source.codes is None:
+        for source, values in zip(self._sources, columns, strict=True):
+            if source.width == 1:
                 matrix[:, source.place] = values
-            elif source.width == 1:
-                matrix[:, source.place] = [self._code(source, value) for value in _listed(values)]
             else:
-                for row, value in enumerate(_listed(values)):
-                    code = self._code(source, value)
+                for row, code in enumerate(values):
                     if code >= 0:
                         matrix[row, source.place + int(code)] = 1.0
         return matrix
 
-    def _code(self, source: Source, value: Any) -> float:  # noqa: ANN401
-        assert source.codes is not None  # noqa: S101 - for the type checker
-        code = source.codes.get(_key(value), source.unknown)
-        if code is None:
+    def _entered(self, source: Source, batch: Batch) -> Any:  # noqa: ANN401 - a list or an array
+        """The numbers, or codes, that a column's raw values become."""
+        values = batch.columns[source.column]
+        if source.change is not None:
+            values = [source.change(value) for value in _listed(values)]
+        if source.codes is None:
+            return values
+        code, unknown = source.codes.get, source.unknown
+        codes = [
+            code(value if type(value) is str else _key(value), unknown) for value in _listed(values)
+        ]
+        if unknown is None and None in codes:
+            value = _listed(values)[codes.index(None)]
             raise BundleError(
                 f"the model cannot score these rows: it knows no category {value!r:.60}"
             )
-        return code
+        return codes
 
 
 def _listed(values: Any) -> list[Any]:  # noqa: ANN401 - a list or an array
