@@ -51,6 +51,10 @@ test *arguments:
 slow *arguments:
     pytest -m slow {{ arguments }}
 
+# Run the tests on a real forge; FORGE_HOME names it, see CONTRIBUTING.md
+forge *arguments:
+    pytest -m forge {{ arguments }}
+
 # Run the tests on a real S3 server
 s3 *arguments:
     uv sync --locked --compile-bytecode --extra s3

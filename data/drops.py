@@ -123,21 +123,26 @@ def months_between(text: str) -> list[str]:
     return [f"{count // 12}-{count % 12 + 1:02d}" for count in range(first, last + 1)]
 
 
+def pointed(raw: Path) -> list[str]:
+    """The months whose pointers lie in the folder of raw data."""
+    names = {path.name.removesuffix(".csv.dvc") for path in raw.glob("*/*.csv.dvc")}
+    return sorted(name for name in names if re.fullmatch(r"\d{4}-\d\d", name))
+
+
 def main() -> None:
     """Write the months asked for and name each file on standard output."""
     parser = argparse.ArgumentParser(description="Make the raw drops of the reference project.")
     parser.add_argument(
         "--months",
         type=months_between,
-        default="2013-01:2013-06",
         metavar="FIRST:LAST",
-        help="months to write (default: %(default)s, those on main)",
+        help="months to write (default: those that the pointers there name)",
     )
     parser.add_argument(
         "--into", type=Path, default=Path(__file__).parent / "raw", help="default: data/raw"
     )
     arguments = parser.parse_args()
-    months = arguments.months
+    months = arguments.months or pointed(arguments.into)
     drops = {"flights": by_month(flights(months)), "weather": by_month(weather(months))}
     if missing := [month for month in months if any(month not in drop for drop in drops.values())]:
         sys.exit(f"There are no flights of {missing[0]}. Next: choose months of 2013-01:2013-12")

@@ -20,6 +20,8 @@ import pytest
 
 from mergeline.adapters.models.folder import model_digest
 from mergeline.cli import main as cli
+from mergeline.cli.output import annotate
+from mergeline.errors import DropError
 from tests.support.line import Line, content_of
 from tests.support.parcels import MODEL, OTHER, WORSE, drop
 
@@ -621,6 +623,8 @@ def test_dvc_repro_by_hand_gives_the_model_of_the_tracked_candidate(line: Line) 
 DEAF = """
 import time
 from mergeline.cli import main as cli
+from mergeline.cli.output import annotate
+from mergeline.errors import DropError
 
 def deaf(**_):
     print("busy", flush=True)
@@ -645,3 +649,32 @@ def test_told_to_stop_where_nobody_hears_it_a_verb_is_told_once_more() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 130
         assert process.stderr.read() == "mergeline: stopped\n"
+
+
+@pytest.mark.parametrize(
+    ("where", "shown"),
+    [
+        ("data/a.yaml:7", "file=data/a.yaml,line=7"),
+        ("data/a.csv", "file=data/a.csv.dvc,line=1"),
+        ("data/a,b%.yaml", "file=data/a%2Cb%25.yaml,line=1"),
+    ],
+)
+def test_a_job_shows_a_mistake_beside_the_line_that_it_is_in(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    where: str,
+    shown: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in ("a.yaml", "a.csv.dvc", "a,b%.yaml"):
+        (tmp_path / "data" / name).touch()
+    error = DropError("line 3: no\nline 4: neither", where=where)
+    annotate(error)
+    assert capfd.readouterr().err == ""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    annotate(error)
+    assert capfd.readouterr().err.startswith(f"::error {shown}::{where.replace('%', '%25')}: line")
+    annotate(DropError("no such place", where="nowhere.csv"))
+    assert capfd.readouterr().err == ""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,14 @@ import yaml
 
 FOLDER = Path(__file__).parent.parent / ".github" / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
+REUSABLE = sorted(FOLDER.glob("on-*.yml"))
+CALLERS = {
+    "pull-request.yml": "on-pull-request.yml",
+    "report.yml": "on-evaluated.yml",
+    "commands.yml": "on-comment.yml",
+}
 UNTRUSTED = [
-    ("pull-request.yml", "evaluate"),
+    ("on-pull-request.yml", "evaluate"),
     ("release.yml", "evaluate"),
     ("release.yml", "tables"),
     ("ci.yml", "run"),
@@ -33,13 +37,13 @@ def read(path: Path) -> dict[str, Any]:
 
 def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for job in workflow["jobs"].values():
-        yield from job["steps"]
+        yield from job.get("steps", [])
 
 
 def commands(workflow: dict[str, Any]) -> Iterator[list[str]]:
     """The words of each `mergeline …` line."""
     for step in steps(workflow):
-        for found in re.findall(r"\bmergeline ([^|&;\n]*)", step.get("run", "")):
+        for found in re.findall(r"\bmergeline\"? ([^|&;\n]*)", step.get("run", "")):
             yield shlex.split(found)
 
 
@@ -48,11 +52,13 @@ def test_every_action_is_pinned_by_its_commit_and_names_its_version(path: Path) 
     uses = re.findall(r"\buses: (.*)", path.read_text())
     assert uses
     for line in uses:
+        if line.startswith("./.github/workflows/on-"):
+            continue
         assert re.fullmatch(r"[\w-]+(/[\w-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
 
 
 def test_one_version_of_an_action_is_used_everywhere() -> None:
-    uses = {line for path in WORKFLOWS for line in re.findall(r"\buses: (.*)", path.read_text())}
+    uses = {line for path in WORKFLOWS for line in re.findall(r"\buses: (\w.*)", path.read_text())}
     assert len({line.split("@")[0] for line in uses}) == len(uses)
 
 
@@ -67,7 +73,7 @@ def test_a_workflow_may_nothing_but_what_a_job_asks_for(path: Path) -> None:
 @each_workflow
 def test_no_checkout_leaves_its_token_behind(path: Path) -> None:
     checkouts = [s for s in steps(read(path)) if s.get("uses", "").startswith("actions/checkout@")]
-    assert checkouts
+    assert checkouts or path.name in CALLERS
     for checkout in checkouts:
         assert checkout["with"]["persist-credentials"] == "false"
         assert checkout["with"]["fetch-depth"] == "0"
@@ -92,11 +98,12 @@ def test_a_label_starts_an_evaluation_and_ends_none() -> None:
 
 
 def test_a_plan_that_fails_keeps_no_report_from_the_pull_request() -> None:
-    job = read(FOLDER / "pull-request.yml")["jobs"]["evaluate"]["steps"]
+    job = read(FOLDER / "on-pull-request.yml")["jobs"]["evaluate"]["steps"]
     names = [step["name"] for step in job]
-    assert names[names.index("Plan") :] == [
-        "Plan", "Evaluate", "Say that the summary is a preview", "Summarise", "Leave the bundle",
+    assert names[names.index("Plan") + 1 :] == [
+        "Restore the tables", "Bring the drops", "Evaluate", "Summarise", "Leave the bundle",
     ]  # fmt: skip
+    assert "continue-on-error" not in job[names.index("Plan")]
     for step in job[names.index("Evaluate") :]:
         assert "!cancelled()" in step["if"], step["name"]
 
@@ -104,53 +111,57 @@ def test_a_plan_that_fails_keeps_no_report_from_the_pull_request() -> None:
 def test_the_tables_that_main_keeps_are_those_that_a_pull_request_starts_from() -> None:
     kept: list[tuple[str, Any]] = []
     restored: list[tuple[str, Any]] = []
-    for name in ("pull-request.yml", "release.yml"):
+    for name in ("on-pull-request.yml", "release.yml"):
         for step in steps(read(FOLDER / name)):
             if step.get("uses", "").startswith("actions/cache/"):
                 (kept if "/save@" in step["uses"] else restored).append((name, step["with"]))
     place = {"path": ".mergeline/tables", "key": "tables-${{ github.sha }}"}
     assert kept == [("release.yml", place)]
-    assert [name for name, _ in restored] == ["pull-request.yml", "release.yml", "release.yml"]
+    assert [name for name, _ in restored] == ["on-pull-request.yml", "release.yml", "release.yml"]
     assert all(said == {**place, "restore-keys": "tables-"} for _, said in restored)
 
 
-def test_the_summary_of_the_job_shows_every_report_of_the_bundle(tmp_path: Path) -> None:
-    job = read(FOLDER / "pull-request.yml")["jobs"]["evaluate"]["steps"]
-    [script] = [step["run"] for step in job if step["name"] == "Summarise"]
-    called = tmp_path / "uv"
-    called.write_text('#!/bin/sh\necho "$4 ${5##*/} $7"\n')
-    called.chmod(0o755)
-    environment = {
-        "PATH": f"{tmp_path}:/usr/bin:/bin",
-        "RUNNER_TEMP": str(tmp_path),
-        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+def test_what_changes_no_model_is_neither_trained_nor_judged_nor_commented_on() -> None:
+    for name, job in (("on-pull-request.yml", "evaluate"), ("on-evaluated.yml", "judge")):
+        found = read(FOLDER / name)["jobs"][job]["steps"]
+        plan = [step["name"] for step in found].index("Plan")
+        for step in found[plan + 1 :]:
+            assert "steps.plan.outputs.changes != 'false'" in step["if"], step["name"]
+    comment = read(FOLDER / "on-evaluated.yml")["jobs"]["comment"]["steps"]
+    asked = {step["name"]: step["if"] for step in comment if "if" in step}
+    assert asked == {
+        "Fetch what was judged": "needs.judge.outputs.changes != 'false'",
+        "Comment": "needs.judge.outputs.changes != 'false'",
+        "Say that no model changes": "needs.judge.outputs.changes == 'false'",
     }
 
-    def summarised() -> list[str]:
-        (tmp_path / "summary").write_text("")
-        subprocess.run(["bash", "-e", "-c", script], check=True, env=environment)
-        return (tmp_path / "summary").read_text().splitlines()
 
-    assert summarised() == []
-    for model in ("early", "late"):
-        (tmp_path / "bundle" / model / "evaluation").mkdir(parents=True)
-    assert summarised() == ["report early markdown", "report late markdown"]
-    shutil.rmtree(tmp_path / "bundle")
-    (tmp_path / "bundle" / "evaluation").mkdir(parents=True)
-    assert summarised() == ["report bundle markdown"]
+def test_a_commit_has_a_status_from_the_start_of_its_evaluation_to_whatever_end() -> None:
+    started = read(FOLDER / "report.yml")["on"]["workflow_run"]["types"]
+    assert started == ["requested", "completed"]
+    jobs = read(FOLDER / "on-evaluated.yml")["jobs"]
+    assert jobs["begin"]["if"] == "github.event.action == 'requested'"
+    end = jobs["unjudged"]
+    assert end["needs"] == "comment"
+    assert "always()" in end["if"]
+    assert "needs.comment.result != 'success'" in end["if"]
+    for name in ("begin", "unjudged"):
+        assert jobs[name]["permissions"] == {"statuses": "write"}
+        [step] = jobs[name]["steps"]  # nothing that could fail before it
+        assert "/statuses/$HEAD_SHA" in step["run"]
 
 
 def test_the_reporting_workflow_checks_out_nothing_of_the_pull_request() -> None:
-    workflow = read(FOLDER / "report.yml")
+    workflow = read(FOLDER / "on-evaluated.yml")
     for step in steps(workflow):
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["ref"] == "${{ github.event.repository.default_branch }}"
     verbs = [words[0] for words in commands(workflow)]
-    assert verbs == ["judge", "track", "comment"]
+    assert verbs == ["plan", "judge", "track", "comment", "comment"]
 
 
 def test_the_judging_job_has_no_secret_and_what_it_says_is_all_that_is_believed() -> None:
-    jobs = read(FOLDER / "report.yml")["jobs"]
+    jobs = read(FOLDER / "on-evaluated.yml")["jobs"]
     assert set(jobs["judge"]["permissions"].values()) == {"read"}
     assert "secrets." not in json.dumps(jobs["judge"])
     assert "environment" not in jobs["judge"]
@@ -166,12 +177,44 @@ def test_the_judging_job_has_no_secret_and_what_it_says_is_all_that_is_believed(
         assert fetched == {"name": "judged", "path": "${{ runner.temp }}/judged"}
 
 
+@pytest.mark.parametrize("caller", CALLERS)
+def test_a_caller_grants_what_the_called_jobs_ask_for_and_no_more(caller: str) -> None:
+    [job] = read(FOLDER / caller)["jobs"].values()
+    assert job["uses"] == f"./.github/workflows/{CALLERS[caller]}"
+    called = read(FOLDER / CALLERS[caller])
+    asked: dict[str, str] = {}
+    for inner in called["jobs"].values():
+        for right, level in inner["permissions"].items():
+            asked[right] = "write" if "write" in {level, asked.get(right)} else level
+    assert job["permissions"] == asked
+    assert set(job["with"]) <= set(called["on"]["workflow_call"]["inputs"])
+
+
+@pytest.mark.parametrize("path", REUSABLE, ids=lambda path: path.name)
+def test_a_workflow_for_other_repositories_knows_nothing_of_this_one(path: Path) -> None:
+    assert re.findall("flights|weather|drops\\.py|group reference", path.read_text()) == []
+    inputs = read(path)["on"]["workflow_call"]["inputs"]
+    for about in inputs.values():
+        assert set(about) == {"description", "type", "default"}
+    for job in read(path)["jobs"].values():
+        assert job["timeout-minutes"]
+        assert job["runs-on"] == "${{ fromJSON(inputs.runner) }}"
+
+
 def test_no_workflow_uses_pull_request_target() -> None:
     assert all("pull_request_target" not in read(path)["on"] for path in WORKFLOWS)
 
 
+def test_no_report_is_cancelled_by_another_one() -> None:
+    """Gitea cancels what waits in a group, whatever `queue` says."""
+    assert read(FOLDER / "report.yml")["concurrency"]["group"] == (
+        "report-${{ github.event.workflow_run.id }}"
+    )
+
+
 def test_no_pending_release_is_cancelled() -> None:
-    groups = {path.name: read(path).get("concurrency", {}) for path in WORKFLOWS}
+    asked = {path.name: read(path).get("concurrency") for path in WORKFLOWS}
+    groups = {name: group for name, group in asked.items() if group}
     release = groups.pop("release.yml")
     assert release == {"group": "release", "cancel-in-progress": "false", "queue": "max"}
     assert all(not group["group"].startswith("release") for group in groups.values())

@@ -515,3 +515,68 @@ def test_twenty_writers_at_once_lose_no_page(repository: Repository) -> None:
     pages = repository.pages("release")
     assert sorted(pages) == [f"release/late/{n:04d}" for n in range(1, 21)]
     assert sorted(pages.values()) == sorted([str(bare.parent / f"w{n}") for n in range(4)] * 5)
+
+
+@pytest.fixture
+def service(repository: Repository) -> Repository:
+    """A project in a folder of a repository with other things."""
+    write(repository, "services/late/models/late.yaml", "task: binary\n")
+    write(repository, "services/late/pipelines/train.py", "")
+    commit(repository, "A service")
+    return Repository.at(repository.root / "services/late/pipelines")
+
+
+def test_a_project_may_lie_in_a_folder_and_is_found_from_below_it(service: Repository) -> None:
+    assert service.folder == "services/late"
+    assert service.tree().list() == ["models/late.yaml", "pipelines/train.py"]
+    assert service.tree() == service.working_tree()
+    assert service.tree(service.tree().sha) == service.tree()
+    assert service.main_root == service.root
+
+
+def test_only_what_lies_in_the_project_makes_it_another_or_unclean(service: Repository) -> None:
+    top = Repository.at(service.root.parent)
+    assert top.folder == ""
+    write(top, "other.txt", "new")
+    assert service.is_clean()
+    assert service.working_tree() == service.tree()
+    write(service, "params.yaml", "a: 1\n")
+    assert not service.is_clean()
+    assert "params.yaml" in service.working_tree().list()
+
+
+def test_a_project_is_checked_out_and_composed_from_its_own_root(
+    service: Repository, tmp_path: Path
+) -> None:
+    write(service, "params.yaml", "a: 1\n")
+    service.export(service.working_tree(), tmp_path / "out")
+    assert (tmp_path / "out/params.yaml").read_text() == "a: 1\n"
+    composed = service.compose("HEAD", service.working_tree(), ["params.yaml"])
+    assert composed == service.working_tree()
+
+
+def test_a_commit_from_before_the_project_has_an_empty_tree(service: Repository) -> None:
+    first = service.git("rev-list", "--max-parents=0", "HEAD")
+    assert service.tree(first).list() == []
+
+
+def test_what_verbs_leave_beside_the_sources_is_neither_a_change_nor_part_of_the_tree(
+    repository: Repository,
+) -> None:
+    write(repository, ".mergeline/mlflow.db", "state")
+    write(repository, "data/flights.snapshot.json", "{}")
+    assert repository.is_clean()
+    assert repository.working_tree() == repository.tree()
+
+
+def test_a_main_branch_of_any_name_is_found_where_only_origin_knows_which_it_is(
+    tmp_path: Path,
+) -> None:
+    made = make(tmp_path / "project")
+    made.git("branch", "--move", "main", "trunk")
+    bare = tmp_path / "origin.git"
+    run_git(["init", "--quiet", "--bare", "--initial-branch", "trunk", str(bare)], cwd=tmp_path)
+    made.git("remote", "add", "origin", str(bare))
+    made.git("push", "--quiet", "origin", "trunk")
+    made.git("checkout", "--quiet", "-b", "change")
+    assert made.main_branch() == "origin/trunk"

@@ -14,9 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 POINTERS = sorted(path.relative_to(ROOT) for path in ROOT.glob("data/raw/*/*.dvc"))
 
 
-def make(into: Path, months: str) -> subprocess.CompletedProcess[str]:
+def make(into: Path, months: str | None) -> subprocess.CompletedProcess[str]:
+    asked = ["--months", months] if months else []
     return subprocess.run(
-        [sys.executable, ROOT / "data/drops.py", "--months", months, "--into", into],
+        [sys.executable, ROOT / "data/drops.py", *asked, "--into", into],
         capture_output=True,
         text=True,
         check=False,
@@ -44,6 +45,16 @@ def test_the_script_makes_the_bytes_that_a_committed_pointer_names(path: Path, d
     content = (drops / Path(pointer.target).relative_to("data/raw")).read_bytes()
     assert len(content) == pointer.size
     assert hashlib.md5(content, usedforsecurity=False).hexdigest() == pointer.md5
+
+
+def test_without_months_those_are_made_that_the_pointers_there_name(tmp_path: Path) -> None:
+    (tmp_path / "weather").mkdir()
+    for name in ("2013-11.csv.dvc", "2013-12.csv.dvc", "notes.csv.dvc"):
+        (tmp_path / "weather" / name).touch()
+    done = make(tmp_path, None)
+    assert done.returncode == 0, done.stderr
+    made = sorted(path.name for path in (tmp_path / "weather").glob("*.csv"))
+    assert made == ["2013-11.csv", "2013-12.csv"]
 
 
 def test_a_month_is_one_of_local_dates(drops: Path) -> None:

@@ -1,15 +1,21 @@
-"""Two places with pull requests, told apart by nothing that the contract tests can see."""
+"""Places with pull requests, told apart by nothing that the contract tests can see."""
 
 from __future__ import annotations
 
+import base64
 import secrets
 import subprocess
+import time
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+import requests
 
 from mergeline.adapters.forge.base import Forge
 from mergeline.adapters.forge.folder import FolderForge
+from mergeline.adapters.forge.gitea import GiteaForge
 from mergeline.adapters.forge.github import GitHubForge
+from tests.support.gitea_server import GiteaServer
 from tests.support.github_server import REPOSITORY, GitHubServer, Pull
 
 Method = Literal["squash", "rebase", "merge"]
@@ -144,3 +150,69 @@ class FolderWorld:
         command = ["git", "-C", str(self._bare), *identity, *arguments]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=True)
         return done.stdout.strip()
+
+
+class GiteaWorld:
+    """A repository of its own on a real Gitea."""
+
+    us = "robot"
+
+    def __init__(self, server: GiteaServer) -> None:
+        self._server = server
+        for user in (self.us, "ana", "ben", "github-actions"):
+            server.add_user(user)
+        name = f"line-{secrets.token_hex(4)}"
+        self._repository = f"owner/{name}"
+        server.call("POST", "/user/repos", {"name": name, "auto_init": True})
+        for user in (self.us, "ana", "ben"):
+            self.call("PUT", f"/collaborators/{user}", {"permission": "write"})
+
+    def forge(self, user: str = us) -> GiteaForge:
+        token = self._server.tokens[user]
+        return GiteaForge(self._repository, token, f"{self._server.url}/api/v1", patient=False)
+
+    def open(self, title: str, *, author: str = "ana", labels: tuple[str, ...] = ()) -> int:
+        branch = f"change-{secrets.token_hex(4)}"
+        self._commit("main", new_branch=branch)
+        asked = {"base": "main", "head": branch, "title": title}
+        number: int = self.call("POST", "/pulls", asked, user=author)["number"]
+        for label in labels:
+            made = self.call("POST", "/labels", {"name": label, "color": "#ededed"})
+            self.call("POST", f"/issues/{number}/labels", {"labels": [made["id"]]})
+        return number
+
+    def push(self, number: int) -> str:
+        return self._commit(self.call("GET", f"/pulls/{number}")["head"]["ref"])
+
+    def merge(self, number: int, method: Method) -> list[str]:
+        before = self.call("GET", "/branches/main")["commit"]["id"]
+        for _ in range(100):
+            try:
+                self.call("POST", f"/pulls/{number}/merge", {"Do": method})
+                break
+            except requests.HTTPError as error:
+                if "try again later" not in str(error).lower():
+                    raise
+                time.sleep(0.1)
+        gained = self.call("GET", f"/compare/{before}...main")["commits"]
+        return [commit["sha"] for commit in gained]
+
+    def say(self, number: int, author: str, body: str) -> int:
+        said = self.call("POST", f"/issues/{number}/comments", {"body": body}, user=author)
+        note: int = said["id"]
+        return note
+
+    def direct_commit(self) -> str:
+        return self._commit("main")
+
+    def _commit(self, branch: str, **more: str) -> str:
+        """A commit with one file more."""
+        content = base64.b64encode(secrets.token_bytes(8)).decode()
+        asked = {"branch": branch, "content": content, "message": "change", **more}
+        path = f"/contents/file-{secrets.token_hex(4)}"
+        sha: str = self.call("POST", path, asked)["commit"]["sha"]
+        return sha
+
+    def call(self, method: str, path: str, body: object = None, user: str = "owner") -> Any:
+        """What the API says of the repository."""
+        return self._server.call(method, f"/repos/{self._repository}{path}", body, user)

@@ -37,6 +37,7 @@ class Pull:
     labels: tuple[str, ...] = ()
     commits: list[str] = field(default_factory=list)
     merge_commit: str | None = None
+    fork: bool = False
 
 
 @dataclass
@@ -54,6 +55,7 @@ class GitHubServer:
 
     Attributes:
         tokens: the login that each token belongs to.
+        rules: what is answered to a question for settings, by its path below the repository.
         requests: method and path of each request, in order.
         faults: status, body and headers that the next requests get instead of an answer.
         before: is called with method and path before a request is answered.
@@ -64,6 +66,7 @@ class GitHubServer:
         self.notes: list[Note] = []
         self.statuses: list[dict[str, Any]] = []
         self.commits: set[str] = set()
+        self.rules: dict[str, Any] = {}
         self.tokens = {"a-job": "github-actions[bot]", "a-robot": "robot"}
         self.requests: list[str] = []
         self.faults: list[tuple[int, Any, dict[str, str]]] = []
@@ -101,7 +104,12 @@ class GitHubServer:
             if login.endswith("[bot]"):
                 return 403, {"message": "Resource not accessible by integration"}
             return 200, EXAMPLES["private-user"] | _user(login)
+        below = path.removeprefix(f"/repos/{REPOSITORY}")
+        if method == "GET" and below in self.rules:
+            return 200, self.rules[below]
         routes: list[tuple[str, str, Callable[..., Answer]]] = [
+            ("POST", r"/actions/runs/(\d+)/rerun", lambda *_, **__: (201, {})),
+            ("GET", r"/(pulls)", self._open_pulls),
             ("GET", r"/pulls/(\d+)", self._get_pull),
             ("GET", r"/commits/(\w+)/pulls", self._pulls_of),
             ("GET", r"/commits/(\w+)", self._get_commit),
@@ -122,10 +130,16 @@ class GitHubServer:
         pull = self.pulls.get(int(number))
         return (200, self._pull_body(pull, whole=True)) if pull else _not_found()
 
+    def _open_pulls(self, _: str, query: dict[str, str], **__: Any) -> Answer:
+        assert query["state"] == "open"
+        pulls = [pull for pull in self.pulls.values() if pull.merge_commit is None]
+        return 200, _Page([self._pull_body(pull, whole=False) for pull in pulls[::-1]], query)
+
     def _pulls_of(self, sha: str, query: dict[str, str], **_: Any) -> Answer:
         if sha not in self.commits:
             return 422, {"message": f"No commit found for SHA: {sha}"}
-        pulls = [p for p in self.pulls.values() if sha in {*p.commits, p.merge_commit, p.head}]
+        near = [pull for pull in self.pulls.values() if not pull.fork]
+        pulls = [p for p in near if sha in {*p.commits, p.merge_commit, p.head}]
         return 200, _Page([self._pull_body(pull, whole=False) for pull in pulls], query)
 
     def _get_commit(self, sha: str, **_: Any) -> Answer:
@@ -199,6 +213,8 @@ class GitHubServer:
             # an open one has here the commit of a trial merge
             "merge_commit_sha": pull.merge_commit or "e" * 40,
         }
+        if pull.fork:
+            body["head"]["repo"]["id"] += 1
         body["head"]["sha"], body["base"]["sha"], body["base"]["ref"] = pull.head, pull.base, "main"
         if whole:
             return body | {"merged": merged}

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mergeline.cli.data import contract, data, this_project
-from mergeline.cli.output import JSON, as_document, print_json, print_parts, print_results, say
+from mergeline.cli.output import (
+    JSON,
+    as_document,
+    print_json,
+    print_parts,
+    print_results,
+    say,
+    set_output,
+)
 from mergeline.core.report.render.formats import RENDERERS
 
 if TYPE_CHECKING:
@@ -59,11 +67,15 @@ def commands() -> None:
 @_BASE
 @JSON
 def plan(model: str | None, base: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Tell what the working tree will cause, and why."""
+    """Tell what the working tree will cause, and why.
+
+    In a job the output `changes` says whether there is anything to judge: true or false.
+    """
     from mergeline.cli.show import change_plan_lines
     from mergeline.lifecycle.verbs.plan import plan as read
 
     plans = read(this_project(), model=model, base=base)
+    set_output("changes", "true" if any(plan.changes_model for plan in plans) else "false")
     print_results(plans, change_plan_lines, as_json=as_json)
 
 
@@ -134,24 +146,24 @@ def judge(bundle: Path, into: Path, base: str | None, as_json: bool) -> None:  #
 def report(source: str | None, form: str, rows: bool, output: Path | None) -> None:  # noqa: FBT001
     """Print a report again.
 
-    SOURCE: a bundle's folder or a run's id [the newest evaluation].
+    SOURCE: the folder of a bundle, or of several, or a run's id [the newest evaluation].
     """
     from mergeline.cli.show import report_text
     from mergeline.cli.tables import examples_table
-    from mergeline.lifecycle.verbs.report import find_report, find_rows, of_another_tree
+    from mergeline.lifecycle.verbs.report import find_reports, find_rows, of_another_tree
 
     project = this_project()
-    content = find_report(project, source)
-    if source is None and of_another_tree(project, content):
+    reports = find_reports(project, source)
+    if source is None and of_another_tree(project, reports[0]):
         say("the working tree is another than the report's: mergeline evaluate")
     if rows and output is not None:
         output.write_bytes(find_rows(project, source).read_bytes())
         say(f"written to {output}")
         return
     if rows:
-        print_parts([examples_table(content)])
+        print_parts(examples_table(each) for each in reports)
         return
-    text = report_text(content, form)
+    text = "\n".join(report_text(each, form) for each in reports)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -179,16 +191,31 @@ def track(bundle: Path, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
 
 
 @commands.command()
-@click.argument("bundle", type=_FOLDER)
+@click.argument("bundle", type=_FOLDER, required=False)
 @_PLAN
 @JSON
-def comment(bundle: Path, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
-    """Show a bundle's report on its pull request."""
+def comment(bundle: Path | None, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Show a bundle's report on its pull request.
+
+    Without a bundle: that the commit MERGELINE_HEAD changes no model. Then the state beside it is
+    success, nothing is posted, and a report that stands shrinks to a line.
+    """
     from mergeline.cli.show import comment_lines
     from mergeline.lifecycle.verbs.comment import comment as post
 
     commented = post(this_project(), bundle, plan_only=plan_only, say=say)
     print_results([commented], comment_lines, as_json=as_json)
+
+
+@commands.command()
+def answer() -> None:
+    """Do what the comment asks for that started this job.
+
+    Known are /mergeline evaluate and /mergeline retry, of people who may write.
+    """
+    from mergeline.lifecycle.verbs.answer import answer as run
+
+    click.echo(run(this_project()))
 
 
 @commands.command()
@@ -290,6 +317,22 @@ def history(model: str | None, as_json: bool) -> None:  # noqa: FBT001
         print_json(map(as_document, entries))
     else:
         print_parts([ledger_table(entries)])
+
+
+@commands.command()
+@JSON
+def doctor(as_json: bool) -> None:  # noqa: FBT001
+    """Check how the repository is set up, and say what to click or run.
+
+    It sees the forge's rules as far as GITHUB_TOKEN lets it. Exit code 1: something is unsafe.
+    """
+    from mergeline.cli.show import finding_lines
+    from mergeline.lifecycle.verbs.doctor import examine
+
+    findings = examine(this_project())
+    print_results(findings, finding_lines, as_json=as_json)
+    if any(finding.state == "unsafe" for finding in findings):
+        sys.exit(REFUSED)
 
 
 @commands.command()

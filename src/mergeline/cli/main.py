@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from mergeline.cli.commands import commands
+from mergeline.cli.output import annotate
 from mergeline.errors import ExternalError, MergelineError, StageError
 
 _TAIL = 15  # lines shown of a stage that failed
@@ -38,6 +39,7 @@ def _end_failed(error: Exception) -> NoReturn:
     if isinstance(error, MergelineError):
         for line in error.tail.splitlines()[-_TAIL:] if isinstance(error, StageError) else ():
             click.echo(click.style(f"  {line}", dim=True), err=True)
+        annotate(error)
         _fail(str(error), error.exit_code)
     if isinstance(error, OSError):  # no space, no permission, no such folder: no mistake of ours
         problem = f"{error.filename or 'a file'}: {error.strerror or error}"

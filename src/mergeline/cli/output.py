@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from mergeline.errors import MergelineError
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _WIDTH_WITHOUT_TERMINAL = 140
@@ -31,6 +36,33 @@ def rows_done() -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("rows", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def set_output(name: str, value: str) -> None:
+    """Hand a value of one line to the job's next steps, where it is a job (GITHUB_OUTPUT)."""
+    if file := os.environ.get("GITHUB_OUTPUT"):
+        with Path(file).open("a", encoding="utf-8") as outputs:
+            outputs.write(f"{name}={value}\n")
+
+
+def annotate(error: MergelineError) -> None:
+    """In a job, show a mistake on the line of the file that it is in, beside the change.
+
+    A drop is not in Git, so its pointer is named.
+    """
+    found = re.fullmatch(r"(?P<file>[^:]+)(?::(?P<line>\d+))?", error.where)
+    if os.environ.get("GITHUB_ACTIONS") != "true" or not found:
+        return
+    file = found["file"]
+    if Path(f"{file}.dvc").is_file():
+        file += ".dvc"
+    if not Path(file).is_file():
+        return
+    message = str(error)
+    for sign, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
+        file, message = file.replace(sign, code), message.replace(sign, code)
+    file = file.replace(",", "%2C")
+    click.echo(f"::error file={file},line={found['line'] or 1}::{message}", err=True)
 
 
 def print_results(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mergeline.core.fingerprint.ingredients import Change
     from mergeline.core.report.content import Report
     from mergeline.lifecycle.verbs.comment import Commented
+    from mergeline.lifecycle.verbs.doctor import Finding
     from mergeline.lifecycle.verbs.release import Released
     from mergeline.lifecycle.verbs.reproduce import Reproduced
     from mergeline.lifecycle.verbs.snapshot import PlannedSnapshot
@@ -110,16 +111,22 @@ def planned_tracking_lines(planned: PlannedTracking) -> list[str]:
     return [f"{name} and {evaluation}"]
 
 
+def finding_lines(finding: Finding) -> list[str]:
+    """What `doctor` found of one thing."""
+    line = f"{finding.state:<8}{finding.topic}: {finding.text}"
+    return [line, f"        {finding.next_step}"] if finding.next_step else [line]
+
+
 def comment_lines(commented: Commented) -> list[str]:
     """What a pull request is told, or would be."""
     if commented.url is not None:
         return [commented.url]
-    pull_request, head = f"pull request {commented.pull_request}", commented.head[:8]
+    head, (state, text) = commented.head[:8], commented.status
     if commented.newer_head:
-        newer = commented.newer_head[:8]
-        return [f"{pull_request} proposes {newer}, and the report is of {head}: nothing is posted"]
-    state, text = commented.status or ("", "")
-    return [f"{pull_request} at {head} would be told: {text} ({state})"]
+        proposed = f"pull request {commented.pull_request} proposes {commented.newer_head[:8]}"
+        return [f"{proposed}, and the report is of {head}: nothing is posted"]
+    whose = f"pull request {commented.pull_request} at " if commented.pull_request else ""
+    return [f"{whose}{head}: {text} ({state})"]
 
 
 def release_lines(released: Released) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forge_worlds import FolderWorld, GitHubWorld, World
+from tests.support.forge_worlds import FolderWorld, GiteaWorld, GitHubWorld, World
+from tests.support.gitea_server import GiteaServer
 
 DESCRIPTION = "node_modules/@octokit/openapi/generated/api.github.com.json"
 
@@ -69,7 +71,27 @@ def described(prism: tuple[int, int]) -> Iterator[GitHubWorld]:
     world.server.close()
 
 
-@pytest.fixture(params=["github", "folder", pytest.param("described", marks=pytest.mark.slow)])
+@pytest.fixture(scope="session")
+def gitea_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GiteaServer]:
+    """A real Gitea, without jobs."""
+    with contextlib.closing(GiteaServer(tmp_path_factory.mktemp("gitea"))) as server:
+        yield server
+
+
+@pytest.fixture
+def gitea(gitea_server: GiteaServer) -> GiteaWorld:
+    """A repository on a real Gitea, and the people around it."""
+    return GiteaWorld(gitea_server)
+
+
+@pytest.fixture(
+    params=[
+        "github",
+        "folder",
+        pytest.param("described", marks=pytest.mark.slow),
+        pytest.param("gitea", marks=pytest.mark.forge),
+    ]
+)
 def world(request: pytest.FixtureRequest) -> World:
     """Each forge in turn: what holds for one must hold for all."""
     forge: World = request.getfixturevalue(request.param)

@@ -9,6 +9,7 @@ import pytest
 
 from mergeline.adapters.forge.environment import forge_from_environment
 from mergeline.adapters.forge.folder import FolderForge
+from mergeline.adapters.forge.gitea import GiteaForge
 from mergeline.adapters.forge.github import GitHubForge
 from mergeline.errors import ForgeError
 from tests.support.forge_worlds import FolderWorld
@@ -18,6 +19,14 @@ def where(env: dict[str, str], remote: str | None = None) -> str | None:
     forge = forge_from_environment(env, remote)
     assert forge is None or isinstance(forge, GitHubForge)
     return forge.where if forge else None
+
+
+@pytest.mark.parametrize("api", ["https://git.example.org/api/v1", "http://127.0.0.1/api/v1/"])
+def test_gitea_and_forgejo_are_known_by_the_path_of_their_api(api: str) -> None:
+    env = {"GITHUB_REPOSITORY": "octo/flights", "GITHUB_TOKEN": "t", "GITHUB_API_URL": api}
+    forge = forge_from_environment(env, None)
+    assert isinstance(forge, GiteaForge)
+    assert forge.where == f"{api.rstrip('/')}/repos/octo/flights"
 
 
 def test_a_job_on_github_is_known_by_its_variables() -> None:

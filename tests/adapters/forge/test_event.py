@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mergeline.adapters.forge.event import labels_of_event
+from mergeline.adapters.forge.event import Written, comment_of_event, labels_of_event
 from mergeline.errors import ForgeError
 
 
@@ -53,3 +53,28 @@ def test_a_file_of_another_form_is_refused(tmp_path: Path, event: Any) -> None:
     with pytest.raises(ForgeError, match="Check GITHUB_EVENT_PATH") as refusal:
         labels(tmp_path, event)
     assert refusal.value.where.endswith("event.json")
+
+
+def written(tmp_path: Path, **changes: Any) -> Written | None:
+    event = {
+        "action": "created",
+        "issue": {"number": 7, "pull_request": {"url": "https://forge.example.org"}},
+        "comment": {"body": "/mergeline retry", "user": {"login": "ana"}},
+    }
+    path = tmp_path / "event.json"
+    path.write_text(json.dumps(event | changes))
+    return comment_of_event({"GITHUB_EVENT_PATH": str(path)})
+
+
+def test_the_comment_that_started_a_job_is_read(tmp_path: Path) -> None:
+    assert written(tmp_path) == Written(7, "ana", "/mergeline retry")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"action": "edited"}, {"issue": {"number": 7}}, {"comment": {"body": "Hello", "user": None}}],
+)
+def test_a_comment_that_was_edited_or_is_of_no_pull_request_is_none(
+    tmp_path: Path, changes: Any
+) -> None:
+    assert written(tmp_path, **changes) is None

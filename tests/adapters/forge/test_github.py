@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mergeline.adapters.forge.base import Settings
 from mergeline.adapters.forge.github import GitHubForge
 from mergeline.core.report.one_comment import Stamp
 from mergeline.errors import ForgeError, MergelineError, NotFoundError
@@ -105,6 +106,18 @@ def test_a_merged_pull_request_wins_over_an_open_one_stacked_on_it(github: GitHu
     found = github.forge().pull_request_of(commit)
     assert found is not None
     assert found.number == number
+
+
+def test_the_pull_request_of_a_forks_commit_is_found_although_github_names_none(
+    github: GitHubWorld,
+) -> None:
+    number = github.open("From afar")
+    github.open("Another")
+    github.server.pulls[number].fork = True
+    found = github.forge().pull_request_of(github.server.pulls[number].head)
+    assert found is not None
+    assert (found.number, found.fork) == (number, True)
+    assert not github.forge().pull_request(number + 1).fork
 
 
 def test_a_fault_that_passes_is_ridden_out(github: GitHubWorld) -> None:
@@ -214,3 +227,85 @@ def test_prism_would_tell_a_request_that_github_does_not_take(described: GitHubW
     head = described.server.pulls[described.open("More trees")].head
     with pytest.raises(ForgeError, match="422"):
         described.forge().set_status(head, "excellent", "Better")  # type: ignore[arg-type]
+
+
+def test_the_rules_of_a_repository_are_read_from_rulesets(github: GitHubWorld) -> None:
+    checks = {
+        "strict_required_status_checks_policy": True,
+        "required_status_checks": [{"context": "mergeline"}, {"context": "ci"}],
+    }
+    ruleset = {
+        "id": 5,
+        "enforcement": "active",
+        "rules": [{"type": "creation"}],
+        "conditions": {"ref_name": {"include": ["refs/tags/release/**"], "exclude": []}},
+    }
+    policies = {"production": {"protected_branches": True}, "tracking": None}
+    github.server.rules = {
+        "": {"private": False},
+        "/rules/branches/main": [
+            {"type": "required_status_checks", "parameters": checks},
+            {"type": "pull_request", "parameters": {"require_code_owner_review": True}},
+        ],
+        "/rulesets": [{"id": 5}, {"id": 6}],
+        "/rulesets/5": ruleset,
+        "/rulesets/6": {**ruleset, "id": 6, "enforcement": "disabled"},
+        "/environments": {
+            "environments": [
+                {"name": name, "deployment_branch_policy": policy}
+                for name, policy in policies.items()
+            ]
+        },
+        "/actions/permissions/workflow": {"default_workflow_permissions": "read"},
+    }
+    assert github.forge().settings("main") == Settings(
+        public=True,
+        required=("mergeline", "ci"),
+        up_to_date=True,
+        owners_review=True,
+        protected_tags=("release/**",),
+        environments={"production": True, "tracking": False},
+        jobs_may_write=False,
+    )
+
+
+def test_the_rules_of_an_older_kind_are_read_too(github: GitHubWorld) -> None:
+    github.server.rules = {
+        "/branches/main": {"protection": {"required_status_checks": {"contexts": ["mergeline"]}}},
+        "/branches/main/protection": {
+            "required_status_checks": {"strict": True},
+            "required_pull_request_reviews": {"require_code_owner_reviews": True},
+        },
+    }
+    found = github.forge().settings("main")
+    assert (found.required, found.up_to_date, found.owners_review) == (("mergeline",), True, True)
+    assert (found.environments, found.jobs_may_write) == (None, None)
+
+
+def test_the_newest_run_for_a_commit_is_started_again(github: GitHubWorld) -> None:
+    runs = "/repos/octo/flights/actions/runs"
+    newest = {"id": 9, "url": github.url + runs + "/9", "html_url": "https://github.com/r/9"}
+    github.server.rules = {
+        "/actions/workflows/pull-request.yml/runs": {
+            "total_count": 2,
+            "workflow_runs": [newest, {**newest, "id": 8}],
+        },
+    }
+    assert github.forge().run_again("pull-request.yml", "a" * 40) == "https://github.com/r/9"
+    assert github.server.requests[-1] == f"POST {runs}/9/rerun"
+
+
+def test_a_workflow_that_never_ran_for_a_commit_is_said_to_be_missing(github: GitHubWorld) -> None:
+    github.server.rules = {
+        "/actions/workflows/pull-request.yml/runs": {"total_count": 0, "workflow_runs": []},
+    }
+    with pytest.raises(NotFoundError, match=r"pull-request\.yml never ran") as caught:
+        github.forge().run_again("pull-request.yml", "a" * 40)
+    assert caught.value.next_step
+
+
+@pytest.mark.parametrize(("level", "may"), [("admin", True), ("write", True), ("read", False)])
+def test_who_may_push_may_write(github: GitHubWorld, level: str, *, may: bool) -> None:
+    github.server.rules = {"/collaborators/ana/permission": {"permission": level, "user": {}}}
+    assert github.forge().may_write("ana") is may
+    assert not github.forge().may_write("nobody")

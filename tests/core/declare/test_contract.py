@@ -178,7 +178,7 @@ def test_a_decimal_has_bounds_of_its_digits() -> None:
         ("{type: bool, true: [Y]}", "`true` and `false` go together"),
         ("{type: int8, true: [Y], false: [N]}", "for a bool"),
         ("{type: bool, true: [Y], false: [Y]}", "a text means both true and false"),
-        ("{type: bool, true: [yes], false: [no]}", "Input should be a valid string"),
+        ("{type: bool, true: [1], false: [0]}", "Input should be a valid string"),
         ("{type: int8, format: '%Y'}", "columns.x.format: is of a date or datetime"),
         ("{type: date, format: '%Y'}", "it does not say year, month and day"),
         ("{type: date, format: '%Y-%m-%d %H:%M'}", "a date has no time"),

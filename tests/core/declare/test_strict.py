@@ -7,7 +7,8 @@ import io
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from mergeline.core.declare.strict import parse_yaml
 from mergeline.errors import DeclarationError

@@ -181,6 +181,9 @@ def test_a_whole_file_of_params_may_have_dots_in_its_keys(flowers: Flowers) -> N
 
 
 def test_another_folder_of_outputs_is_another_model(flowers: Flowers) -> None:
+    flowers.edit(
+        "dvc.yaml", "[build/iris/holdout.parquet]", "[build/iris/holdout.parquet, build/alt]"
+    )
     before = flowers.ingredients()
     flowers.edit("models/iris.yaml", "outputs: build/iris", "outputs: ./build/iris/")
     assert flowers.ingredients() == before
@@ -440,6 +443,22 @@ def test_an_unknown_stage_key_is_said_with_the_nearest(flowers: Flowers) -> None
 def test_a_dependency_from_nowhere_is_refused(flowers: Flowers) -> None:
     flowers.edit("dvc.yaml", "pipelines/evaluate.py,", "pipelines/gone.py,")
     with pytest.raises(DeclarationError, match=r"pipelines/gone\.py, which is neither"):
+        flowers.ingredients()
+
+
+def test_a_missing_snapshot_stage_is_said_with_the_lines_to_add(flowers: Flowers) -> None:
+    whole = (flowers.root / "dvc.yaml").read_text()
+    flowers.write("dvc.yaml", "stages:\n" + whole[whole.index("  train:") :])
+    with pytest.raises(DeclarationError, match=r"Add a stage.*cmd: mergeline snapshot") as caught:
+        flowers.ingredients()
+    stage = str(caught.value).partition("makes it: ")[2].removesuffix(".")
+    flowers.write("dvc.yaml", f"{(flowers.root / 'dvc.yaml').read_text()}  {stage}\n")
+    assert "snapshot" in [stage.name for stage in flowers.ingredients().stages]
+
+
+def test_outputs_that_no_stage_makes_are_refused(flowers: Flowers) -> None:
+    flowers.edit("models/iris.yaml", "build/iris", "build/rose")
+    with pytest.raises(DeclarationError, match="no stage leaves anything in build/rose"):
         flowers.ingredients()
 
 

@@ -175,6 +175,52 @@ def test_a_report_of_an_earlier_push_is_not_posted(world: FolderWorld, tmp_path:
     assert world.forge().comments(number) == ()
 
 
+def test_the_state_of_an_earlier_push_ends_too(world: FolderWorld, tmp_path: Path) -> None:
+    number = world.open("More trees")
+    subject = of(world, number)
+    world.push(number)
+    comment(project(world), bundle(tmp_path / "b", passed(subject)), say=quiet)
+    assert world.forge().status(subject.commit or "") == ("success", "delay: pass")
+
+
+def test_a_commit_that_no_pull_request_proposes_has_a_state_and_no_comment(
+    world: FolderWorld, tmp_path: Path
+) -> None:
+    """As that of a merge queue."""
+    queued = world.direct_commit()
+    subject = EvaluatedTree(tree="t" * 40, commit=queued)
+    told = comment(project(world), bundle(tmp_path / "b", passed(subject)), say=quiet)
+    assert comment_lines(told) == [f"{queued[:8]}: delay: pass (success)"]
+    assert world.forge().status(queued) == ("success", "delay: pass")
+
+
+def test_a_pull_request_that_changes_no_model_is_left_in_peace(world: FolderWorld) -> None:
+    number = world.open("Words")
+    head = of(world, number).commit or ""
+    comment(project(world, MERGELINE_HEAD=head), None, say=quiet)
+    assert world.forge().comments(number) == ()
+    assert world.forge().status(head) == ("success", "no model changes")
+
+
+def test_a_report_shrinks_to_a_line_once_no_model_changes(
+    world: FolderWorld, tmp_path: Path
+) -> None:
+    number = world.open("More trees")
+    comment(project(world), bundle(tmp_path / "b", passed(of(world, number))), say=quiet)
+    head = world.push(number)
+    for _ in range(2):
+        comment(project(world, MERGELINE_HEAD=head), None, say=quiet)
+        (shown,) = world.forge().comments(number)
+        line = f"At `{head[:7]}` this pull request changes no model."
+        assert shown.body.splitlines()[1:] == [line]
+
+
+def test_without_a_bundle_the_commit_must_be_named(world: FolderWorld) -> None:
+    with pytest.raises(NotFoundError, match="which commit") as caught:
+        comment(project(world), None, say=quiet)
+    assert "MERGELINE_HEAD" in caught.value.next_step
+
+
 def test_the_pull_request_is_found_by_the_commit(world: FolderWorld, tmp_path: Path) -> None:
     number = world.open("More trees")
     subject = dataclasses.replace(of(world, number), pull_request=None)

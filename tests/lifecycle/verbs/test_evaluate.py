@@ -26,7 +26,7 @@ from mergeline.errors import (
 from mergeline.lifecycle.steps.evaluation import Evaluated
 from mergeline.lifecycle.verbs.evaluate import evaluate
 from mergeline.lifecycle.verbs.plan import plan
-from mergeline.lifecycle.verbs.report import find_report
+from mergeline.lifecycle.verbs.report import find_reports
 from tests.support.line import Line, content_of, judgement_of, run_id_of
 from tests.support.parcels import MODEL, MODEL_YAML, OTHER, WORSE, drop
 from tests.support.stand_ins import run_stages_by, stages_by_dvc
@@ -464,7 +464,7 @@ def test_a_failed_stage_leaves_its_report_and_nothing_else(line: Line) -> None:
         line.review(number)
     left = {path for path in set(content_of(line.state)) - before if not path.endswith(".lock")}
     assert left == {f"bundles/{MODEL}-failed/evaluation/report.json"}
-    assert find_report(line.project(), None).kind == "failed"
+    assert [it.kind for it in find_reports(line.project(), None)] == ["failed"]
     assert not list((line.state / "builds").iterdir())
     assert len(candidates(line)) == 3
 

@@ -10,7 +10,7 @@ from mergeline.adapters.git.repository import Repository
 from mergeline.errors import BundleError, NotFoundError
 from mergeline.lifecycle.steps.bundle_folders import read_reports
 from mergeline.lifecycle.steps.project import Project
-from mergeline.lifecycle.verbs.report import find_report
+from mergeline.lifecycle.verbs.report import find_reports
 
 
 def test_an_evaluation_that_was_killed_has_no_report(tmp_path: Path) -> None:
@@ -19,6 +19,6 @@ def test_an_evaluation_that_was_killed_has_no_report(tmp_path: Path) -> None:
     killed.write_text("{}")
     project = Project(Repository(tmp_path), {"MERGELINE_STATE": str(tmp_path)})
     with pytest.raises(NotFoundError, match="nothing was evaluated here yet"):
-        find_report(project, None)
+        find_reports(project, None)
     with pytest.raises(BundleError, match="no report there"):
         read_reports(tmp_path / "bundles")

@@ -123,6 +123,16 @@ class DropStore:
         """
         return Path(self._repo.cache.local_cache_dir).resolve()
 
+    def remote(self) -> str | None:
+        """The address of DVC's default remote, which was opened; None if there is none.
+
+        Raises:
+            RemoteError: it cannot be opened.
+            RepositoryError: DVC is not set up in the repository.
+        """
+        remote = self._remote()
+        return None if remote is None else str(remote.fs.unstrip_protocol(remote.path))
+
     @cached_property
     def _repo(self) -> Any:  # noqa: ANN401 - dvc.repo.Repo
         from dvc.exceptions import DvcException, NotDvcRepoError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -13,7 +14,7 @@ from mergeline.core.report.one_comment import (
     read_stamp,
     stamped,
 )
-from mergeline.errors import ForgeError
+from mergeline.errors import ForgeError, NotFoundError
 
 State = Literal["pending", "success", "failure", "error"]
 """What stands beside a commit: still running, passed, refused, or could not be judged."""
@@ -25,12 +26,18 @@ _ROUNDS = 6
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A proposed change; `open` if it is neither merged nor closed."""
+    """A proposed change.
+
+    Attributes:
+        open: neither merged nor closed.
+        fork: whether the change lies in another repository, which others may write to.
+    """
 
     number: int
     head_sha: str
     open: bool
     labels: tuple[str, ...] = ()
+    fork: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,33 @@ class Comment:
     author: str
     body: str
     url: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a forge says of a repository's rules; None where the token may not see it.
+
+    Attributes:
+        public: whether strangers can read it, and so its artifacts.
+        required: contexts of the statuses that the main branch demands.
+        up_to_date: whether a pull request is merged only on top of main as it was evaluated, by a
+            rule or by a merge queue.
+        owners_review: whether a code owner must have said yes.
+        protected_tags: patterns of tags that not every writer may push.
+        environments: for each, whether only chosen branches may use it.
+        has_environments: False where the forge has none, so that each job of a writer's branch can
+            read each secret.
+        jobs_may_write: whether a job that does not say its rights may write.
+    """
+
+    public: bool | None = None
+    required: tuple[str, ...] | None = None
+    up_to_date: bool | None = None
+    owners_review: bool | None = None
+    protected_tags: tuple[str, ...] | None = None
+    environments: Mapping[str, bool] | None = None
+    has_environments: bool = True
+    jobs_may_write: bool | None = None
 
 
 class Forge(Protocol):
@@ -74,6 +108,9 @@ class Forge(Protocol):
                 forge cannot be reached or refuses.
         """
 
+    def own_comments(self, number: int) -> tuple[Comment, ...]:
+        """All comments that we wrote, oldest first."""
+
     def comment(self, number: int, text: str) -> Comment:
         """Add a comment."""
 
@@ -82,6 +119,20 @@ class Forge(Protocol):
 
     def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
         """Set the state that stands as `mergeline` beside a commit (140 characters are shown)."""
+
+    def may_write(self, user: str) -> bool:
+        """Whether a person may push to the repository."""
+
+    def run_again(self, workflow: str, sha: str) -> str:
+        """Start the last run of a workflow (its file's name) for a commit once more; its address.
+
+        Raises:
+            NotFoundError: it never ran for that commit.
+            ForgeError: it is still running, or the forge refuses.
+        """
+
+    def settings(self, branch: str) -> Settings:
+        """The rules of the repository and of its main branch, as far as the token may see them."""
 
 
 class CommentStore(Protocol):
@@ -101,6 +152,12 @@ class CommentStore(Protocol):
 
     def delete(self, number: int, comment_id: int) -> None:
         """Remove a comment, unless it is gone."""
+
+
+def standing_report(forge: Forge, number: int, marker: str) -> Comment | None:
+    """The report comment of ours that a pull request has now, if it has one."""
+    ours = forge.own_comments(number)
+    return next((comment for comment in ours if read_stamp(comment.body, marker)), None)
 
 
 def keep_one_report(store: CommentStore, number: int, markdown: str, stamp: Stamp) -> Comment:
@@ -148,3 +205,12 @@ def shortened(description: str) -> str:
     """A status description in one line that a forge takes whole."""
     line = " ".join(description.split())
     return line if len(line) <= _DESCRIPTION_LIMIT else line[: _DESCRIPTION_LIMIT - 1] + "…"
+
+
+def never_ran(workflow: str, sha: str, where: str) -> NotFoundError:
+    """That a workflow has no run for a commit which could be started again."""
+    return NotFoundError(
+        f"{workflow} never ran for {sha[:8]}",
+        where=where,
+        next_step=f"Push to the pull request; the workflow's file must be named {workflow}",
+    )

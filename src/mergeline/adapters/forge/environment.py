@@ -19,7 +19,8 @@ def forge_from_environment(env: Mapping[str, str], remote_url: str | None) -> Fo
     """The forge that the environment names; None if it names none.
 
     `MERGELINE_FORGE` is the folder of a `FolderForge`. Otherwise `GITHUB_TOKEN` with
-    `GITHUB_REPOSITORY` (or a remote at github.com) and, for another server, `GITHUB_API_URL`.
+    `GITHUB_REPOSITORY` (or a remote at github.com) and, for another server, `GITHUB_API_URL`: that
+    of Gitea or Forgejo ends in `/api/v1`.
 
     Raises:
         ForgeError: the folder is not a forge's, or `GITHUB_REPOSITORY` is not `owner/name`.
@@ -39,6 +40,11 @@ def forge_from_environment(env: Mapping[str, str], remote_url: str | None) -> Fo
             where="GITHUB_REPOSITORY",
             next_step="Write it as owner/name",
         )
+    api = env.get("GITHUB_API_URL") or _GITHUB_API
+    if api.rstrip("/").endswith("/api/v1"):
+        from mergeline.adapters.forge.gitea import GiteaForge
+
+        return GiteaForge(repository, token, api)
     from mergeline.adapters.forge.github import GitHubForge
 
-    return GitHubForge(repository, token, env.get("GITHUB_API_URL") or _GITHUB_API)
+    return GitHubForge(repository, token, api)

@@ -4,9 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mergeline.errors import ForgeError
+
+
+@dataclass(frozen=True)
+class Written:
+    """A comment that was written under a pull request."""
+
+    pull_request: int
+    author: str
+    text: str
+
+
+def comment_of_event(env: Mapping[str, str]) -> Written | None:
+    """The comment whose being written started a job; None if something else did.
+
+    Raises:
+        ForgeError: the file cannot be read, or is not of the form that GitHub gives it.
+    """
+    match _event(env):
+        case {
+            "action": "created",
+            "issue": {"number": int(number), "pull_request": {}},
+            "comment": {"body": str(text), "user": {"login": str(author)}},
+        }:
+            return Written(number, author, text)
+    return None
 
 
 def labels_of_event(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -15,16 +42,8 @@ def labels_of_event(env: Mapping[str, str]) -> tuple[str, ...]:
     Raises:
         ForgeError: the file cannot be read, or is not of the form that GitHub gives it.
     """
-    path = env.get("GITHUB_EVENT_PATH")
-    if not path:
-        return ()
-    try:
-        event = json.loads(Path(path).read_bytes())
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, str(error)) from error
-    match event:
+    path = env.get("GITHUB_EVENT_PATH", "")
+    match _event(env):
         case {"pull_request": {"labels": [*labels]}}:
             entries = [label.get("name") for label in labels if isinstance(label, dict)]
             names = tuple(name for name in entries if isinstance(name, str))
@@ -33,10 +52,24 @@ def labels_of_event(env: Mapping[str, str]) -> tuple[str, ...]:
             return names
         case {"pull_request": pull_request} if pull_request is not None:
             raise _unreadable(path, "its pull request has no list of labels")
-        case {}:  # a push, or a merge queue's group
+        case _:  # a push, or a merge queue's group
             return ()
-        case _:
-            raise _unreadable(path, "it is not a JSON object")
+
+
+def _event(env: Mapping[str, str]) -> dict[str, Any]:
+    """What the file holds; empty where this is no job."""
+    path = env.get("GITHUB_EVENT_PATH")
+    if not path:
+        return {}
+    try:
+        event = json.loads(Path(path).read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, str(error)) from error
+    if not isinstance(event, dict):
+        raise _unreadable(path, "it is not a JSON object")
+    return event
 
 
 def _unreadable(path: str, why: str) -> ForgeError:

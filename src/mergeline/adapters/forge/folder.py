@@ -24,6 +24,7 @@ from mergeline.adapters.forge.base import (
     STATUS_CONTEXT,
     Comment,
     PullRequest,
+    Settings,
     State,
     checked_length,
     keep_one_report,
@@ -178,6 +179,22 @@ class FolderForge:
         status = _Status(state, shortened(description), url)
         with self._lock:
             write_file_whole(self.path / "statuses" / f"{sha}.json", write_json(status).encode())
+
+    def may_write(self, user: str) -> bool:  # noqa: ARG002
+        """Whoever reaches the folder may."""
+        return True
+
+    def run_again(self, workflow: str, sha: str) -> str:
+        """A folder runs no workflows."""
+        raise NotFoundError(
+            f"{workflow} never ran for {sha[:8]}: no workflow runs in a folder",
+            where=str(self.path),
+            next_step="Run mergeline evaluate",
+        )
+
+    def settings(self, branch: str) -> Settings:  # noqa: ARG002
+        """Merging asks for the status; a folder has no other rules."""
+        return Settings(required=(STATUS_CONTEXT,))
 
     def status(self, sha: str) -> tuple[State, str] | None:
         """State and description that stand beside a commit; None if none was set."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import github
 import requests
@@ -13,6 +14,7 @@ from github.GithubException import (
     BadAttributeException,
     GithubException,
     RateLimitExceededException,
+    UnknownObjectException,
 )
 from github.GithubRetry import GithubRetry
 
@@ -20,9 +22,11 @@ from mergeline.adapters.forge.base import (
     STATUS_CONTEXT,
     Comment,
     PullRequest,
+    Settings,
     State,
     checked_length,
     keep_one_report,
+    never_ran,
     shortened,
 )
 from mergeline.core.report.one_comment import Stamp
@@ -40,6 +44,8 @@ _MALFORMED = (BadAttributeException, AssertionError, AttributeError, KeyError, T
 _TIMEOUT = 20
 _LONGEST_WAIT = 120
 _BOT = "[bot]"
+_OPEN_LOOKED_AT = 300
+"""Open pull requests, the newest first, that are searched for a fork's commit."""
 
 
 def _translated(
@@ -98,6 +104,10 @@ class GitHubForge:
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it."""
         pulls = list(self._repository.get_commit(commit).get_pulls())
+        if not pulls:  # a fork's commit has none, although an open one proposes it
+            opened = self._repository.get_pulls(state="open", sort="updated", direction="desc")
+            newest = itertools.islice(opened, _OPEN_LOOKED_AT)
+            pulls = [pull for pull in newest if pull.head.sha == commit]
         if not pulls:
             return None
         return _pull_request(max(pulls, key=lambda pull: _nearness(pull, commit)))
@@ -124,6 +134,87 @@ class GitHubForge:
             description=shortened(description),
             context=STATUS_CONTEXT,
         )
+
+    @_translated
+    def may_write(self, user: str) -> bool:
+        """Whether a person may push to the repository."""
+        try:
+            return self._repository.get_collaborator_permission(user) in {"admin", "write"}
+        except UnknownObjectException:  # no such person
+            return False
+
+    @_translated
+    def run_again(self, workflow: str, sha: str) -> str:
+        """Start the last run of a workflow for a commit once more; its address."""
+        runs = self._repository.get_workflow(workflow).get_runs(head_sha=sha)
+        newest = next(iter(runs), None)
+        if newest is None:
+            raise never_ran(workflow, sha, self.where)
+        self._github.requester.requestJsonAndCheck("POST", f"{newest.url}/rerun")
+        return newest.html_url
+
+    @_translated
+    def settings(self, branch: str) -> Settings:
+        """The rules of the repository, as far as the token may see them."""
+        rules, at = self._seen(f"/rules/branches/{branch}"), self._seen(f"/branches/{branch}")
+        classic = self._seen(f"/branches/{branch}/protection") or {}  # for administrators only
+        parameters = [(rule["type"], rule.get("parameters") or {}) for rule in rules or []]
+        checks = [it for kind, it in parameters if kind == "required_status_checks"]
+        reviews = [it for kind, it in parameters if kind == "pull_request"]
+        contexts = [it["context"] for rule in checks for it in rule["required_status_checks"]]
+        older = ((at or {}).get("protection") or {}).get("required_status_checks") or {}
+        contexts += older.get("contexts") or []
+        on_top = [
+            any(kind == "merge_queue" for kind, _ in parameters),
+            *(rule["strict_required_status_checks_policy"] for rule in checks),
+            (classic.get("required_status_checks") or {}).get("strict", False),
+        ]
+        agreed = [
+            *(rule.get("require_code_owner_review", False) for rule in reviews),
+            (classic.get("required_pull_request_reviews") or {}).get("require_code_owner_reviews"),
+        ]
+        found = self._seen("/environments")
+        jobs = self._seen("/actions/permissions/workflow")
+        return Settings(
+            public=not (self._seen("") or {"private": True})["private"],
+            required=None if rules is None and at is None else tuple(dict.fromkeys(contexts)),
+            up_to_date=any(on_top) or (False if checks or classic else None),
+            owners_review=any(agreed) or (False if reviews or classic else None),
+            protected_tags=self._protected_tags(),
+            environments=None
+            if found is None
+            else {
+                it["name"]: it["deployment_branch_policy"] is not None
+                for it in found["environments"]
+            },
+            jobs_may_write=None
+            if jobs is None
+            else jobs["default_workflow_permissions"] == "write",
+        )
+
+    def _protected_tags(self) -> tuple[str, ...] | None:
+        """Patterns of the tags that a ruleset keeps from being made."""
+        listed = self._seen("/rulesets?targets=tag&per_page=100")
+        if listed is None:
+            return None
+        rulesets = [self._seen(f"/rulesets/{it['id']}") for it in listed]
+        return tuple(
+            pattern.removeprefix("refs/tags/").replace("~ALL", "**")
+            for ruleset in rulesets
+            if ruleset and ruleset["enforcement"] == "active"
+            if any(rule["type"] == "creation" for rule in ruleset["rules"])
+            for pattern in ruleset["conditions"]["ref_name"]["include"]
+        )
+
+    def _seen(self, path: str) -> Any:  # noqa: ANN401 - JSON
+        """What the API answers; None where the token may not see it, or there is none."""
+        requester = self._github.requester
+        try:
+            return requester.requestJsonAndCheck("GET", f"{self._repository.url}{path}")[1]
+        except GithubException as error:
+            if error.status not in {403, 404} or isinstance(error, RateLimitExceededException):
+                raise
+            return None
 
     @_translated
     def head_of(self, number: int) -> str:
@@ -189,7 +280,13 @@ def _pull_request(pull: GitHubPullRequest) -> PullRequest:
         head_sha=pull.head.sha,
         open=pull.state == "open",
         labels=tuple(label.name for label in pull.labels),
+        fork=_is_fork(pull),
     )
+
+
+def _is_fork(pull: GitHubPullRequest) -> bool:
+    """Whether the change lies elsewhere; a fork that was deleted is no repository any more."""
+    return pull.head.repo is None or pull.head.repo.id != pull.base.repo.id
 
 
 def _nearness(pull: GitHubPullRequest, commit: str) -> tuple[bool, bool, bool, int]:

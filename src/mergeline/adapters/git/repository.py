@@ -40,18 +40,28 @@ class Commit:
     parents: tuple[str, ...]
 
 
-class Repository:
-    """One working copy."""
+# What verbs leave beside the sources; a project need not tell git to ignore it.
+_OWN_FILES = (":(exclude,glob).mergeline/**", ":(exclude,glob)data/*.snapshot.json")
 
-    def __init__(self, root: Path) -> None:
+
+class Repository:
+    """One working copy of a project: of a whole repository, or of a folder in one.
+
+    Attributes:
+        root: the project's folder.
+        folder: the same, seen from the repository's own root; empty if it is that.
+    """
+
+    def __init__(self, root: Path, folder: str = "") -> None:
         self.root = root
+        self.folder = folder
 
     @classmethod
     def at(cls, path: Path) -> Repository:
-        """The repository that `path` lies in.
+        """The project that `path` lies in: the nearest folder with `models/*.yaml`, or all.
 
         Raises:
-            RepositoryError: there is none.
+            RepositoryError: it lies in no repository.
         """
         try:
             out = run_git(["rev-parse", "--show-toplevel"], cwd=path)
@@ -63,7 +73,12 @@ class Repository:
                 where=str(path),
                 next_step="Run mergeline inside a clone of the project",
             ) from error
-        return cls(Path(out.decode().rstrip("\n")))
+        top = Path(out.decode().rstrip("\n"))
+        below = path.resolve().relative_to(top.resolve())
+        for folder in (below, *below.parents):
+            if any((top / folder / "models").glob("*.yaml")):
+                return cls(top / folder, "" if folder == Path() else folder.as_posix())
+        return cls(top)
 
     def git(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
         """One git command's output as text."""
@@ -81,9 +96,9 @@ class Repository:
 
     @property
     def main_root(self) -> Path:
-        """The main working tree's folder, also when this one is a linked worktree."""
+        """The project's folder in the main working tree, also when this is a linked worktree."""
         common = Path(self.git("rev-parse", "--path-format=absolute", "--git-common-dir"))
-        return common.parent if common.name == ".git" else self.root
+        return common.parent / self.folder if common.name == ".git" else self.root
 
     def commit(self, revision: str = "HEAD") -> Commit:
         """Resolve a revision.
@@ -105,16 +120,26 @@ class Repository:
         return Commit(sha, subject, author, tuple(parents.split()))
 
     def tree(self, revision: str = "HEAD") -> Tree:
-        """The tree of a commit (or a tree's own name)."""
+        """The project's tree at a commit (or a tree's own name)."""
         try:
             name = f"{_revision(revision)}^{{tree}}"
-            return Tree(self.root, self.git("rev-parse", "--verify", name))
+            sha = self.git("rev-parse", "--verify", name)
+            return self._within(sha) if self._exists(revision) else Tree(self.root, sha)
         except (GitError, ValueError) as error:
             raise RepositoryError(
                 f"no commit or tree {revision!r} here",
                 where=str(self.root),
                 next_step="Fetch it, or name another",
             ) from error
+
+    def _within(self, sha: str) -> Tree:
+        """The project's own tree in one of the whole repository; empty if it is not there."""
+        if not self.folder:
+            return Tree(self.root, sha)
+        inner = self._ask("rev-parse", "--quiet", "--verify", f"{sha}:{self.folder}")
+        return Tree(
+            self.root, inner or run_git(["mktree"], cwd=self.root, stdin=b"").decode().strip()
+        )
 
     def working_tree(self) -> Tree:
         """The working tree as it stands: tracked and new files, ignored ones left out.
@@ -125,8 +150,8 @@ class Repository:
             env = {"GIT_INDEX_FILE": f"{folder}/index"}
             if self._exists("HEAD"):
                 self.git("read-tree", "HEAD", env=env)
-            self.git("add", "--all", "--", ".", env=env)
-            return Tree(self.root, self.git("write-tree", env=env))
+            self.git("add", "--all", "--", ".", *_OWN_FILES, env=env)
+            return self._within(self.git("write-tree", env=env))
 
     def compose(self, revision: str, overlay: Tree, paths: Sequence[str]) -> Tree:
         """The tree of `revision` with the files at `paths` (and below) as `overlay` has them."""
@@ -145,8 +170,10 @@ class Repository:
 
     def is_clean(self) -> bool:
         """Whether the working tree is HEAD's, apart from a hand-made `dvc.lock`."""
-        status = run_git(["status", "--porcelain", "--untracked-files=normal"], cwd=self.root)
-        return all(line[3:] == b"dvc.lock" for line in status.splitlines())
+        paths = ("--", ".", *_OWN_FILES)
+        status = self.git("status", "--porcelain", "--untracked-files=normal", *paths)
+        lock = f"{self.folder}/dvc.lock".lstrip("/")
+        return all(line[2:].strip() == lock for line in status.splitlines())
 
     def branch(self) -> str | None:
         """The branch that is checked out; None when HEAD is detached."""
@@ -156,13 +183,19 @@ class Repository:
         """The branch that pull requests merge onto.
 
         Raises:
-            RepositoryError: none of the usual names exists.
+            RepositoryError: neither this clone nor origin says which, and none of the usual names
+                exists.
         """
         if self._exists("origin/HEAD"):
             return self.git("symbolic-ref", "--short", "refs/remotes/origin/HEAD")
         for name in ("origin/main", "origin/master", "main", "master"):
             if self._exists(name):
                 return name
+        if self.remote_url() is not None:  # a job's clone knows branches, and not which is main
+            answer = self._with_origin("ls-remote", "--symref", "origin", "HEAD").partition("\t")[0]
+            name = answer.removeprefix("ref: refs/heads/")
+            if name != answer and self._exists(f"origin/{name}"):
+                return f"origin/{name}"
         way_out = "Fetch it, or give yours that name: git branch main"
         raise RepositoryError(
             "no main branch found (origin/HEAD, main or master)",

@@ -36,6 +36,11 @@ class ChangePlan:
     differing: tuple[str, ...] = ()
     locked: bool = True
 
+    @property
+    def changes_model(self) -> bool:
+        """Whether there is something to judge: another model, or another bar for it."""
+        return self.before != self.fingerprint or bool(self.moved)
+
 
 def plan_change(
     model: str,

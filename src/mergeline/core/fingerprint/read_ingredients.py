@@ -56,10 +56,18 @@ class IngredientReader:
                 where=DVC_YAML,
                 next_step="Correct `stage` in the model's declaration",
             )
-        stages = tuple(self._stage(name) for name in self._in_order(stage))
+        names = self._in_order(stage)
+        folder = place(outputs)
+        if folder and self._makers_of(folder).isdisjoint(names):
+            raise DeclarationError(
+                f"no stage leaves anything in {folder}, from which the model is taken",
+                where=DVC_YAML,
+                next_step="Correct `outputs` in the model's declaration, or the outs of the stages",
+            )
+        stages = tuple(self._stage(name) for name in names)
         used = sorted({table for each in stages for table in each.tables})
         snapshots = {table: self._snapshots[table] for table in used}
-        return Ingredients(stages, snapshots, self._lock(stages), place(outputs), decision)
+        return Ingredients(stages, snapshots, self._lock(stages), folder, decision)
 
     @cached_property
     def _declared(self) -> Mapping[str, DeclaredStage]:
@@ -165,7 +173,7 @@ class IngredientReader:
                     f"stage {stage.name} depends on {dep}, which is neither in Git nor made by a "
                     "stage",
                     where=stage.where,
-                    next_step="Add the file to Git, or correct the path",
+                    next_step=_where_it_comes_from(dep),
                 )
         refuse_undeclared_code(files, stage, code)
         return Stage(
@@ -203,6 +211,14 @@ class IngredientReader:
             read = self._dvc.params(text, path) if not_yaml else parse_yaml(text, where=path)
             self._documents[path] = read
         return self._documents[path]
+
+
+def _where_it_comes_from(dep: str) -> str:
+    if not dep.endswith(SNAPSHOT_FILE):
+        return "Add the file to Git, or correct the path"
+    outs = f"outs: [{dep}: {{cache: false}}]"
+    stage = f"snapshot: {{cmd: mergeline snapshot, always_changed: true, {outs}}}"
+    return f"Add a stage that makes it: {stage}"
 
 
 def _around(path: str) -> list[str]:

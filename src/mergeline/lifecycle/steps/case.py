@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mergeline.adapters.git.repository import Commit
 from mergeline.core.compare.comparison import with_metrics_of
+from mergeline.core.compare.metrics.catalogue import check_metrics
 from mergeline.core.declare.model import Gate, Model
 from mergeline.core.fingerprint.ingredients import Ingredients
 from mergeline.core.release.bundle import Origin
@@ -112,7 +113,9 @@ def read_cases(
                 started_at=started_at,
             )
         )
-    cases = [case for case in cases if _touched(case)] or cases
+    cases = [case for case in cases if touched(case)] or cases
+    for case in cases:
+        check_metrics(case.model)  # before anything trains
     if merged_onto is None and not as_committed:
         refuse_differing(project, tree, [case.ingredients for case in cases])
     return cases
@@ -122,7 +125,8 @@ def _fingerprint(declared: Declared | None) -> str | None:
     return declared.ingredients.fingerprint if declared else None
 
 
-def _touched(case: Case) -> bool:
+def touched(case: Case) -> bool:
+    """Whether the tree changes the model, or how it is declared."""
     same_model = case.at_base is not None and case.at_base.model == case.model
     return not same_model or _fingerprint(case.at_base) != case.ingredients.fingerprint
 

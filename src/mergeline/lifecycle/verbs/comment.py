@@ -11,7 +11,7 @@ import datetime as dt
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mergeline.adapters.forge.base import Forge, PullRequest, State
+from mergeline.adapters.forge.base import Comment, Forge, PullRequest, State, standing_report
 from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
 from mergeline.core.report.content import Report
 from mergeline.core.report.one_comment import ROOM, Stamp, read_stamp
@@ -23,36 +23,43 @@ from mergeline.lifecycle.steps.project import Project, Say
 MARKER = "report"
 
 
+UNCHANGED: tuple[State, str] = ("success", "no model changes")
+
+
 @dataclass(frozen=True)
 class Commented:
     """What a pull request is told, or would be with `--plan`.
 
     Attributes:
+        pull_request: None if none proposes the commit, as that of a merge queue.
         head: the evaluated commit.
         newer_head: what the pull request proposes instead of `head`; then nothing is posted.
         status: state and text beside the commit.
         url: the comment's address; None if nothing was posted.
     """
 
-    pull_request: int
+    pull_request: int | None
     head: str
+    status: tuple[State, str]
     newer_head: str | None = None
-    status: tuple[State, str] | None = None
     url: str | None = None
 
 
-def comment(project: Project, bundle: Path, *, plan_only: bool = False, say: Say) -> Commented:
+def comment(
+    project: Project, bundle: Path | None, *, plan_only: bool = False, say: Say
+) -> Commented:
     """Post the reports of a bundle, or of a folder of bundles, as the pull request's one report.
 
-    The state of each verdict is set beside the evaluated commit too. With `plan_only` nothing is
-    posted.
+    The state of each verdict is set beside the evaluated commit too. Without a bundle that commit
+    changes no model: its state is success, nothing is posted, and a report that stands shrinks to
+    a line. With `plan_only` nothing is posted.
 
     Raises:
-        NotFoundError: there is no forge, or no pull request that the bundle is of.
+        NotFoundError: there is no forge, or nothing says which commit was evaluated.
         BundleError: there is no report, or it cannot be one.
         ForgeError: the forge refuses.
     """
-    reports = read_reports(bundle)
+    reports = [] if bundle is None else read_reports(bundle)
     forge = project.forge
     if forge is None:
         raise NotFoundError(
@@ -61,22 +68,53 @@ def comment(project: Project, bundle: Path, *, plan_only: bool = False, say: Say
         )
     head = _head(project, reports)
     pull = _pull_request(project, forge, reports, head)
-    if project.pull_request is None and pull.head_sha != head:
-        return Commented(pull.number, head, newer_head=pull.head_sha)
-    reports = [_completed(project, report, head, pull.number, say) for report in reports]
-    status = state(reports)
+    number = pull.number if pull else None
+    status = state(reports) if reports else UNCHANGED
+    newer = pull.head_sha if pull and pull.head_sha != head else None
+    if project.pull_request is not None:
+        newer = None  # a trial merge, which no branch has as its head
+    told = Commented(number, head, status, newer_head=newer)
     if plan_only:
-        return Commented(pull.number, head, status=status)
+        return told
+    if pull is None or newer:
+        say(f"no pull request proposes {head[:8]}" if pull is None else f"{newer} is proposed now")
+        forge.set_status(head, *status)
+        return told
     say(f"reporting on pull request {pull.number}")
+    if not reports:
+        return replace(told, url=_shrink(forge, pull.number, head))
+    return replace(told, url=_show(project, forge, pull.number, head, reports=reports, say=say))
+
+
+def _show(
+    project: Project, forge: Forge, number: int, head: str, *, reports: list[Report], say: Say
+) -> str:
+    """Post the reports as one, and set their state unless a later report stands."""
+    reports = [_completed(project, report, head, number, say) for report in reports]
     evaluated_at = _evaluated_at(reports)
     between = "\n---\n\n"
     room = (ROOM - len(between) * (len(reports) - 1)) // len(reports)
     text = between.join(to_markdown(report, limit=room) for report in reports)
-    shown = forge.upsert_report(pull.number, text, Stamp(MARKER, head, evaluated_at))
+    shown = forge.upsert_report(number, text, Stamp(MARKER, head, evaluated_at))
     stamp = read_stamp(shown.body, MARKER)
     if stamp is None or stamp.head_sha != head or stamp.evaluated_at <= evaluated_at:
-        forge.set_status(head, *status, shown.url if shown.url.startswith("http") else None)
-    return Commented(pull.number, head, status=status, url=shown.url)
+        forge.set_status(head, *state(reports), _web(shown))
+    return shown.url
+
+
+def _shrink(forge: Forge, number: int, head: str) -> str | None:
+    """Let a report that stands say that nothing is left to report."""
+    shown = None
+    if standing_report(forge, number, MARKER) is not None:
+        text = f"At `{head[:7]}` this pull request changes no model."
+        stamp = Stamp(MARKER, head, dt.datetime.now(dt.UTC))
+        shown = forge.upsert_report(number, text, stamp).url
+    forge.set_status(head, *UNCHANGED)
+    return shown
+
+
+def _web(shown: Comment) -> str | None:
+    return shown.url if shown.url.startswith("http") else None
 
 
 def _completed(project: Project, report: Report, head: str, number: int, say: Say) -> Report:
@@ -118,7 +156,12 @@ def _head(project: Project, reports: list[Report]) -> str:
 
     On GitHub a pull request's job evaluates a trial merge, which is no commit of the branch.
     """
-    head = project.environment.get("MERGELINE_HEAD") or reports[0].subject.commit
+    head = project.environment.get("MERGELINE_HEAD")
+    if not head and not reports:
+        raise NotFoundError(
+            "nothing says which commit was evaluated", next_step="Set MERGELINE_HEAD to it"
+        )
+    head = head or reports[0].subject.commit
     if not head:
         raise NotFoundError(
             "the report is of files that are not committed",
@@ -127,15 +170,11 @@ def _head(project: Project, reports: list[Report]) -> str:
     return head
 
 
-def _pull_request(project: Project, forge: Forge, reports: list[Report], head: str) -> PullRequest:
-    number = project.pull_request or reports[0].subject.pull_request
-    pull = forge.pull_request(number) if number else forge.pull_request_of(head)
-    if pull is None:
-        raise NotFoundError(
-            f"no pull request proposes {head[:8]}",
-            next_step="Open one, or set MERGELINE_PULL_REQUEST",
-        )
-    return pull
+def _pull_request(
+    project: Project, forge: Forge, reports: list[Report], head: str
+) -> PullRequest | None:
+    number = project.pull_request or next((it.subject.pull_request for it in reports), None)
+    return forge.pull_request(number) if number else forge.pull_request_of(head)
 
 
 def _evaluated_at(reports: list[Report]) -> dt.datetime:

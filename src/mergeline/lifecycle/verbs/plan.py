@@ -31,6 +31,10 @@ def plan(
         name, ingredients = declared.name, tree.ingredients(declared)
         at_base = before.declared(name) if before else None
         case = Case(tree, origin, declared, ingredients, commit, at_base, before)
+        if at_base is None or at_base.model.metrics != declared.metrics:
+            from mergeline.core.compare.metrics.catalogue import check_metrics  # takes a while
+
+            check_metrics(declared)
         moved = [f"{part.where}: {part.text}" for part in moved_bar(case)]
         if at_base is not None and at_base.model.gate != declared.gate:
             moved.insert(0, f"models/{name}.yaml: the gate changed; the base's still judges")

@@ -7,17 +7,21 @@ from pathlib import Path
 from mergeline.core.release.bundle import EVALUATION_FILES, FLIPPED_ROWS, REPORT
 from mergeline.core.report.content import Report, read_report
 from mergeline.errors import DeclarationError, NotFoundError
+from mergeline.lifecycle.steps.bundle_folders import read_reports
 from mergeline.lifecycle.steps.project import Project
 from mergeline.system.atomic_writes import finished_folders
 
 
-def find_report(project: Project, source: str | None) -> Report:
-    """The report of a bundle's folder or of a run; None: the newest on this machine.
+def find_reports(project: Project, source: str | None) -> list[Report]:
+    """The reports of a folder of bundles, of a run, or without a source the newest one here.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: there is no such run, or nothing was evaluated here.
+        BundleError: there is no report in the folder.
     """
-    return _read(_evaluation(project, source) / REPORT)
+    if source is not None and Path(source).is_dir():
+        return read_reports(Path(source))
+    return [_read(_evaluation(project, source) / REPORT)]
 
 
 def find_rows(project: Project, source: str | None) -> Path:

@@ -102,17 +102,33 @@ def metric_of(choice: MetricChoice, model: Model) -> Metric:
         sample, difference = _scored(partial(scorers.by_function, function, model))
         more = choice.greater_is_better is True
         return Metric(name, label, sample, difference, greater_is_better=more)
-    known = scorers.names()
-    if name not in known:
-        raise DeclarationError(
-            f"metrics: scikit-learn has no scorer {name!r} ({did_you_mean(name, known)})",
-            where=where,
-            next_step="Name one of them, or a function of your own by its import path",
-        )
+    _check_name(choice, where)
     sample, difference = _ways(name, model)
     negated = name.startswith("neg_")
     label = _LABELS.get(name) or name.removeprefix("neg_").replace("_", " ")
     return Metric(name, label, sample, difference, negated=negated)
+
+
+def check_metrics(model: Model) -> None:
+    """Refuse a declaration with a metric that nobody knows; the project's own are not looked at.
+
+    Raises:
+        DeclarationError: scikit-learn has no such scorer.
+    """
+    for choice in model.metrics:
+        if not choice.own:
+            _check_name(choice, f"models/{model.name}.yaml")
+
+
+def _check_name(choice: MetricChoice, where: str) -> None:
+    known = scorers.names()
+    if choice.name not in known:
+        near = did_you_mean(choice.name, known)
+        raise DeclarationError(
+            f"metrics: scikit-learn has no scorer {choice.name!r} ({near})",
+            where=where,
+            next_step="Name one of them, or a function of your own by its import path",
+        )
 
 
 def _ways(name: str, model: Model) -> tuple[Any, Any]:

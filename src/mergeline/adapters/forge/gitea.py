@@ -1,0 +1,371 @@
+"""Pull requests and comments on Gitea and Forgejo, by their REST API.
+
+It is GitHub's in most, and differs where mergeline looks: the pull request of a commit is one
+object, and is known for the last commit of a merge only; lists hold 50 entries a page; a job's
+token is the user `gitea-actions`, and may ask who it is.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+from urllib.parse import quote
+
+import requests
+from pydantic import TypeAdapter, ValidationError
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from mergeline.adapters.forge.base import (
+    STATUS_CONTEXT,
+    Comment,
+    PullRequest,
+    Settings,
+    State,
+    checked_length,
+    keep_one_report,
+    never_ran,
+    shortened,
+)
+from mergeline.core.report.one_comment import Stamp
+from mergeline.errors import ForgeError, MergelineError, NotFoundError
+
+_TIMEOUT = 20
+_PAGE = 50
+_MOST_PAGES = 20
+_MERGED_LOOKED_AT = 20
+"""Merged pull requests that are searched for a commit which is not the last of its merge."""
+T = TypeVar("T")
+
+
+# What of the server's answers is looked at.
+@dataclass(frozen=True)
+class _Named:
+    name: str
+
+
+@dataclass(frozen=True)
+class _User:
+    login: str
+
+
+@dataclass(frozen=True)
+class _Side:
+    sha: str
+    repo_id: int
+
+
+@dataclass(frozen=True)
+class _Pull:
+    number: int
+    head: _Side
+    base: _Side
+    state: str
+    merged_at: datetime | None
+    labels: tuple[_Named, ...] | None
+
+    def read(self) -> PullRequest:
+        return PullRequest(
+            number=self.number,
+            head_sha=self.head.sha,
+            open=self.state == "open",
+            labels=tuple(label.name for label in self.labels or ()),
+            fork=self.head.repo_id != self.base.repo_id,
+        )
+
+
+@dataclass(frozen=True)
+class _Note:
+    id: int
+    body: str
+    html_url: str
+    user: _User | None
+
+    def read(self) -> Comment:
+        return Comment(self.id, self.user.login if self.user else "ghost", self.body, self.html_url)
+
+
+@dataclass(frozen=True)
+class _Person:
+    name: str
+    email: str
+    date: datetime
+
+
+@dataclass(frozen=True)
+class _Content:
+    author: _Person
+    committer: _Person
+    message: str
+
+
+@dataclass(frozen=True)
+class _Commit:
+    sha: str
+    commit: _Content
+
+    def same_change(self, other: _Commit) -> bool:
+        """Whether it is the other, or its copy by a rebase: author, time and message stay."""
+        ours, theirs = self.commit, other.commit
+        copied = (ours.author, ours.message) == (theirs.author, theirs.message)
+        return self.sha == other.sha or copied
+
+
+class _ForbiddenError(ForgeError):
+    """The token may not do that."""
+
+
+@dataclass(frozen=True)
+class _Repository:
+    private: bool
+
+
+@dataclass(frozen=True)
+class _Branch:
+    enable_status_check: bool
+    status_check_contexts: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class _Permission:
+    permission: str
+
+
+@dataclass(frozen=True)
+class _Run:
+    id: int
+    path: str
+    html_url: str
+
+
+@dataclass(frozen=True)
+class _Runs:
+    workflow_runs: tuple[_Run, ...] | None
+
+
+@dataclass(frozen=True)
+class _BranchRule:
+    rule_name: str
+    block_on_outdated_branch: bool
+
+
+@dataclass(frozen=True)
+class _TagRule:
+    name_pattern: str
+
+
+class GiteaForge:
+    """The pull requests of one repository on a server that speaks Gitea's REST API."""
+
+    def __init__(self, repository: str, token: str, api_url: str, *, patient: bool = True) -> None:
+        """Prepare; nothing is sent yet.
+
+        `repository` is `owner/name`, `token` that of a person or the job, and `api_url` ends in
+        `/api/v1`. `patient` pauses before trying again.
+        """
+        self._api = api_url.rstrip("/")
+        self.where = f"{self._api}/repos/{repository}"
+        self._session = requests.Session()
+        self._session.headers.update({"Authorization": f"token {token}", "User-Agent": "mergeline"})
+        # What is written is not written again after an answer of 5xx: it may have arrived.
+        retry = Retry(
+            total=4,
+            status_forcelist=(429, 502, 503, 504),
+            backoff_factor=1 if patient else 0,
+            raise_on_status=False,
+        )
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=retry))
+
+    def pull_request(self, number: int) -> PullRequest:
+        """The pull request of that number."""
+        return self._get(_Pull, f"/pulls/{number}").read()
+
+    def pull_request_of(self, commit: str) -> PullRequest | None:
+        """The pull request that brought a commit, or proposes it."""
+        try:
+            return self._get(_Pull, f"/commits/{commit}/pull").read()
+        except NotFoundError:  # it ends no merge
+            known = self._commit(commit)
+        merged: list[_Pull] = []
+        for pull in self._pages(_Pull, "/pulls?state=all&sort=recentupdate"):
+            if pull.head.sha == commit and pull.state == "open":
+                return pull.read()
+            if pull.merged_at and len(merged) < _MERGED_LOOKED_AT:
+                merged.append(pull)
+        for pull in merged:
+            if pull.merged_at and pull.merged_at < known.commit.committer.date:
+                continue
+            own = f"/pulls/{pull.number}/commits?verification=false&files=false"
+            if any(known.same_change(each) for each in self._pages(_Commit, own)):
+                return pull.read()
+        return None
+
+    def upsert_report(self, number: int, markdown: str, stamp: Stamp) -> Comment:
+        """Show a report as our one comment with that marker; the newest report stays."""
+        return keep_one_report(self, number, markdown, stamp)
+
+    def comment(self, number: int, text: str) -> Comment:
+        """Add a comment."""
+        checked_length(text)
+        self.pull_request(number)  # to one that is not there it would answer 500
+        return self.post(number, text)
+
+    def comments(self, number: int) -> tuple[Comment, ...]:
+        """All comments of a pull request, oldest first."""
+        self.pull_request(number)  # an issue has comments too
+        # All come at once, whatever page is asked for.
+        notes = self._get(tuple[_Note, ...], f"/issues/{number}/comments")
+        return tuple(note.read() for note in sorted(notes, key=lambda note: note.id))
+
+    def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
+        """Set the state that stands as `mergeline` beside a commit."""
+        what = {
+            "state": state,
+            "description": shortened(description),
+            "context": STATUS_CONTEXT,
+            "target_url": url or "",
+        }
+        self._commit(sha)  # of one that is not there it would answer 500
+        self._send("POST", f"/statuses/{sha}", what)
+
+    def may_write(self, user: str) -> bool:
+        """Whether a person may push to the repository."""
+        try:
+            permission = self._get(_Permission, f"/collaborators/{quote(user)}/permission")
+        except NotFoundError:  # no such person
+            return False
+        return permission.permission in {"admin", "owner", "write"}
+
+    def run_again(self, workflow: str, sha: str) -> str:
+        """Start the last run of a workflow for a commit once more; its address."""
+        runs = self._get(_Runs, f"/actions/runs?head_sha={sha}&limit={_PAGE}").workflow_runs
+        newest = next((run for run in runs or () if run.path.startswith(f"{workflow}@")), None)
+        if newest is None:
+            raise never_ran(workflow, sha, self.where)
+        self._send("POST", f"/actions/runs/{newest.id}/rerun")
+        return newest.html_url
+
+    def settings(self, branch: str) -> Settings:
+        """The rules of the repository, as far as the token may see them."""
+        at = self._get(_Branch, f"/branches/{branch}")
+        rules = self._if_allowed(tuple[_BranchRule, ...], "/branch_protections")
+        tags = self._if_allowed(tuple[_TagRule, ...], "/tag_protections")
+        required = at.status_check_contexts if at.enable_status_check else ()
+        return Settings(
+            public=not self._get(_Repository, "").private,
+            required=tuple(required or ()),
+            up_to_date=None
+            if rules is None
+            else any(
+                rule.block_on_outdated_branch and fnmatch.fnmatchcase(branch, rule.rule_name)
+                for rule in rules
+            ),
+            protected_tags=None if tags is None else tuple(tag.name_pattern for tag in tags),
+            has_environments=False,
+        )
+
+    def head_of(self, number: int) -> str:
+        """The commit that a pull request proposes now."""
+        return self.pull_request(number).head_sha
+
+    def own_comments(self, number: int) -> tuple[Comment, ...]:
+        """All comments that we wrote."""
+        return tuple(comment for comment in self.comments(number) if comment.author == self._me)
+
+    def post(self, number: int, body: str) -> Comment:
+        """Add a comment."""
+        answer = self._send("POST", f"/issues/{number}/comments", {"body": body})
+        return self._read(_Note, answer).read()
+
+    def edit(self, number: int, comment_id: int, body: str) -> None:  # noqa: ARG002
+        """Change a comment's body, unless it is gone."""
+        self._unless_gone("PATCH", f"/issues/comments/{comment_id}", {"body": body})
+
+    def delete(self, number: int, comment_id: int) -> None:  # noqa: ARG002
+        """Remove a comment, unless it is gone."""
+        self._unless_gone("DELETE", f"/issues/comments/{comment_id}")
+
+    @functools.cached_property
+    def _me(self) -> str:
+        """Who the token speaks for."""
+        return self._get(_User, f"{self._api}/user").login
+
+    def _commit(self, sha: str) -> _Commit:
+        return self._get(_Commit, f"/git/commits/{sha}?stat=false&files=false&verification=false")
+
+    def _pages(self, kind: type[T], path: str) -> Iterator[T]:
+        """The entries of a list, page after page."""
+        for page in range(1, _MOST_PAGES + 1):
+            entries = self._get(tuple[kind, ...], f"{path}&limit={_PAGE}&page={page}")  # type: ignore[valid-type]
+            yield from entries
+            if len(entries) < _PAGE:
+                return
+
+    def _unless_gone(self, method: str, path: str, body: Mapping[str, str] | None = None) -> None:
+        try:
+            self._send(method, path, body)
+        except NotFoundError:
+            return
+
+    def _get(self, kind: type[T], path: str) -> T:
+        return self._read(kind, self._send("GET", path))
+
+    def _if_allowed(self, kind: type[T], path: str) -> T | None:
+        """What is there, unless the token may not see it."""
+        try:
+            return self._get(kind, path)
+        except _ForbiddenError:
+            return None
+
+    def _read(self, kind: type[T], answer: bytes) -> T:
+        try:
+            return TypeAdapter(kind).validate_json(answer)
+        except ValidationError as error:
+            raise ForgeError(
+                "the forge answered in a form that is not its API's",
+                where=self.where,
+                next_step="Check GITHUB_API_URL",
+            ) from error
+
+    def _send(self, method: str, path: str, body: Mapping[str, str] | None = None) -> bytes:
+        """The answer to one request; the one place where the server's errors become ours."""
+        url = path if path.startswith("http") else self.where + path
+        try:
+            answer = self._session.request(method, url, json=body, timeout=_TIMEOUT)
+        except requests.RequestException as error:
+            raise ForgeError(
+                "the forge cannot be reached, or does not answer",
+                where=self.where,
+                next_step="Check the network and GITHUB_API_URL, and run again",
+            ) from error
+        if not answer.ok:
+            raise _refusal(answer, self.where)
+        return answer.content
+
+
+def _refusal(answer: requests.Response, where: str) -> MergelineError:
+    try:
+        reason = " ".join(str(answer.json().get("message", "")).split())[:300]
+    except (ValueError, AttributeError):
+        reason = answer.reason
+    kind: type[MergelineError] = ForgeError
+    if answer.status_code == 401:
+        message, step = "the forge does not accept the token", "Renew GITHUB_TOKEN"
+    elif answer.status_code == 403:
+        kind = _ForbiddenError
+        message = f"the forge forbids it: {reason}"
+        step = "Give the job `permissions: issues: write, contents: write`"
+    elif answer.status_code in {404, 410} or "object does not exist" in reason:
+        kind = NotFoundError
+        message = f"the forge knows no such pull request or commit: {reason}"
+        step = "Check the number, that the commit is pushed, and that the token may read"
+    elif answer.status_code >= 500 or answer.status_code == 429:
+        message, step = "the forge answers with errors of its own", "Run again later"
+    else:
+        message, step = f"the forge answered {answer.status_code}: {reason}", "Correct what is sent"
+    return kind(message, where=where, next_step=step)

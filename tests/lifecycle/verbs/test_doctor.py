@@ -1,0 +1,135 @@
+"""`doctor`: what is unsafe is said with what to click or run."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mergeline.adapters.forge.base import Settings
+from mergeline.adapters.forge.folder import FolderForge
+from mergeline.adapters.git.repository import Repository
+from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.verbs import doctor
+from mergeline.lifecycle.verbs.doctor import Finding, examine
+from mergeline.system.confinement import Walls
+
+SAFE = Settings(
+    public=False,
+    required=("mergeline",),
+    up_to_date=True,
+    owners_review=True,
+    protected_tags=("release/**",),
+    environments={"production": True},
+    jobs_may_write=False,
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository on a forge, with code owners and a harmless workflow."""
+    forge = FolderForge.create(tmp_path / "forge")
+    root = tmp_path / "clone"
+    (root / ".github" / "workflows").mkdir(parents=True)
+    (root / ".github" / "CODEOWNERS").write_text("* @ana\n")
+    (root / ".github" / "workflows" / "ci.yml").write_text("on: {pull_request: {}}\n")
+    for arguments in (
+        ["init", "-q", "-b", "main"],
+        ["remote", "add", "origin", str(forge.repository)],
+        ["add", "-A"],
+        ["-c", "user.name=ana", "-c", "user.email=a@b.c", "commit", "-qm", "first"],
+        ["push", "-q", "origin", "main"],
+    ):
+        subprocess.run(["git", *arguments], cwd=root, check=True)
+    return root
+
+
+def found(
+    root: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings = SAFE, **environment: str
+) -> list[Finding]:
+    monkeypatch.setattr(FolderForge, "settings", lambda *_: settings)
+    monkeypatch.setattr(doctor, "find_walls", lambda: Walls("bubblewrap", ()))
+    monkeypatch.setattr(doctor, "_of_stores", lambda _: [])
+    named = {"MERGELINE_FORGE": str(root.parent / "forge"), **environment}
+    return examine(Project(Repository(root), named))
+
+
+def unsafe(findings: list[Finding]) -> set[str]:
+    return {finding.topic for finding in findings if finding.state == "unsafe"}
+
+
+def test_a_repository_that_is_set_up_well_has_nothing_to_do(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {finding.state for finding in found(root, monkeypatch)} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "topic", "words"),
+    [
+        (replace(SAFE, required=("ci",)), "required status", "require the status mergeline"),
+        (replace(SAFE, protected_tags=("v*",)), "ledger", "release/**"),
+        (replace(SAFE, environments={"production": False}), "environments", "to the branch main"),
+        (replace(SAFE, has_environments=False), "environments", "whom you trust"),
+    ],
+)
+def test_a_rule_that_is_missing_is_unsafe(
+    root: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings, topic: str, words: str
+) -> None:
+    findings = found(root, monkeypatch, settings)
+    assert unsafe(findings) == {topic}
+    assert words in findings[0].next_step
+
+
+@pytest.mark.parametrize("pattern", ["release/**", "release/*", "**", "/^release\\/.+/"])
+def test_a_pattern_of_either_forge_covers_the_ledger(
+    root: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    assert unsafe(found(root, monkeypatch, replace(SAFE, protected_tags=(pattern,)))) == set()
+
+
+def test_what_the_token_may_not_see_is_unknown_and_not_fine(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    findings = found(root, monkeypatch, Settings())
+    unknown = {finding.topic for finding in findings if finding.state == "unknown"}
+    assert unknown == {"required status", "up to date", "ledger", "environments"}
+
+
+def test_without_a_forge_the_variables_are_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    findings = found(root, monkeypatch, MERGELINE_FORGE="")
+    assert findings[0].topic == "forge"
+    assert "GITHUB_TOKEN" in findings[0].next_step
+
+
+@pytest.mark.parametrize(
+    "workflow",
+    [
+        "on:\n  pull_request_target:\n",
+        "on: {pull_request: {}}\njobs: {a: {env: {A: '${{ secrets.KEY }}'}}}\n",
+    ],
+)
+def test_a_workflow_that_hands_secrets_to_a_pull_request_is_unsafe(
+    root: Path, monkeypatch: pytest.MonkeyPatch, workflow: str
+) -> None:
+    (root / ".github" / "workflows" / "leak.yml").write_text(workflow)
+    findings = found(root, monkeypatch)
+    assert unsafe(findings) == {"workflows"}
+    assert ".github/workflows/leak.yml" in findings[0].text
+
+
+def test_state_that_goes_away_with_the_runner_is_unsafe(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert unsafe(found(root, monkeypatch, GITHUB_ACTIONS="true")) == {"state"}
+
+
+def test_a_machine_without_walls_is_unsafe(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found(root, monkeypatch)
+    monkeypatch.setattr(doctor, "find_walls", lambda: Walls("none", ("the network is there",)))
+    findings = examine(Project(Repository(root), {"MERGELINE_FORGE": str(root.parent / "forge")}))
+    assert unsafe(findings) == {"walls"}

@@ -1,0 +1,217 @@
+"""This repository's project on a forge that runs its workflows, as its people see it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
+import yaml
+
+from tests.support.gitea_server import PASSWORD, GiteaServer
+
+ROOT = Path(__file__).parent.parent.parent
+CALLED = {
+    "pull-request.yml": "on-pull-request.yml",
+    "report.yml": "on-evaluated.yml",
+    "commands.yml": "on-comment.yml",
+}
+_LONGEST_WAIT = 900
+T = TypeVar("T")
+
+
+class Hosted:
+    """A repository made of this one's HEAD, with a clone that people work in.
+
+    The workflows are the shipped ones, but for the actions, which are stand-ins on this forge, and
+    for the right to set a status, which has another name here. Nothing runs on the first push.
+    """
+
+    def __init__(self, server: GiteaServer, name: str, clone: Path) -> None:
+        self.server, self.name, self.clone = server, name, clone
+        owner, short = name.split("/")
+        server.add_user(owner)
+        server.call("POST", "/user/repos", {"name": short, "default_branch": "main"}, user=owner)
+        for user in ("ana", "ben"):
+            self.call("PUT", f"/collaborators/{user}", {"permission": "write"})
+        archive = subprocess.run(
+            ["git", "-C", str(ROOT), "archive", "HEAD"], check=True, capture_output=True
+        ).stdout
+        subprocess.run(["tar", "-x", "-C", str(clone)], input=archive, check=True)
+        folder = clone / ".github" / "workflows"
+        texts = {path.name: path.read_text() for path in folder.iterdir()}
+        for path in folder.iterdir():
+            path.unlink()
+        for caller, called in CALLED.items():
+            (folder / caller).write_text(for_this_forge(inlined(texts[caller], texts[called])))
+        (folder / "release.yml").write_text(for_this_forge(texts["release.yml"]))
+        self.git("init", "-q", "-b", "main")
+        self.git("remote", "add", "origin", server.clone_url(name, owner))
+        self.commit("Flights of six months [skip ci]", author=owner)
+        self.git("push", "-q", "origin", "main")
+
+    def call(self, method: str, path: str, body: object = None, user: str = "owner") -> Any:
+        """What the API says of this repository."""
+        return self.server.call(method, f"/repos/{self.name}{path}", body, user)
+
+    def git(self, *arguments: str) -> str:
+        """What one git command in the clone prints."""
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.clone, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def commit(self, message: str, author: str = "ana") -> str:
+        """Commit all that was changed; the commit's name."""
+        self.git("add", "--all")
+        person = (f"user.name={author}", f"user.email={author}@example.org")
+        self.git("-c", person[0], "-c", person[1], "commit", "-qm", message)
+        return self.git("rev-parse", "HEAD")
+
+    def branch(self, name: str) -> None:
+        """Begin a branch at main's tip."""
+        self.git("fetch", "-q", "origin", "main")
+        self.git("checkout", "-q", "-B", name, "origin/main")
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace a text in a file."""
+        text = (self.clone / path).read_text()
+        assert old in text, f"{path} has no {old!r}"
+        (self.clone / path).write_text(text.replace(old, new))
+
+    def push(self, author: str = "ana") -> str:
+        """Push the branch that is checked out; its tip."""
+        branch = self.git("symbolic-ref", "--short", "HEAD")
+        url = self.server.clone_url(self.name, author)
+        self.git("push", "-q", "--force", url, f"HEAD:refs/heads/{branch}")
+        return self.git("rev-parse", "HEAD")
+
+    def propose(self, title: str, author: str = "ana") -> int:
+        """Open a pull request of the branch that is checked out."""
+        self.push(author)
+        branch = self.git("symbolic-ref", "--short", "HEAD")
+        asked = {"base": "main", "head": branch, "title": title}
+        number: int = self.call("POST", "/pulls", asked, user=author)["number"]
+        return number
+
+    def propose_from_fork(self, title: str, author: str) -> int:
+        """Open a pull request of the branch that is checked out, from a stranger's fork."""
+        short = self.name.split("/")[1]
+        self.call("POST", "/forks", {}, user=author)
+        branch = self.git("symbolic-ref", "--short", "HEAD")
+        url = self.server.clone_url(f"{author}/{short}", author)
+        self.git("push", "-q", "--force", url, f"HEAD:refs/heads/{branch}")
+        asked = {"base": "main", "head": f"{author}:{branch}", "title": title}
+        number: int = self.call("POST", "/pulls", asked, user=author)["number"]
+        return number
+
+    def comments(self, number: int) -> list[Any]:
+        """What stands under a pull request."""
+        found: list[Any] = self.call("GET", f"/issues/{number}/comments")
+        return found
+
+    def states(self, sha: str) -> list[tuple[str, str]]:
+        """State and description of each `mergeline` that was set beside a commit, oldest first."""
+        found = self.call("GET", f"/commits/{sha}/statuses?limit=50")
+        ours = sorted((it for it in found if it["context"] == "mergeline"), key=lambda it: it["id"])
+        return [(it["status"], it["description"]) for it in ours]
+
+    def judged(self, sha: str, *, beyond: int = 0) -> tuple[str, str]:
+        """State and description beside a commit, once its evaluation has come to its end.
+
+        `beyond` so many states that were set before.
+
+        Raises:
+            TimeoutError: that takes too long.
+        """
+
+        def ended() -> tuple[str, str] | None:
+            states = self.states(sha)[beyond:]
+            return states[-1] if states and states[-1][0] != "pending" else None
+
+        return self._await(ended)
+
+    def answered(self, number: int, *, beyond: int) -> Any:
+        """The comment that follows so many others.
+
+        Raises:
+            TimeoutError: that takes too long.
+        """
+        return self._await(lambda: next(iter(self.comments(number)[beyond:]), None))
+
+    def say(self, number: int, user: str, text: str) -> None:
+        """Comment as someone."""
+        self.call("POST", f"/issues/{number}/comments", {"body": text}, user=user)
+
+    def approve_runs(self, sha: str) -> None:
+        """Let the runs go on that wait because a stranger caused them; as in the browser."""
+        waiting = self._await(lambda: [run for run in self._runs() if run["head_sha"] == sha])
+        session = requests.Session()
+        login = {"user_name": "owner", "password": PASSWORD}
+        session.post(f"{self.server.url}/user/login", data=login, timeout=60)
+        for run in waiting:
+            answer = session.post(
+                f"{self.server.url}/{self.name}/actions/runs/{run['id']}/approve", timeout=60
+            )
+            answer.raise_for_status()
+
+    def _await(self, find: Callable[[], T | None]) -> T:
+        end = time.monotonic() + _LONGEST_WAIT
+        while time.monotonic() < end:
+            if found := find():
+                return found
+            time.sleep(1)
+        raise TimeoutError(self.tell())
+
+    def _runs(self) -> list[Any]:
+        """The latest runs of workflows."""
+        found: list[Any] = self.call("GET", "/actions/runs?limit=8")["workflow_runs"]
+        return found
+
+    def tell(self) -> str:
+        """The runs and their jobs, and what the failed ones printed: for a test that fails."""
+        lines = []
+        for run in self._runs():
+            lines.append(f"{run['path']} {run['event']} {run['status']} {run.get('conclusion')}")
+            for job in self.call("GET", f"/actions/runs/{run['id']}/jobs")["jobs"] or []:
+                lines.append(f"   {job['name']}: {job['status']} {job.get('conclusion')}")
+                if job.get("conclusion") == "failure":
+                    log = self.call("GET", f"/actions/jobs/{job['id']}/logs").splitlines()
+                    lines += [f"      {line}" for line in log[-40:]]
+        return "\n".join(lines)
+
+
+def inlined(caller: str, called: str) -> str:
+    """A caller with the jobs of the workflow that it calls, and the inputs as literals in them.
+
+    Gitea runs a called workflow as one job with one token; so its rooms would not be apart.
+    """
+    asked = yaml.safe_load(called)[True]["workflow_call"]["inputs"]
+    [given] = yaml.safe_load(caller)["jobs"].values()
+    values = {name: about["default"] for name, about in asked.items()} | given["with"]
+    # These jobs are short: to compile all packages costs more than it saves.
+    values["install"] = values["install"].replace(" --compile-bytecode", "")
+
+    def literal(found: re.Match[str]) -> str:
+        value = values[found[1]]
+        return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+
+    head, jobs = caller[: caller.index("jobs:\n")], called[called.index("jobs:\n") :]
+    return head + re.sub(r"\binputs\.(\w+)", literal, jobs)
+
+
+def for_this_forge(workflow: str) -> str:
+    """A shipped workflow with stand-ins for actions, and Gitea's right to set a status."""
+    workflow = re.sub(r"(uses: [\w./-]+)@[0-9a-f]{40} # v\S+", r"\1@v1", workflow)
+
+    def rights(block: re.Match[str]) -> str:
+        if "statuses: write" not in block[0]:
+            return block[0]
+        kept = re.sub(r" +contents: read.*\n", "", block[0])
+        return kept.replace("statuses: write", "contents: write")
+
+    return re.sub(r"    permissions:\n(?:      .*\n)+", rights, workflow)
