@@ -1,170 +1,197 @@
-"""One model behind `mergeline serve` and behind `mlflow models serve`, side by side.
+"""One model behind `mergeline serve`, in each of its forms, and behind `mlflow models serve`.
 
     python benchmarks/serving.py
 
-Both servers are up at once and are asked in turn over loopback, so that a busy machine weighs on
-both alike. A classifier of 100 trees over twelve numbers and four texts, as raw columns; default
-settings, one process each. `bare` is the estimator alone, asked in turn with them: no request, no
-server, rows already a frame. Exits with 1 where the answers differ. About a minute.
+Needs `wrk` (Debian: apt-get install wrk). All servers are up at once and are asked in turn over
+loopback, so that a busy machine weighs on each alike; a figure is the median of its rounds. The
+model is a classifier of 100 trees over twelve numbers and four texts, as raw columns. For slower
+forms the same model has a step that the faster one does not know. Prints the table of
+docs/serving.md, and exits with 1 where a goal is missed or the answers differ. About three minutes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import logging
 import os
 import platform
+import re
+import shutil
 import signal
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+import urllib.request
 import warnings
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-from mergeline.adapters.models.folder import LoadedModel, load, model_digest
-from mergeline.adapters.scoring_server import records, running_server
+from mergeline.adapters.models.folder import model_digest
+from mergeline.adapters.scoring_server import records
 
-MODEL = "model"
-SINGLE = 300  # requests of one row to each server
-LARGE = 40  # requests of 1,000 rows
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMS = ["compiled", "arrays", "frame"]
+ROUNDS = 5
+SECONDS = 2  # of one round
 CLIENTS = 8
-ROUNDS = 12  # in which all clients ask one server, then the other
-ROUND = 0.7  # seconds; short, so that a busy moment hits both
-LIMIT = 20.0  # seconds that one kind of request may take in all
+ROWS = 1_000  # of a large request
 PATIENCE = 120.0  # seconds until a server must be up
+CLOSE = 1e-12
 
 Row = dict[str, Any]
 
 
+@dataclass
 class Server:
-    """One server's address, and how it is asked for predictions."""
+    """A server that is up.
 
-    def __init__(self, address: str, path: str, key: str, seconds: float) -> None:
-        parts = urlsplit(address)
-        self.host, self.port = parts.hostname or "", parts.port or 0
-        self.path, self.key, self.seconds = path, key, seconds
+    Attributes:
+        seconds: from the start of its process to its first answer.
+        path: where to ask, and `key` how the rows are called there.
+    """
 
-    def body(self, rows: list[Row]) -> bytes:
+    name: str
+    port: int
+    path: str
+    key: str
+    pid: int = 0
+    seconds: float = 0.0
+
+    @property
+    def url(self) -> str:
+        """Where it is asked."""
+        return f"http://127.0.0.1:{self.port}{self.path}"
+
+    def body(self, rows: Sequence[Row]) -> bytes:
         """The request that asks for these rows."""
-        return json.dumps({self.key: rows}).encode()
+        return json.dumps({self.key: list(rows)}).encode()
 
-    def connect(self) -> http.client.HTTPConnection:
-        """A connection that is kept."""
-        return http.client.HTTPConnection(self.host, self.port, timeout=60)
-
-    def ask(self, connection: http.client.HTTPConnection, body: bytes) -> list[list[float]]:
+    def ask(self, rows: Sequence[Row]) -> list[list[float]]:
         """The predictions."""
         headers = {"content-type": "application/json"}
-        connection.request("POST", self.path, body, headers)
-        answer = connection.getresponse()
-        content = answer.read()
-        if answer.status != 200:
-            raise SystemExit(f"{self.path} answered {answer.status}: {content[:300]!r}")
-        predictions: list[list[float]] = json.loads(content)["predictions"]
-        return predictions
+        request = urllib.request.Request(self.url, self.body(rows), headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            predictions: list[list[float]] = json.load(answer)["predictions"]
+            return predictions
+
+    def memory(self) -> float:
+        """MB that its processes hold."""
+        pages = 0
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError, ValueError):
+                if os.getpgid(int(folder.name)) == self.pid:
+                    pages += int((folder / "statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def train(folder: Path) -> list[Row]:
-    """Save a fitted model as MLflow has it; rows to ask it about."""
-    import mlflow.sklearn
+def same(table: object) -> object:
+    """A step that changes nothing, and that no form knows."""
+    return table
+
+
+def train(scratch: Path) -> tuple[dict[str, Path], list[Row]]:
+    """Save a fitted model as MLflow has it, for each form; rows to ask about."""
+    import cloudpickle
     import numpy as np
     import pandas as pd
-    from mlflow.models import infer_signature
     from sklearn.compose import make_column_transformer
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OrdinalEncoder
+    from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
     random = np.random.default_rng(0)
     rows = 20_000
     numbers = {f"x{i}": random.normal(size=rows) for i in range(12)}
     texts = {name: random.choice([f"v{i}" for i in range(20)], rows) for name in "abcd"}
     frame = pd.DataFrame({**numbers, **texts})
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-    model = make_pipeline(
-        make_column_transformer((codes, list(texts)), remainder="passthrough"),
-        HistGradientBoostingClassifier(random_state=0),
-    )
-    model.fit(frame, frame["x0"] + frame["x1"] + (frame["a"] == "v3") > random.normal(size=rows))
+    encode = make_column_transformer((codes, list(texts)), remainder="passthrough")
+    trees = HistGradientBoostingClassifier(random_state=0)
+    target = frame["x0"] + frame["x1"] + (frame["a"] == "v3") > random.normal(size=rows)
+    whole = make_pipeline(encode, trees).fit(frame, target)
+    step = FunctionTransformer(same)
+    models = {
+        "compiled": whole,
+        "arrays": make_pipeline(encode, step, trees),
+        "frame": make_pipeline(step, encode, trees),
+    }
+    folders = {}
+    for name, model in models.items():
+        folders[name] = scratch / name
+        save(model, folders[name], frame, whole.predict_proba(frame.head()))
+    return folders, records(frame.head(ROWS))
+
+
+def save(model: object, folder: Path, frame: pd.DataFrame, answers: object) -> None:
+    """Save a model as a stage does."""
+    import mlflow.sklearn
+    from mlflow.models import infer_signature
+
     logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mlflow.sklearn.save_model(
             model,
             folder,
-            signature=infer_signature(frame.head(), model.predict_proba(frame.head())),
+            signature=infer_signature(frame.head(), answers),
+            input_example=frame.head(1),
             pip_requirements=["scikit-learn"],
             pyfunc_predict_fn="predict_proba",
             serialization_format="cloudpickle",
         )
-    return records(frame.head(1_000))
 
 
-def register(folder: Path, project: Path) -> None:
+def register(name: str, folder: Path, project: Path) -> None:
     """Put the model into production in the registry of a new project."""
-    from mlflow import MlflowClient
-
     from mergeline.adapters.mlflow.tracking import Tracking
 
     subprocess.run(["git", "init", "--quiet", str(project)], check=True)
     tracking = Tracking(f"sqlite:///{project / '.mergeline' / 'mlflow.db'}", project / "artifacts")
-    tracking.models()  # which makes the database
-    client = MlflowClient(tracking.uri, tracking.uri)
-    client.create_registered_model(MODEL)
+    client = tracking.client
+    client.create_registered_model(name)
     tags = {
         "mergeline.model_digest": model_digest(folder),
         "mergeline.fingerprint": "0" * 64,
         "mergeline.stage": "None",
     }
-    client.create_model_version(MODEL, source=str(folder), tags=tags)
-    tracking.move(MODEL, 1, "Production")
+    client.create_model_version(name, source=str(folder), tags=tags)
+    tracking.move(name, 1, "Production")
 
 
 @contextlib.contextmanager
-def mergeline_server(project: Path, environment: dict[str, str]) -> Iterator[Server]:
-    """`mergeline serve`, ready."""
-    since = time.perf_counter()
-    command = [sys.executable, "-m", "mergeline", "serve", "--port", "0"]
-    with running_server(command, cwd=project, env=environment, patience=PATIENCE) as address:
-        path = f"/models/{MODEL}/stages/production/predict"
-        yield Server(address, path, "rows", time.perf_counter() - since)
-
-
-@contextlib.contextmanager
-def mlflow_server(folder: Path, environment: dict[str, str]) -> Iterator[Server]:
-    """`mlflow models serve`, ready."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [
-        str(Path(sys.executable).with_name("mlflow")), "models", "serve",
-        "--model-uri", str(folder), "--port", str(port), "--env-manager", "local",
-    ]  # fmt: skip
-    here = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"  # it looks for uvicorn
+def running(server: Server, command: Sequence[str], cwd: Path, row: Row) -> Iterator[Server]:
+    """A server in a process group of its own, once it has answered."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MERGELINE_")}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     since = time.perf_counter()
     process = subprocess.Popen(
         command,
-        cwd=folder,
-        env={**environment, "PATH": here},
+        cwd=cwd,
+        env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     try:
-        wait_for(port, process)
-        seconds = time.perf_counter() - since
-        yield Server(address, "/invocations", "dataframe_records", seconds)
+        while True:
+            with contextlib.suppress(OSError):
+                server.ask([row])
+                break
+            if process.poll() is not None or time.perf_counter() - since > PATIENCE:
+                raise SystemExit(f"{server.name} did not start")
+            time.sleep(0.02)
+        server.pid, server.seconds = process.pid, time.perf_counter() - since
+        yield server
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -175,106 +202,139 @@ def mlflow_server(folder: Path, environment: dict[str, str]) -> Iterator[Server]
             process.wait()
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Until it answers to /ping."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until and process.poll() is None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            connection.request("GET", "/ping")
-            if connection.getresponse().status == 200:
-                connection.close()
-                return
-        connection.close()
-        time.sleep(0.02)
-    raise SystemExit("mlflow models serve did not start")
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
-def in_turn(servers: list[Server], model: LoadedModel, rows: list[Row], times: int) -> list[float]:
-    """Median milliseconds of each server's answers to one client, and of the bare model's."""
-    import pandas as pd
+def load(server: Server, body: bytes, clients: int, scratch: Path) -> tuple[float, float]:
+    """Requests a second, and the median of their milliseconds, by wrk."""
+    script = scratch / f"{server.name}.lua"
+    script.write_bytes(
+        b'wrk.method = "POST"\nwrk.headers["content-type"] = "application/json"\n'
+        b"wrk.body = [==[" + body + b"]==]\n"
+    )
+    said = subprocess.run(
+        ["wrk", "-t1", f"-c{clients}", f"-d{SECONDS}s", "--latency", "-s", script, server.url],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise SystemExit(f"{server.name} failed under load:\n{said}")
+    rate = re.search(r"Requests/sec:\s+([0-9.]+)", said)
+    half = re.search(r"50%\s+([0-9.]+)(us|ms|s)", said)
+    assert rate, said
+    assert half, said
+    return float(rate[1]), float(half[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[half[2]]
 
-    asks: list[Callable[[], object]] = [
-        partial(server.ask, server.connect(), server.body(rows)) for server in servers
+
+@dataclass
+class Figures:
+    """What was measured of one server."""
+
+    at_once: float
+    alone: float
+    large: float
+    start: float
+    memory: float
+
+
+def measure(servers: Sequence[Server], rows: list[Row], scratch: Path) -> list[Figures]:
+    """Ask all in turn, round by round."""
+    taken: list[list[tuple[float, float, float]]] = [[] for _ in servers]
+    for number in range(ROUNDS + 1):
+        for server, figures in zip(servers, taken, strict=True):
+            at_once, _ = load(server, server.body(rows[:1]), CLIENTS, scratch)
+            _, alone = load(server, server.body(rows[:1]), 1, scratch)
+            _, large = load(server, server.body(rows), 1, scratch)
+            if number:  # the first round warms up
+                figures.append((at_once, alone, large))
+    medians = [[statistics.median(one) for one in zip(*kept, strict=True)] for kept in taken]
+    return [
+        Figures(*median, server.seconds, server.memory())
+        for server, median in zip(servers, medians, strict=True)
     ]
-    asks.append(partial(model.predict, pd.DataFrame(rows)))
-    taken: list[list[float]] = [[] for _ in asks]
-    for ask in asks:
-        ask()  # the first one is slower
-    end = time.monotonic() + LIMIT
-    for _ in range(times):
-        for ask, spent in zip(asks, taken, strict=True):
-            since = time.perf_counter()
-            ask()
-            spent.append((time.perf_counter() - since) * 1000)
-        if time.monotonic() > end:
-            break
-    return [statistics.median(spent) for spent in taken]
 
 
-def at_once(servers: list[Server], row: Row) -> list[float]:
-    """Requests a second that each server answers to `CLIENTS` clients at once."""
-    counts = [0] * len(servers)
-    for _ in range(ROUNDS):
-        for number, server in enumerate(servers):
-            counts[number] += all_ask(server, server.body([row]))
-    return [count / (ROUNDS * ROUND) for count in counts]
+def report(names: Sequence[str], figures: Sequence[Figures]) -> list[str]:
+    """Print the table of docs/serving.md; the goals that were missed."""
+    theirs = figures[-1]
+    print(f"| | {' | '.join(names)} |")
+    print(f"|---|{'--:|' * len(names)}")
 
+    def row(title: str, values: list[str]) -> None:
+        print(f"| {title} | {' | '.join(values)} |")
 
-def all_ask(server: Server, body: bytes) -> int:
-    """How many requests were answered in one round."""
-    counts = [0] * CLIENTS
-    end = time.monotonic() + ROUND
-
-    def client(number: int) -> None:
-        connection = server.connect()
-        while time.monotonic() < end:
-            server.ask(connection, body)
-            counts[number] += 1
-        connection.close()
-
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(counts)
-
-
-def show(name: str, values: list[float], unit: str, *, more_is_better: bool = False) -> None:
-    """One line of the table; the ratio says how many times better mergeline's value is."""
-    ours, theirs, *bare = values
-    ratio = ours / theirs if more_is_better else theirs / ours
-    alone = f"{bare[0]:9.1f}" if bare else f"{'':9}"
-    print(f"{name:<24} {ours:9.1f} {theirs:9.1f} {alone} {unit:<6} {ratio:6.1f} ×")
+    row(f"1 row, {CLIENTS} clients, req/s", [f"{one.at_once:,.0f}" for one in figures])
+    row("times mlflow's", [f"{one.at_once / theirs.at_once:.1f}" for one in figures])
+    row("1 row, 1 client, p50 ms", [f"{one.alone:.2f}" for one in figures])
+    row(f"{ROWS:,} rows, 1 client, p50 ms", [f"{one.large:.1f}" for one in figures])
+    row("times faster than mlflow", [f"{theirs.large / one.large:.1f}" for one in figures])
+    row("start to first answer, s", [f"{one.start:.1f}" for one in figures])
+    row("memory, MB", [f"{one.memory:.0f}" for one in figures])
+    compiled, arrays, frame = figures[:3]
+    goals = {
+        "compiled: 100 times the requests": compiled.at_once >= 100 * theirs.at_once,
+        "arrays: 10 times the requests": arrays.at_once >= 10 * theirs.at_once,
+        "frame: 3 times the requests": frame.at_once >= 3 * theirs.at_once,
+        "compiled: one client's p50 of 0.35 ms": compiled.alone <= 0.35,
+        f"compiled: {ROWS:,} rows 10 times as fast": theirs.large >= 10 * compiled.large,
+        "compiled: start in 1.5 s": compiled.start <= 1.5,
+        "compiled: 130 MB": compiled.memory <= 130,
+    }
+    return [goal for goal, reached in goals.items() if not reached]
 
 
 def main() -> int:
-    """Print both servers' values and their ratios."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MERGELINE_")}
-    with tempfile.TemporaryDirectory(prefix="mergeline-benchmark-") as scratch:
-        folder, project = Path(scratch) / "model", Path(scratch) / "project"
-        rows = train(folder)
-        register(folder, project)
-        model = load(folder, model_digest(folder))
-        with (
-            mergeline_server(project, environment) as ours,
-            mlflow_server(folder, environment) as theirs,
-        ):
-            both = [ours, theirs]
-            one, other = (server.ask(server.connect(), server.body(rows)) for server in both)
-            print(f"{'':<24} {'mergeline':>9} {'mlflow':>9} {'bare':>9} {'':6} {'ratio':>6}")
-            show("start", [ours.seconds, theirs.seconds], "s")
-            show("1 row, p50", in_turn(both, model, rows[:1], SINGLE), "ms")
-            show("1,000 rows, p50", in_turn(both, model, rows, LARGE), "ms")
-            at_a_time = at_once(both, rows[0])
-            show(f"1 row, {CLIENTS} clients at once", at_a_time, "req/s", more_is_better=True)
+    """Print the table and what was missed."""
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is not installed (Debian: apt-get install wrk)")
+    with contextlib.ExitStack() as stack:
+        scratch = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="mergeline-benchmark-"))
+        )
+        folders, rows = train(scratch)
+        servers = []
+        for name in FORMS:
+            project = scratch / f"project-{name}"
+            register(name, folders[name], project)
+            server = Server(name, free_port(), f"/models/{name}/stages/production/predict", "rows")
+            command = [sys.executable, "-m", "mergeline", "serve", "--port", str(server.port)]
+            servers.append(stack.enter_context(running(server, command, project, rows[0])))
+            check_form(server)
+        server = Server("mlflow", free_port(), "/invocations", "dataframe_records")
+        command = [
+            "mlflow", "models", "serve", "--model-uri", str(folders["compiled"]),
+            "--port", str(server.port), "--env-manager", "local",
+        ]  # fmt: skip
+        servers.append(stack.enter_context(running(server, command, scratch, rows[0])))
+        expected = servers[-1].ask(rows)
+        apart = max(
+            abs(one - other)
+            for server in servers
+            for mine, theirs in zip(server.ask(rows), expected, strict=True)
+            for one, other in zip(mine, theirs, strict=True)
+        )
+        missed = report([server.name for server in servers], measure(servers, rows, scratch))
     print(
-        f"{os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"scikit-learn {version('scikit-learn')}, mlflow {version('mlflow')}"
+        f"\n{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
+        f"scikit-learn {version('scikit-learn')}, mlflow {version('mlflow')}, "
+        f"treelite {version('treelite')}; largest difference in {len(rows):,} answers {apart:.1e}"
     )
-    print(f"the answers to {len(rows):,} rows are {'the same' if one == other else 'DIFFERENT'}")
-    return int(one != other)
+    for goal in missed:
+        print(f"missed: {goal}")
+    return int(bool(missed) or apart > CLOSE)
+
+
+def check_form(server: Server) -> None:
+    """Make sure that a server asks its model in the form that is measured."""
+    address = f"http://127.0.0.1:{server.port}/models/{server.name}"
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        (described,) = json.load(answer)["versions"]
+    if described["form"] != server.name:
+        raise SystemExit(f"{server.name} is asked as {described['form']}: {described}")
 
 
 if __name__ == "__main__":

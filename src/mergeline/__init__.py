@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mergeline.adapters.scoring_server import Client
 
-__all__ = ["Client", "hash_inputs", "held_out", "save", "table"]
+__all__ = ["Client", "hash_inputs", "held_out", "load", "save", "table"]
 
 
 def __getattr__(name: str) -> type[Client]:
@@ -26,6 +26,33 @@ def __getattr__(name: str) -> type[Client]:
     from mergeline.adapters.scoring_server import Client
 
     return Client
+
+
+def load(
+    model: str,
+    *,
+    stage: str = "production",
+    version: int | None = None,
+    project: str | Path = ".",
+) -> Any:  # noqa: ANN401 - of whatever library the model is
+    """The estimator of a released model, whose bytes are those that were released.
+
+    Args:
+        model: its name.
+        stage: `production` or `staging`.
+        version: instead of a stage.
+        project: folder of the working tree, or one inside it.
+
+    Returns:
+        The scikit-learn estimator; for a model of another library, MLflow's `PyFuncModel`.
+
+    Raises:
+        NotFoundError: there is no such model, or no version of it in the stage.
+        BundleError: its bytes do not have the digest that the registry names.
+    """
+    from mergeline.serving.registered import load_estimator
+
+    return load_estimator(model, stage=stage, version=version, project=Path(project))
 
 
 def table(name: str, project: str | Path = ".") -> pl.LazyFrame:

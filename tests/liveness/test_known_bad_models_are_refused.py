@@ -213,11 +213,12 @@ def score(
         model.predict_proba(asked.head(1))
         taken.append(1e3 * (time.process_time() - start))
     again = [
-        Trialled(
-            trial, np.concatenate([model.predict_proba(asked.iloc[b]) for b in trial.batches()])
-        )
+        Trialled(trial, np.concatenate([
+            model.predict_proba(asked.iloc[trial.rows[start : start + trial.batch]])
+            for start in range(0, len(trial.rows), trial.batch)
+        ]))
         for trial in (trials(ids(frame), []) if asked_again else ())
-    ]
+    ]  # fmt: skip
     return Scored(
         rows_digest=digest,
         predictions=predictions,

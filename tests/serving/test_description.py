@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -117,3 +120,49 @@ def test_a_small_parquet_file_of_endless_text_is_refused(http: httpx.Client) -> 
     answer = http.post(PREDICT, content=sink.getvalue(), headers={"content-type": PARQUET})
     assert answer.status_code == 422
     assert "its texts are too long" in answer.json()["error"]["message"]
+
+
+def test_requests_are_spans_below_the_caller_s_own_where_that_is_configured(
+    first: Path,
+) -> None:
+    """In a process of its own: a tracer provider is set once and for all."""
+    code = f"""
+import httpx
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from pathlib import Path
+from tests.support.model_server import Registry, listening
+from mergeline.serving.served_versions import ServedVersions
+
+spans = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(spans))
+trace.set_tracer_provider(provider)
+registry = Registry()
+registry.register(Path({str(first)!r}), "Production")
+held = ServedVersions(registry)
+held.reconcile()
+caller = "00-{"ab" * 16}-{"cd" * 8}-01"
+with listening(held) as address:
+    httpx.post(
+        address + "/models/delay/stages/production/predict",
+        json={{"rows": [{ROW!r}]}},
+        headers={{"traceparent": caller}},
+    ).raise_for_status()
+(span,) = spans.get_finished_spans()
+assert format(span.context.trace_id, "032x") == "{"ab" * 16}"
+assert format(span.parent.span_id, "016x") == "{"cd" * 8}"
+assert span.attributes["mergeline-version"] == "1"
+print(span.name)
+"""
+    environment = {
+        **os.environ,
+        "OTEL_SERVICE_NAME": "mergeline",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "predict (native)\n", done.stderr

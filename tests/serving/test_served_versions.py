@@ -15,14 +15,21 @@ import pytest
 from mergeline.adapters.models.folder import own_size
 from mergeline.errors import DeployError, NotFoundError, TrackingError
 from mergeline.serving import native
+from mergeline.serving.rows import Batch
 from mergeline.serving.served_versions import ServedVersion, ServedVersions, model_of
+from mergeline.serving.served_versions import predict as ask
 from tests.support.model_server import Registry
 from tests.support.models import ROW, save
 
 
 def predict(served: ServedVersion, rows: list[Any]) -> dict[str, Any]:
-    body = json.dumps({"rows": rows}).encode()
-    said: dict[str, Any] = json.loads(native.answer(served, model_of(served), body).body)
+    model = model_of(served)
+    asking = native.answer(served, model, json.dumps({"rows": rows}).encode())
+    batch = next(asking)
+    assert isinstance(batch, Batch)
+    with pytest.raises(StopIteration) as end:
+        asking.send(ask(model, batch))
+    said: dict[str, Any] = json.loads(end.value.value.body)
     return said
 
 

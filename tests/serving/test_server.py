@@ -153,6 +153,62 @@ def test_it_says_what_it_serves_at_the_start_and_when_that_changes(
         assert process.stderr.readline() == "now delay v1 (production), v2\n"
 
 
+@pytest.mark.slow
+def test_several_workers_serve_on_one_address_count_together_and_are_replaced(
+    project: Path, environment: dict[str, str]
+) -> None:
+    with started(project, environment, "--workers", "2", "--only", "delay/1") as (server, address):
+        until(lambda: ready(address), 60)
+        workers = children_of(server.pid)
+        assert len(workers) == 2
+        for _ in range(40):
+            with httpx.Client(base_url=address, trust_env=False) as http:
+                body = {"rows": [ROW]}
+                until(lambda: http.post("/models/delay/versions/1/predict", json=body).is_success)  # noqa: B023
+        text = httpx.get(f"{address}/metrics", trust_env=False).text
+        line = next(line for line in text.splitlines() if 'status="200"' in line)
+        assert float(line.split()[-1]) == 40
+        time.sleep(11)  # a worker that ended sooner would end all
+        os.kill(workers[0], signal.SIGKILL)
+        until(lambda: len(set(children_of(server.pid)) - set(workers)) == 1, 20)
+        until(lambda: ready(address), 60)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+        until(lambda: not any(map(alive, workers)), 5)
+    assert not listens(address)
+
+
+def ready(address: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"{address}/readyz", trust_env=False, timeout=2).status_code == 200
+    return False
+
+
+def children_of(pid: int) -> list[int]:
+    return [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/stat")
+        if path.exists() and int(path.read_text().rpartition(")")[2].split()[1]) == pid
+    ]
+
+
+def test_a_worker_that_cannot_start_ends_the_server_with_its_words(
+    project: Path, environment: dict[str, str]
+) -> None:
+    command = [*SERVE, "--workers", "2", "--only", "delay/9"]
+    done = subprocess.run(
+        command,
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "no version 9 of delay (registered: v1, v2)" in done.stderr
+
+
 def test_it_says_that_there_is_nothing_to_serve_yet(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.models.folder import load, model_digest
+from mergeline.serving.registered import Registered
 from mergeline.serving.served_versions import ServedVersions
 from tests.support.model_server import listening, until
 from tests.support.models import ROW
@@ -32,7 +33,7 @@ def registry(folder: Path) -> Tracking:
 def following(folder: Path) -> Iterator[str]:
     """A server with a connection of its own to the registry, which it looks at all the time."""
     tracking, stop = registry(folder), threading.Event()
-    served_versions = ServedVersions(tracking)
+    served_versions = ServedVersions(Registered(tracking))
     served_versions.reconcile()
 
     def follow() -> None:

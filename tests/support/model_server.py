@@ -31,6 +31,7 @@ class Registry:
     known: dict[tuple[str, int], Version] = field(default_factory=dict)
     folders: dict[tuple[str, int], Path] = field(default_factory=dict)
     fetched: list[tuple[str, int]] = field(default_factory=list)
+    holdouts: dict[tuple[str, int], Path] = field(default_factory=dict)
     trouble: Exception | None = None
 
     def register(self, folder: Path, stage: str = "None", model: str = "delay") -> Version:
@@ -69,6 +70,10 @@ class Registry:
         """Copy a version's files; their folder."""
         self.fetched.append((model, number))
         return Path(shutil.copytree(self.folders[model, number], into / "model"))
+
+    def holdout(self, version: Version, into: Path) -> Path | None:
+        """The rows that a test gave it."""
+        return self.holdouts.get((version.model, version.number))
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -290,23 +290,44 @@ def release(model: str | None, plan_only: bool, override: str | None, as_json: b
     type=click.IntRange(min=0),
     help="MB that models without a stage may take.",
 )
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Processes, each with models of its own.",
+)
 @click.option("--mlflow-lenient", is_flag=True, help='Take what MLflow takes: "509" for a number.')
-def serve(
-    *, host: str, port: int, poll: float, only: str | None, memory: int, mlflow_lenient: bool
-) -> None:
+@click.option("--listener", type=int, hidden=True)
+def serve(*, memory: int, **options: Any) -> None:  # noqa: ANN401 - as `Options` has them
     """Serve every version that is not archived."""
-    from mergeline.serving.app import Settings
+    from mergeline.serving.server import Options
     from mergeline.serving.server import serve as run
 
-    run(
-        this_project(),
-        host=host,
-        port=port,
-        poll=poll,
-        only=only,
-        memory=memory * 1_000_000,
-        settings=Settings(mlflow_lenient=mlflow_lenient),
-    )
+    run(this_project(), Options(memory=memory * 1_000_000, **options))
+
+
+@commands.command()
+@click.argument("source", metavar="IN")
+@click.argument("out")
+@click.option("--model", "which", required=True, metavar="NAME@STAGE", help="Or NAME@VERSION.")
+@JSON
+def score(*, source: str, out: str, which: str, as_json: bool) -> None:
+    """Write the rows of IN with a released model's answers to OUT.
+
+    IN is a Parquet or CSV file, a folder or glob of them, or a Delta table; OUT ends in .parquet or
+    .csv.
+    """
+    from mergeline.cli.output import rows_done
+    from mergeline.serving.score import score as run
+
+    with rows_done() as progress:
+        scored = run(this_project(), source, out, which, progress=progress)
+    if as_json:
+        print_json([as_document(scored)])
+    else:
+        name = f"{scored.model} v{scored.version} ({scored.model_digest[:8]})"
+        print_parts([f"{scored.rows:,} rows scored by {name}: {scored.out}"])
 
 
 @commands.command()

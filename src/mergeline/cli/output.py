@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,19 @@ Result = TypeVar("Result")
 def say(text: str) -> None:
     """Tell on standard error what goes on."""
     click.echo(click.style(f"· {printed(text)}", dim=True), err=True)
+
+
+@contextlib.contextmanager
+def rows_done() -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal's standard error; yields what takes the rows done, and of how many."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("rows", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
 def set_output(name: str, value: str) -> None:

@@ -15,8 +15,15 @@ The files in the order of a request:
     open_inference.py    the Open Inference Protocol
     description.py       OpenAPI, and the page for people
     metrics.py           what Prometheus reads
+    tracing.py           spans for OpenTelemetry
     served_versions.py   `ServedVersions` loads and swaps versions; `predict` asks a model
     forms.py             the forms in which a model is asked
+    steps.py             scikit-learn's first steps on plain values, for the faster forms
+    proof.py             that a form answers as the model does
+    batching.py          requests that wait are asked together
+    workers.py           several processes on one socket
+    registered.py        a project's registry as the source of models; one model loaded by itself
+    score.py             a released model asked about files, without a server
     rows.py              from rows to the columns that the model's signature describes
     tables.py            the same from Arrow, Parquet and CSV
     strict_json.py       JSON, with limits that hold while it is read

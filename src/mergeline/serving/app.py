@@ -8,15 +8,19 @@ body, asks the version that the address names, and says errors in its own form.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from mergeline.errors import BundleError, InputError, MergelineError, NotFoundError
 from mergeline.serving import native
+from mergeline.serving.batching import Batcher
 from mergeline.serving.http import (
     Answer,
     BodyError,
@@ -29,14 +33,27 @@ from mergeline.serving.http import (
 )
 from mergeline.serving.metrics import Metrics
 from mergeline.serving.routes import MethodError, Refuse, Request, Route, find_route
-from mergeline.serving.served_versions import ServedModel, ServedVersion, ServedVersions, model_of
+from mergeline.serving.rows import Batch
+from mergeline.serving.served_versions import (
+    Asking,
+    ServedModel,
+    ServedVersion,
+    ServedVersions,
+    finite,
+    model_of,
+    predict,
+)
+from mergeline.serving.tracing import Tracing
 
 QUEUE_LIMIT = 256  # requests that wait for a worker
 _SMALL = 16_384  # bytes of a body that takes less than a millisecond to read
 _KNOWN_PATHS = 1_000
 _log = logging.getLogger("uvicorn.error")
 
-Ask = Callable[[ServedVersion, ServedModel, bytes], Answer]
+Ask = Callable[[ServedVersion, ServedModel, bytes], Asking]
+
+
+T = TypeVar("T")
 
 
 class BusyError(MergelineError):
@@ -65,8 +82,11 @@ class Application:
         self.served_versions = served_versions
         self.settings = settings or Settings()
         self.metrics = Metrics()
+        self._tracing = Tracing()
         # More predictions at once than processors only wait for each other.
-        self._workers = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "predict")
+        self._threads = max(2, os.cpu_count() or 1)
+        self._workers = ThreadPoolExecutor(self._threads, "predict")
+        self._batchers: WeakKeyDictionary[ServedModel, Batcher] = WeakKeyDictionary()
         self._waiting = 0
         self._found: dict[tuple[str, bytes], tuple[Route, Mapping[str, str]]] = {}
 
@@ -104,24 +124,62 @@ class Application:
         self, request: Request, protocol: str, find: Callable[[], ServedVersion], ask: Ask
     ) -> Answer:
         """Answer a request for predictions, where it takes long in a worker's thread."""
+        with self._tracing.span(request.scope, f"predict ({protocol})") as span:
+            said = await self._predict(request, protocol, find, ask)
+            if span is not None:
+                span.set_attributes({**said.headers, "http.response.status_code": said.status})
+            return said
+
+    async def _predict(
+        self, request: Request, protocol: str, find: Callable[[], ServedVersion], ask: Ask
+    ) -> Answer:
         since = time.perf_counter()
         body = await read_body(request.scope, request.receive)
         served = self._find_served(find)
         try:
-            if served.model and served.model.form.quick and len(body) <= _SMALL:
-                said = ask(served, served.model, body)
+            if served.model and len(body) <= _SMALL:
+                said = await self._ask_here(served.model, ask(served, served.model, body))
             else:
                 # Parsed, predicted and written outside the event loop, which others wait for.
-                said = await self._in_worker(lambda: self._ask(served, ask, body))
+                said = await self._in_worker(lambda: self._ask_there(served, ask, body))
         except MergelineError as error:
             self.metrics.count(served, protocol, status_of(error), since=since)
             raise
         self.metrics.count(served, protocol, said.status, since=since, rows=said.rows)
         return replace(said, headers={**said.headers, **served.headers})
 
-    def _ask(self, served: ServedVersion, ask: Ask, body: bytes) -> Answer:
+    async def _ask_here(self, model: ServedModel, asking: Asking) -> Answer:
+        """Read and write in the event loop; ask the model there too if that takes no time."""
+        try:
+            wanted = next(asking)
+            while True:
+                if not isinstance(wanted, Batch):
+                    got = await self._in_worker(wanted)
+                elif model.form.quick:
+                    got = predict(model, wanted)
+                else:
+                    with self._place_to_wait():
+                        got = finite(await self._batcher(model).ask(wanted))
+                wanted = asking.send(got)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def _ask_there(self, served: ServedVersion, ask: Ask, body: bytes) -> Answer:
         served = self.served_versions.on_demand(served)
-        return ask(served, model_of(served), body)
+        model = model_of(served)
+        asking = ask(served, model, body)
+        try:
+            wanted = next(asking)
+            while True:
+                got = predict(model, wanted) if isinstance(wanted, Batch) else wanted()
+                wanted = asking.send(got)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def _batcher(self, model: ServedModel) -> Batcher:
+        if model not in self._batchers:
+            self._batchers[model] = Batcher(model.form, self._workers, self._threads)
+        return self._batchers[model]
 
     def _find_served(self, find: Callable[[], ServedVersion]) -> ServedVersion:
         try:
@@ -132,12 +190,17 @@ class Application:
             problem = self.served_versions.problem
             raise BusyError(problem, next_step="Ask again soon; GET /readyz says when") from None
 
-    async def _in_worker(self, work: Callable[[], Answer]) -> Answer:
+    async def _in_worker(self, work: Callable[[], T]) -> T:
+        with self._place_to_wait():
+            return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+    @contextlib.contextmanager
+    def _place_to_wait(self) -> Iterator[None]:
         if self._waiting >= QUEUE_LIMIT:
             raise BusyError("too many requests wait", next_step="Ask again later")
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+            yield
         finally:
             self._waiting -= 1
 

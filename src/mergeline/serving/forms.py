@@ -1,15 +1,40 @@
-"""The forms in which a model is asked."""
+"""The forms in which a model is asked, the fastest first.
+
+*compiled*: trees by Treelite, linear models by NumPy, behind scikit-learn's first steps on plain
+values (`steps.py`). *arrays*: the same steps, then scikit-learn's own estimator on an array.
+*frame*: the model itself, with a data frame. A form other than the last serves only after a proof
+(`proof.py`).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mergeline.adapters.models.folder import LoadedModel
+from mergeline.errors import BundleError
 from mergeline.serving.rows import Batch
+from mergeline.serving.steps import NoStepsError, ToMatrix
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    Answers = npt.NDArray[np.float64]
+
+_FEW_ROWS = 200  # of more, scikit-learn's own trees take less time than Treelite's
+_FOREST = {"RandomForest", "ExtraTrees"}  # which round what they get to float32
+_TREES = {
+    f"{family}{task}"
+    for family in ("RandomForest", "ExtraTrees", "GradientBoosting", "HistGradientBoosting")
+    for task in ("Classifier", "Regressor")
+}
+_BOOSTERS = {"XGBClassifier", "XGBRegressor", "LGBMClassifier", "LGBMRegressor"}
+_LINEAR = {
+    "LinearRegression", "Ridge", "Lasso", "ElasticNet", "LogisticRegression", "RidgeCV", "LassoCV",
+}  # fmt: skip
 
 
 class Form(Protocol):
@@ -19,13 +44,17 @@ class Form(Protocol):
         name: as `/models` says it.
         reason: why this form and no faster one.
         quick: whether a row takes less than a millisecond.
+        joins: whether rows of several requests may be asked about at once.
+        labels: whether the model's own `predict` is known to give the most probable class.
     """
 
     name: str
     reason: str
     quick: bool
+    joins: bool
+    labels: bool
 
-    def answer(self, batch: Batch) -> npt.NDArray[np.float64]:
+    def answer(self, batch: Batch) -> Answers:
         """Probabilities, shape (n, classes), or numbers, shape (n,).
 
         Raises:
@@ -34,16 +63,205 @@ class Form(Protocol):
         ...
 
 
+@dataclass
 class Frame:
-    """The estimator itself, asked with a data frame: any model."""
+    """The model itself, asked with a data frame: any model."""
 
-    name = "frame"
-    reason = "the estimator itself"
-    quick = False
+    model: LoadedModel
+    reason: str = ""
+    joins: bool = False
+    name: str = "frame"
+    quick: bool = False
+    labels: bool = False
 
-    def __init__(self, model: LoadedModel) -> None:
-        self._model = model
+    def answer(self, batch: Batch) -> Answers:
+        """As the model answers."""
+        return self.model.predict(batch.frame())
 
-    def answer(self, batch: Batch) -> npt.NDArray[np.float64]:
-        """As the estimator answers."""
-        return self._model.predict(batch.frame())
+
+@dataclass
+class OnArrays:
+    """The first steps on plain values, then what is left of the pipeline on an array.
+
+    Attributes:
+        to_matrix: the steps up to there.
+        few: answers to a matrix of few rows; `many` to one of many.
+        refused: places of columns in which the model takes no missing value.
+        labels: whether the model's own `predict` gives the most probable class.
+    """
+
+    name: str
+    to_matrix: ToMatrix
+    few: Callable[[Answers], Answers]
+    many: Callable[[Answers], Answers]
+    refused: frozenset[int] = frozenset()
+    labels: bool = False
+    reason: str = ""
+    quick: bool = False
+    joins: bool = True
+
+    def answer(self, batch: Batch) -> Answers:
+        """As the model answers, to 1e-12."""
+        import numpy as np
+
+        for place in self.refused:
+            values = batch.columns[place]
+            if np.isnan(values).any() if isinstance(values, np.ndarray) else None in values:
+                name = list(batch.inputs)[place]
+                raise BundleError(f"the model cannot score these rows: {name!r} is missing in one")
+        matrix = self.to_matrix(batch)
+        return self.few(matrix) if batch.size <= _FEW_ROWS else self.many(matrix)
+
+
+def candidates(model: LoadedModel) -> list[OnArrays]:
+    """The forms that a model may have, fastest first; none of them is proven yet.
+
+    Raises:
+        NoStepsError: it has none; the message says why.
+    """
+    estimator = model.estimator
+    if estimator is None:
+        raise NoStepsError("it is not a scikit-learn estimator")
+    steps = _steps_of(estimator)
+    first, rest = _split(steps, model)
+    arrays = _by_sklearn(rest, model)
+    forms = [OnArrays("arrays", first, arrays, arrays)]
+    if len(rest) == 1:
+        compiled = _compiled(rest[0], model)
+        if compiled is not None:
+            forms.insert(0, OnArrays("compiled", first, compiled, arrays))
+    return forms
+
+
+def _steps_of(estimator: Any) -> list[Any]:  # noqa: ANN401
+    return [step for _, step in estimator.steps] if hasattr(estimator, "steps") else [estimator]
+
+
+def _split(steps: Sequence[Any], model: LoadedModel) -> tuple[ToMatrix, list[Any]]:
+    """As many first steps as are known here, and the rest."""
+    why: NoStepsError | None = None
+    for known in range(len(steps) - 1, -1, -1):
+        try:
+            return ToMatrix(steps[:known], model.inputs), list(steps[known:])
+        except NoStepsError as error:
+            why = why or error
+    assert why is not None  # noqa: S101 - there is at least one step
+    raise why
+
+
+def _by_sklearn(steps: Sequence[Any], model: LoadedModel) -> Callable[[Answers], Answers]:
+    import numpy as np
+
+    # A step that was fitted with names warns, at each call, that an array has none.
+    nameless = [copy.copy(step) for step in steps]
+    for step in nameless:
+        vars(step).pop("feature_names_in_", None)
+    *before, last = nameless
+    ask = last.predict_proba if model.classes else last.predict
+
+    def answer(matrix: Answers) -> Answers:
+        try:
+            with model.one_thread():
+                for step in before:
+                    matrix = step.transform(matrix)
+                return np.asarray(ask(matrix), dtype=np.float64)
+        except (Exception, SystemExit) as error:
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise BundleError(f"the model cannot score these rows: {line}") from error
+
+    return answer
+
+
+def _compiled(estimator: Any, model: LoadedModel) -> Callable[[Answers], Answers] | None:  # noqa: ANN401
+    kind = type(estimator).__name__
+    if kind in _TREES | _BOOSTERS:
+        return _by_treelite(estimator, kind, model)
+    if kind in _LINEAR:
+        return _linear(estimator, model)
+    return None
+
+
+def _by_treelite(
+    estimator: Any,  # noqa: ANN401
+    kind: str,
+    model: LoadedModel,
+) -> Callable[[Answers], Answers] | None:
+    import numpy as np
+    import treelite
+    import treelite.sklearn
+    from scipy.special import softmax
+
+    try:
+        if kind.startswith("XGB"):
+            trees = treelite.frontend.from_xgboost(estimator.get_booster())
+        elif kind.startswith("LGBM"):
+            trees = treelite.frontend.from_lightgbm(estimator.booster_)
+        else:
+            trees = treelite.sklearn.import_model(estimator)
+    except Exception:  # noqa: BLE001 - whatever it does not take has its other forms
+        return None
+    forest = any(kind.startswith(family) for family in _FOREST)
+    rounded = forest or kind.startswith("Gradient")
+    entered = np.float32 if trees.input_type == "float32" else np.float64
+    classes = len(model.classes)
+    scores = classes > 2 and not forest  # Treelite's own softmax has half the digits
+
+    def answer(matrix: Answers) -> Answers:
+        if rounded:
+            matrix = matrix.astype(np.float32)
+        matrix = matrix.astype(entered, copy=False)
+        given = treelite.gtil.predict(trees, matrix, nthread=1, pred_margin=scores)
+        given = np.asarray(given, dtype=np.float64).reshape(len(matrix), -1)
+        if not classes:
+            return given[:, 0]
+        if scores:
+            return np.asarray(softmax(given, axis=1))
+        return np.column_stack([1 - given[:, 0], given[:, 0]]) if given.shape[1] == 1 else given
+
+    return answer
+
+
+def _linear(estimator: Any, model: LoadedModel) -> Callable[[Answers], Answers]:  # noqa: ANN401
+    import numpy as np
+    from scipy.special import expit, softmax
+
+    weights = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64)).T
+    start = np.asarray(estimator.intercept_, dtype=np.float64)
+
+    def answer(matrix: Answers) -> Answers:
+        with np.errstate(invalid="ignore", over="ignore"):
+            scores = matrix @ weights + start
+            if not model.classes:
+                return scores[:, 0]
+            if scores.shape[1] == 1:
+                positive = expit(scores[:, 0])
+                return np.column_stack([1 - positive, positive])
+            return np.asarray(softmax(scores, axis=1))
+
+    return answer
+
+
+def thresholds(estimator: Any) -> dict[int, list[float]]:  # noqa: ANN401
+    """The thresholds of an estimator's trees, by the column of the matrix; none of other models."""
+    found: dict[int, set[float]] = {}
+    for feature, threshold in _splits(estimator):
+        if feature >= 0:
+            found.setdefault(int(feature), set()).add(float(threshold))
+    return {feature: sorted(values) for feature, values in found.items()}
+
+
+def _splits(estimator: Any) -> list[tuple[int, float]]:  # noqa: ANN401
+    import numpy as np
+
+    splits: list[tuple[int, float]] = []
+    if hasattr(estimator, "_predictors"):  # HistGradientBoosting
+        for trees in estimator._predictors:  # noqa: SLF001 - nothing public names its nodes
+            for tree in trees:
+                nodes = tree.nodes[tree.nodes["is_leaf"] == 0]
+                places, numbers = nodes["feature_idx"].tolist(), nodes["num_threshold"].tolist()
+                splits += zip(places, numbers, strict=True)
+    elif hasattr(estimator, "estimators_"):
+        for one in np.ravel(np.asarray(estimator.estimators_, dtype=object)):
+            tree = one.tree_
+            splits += zip(tree.feature.tolist(), tree.threshold.tolist(), strict=True)
+    return splits

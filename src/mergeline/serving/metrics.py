@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
-
 if TYPE_CHECKING:
+    from prometheus_client import Counter, Histogram
+
     from mergeline.serving.served_versions import ServedVersion, ServedVersions
 
 _LABELS = ["model", "version"]
@@ -18,9 +18,15 @@ _Key = tuple[str, int, str, int]
 
 
 class Metrics:
-    """Counts the requests for predictions of one process, by version."""
+    """Counts the requests for predictions, by version.
+
+    Where PROMETHEUS_MULTIPROC_DIR names a folder, the processes that share it count together.
+    """
 
     def __init__(self) -> None:
+        # Once that it is imported, it no longer looks at that variable.
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "mergeline_requests",
@@ -42,9 +48,17 @@ class Metrics:
             buckets=_ROWS,
             registry=self._registry,
         )
-        self._ready = Gauge("mergeline_ready", "Whether it is ready.", registry=self._registry)
+        self._ready = Gauge(
+            "mergeline_ready",
+            "Whether it is ready.",
+            registry=self._registry,
+            multiprocess_mode="livemin",
+        )
         self._problems = Gauge(
-            "mergeline_problems", "Problems that /readyz lists.", registry=self._registry
+            "mergeline_problems",
+            "Problems that /readyz lists.",
+            registry=self._registry,
+            multiprocess_mode="livemax",
         )
         # Looking a labelled metric up costs more than counting.
         self._known: dict[_Key, tuple[Counter, Histogram, Histogram]] = {}
@@ -68,6 +82,14 @@ class Metrics:
 
     def page(self, held: ServedVersions) -> tuple[bytes, str]:
         """The page, and its content type."""
+        from prometheus_client import CollectorRegistry, generate_latest
+        from prometheus_client.exposition import CONTENT_TYPE_LATEST
+        from prometheus_client.multiprocess import MultiProcessCollector
+
         self._ready.set(held.ready)
         self._problems.set(len(held.problems()))
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+        registry = self._registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry), CONTENT_TYPE_LATEST

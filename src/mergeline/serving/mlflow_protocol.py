@@ -13,14 +13,14 @@ from typing import Any
 from mergeline.errors import InputError, MergelineError
 from mergeline.serving.http import JSON, Answer, BodyError, json_answer, parse_json
 from mergeline.serving.rows import Batch, check_count, check_names, checked, to_batch
-from mergeline.serving.served_versions import ServedModel, predict
+from mergeline.serving.served_versions import Asking, ServedModel, plain
 from mergeline.serving.tables import CSV, PARQUET, read_csv, read_table
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _ONE_OF = f"The input must be a JSON object with exactly one of {', '.join(FORMATS)}"
 
 
-def answer(model: ServedModel, body: bytes, content_type: str, *, lenient: bool) -> Answer:
+def answer(model: ServedModel, body: bytes, content_type: str, *, lenient: bool) -> Asking:
     """What a model answers to a request of MLflow's protocol.
 
     Raises:
@@ -28,7 +28,8 @@ def answer(model: ServedModel, body: bytes, content_type: str, *, lenient: bool)
     """
     kind = media_type(content_type)
     if lenient:
-        return _by_mlflow(model, body, content_type)
+        said: Answer = yield lambda: _by_mlflow(model, body, content_type)
+        return said
     params: Mapping[str, Any] | None = None
     if kind == CSV:
         batch = read_csv(body, model.inputs)
@@ -37,7 +38,13 @@ def answer(model: ServedModel, body: bytes, content_type: str, *, lenient: bool)
     else:
         quick = model.reader.quick("dataframe_records", body)
         batch, params = (quick, None) if quick else _read(body, model)
-    return _written(model, batch, params)
+    if model.answers_as_mlflow and not params:
+        return json_answer({"predictions": (yield batch).tolist()}, rows=batch.size)
+    if model.labels_as_mlflow and not params:
+        labels = [plain(model.classes[place]) for place in (yield batch).argmax(axis=1)]
+        return json_answer({"predictions": labels}, rows=batch.size)
+    answered: Answer = yield lambda: _by_pyfunc(model, batch, params)
+    return answered
 
 
 def media_type(content_type: str) -> str:
@@ -125,9 +132,8 @@ def _columns(content: Mapping[str, Any], model: ServedModel) -> Batch:
     return Batch(model.inputs, columns, size)
 
 
-def _written(model: ServedModel, batch: Batch, params: Mapping[str, Any] | None) -> Answer:
-    if model.answers_as_mlflow and not params:
-        return json_answer({"predictions": predict(model, batch).tolist()}, rows=batch.size)
+def _by_pyfunc(model: ServedModel, batch: Batch, params: Mapping[str, Any] | None) -> Answer:
+    """The answer where it is another than the estimator's probabilities or numbers."""
     from mlflow.pyfunc.scoring_server import predictions_to_json
 
     text = _Text()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from mergeline.errors import MergelineError
 from mergeline.serving.http import Answer, BodyError, json_answer, parse_json
 from mergeline.serving.rows import Batch, to_batch
-from mergeline.serving.served_versions import ServedModel, ServedVersion, plain, predict
+from mergeline.serving.served_versions import Asking, ServedModel, ServedVersion, plain
 from mergeline.serving.tables import ARROW, PARQUET, read_table, write_table
 
 
 def answer(
     served: ServedVersion, model: ServedModel, body: bytes, *, kind: str = "", wanted: str = ""
-) -> Answer:
+) -> Asking:
     """What a version answers to a body, with its name and digest.
 
     `kind` is the content type of the body, JSON unless it is one of a table; `wanted` is the one
@@ -22,7 +22,7 @@ def answer(
         InputError: the rows are not what the model takes, or it has no finite answer to one.
     """
     batch = model.reader.quick("rows", body) or _read(model, body, kind)
-    predictions = predict(model, batch)
+    predictions = yield batch
     if wanted in {ARROW, PARQUET}:
         table = write_table(predictions, answer_columns(model), wanted)
         return Answer(table, kind=wanted, rows=batch.size)

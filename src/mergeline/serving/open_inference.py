@@ -15,7 +15,7 @@ from mergeline.core.compare.result import InputColumn
 from mergeline.errors import InputError, MergelineError
 from mergeline.serving.http import Answer, BodyError, json_answer, parse_json
 from mergeline.serving.rows import Batch, check_count, check_names, checked
-from mergeline.serving.served_versions import ServedModel, ServedVersion, plain, predict
+from mergeline.serving.served_versions import Asking, ServedModel, ServedVersion, plain
 
 OUTPUT = "predict"
 BINARY = "inference-header-content-length"
@@ -35,7 +35,7 @@ _FORMATS = {
 }  # fmt: skip
 
 
-def answer(served: ServedVersion, model: ServedModel, body: bytes, header_length: str) -> Answer:
+def answer(served: ServedVersion, model: ServedModel, body: bytes, header_length: str) -> Asking:
     """What a version answers to an inference request.
 
     `header_length` is the length of the JSON where tensors follow it, and else empty.
@@ -53,7 +53,7 @@ def answer(served: ServedVersion, model: ServedModel, body: bytes, header_length
         raise BodyError('must be {"inputs": [...]}')
     _check_outputs(document)
     batch = _batch(_tensors(document["inputs"], body[end:]), model.inputs)
-    predictions = predict(model, batch)
+    predictions = yield batch
     output = {
         "name": OUTPUT,
         "datatype": "FP64",

@@ -13,6 +13,7 @@ from mergeline.errors import MergelineError, NotFoundError
 from mergeline.serving import description, mlflow_protocol, native, open_inference
 from mergeline.serving.http import Answer, Receive, Scope, header, json_answer
 from mergeline.serving.served_versions import (
+    Asking,
     Routing,
     ServedModel,
     ServedVersion,
@@ -121,7 +122,7 @@ async def _one_model(app: Application, request: Request) -> Answer:
 async def _predict(app: Application, request: Request) -> Answer:
     kind, wanted = header(request.scope, b"content-type"), header(request.scope, b"accept")
 
-    def ask(served: ServedVersion, model: ServedModel, body: bytes) -> Answer:
+    def ask(served: ServedVersion, model: ServedModel, body: bytes) -> Asking:
         return native.answer(served, model, body, kind=kind, wanted=wanted)
 
     find = _found(app.served_versions, request.names)
@@ -194,7 +195,7 @@ async def _invocations(app: Application, request: Request) -> Answer:
             return held.by_version(names["model"], int(which))
         return held.by_stage(names["model"], which)
 
-    def ask(served: ServedVersion, model: ServedModel, body: bytes) -> Answer:  # noqa: ARG001
+    def ask(served: ServedVersion, model: ServedModel, body: bytes) -> Asking:  # noqa: ARG001
         return mlflow_protocol.answer(model, body, kind, lenient=lenient)
 
     return await app.predict(request, "mlflow", find, ask)
@@ -246,7 +247,7 @@ async def _v2_model_ready(app: Application, request: Request) -> Answer:
 async def _v2_infer(app: Application, request: Request) -> Answer:
     length = header(request.scope, open_inference.BINARY.encode())
 
-    def ask(served: ServedVersion, model: ServedModel, body: bytes) -> Answer:
+    def ask(served: ServedVersion, model: ServedModel, body: bytes) -> Asking:
         return open_inference.answer(served, model, body, length)
 
     find = _found(app.served_versions, request.names)

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,15 +17,23 @@ from mergeline.adapters.models.folder import LoadedModel, load
 from mergeline.core.declare.strict import did_you_mean
 from mergeline.core.release.version import Version
 from mergeline.errors import BundleError, DeployError, InputError, MergelineError, NotFoundError
-from mergeline.serving.forms import Form, Frame
+from mergeline.serving.forms import Form
+from mergeline.serving.http import Answer
+from mergeline.serving.proof import choose
 from mergeline.serving.rows import KINDS, Batch, RowReader
+from mergeline.serving.tables import first_rows
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+# A protocol at work: it gives the rows that it read and gets what the model answers to them, or
+# gives work that takes long and gets what came of it; it returns the answer to the request.
+Asking = Generator[Batch | Callable[[], Any], Any, Answer]
+
 STAGES = ("Production", "Staging")
 MEMORY = 1_000_000_000  # bytes for models without a stage
+_PROOF_ROWS = 2_000
 _LONGEST_PAUSE = 30.0  # seconds between tries to load a version that cannot be loaded
 
 Key = tuple[str, int]
@@ -46,8 +54,12 @@ class Source(Protocol):
         """Put the MLflow folder of a version into a folder; its path."""
         ...
 
+    def holdout(self, version: Version, into: Path) -> Path | None:
+        """Put the rows of a version's holdout into a folder as Parquet; None if there are none."""
+        ...
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class ServedModel:
     """A loaded model, the reader of its rows, and the form in which it is asked."""
 
@@ -60,6 +72,11 @@ class ServedModel:
         """Whether MLflow's scoring server asks the same method of the estimator."""
         method = "predict_proba" if self.classes else "predict"
         return self.loaded.estimator is not None and self.loaded.scoring_function == method
+
+    @property
+    def labels_as_mlflow(self) -> bool:
+        """Whether it asks for the class, which is known to be the most probable one."""
+        return self.form.labels and self.loaded.scoring_function == "predict"
 
     @property
     def inputs(self) -> Mapping[str, Any]:
@@ -260,6 +277,7 @@ class ServedVersions:
             )
             folder = self._source.model_files(version.model, version.number, Path(scratch))
             model = load(folder, version.model_digest)
+            holdout = self._holdout(version, model, Path(scratch))
             if model.folder is not None:
                 weakref.finalize(model, stack.pop_all().close)
         for name, column in model.inputs.items():
@@ -267,7 +285,15 @@ class ServedVersions:
                 raise BundleError(
                     f"column {name!r} is of type {column.type}, which JSON cannot carry"
                 )
-        return ServedModel(model, RowReader(model.inputs), Frame(model))
+        return ServedModel(model, RowReader(model.inputs), choose(model, holdout))
+
+    def _holdout(self, version: Version, model: LoadedModel, scratch: Path) -> Batch | None:
+        """Rows kept from its training, for the proof of its form; None if there are none."""
+        try:
+            file = self._source.holdout(version, scratch / "holdout")
+            return first_rows(file, model.inputs, _PROOF_ROWS) if file else None
+        except Exception:  # noqa: BLE001 - the proof has other rows
+            return None
 
     def _as_loaded(self, one: ServedVersion) -> ServedVersion:
         now = self.routing.versions.get(one.key)
@@ -419,9 +445,17 @@ def predict(model: ServedModel, batch: Batch) -> npt.NDArray[np.float64]:
         InputError: it has no finite answer to a row.
         BundleError: it fails on these rows.
     """
+    return finite(model.form.answer(batch))
+
+
+def finite(predictions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The same predictions.
+
+    Raises:
+        InputError: one of them is not a finite number.
+    """
     import numpy as np
 
-    predictions = model.form.answer(batch)
     finite = np.isfinite(predictions)
     if not finite.all():
         row = finite.reshape(len(finite), -1).all(axis=1).argmin()

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mergeline.core.release.version import Version
@@ -17,68 +17,106 @@ from mergeline.errors import DeployError, InputError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.serving.app import Application, Settings
 from mergeline.serving.connections import GRACE, Server, uvicorn_settings
+from mergeline.serving.registered import Registered
 from mergeline.serving.routes import VERSION_NUMBER
 from mergeline.serving.served_versions import MEMORY, ServedVersions, Source
+from mergeline.serving.workers import end_with_starter, supervise
 
 _LAST_PORT = 65_535
 
 
-def serve(
-    project: Project,
-    *,
-    host: str,
-    port: int,
-    poll: float,
-    only: str | None,
-    memory: int = MEMORY,
-    settings: Settings | None = None,
-) -> None:
-    """Serve a project's registry until the process is told to stop.
+@dataclass(frozen=True)
+class Options:
+    """What a person decides of a server.
 
-    `port` 0 takes any free one; the address is printed on standard error. `poll` is the seconds
-    between looks at the registry, `only` a `model/version` to serve alone, whatever its stage,
-    `memory` the bytes that models without a stage may take.
+    Attributes:
+        port: 0 takes any free one.
+        poll: seconds between looks at the registry.
+        only: a `model/version` to serve alone, whatever its stage.
+        memory: bytes that models without a stage may take, in each process.
+        workers: how many processes serve.
+        listener: the file descriptor of a socket that another process listens on.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    poll: float = 2.0
+    only: str | None = None
+    memory: int = MEMORY
+    workers: int = 1
+    mlflow_lenient: bool = False
+    listener: int | None = None
+
+
+def serve(project: Project, options: Options) -> None:
+    """Serve a project's registry until the process is told to stop.
 
     Raises:
         DeployError: the address cannot be listened on.
         InputError: `only` is not `model/version`, or `poll` or `port` is out of bounds.
         NotFoundError: `only` is not registered.
+        SystemExit: one of several workers cannot start.
     """
-    if not 0 < poll <= threading.TIMEOUT_MAX:
-        raise InputError(f"--poll takes seconds above 0, not {poll:g}")
-    source: Source = project.tracking if only is None else _One(project.tracking, only)
-    held = ServedVersions(source, memory=memory)
-    run(held, host=host, port=port, poll=poll, settings=settings)
+    if not 0 < options.poll <= threading.TIMEOUT_MAX:
+        raise InputError(f"--poll takes seconds above 0, not {options.poll:g}")
+    if options.workers > 1:
+        _in_workers(options)
+        return
+    source: Source = Registered(project.tracking)
+    if options.only is not None:
+        source = _One(source, options.only)
+    run(ServedVersions(source, memory=options.memory), options)
 
 
-def run(
-    served_versions: ServedVersions,
-    *,
-    host: str,
-    port: int,
-    poll: float,
-    settings: Settings | None = None,
-) -> None:
+def run(served_versions: ServedVersions, options: Options) -> None:
     """Serve until the process is told to stop; standard error shows what is served, and changes.
 
     It listens at once, and answers 503 until what the registry names is loaded.
     """
-    with _listen(host, port) as listener, contextlib.suppress(KeyboardInterrupt):
+    if options.listener is None:
+        listening = _listen(options.host, options.port)
+    else:
+        listening = socket.socket(fileno=options.listener)
+        end_with_starter()
+    with listening as listener, contextlib.suppress(KeyboardInterrupt):
         # Requests that take a worker long must not keep the event loop from the others.
         sys.setswitchinterval(0.001)
+        settings = Settings(mlflow_lenient=options.mlflow_lenient)
         server = Server(uvicorn_settings(Application(served_versions, settings)))
         signal.signal(signal.SIGTERM, server.handle_exit)
-        address, port = listener.getsockname()[:2]
-        address = f"[{address}]" if ":" in address else address
-        _log(f"serving on http://{address}:{port}")
+        if options.listener is None:
+            _say_address(listener)
         stop = threading.Event()
-        follower = threading.Thread(target=_follow, args=(served_versions, poll, stop), daemon=True)
+        follower = threading.Thread(
+            target=_follow, args=(served_versions, options.poll, stop), daemon=True
+        )
         follower.start()
         try:
             server.run(sockets=[listener])
         finally:
             stop.set()
             follower.join(GRACE)
+
+
+def _in_workers(options: Options) -> None:
+    """Serve in several processes, each with the models of its own."""
+    with _listen(options.host, options.port) as listener:
+        command = [
+            sys.executable, "-P", "-m", "mergeline", "serve",
+            "--listener", str(listener.fileno()),
+            "--poll", str(options.poll),
+            "--memory", str(options.memory // 1_000_000),
+            *(["--only", options.only] if options.only else []),
+            *(["--mlflow-lenient"] if options.mlflow_lenient else []),
+        ]  # fmt: skip
+        _say_address(listener)
+        supervise(command, options.workers, listener=listener.fileno(), stopped=listener.close)
+
+
+def _say_address(listener: socket.socket) -> None:
+    address, port = listener.getsockname()[:2]
+    address = f"[{address}]" if ":" in address else address
+    _log(f"serving on http://{address}:{port}")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -150,3 +188,7 @@ class _One:
     def model_files(self, model: str, number: int, into: Path) -> Path:
         """Its files."""
         return self._source.model_files(model, number, into)
+
+    def holdout(self, version: Version, into: Path) -> Path | None:
+        """Its holdout."""
+        return self._source.holdout(version, into)

@@ -38,6 +38,9 @@ class _Folder:
     def model_files(self, model: str, number: int, into: Path) -> Path:  # noqa: ARG002
         return self._folder
 
+    def holdout(self, version: Version, into: Path) -> None:
+        """None: nobody has to wait for this server's answers."""
+
 
 def main() -> None:
     """Serve it on the socket that is given."""

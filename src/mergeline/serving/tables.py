@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mergeline.core.compare.result import InputColumn
@@ -38,6 +39,27 @@ def read_table(body: bytes, kind: str, inputs: Mapping[str, InputColumn]) -> Bat
         name = "an Arrow stream" if kind == ARROW else "a Parquet file"
         raise BodyError(f"not {name}: {_first_line(error)}") from error
     _check_count(table.num_rows)
+    return table_batch(table, inputs)
+
+
+def first_rows(file: Path, inputs: Mapping[str, InputColumn], rows: int) -> Batch | None:
+    """The first rows of a Parquet file on disk; None if it has none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as opened:
+        wanted = [name for name in opened.schema_arrow.names if name in inputs]
+        for batch in opened.iter_batches(rows, columns=wanted):
+            return table_batch(pa.Table.from_batches([batch]), inputs)
+    return None
+
+
+def table_batch(table: pa.Table, inputs: Mapping[str, InputColumn]) -> Batch:
+    """The rows of a table as a model takes them.
+
+    Raises:
+        InputError: a column is missing, or not of the type that the model's signature says.
+    """
     check_names([dict.fromkeys(table.column_names)], inputs)
     if len(set(table.column_names)) != table.num_columns:
         raise InputError("a column's name appears more than once", where="body")

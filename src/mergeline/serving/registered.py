@@ -1,0 +1,87 @@
+"""Released models of a project's registry: finding one, and loading it by its digest."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from mergeline.adapters.mlflow.tracking import Tracking
+from mergeline.adapters.models.folder import LoadedModel, load
+from mergeline.core.declare.strict import did_you_mean
+from mergeline.core.release.bundle import CANDIDATE_FILES, HOLDOUT
+from mergeline.core.release.version import Version
+from mergeline.errors import BundleError, NotFoundError
+from mergeline.lifecycle.steps.project import Project
+
+
+class Registered:
+    """A project's registry as the source of what is served."""
+
+    def __init__(self, tracking: Tracking) -> None:
+        self._tracking = tracking
+        self.standing = tracking.standing
+        self.versions = tracking.versions
+        self.model_files = tracking.model_files
+
+    def holdout(self, version: Version, into: Path) -> Path | None:
+        """The holdout of the version's run."""
+        run = self._tracking.find(version.model, version.fingerprint)
+        if run is None:
+            return None
+        return self._tracking.fetch(run, f"{CANDIDATE_FILES}/{HOLDOUT}", into)
+
+
+def released(tracking: Tracking, model: str, which: str) -> Version:
+    """The version of a model in a stage (in any case), or of a number.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    versions = tracking.versions(model)
+    if not versions:
+        names = sorted({version.model for version in tracking.standing()})
+        hint = f" ({did_you_mean(model, names)})" if names else ""
+        raise NotFoundError(f"no model {model!r} is registered{hint}", next_step="Release it")
+    for version in versions:
+        if which in {str(version.number), f"v{version.number}"} or (
+            version.stage.casefold() == which.casefold() and version.stage != "None"
+        ):
+            return version
+    listed = ", ".join(f"v{version.number} ({version.stage})" for version in versions)
+    raise NotFoundError(f"no version of {model} is {which!r} (registered: {listed})")
+
+
+def load_checked(tracking: Tracking, version: Version) -> LoadedModel:
+    """Load a registered version; nothing is unpickled unless its bytes have its digest.
+
+    Raises:
+        BundleError: the registry has no digest of it, or its bytes are others.
+    """
+    if not version.model_digest:
+        raise BundleError(
+            "the registry has no digest of it, so its bytes cannot be checked",
+            where=f"{version.model} v{version.number}",
+            next_step="Release it with mergeline",
+        )
+    scratch = Path(tempfile.mkdtemp(prefix="mergeline-load-"))
+    try:
+        folder = tracking.model_files(version.model, version.number, scratch)
+        model = load(folder, version.model_digest)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    if model.folder is None:
+        shutil.rmtree(scratch, ignore_errors=True)
+    else:  # it may read from its files as long as the process lives
+        atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    return model
+
+
+def load_estimator(model: str, *, stage: str, version: int | None, project: Path) -> Any:  # noqa: ANN401
+    """See `mergeline.load`."""
+    tracking = Project.at(project).tracking
+    which = stage if version is None else str(version)
+    return load_checked(tracking, released(tracking, model, which)).raw

@@ -1,0 +1,317 @@
+"""scikit-learn's first steps on plain values: from raw columns to an estimator's matrix.
+
+A data frame costs more than most models. Where a pipeline begins with encoders, imputers and
+scalers, their fitted numbers are all that is needed. What this cannot do is left to the data frame;
+what it does is believed only after `proof.py` has held it against the estimator.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mergeline.core.compare.result import InputColumn
+from mergeline.errors import BundleError
+from mergeline.serving.rows import Batch
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_NUMBERS = {"double", "float", "long", "integer", "boolean"}
+
+
+class NoStepsError(Exception):
+    """A step that is not known here; the message says which."""
+
+
+@dataclass
+class Source:
+    """One column on its way: how a raw value becomes the columns of the matrix.
+
+    Attributes:
+        column: place of the raw column.
+        numeric: whether it is a number so far.
+        change: from a raw value to what the next step takes; None stands for a missing one.
+        inverse: from a number of the matrix to a raw number that gives it, about.
+        categories: raw values that a step knows by name.
+        place, width: of its columns in the matrix.
+        codes: of a category: its number, or with a width its column; None for a plain number.
+        unknown: the code of a category that is not known; None refuses it.
+    """
+
+    column: int
+    numeric: bool
+    change: Callable[[Any], Any] | None = None
+    inverse: Callable[[float], float] = lambda number: number
+    categories: list[Any] = field(default_factory=list)
+    place: int = 0
+    width: int = 1
+    codes: Mapping[Any, float] | None = None
+    unknown: float | None = None
+
+
+class ToMatrix:
+    """From a batch to a matrix of float64, by the fitted steps before an estimator.
+
+    Raises:
+        NoStepsError: one of the steps is not known here.
+    """
+
+    def __init__(self, steps: Sequence[Any], inputs: Mapping[str, InputColumn]) -> None:
+        sources = [
+            Source(
+                place,
+                numeric=kind.type in _NUMBERS,
+                change=_single if kind.type == "float" else None,
+            )
+            for place, kind in enumerate(inputs.values())
+        ]
+        names = list(inputs)
+        for step in steps:
+            sources = _through(step, sources, names)
+            names = [str(number) for number in range(len(sources))]
+        self._sources = sources
+        place = 0
+        for source in self._sources:
+            if source.codes is None and not source.numeric:
+                raise NoStepsError("a text that no step encodes")
+            source.place, place = place, place + source.width
+        self.width = place
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """The columns as they enter the matrix."""
+        return self._sources
+
+    def __call__(self, batch: Batch) -> npt.NDArray[np.float64]:
+        """The matrix.
+
+        Raises:
+            BundleError: a category is not known, and the encoder refuses those.
+        """
+        import numpy as np
+
+        columns = [self._entered(source, batch) for source in self._sources]
+        if batch.size == 1 and all(source.width == 1 for source in self._sources):
+            # An array takes its time for each column, whatever the rows.
+            return np.array([[values[0] for values in columns]], dtype=np.float64)
+        matrix = np.zeros((batch.size, self.width))
+        for source, values in zip(self._sources, columns, strict=True):
+            if source.width == 1:
+                matrix[:, source.place] = values
+            else:
+                for row, code in enumerate(values):
+                    if code >= 0:
+                        matrix[row, source.place + int(code)] = 1.0
+        return matrix
+
+    def _entered(self, source: Source, batch: Batch) -> Any:  # noqa: ANN401 - a list or an array
+        """The numbers, or codes, that a column's raw values become."""
+        values = batch.columns[source.column]
+        if source.change is not None:
+            values = [source.change(value) for value in _listed(values)]
+        if source.codes is None:
+            return values
+        code, unknown = source.codes.get, source.unknown
+        codes = [
+            code(value if type(value) is str else _key(value), unknown) for value in _listed(values)
+        ]
+        if unknown is None and None in codes:
+            value = _listed(values)[codes.index(None)]
+            raise BundleError(
+                f"the model cannot score these rows: it knows no category {value!r:.60}"
+            )
+        return codes
+
+
+def _listed(values: Any) -> list[Any]:  # noqa: ANN401 - a list or an array
+    return values if isinstance(values, list) else values.tolist()
+
+
+def _key(value: Any) -> Any:  # noqa: ANN401 - a category
+    """One key for all that is missing."""
+    return None if value is None or value != value else value  # noqa: PLR0124 - NaN
+
+
+def _single(value: float | None) -> float | None:
+    import numpy as np
+
+    return None if value is None else float(np.float32(value))
+
+
+def _through(step: Any, sources: list[Source], names: list[str]) -> list[Source]:  # noqa: ANN401
+    """The columns after a step."""
+    kind = type(step).__name__
+    if step in ("passthrough", None) or (kind == "FunctionTransformer" and step.func is None):
+        return sources
+    if not type(step).__module__.startswith("sklearn."):
+        raise NoStepsError(f"a step of {type(step).__module__}")
+    known = {
+        "Pipeline": _pipeline,
+        "ColumnTransformer": _column_transformer,
+        "OrdinalEncoder": _ordinal,
+        "OneHotEncoder": _one_hot,
+        "SimpleImputer": _imputer,
+        "StandardScaler": _scaler,
+        "MinMaxScaler": _min_max,
+    }
+    if kind not in known:
+        raise NoStepsError(f"the step {kind}")
+    if kind in {"Pipeline", "ColumnTransformer"}:
+        return known[kind](step, sources, names)
+    if getattr(step, "n_features_in_", len(sources)) != len(sources):
+        raise NoStepsError(f"{kind} of other columns")
+    return known[kind](step, sources, names)
+
+
+def _pipeline(step: Any, sources: list[Source], names: list[str]) -> list[Source]:  # noqa: ANN401
+    for _, inner in step.steps:
+        sources = _through(inner, sources, names)
+        names = [str(number) for number in range(len(sources))]
+    return sources
+
+
+def _column_transformer(step: Any, sources: list[Source], names: list[str]) -> list[Source]:  # noqa: ANN401
+    import copy
+
+    after: list[Source] = []
+    for _, inner, columns in step.transformers_:
+        if inner == "drop":
+            continue
+        places = _places(columns, names)
+        # One column may go several ways.
+        chosen = [copy.copy(sources[place]) for place in places]
+        after += _through(inner, chosen, [names[place] for place in places])
+    return after
+
+
+def _places(columns: Any, names: list[str]) -> list[int]:  # noqa: ANN401 - as scikit-learn takes them
+    import numpy as np
+
+    if isinstance(columns, slice):
+        return list(range(len(names)))[columns]
+    if isinstance(columns, str):
+        raise NoStepsError("a step that takes one column as a vector")
+    listed: list[Any] = np.asarray(columns).tolist()
+    if listed and all(isinstance(one, bool) for one in listed):
+        return [place for place, taken in enumerate(listed) if taken]
+    try:
+        return [names.index(one) if isinstance(one, str) else int(one) for one in listed]
+    except (ValueError, TypeError) as error:
+        raise NoStepsError("columns that are not named") from error
+
+
+def _categories(step: Any, place: int) -> list[Any]:  # noqa: ANN401
+    if getattr(step, "_infrequent_enabled", False):
+        raise NoStepsError("an encoder of infrequent categories")
+    return [_key(one) for one in step.categories_[place].tolist()]
+
+
+def _ordinal(step: Any, sources: list[Source], names: list[str]) -> list[Source]:  # noqa: ANN401, ARG001
+    for place, source in enumerate(sources):
+        known = _categories(step, place)
+        source.codes = {
+            value: math.nan
+            if value is None and _is_nan(step.encoded_missing_value)
+            else float(code)
+            for code, value in enumerate(known)
+        }
+        if None in known and not _is_nan(step.encoded_missing_value):
+            source.codes[None] = float(step.encoded_missing_value)
+        source.categories = known
+        if step.handle_unknown == "use_encoded_value":
+            source.unknown = float(step.unknown_value)
+        source.numeric = False
+    return sources
+
+
+def _is_nan(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _one_hot(step: Any, sources: list[Source], names: list[str]) -> list[Source]:  # noqa: ANN401, ARG001
+    for place, source in enumerate(sources):
+        known = _categories(step, place)
+        dropped = None if step.drop_idx_ is None else step.drop_idx_[place]
+        kept = [value for number, value in enumerate(known) if number != dropped]
+        source.codes = {value: float(code) for code, value in enumerate(kept)}
+        if dropped is not None:
+            source.codes[known[dropped]] = -1.0
+        if step.handle_unknown != "error":
+            source.unknown = -1.0
+        source.categories, source.width, source.numeric = known, len(kept), False
+        if len(kept) == 1:  # a width of one would be taken for a number
+            source.codes = {value: float(code == 0) for value, code in source.codes.items()}
+            source.unknown = None if source.unknown is None else 0.0
+    return [source for source in sources if source.width]
+
+
+def _numbers_only(step: Any, sources: Iterable[Source]) -> None:  # noqa: ANN401
+    for source in sources:
+        if source.codes is not None or not source.numeric:
+            raise NoStepsError(f"{type(step).__name__} of what is no number")
+
+
+def _then(source: Source, change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    before = source.change
+    return change if before is None else lambda value: change(before(value))
+
+
+def _filling(filled: Any) -> Callable[[Any], Any]:  # noqa: ANN401
+    return lambda value: filled if _key(value) is None else value
+
+
+def _imputer(step: Any, sources: list[Source], names: list[str]) -> list[Source]:  # noqa: ANN401, ARG001
+    if step.add_indicator or not _is_nan(step.missing_values):
+        raise NoStepsError("an imputer with an indicator, or of other values than NaN")
+    for source, filled in zip(sources, step.statistics_.tolist(), strict=True):
+        if source.codes is not None or _key(filled) is None:
+            raise NoStepsError("an imputer of what is encoded, or of nothing")
+        source.change = _then(source, _filling(filled))
+    return sources
+
+
+def _scaler(step: Any, sources: list[Source], names: list[str]) -> list[Source]:  # noqa: ANN401, ARG001
+    _numbers_only(step, sources)
+    for place, source in enumerate(sources):
+        mean = float(step.mean_[place]) if step.with_mean else 0.0
+        scale = float(step.scale_[place]) if step.with_std else 1.0
+
+        def change(value: Any, mean: float = mean, scale: float = scale) -> float:  # noqa: ANN401
+            return math.nan if value is None else (float(value) - mean) / scale
+
+        def inverse(
+            number: float,
+            mean: float = mean,
+            scale: float = scale,
+            before: Any = source.inverse,  # noqa: ANN401
+        ) -> float:
+            return float(before(number * scale + mean))
+
+        source.change, source.inverse = _then(source, change), inverse
+    return sources
+
+
+def _min_max(step: Any, sources: list[Source], names: list[str]) -> list[Source]:  # noqa: ANN401, ARG001
+    _numbers_only(step, sources)
+    if step.clip:
+        raise NoStepsError("a scaler that clips")
+    for place, source in enumerate(sources):
+        scale, least = float(step.scale_[place]), float(step.min_[place])
+
+        def change(value: Any, scale: float = scale, least: float = least) -> float:  # noqa: ANN401
+            return math.nan if value is None else float(value) * scale + least
+
+        def inverse(
+            number: float,
+            scale: float = scale,
+            least: float = least,
+            before: Any = source.inverse,  # noqa: ANN401
+        ) -> float:
+            return float(before((number - least) / scale))
+
+        source.change, source.inverse = _then(source, change), inverse
+    return sources
