@@ -11,7 +11,7 @@ import mergeline
 
 
 def test_the_package_offers_a_table_and_a_client() -> None:
-    assert sorted(mergeline.__all__) == ["Client", "hash_inputs", "table"]
+    assert sorted(mergeline.__all__) == ["Client", "hash_inputs", "held_out", "save", "table"]
     assert mergeline.Client.__name__ == "Client"
     assert callable(mergeline.table)
 

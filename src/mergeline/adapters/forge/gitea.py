@@ -22,6 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from mergeline.adapters.forge.base import (
+    APPROVAL_CONTEXT,
     STATUS_CONTEXT,
     Comment,
     PullRequest,
@@ -132,6 +133,13 @@ class _Branch:
 
 
 @dataclass(frozen=True)
+class _Status:
+    id: int
+    context: str
+    description: str
+
+
+@dataclass(frozen=True)
 class _Permission:
     permission: str
 
@@ -222,11 +230,25 @@ class GiteaForge:
 
     def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
         """Set the state that stands as `mergeline` beside a commit."""
+        self._set_status(sha, STATUS_CONTEXT, state, description, url or "")
+
+    def note_approval(self, sha: str, text: str) -> None:
+        """Set a note beside a commit, as a status; it replaces the last."""
+        self._set_status(sha, APPROVAL_CONTEXT, "success", text, "")
+
+    def noted_approval(self, sha: str) -> str | None:
+        """The note beside a commit; None if there is none."""
+        self._commit(sha)
+        statuses = self._pages(_Status, f"/statuses/{sha}?sort=recentupdate")
+        notes = [one for one in statuses if one.context == APPROVAL_CONTEXT]
+        return max(notes, key=lambda one: one.id).description if notes else None
+
+    def _set_status(self, sha: str, context: str, state: State, description: str, url: str) -> None:
         what = {
             "state": state,
             "description": shortened(description),
-            "context": STATUS_CONTEXT,
-            "target_url": url or "",
+            "context": context,
+            "target_url": url,
         }
         self._commit(sha)  # of one that is not there it would answer 500
         self._send("POST", f"/statuses/{sha}", what)
