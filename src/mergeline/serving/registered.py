@@ -18,20 +18,22 @@ from mergeline.lifecycle.steps.project import Project
 
 
 class Registered:
-    """A project's registry as the source of what is served."""
+    """A project's registry as the source of what is served; rows are in its store."""
 
-    def __init__(self, tracking: Tracking) -> None:
-        self._tracking = tracking
+    def __init__(self, project: Project) -> None:
+        tracking, self._project = project.tracking, project
         self.standing = tracking.standing
         self.versions = tracking.versions
         self.model_files = tracking.model_files
 
     def holdout(self, version: Version, into: Path) -> Path | None:
-        """The holdout of the version's run."""
-        run = self._tracking.find(version.model, version.fingerprint)
-        if run is None:
+        """The holdout of the version's candidate."""
+        store = self._project.store
+        stored = store.find(version.model, version.fingerprint)
+        if stored is None:
             return None
-        return self._tracking.fetch(run, f"{CANDIDATE_FILES}/{HOLDOUT}", into)
+        store.fetch(stored, into)
+        return into / CANDIDATE_FILES / HOLDOUT
 
 
 def released(tracking: Tracking, model: str, which: str) -> Version:

@@ -66,6 +66,7 @@ ADVICE: Mapping[str, str] = {
         "bring the move of the holdout and the change of the model in two pull requests"
     ),
     "looks": "add drops that bring new rows into the holdout: these have been asked too often",
+    "renamed": "keep the name, under which it is held against production",
     "threshold": _BETTER,
     "margin": _BETTER,
     "primary": _BETTER,
