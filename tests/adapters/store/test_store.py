@@ -184,6 +184,10 @@ def test_a_damaged_blob_is_said(
         path.unlink()
     with pytest.raises(StoreError, match=rf"{digest}.*(is missing|is not what it was).* Evaluate"):
         store.fetch(stored, tmp_path / "fetched")
+    if (tmp_path / "store").exists():  # a registry's own copy is the registry's to mend
+        assert store.put_candidate(candidate, tmp_path / "bundle") == stored
+        store.fetch(stored, tmp_path / "mended")
+        assert read_candidate(tmp_path / "mended") == candidate
 
 
 def test_a_damaged_manifest_is_said(store: Store, candidate: Candidate, tmp_path: Path) -> None:

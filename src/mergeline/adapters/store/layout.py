@@ -15,6 +15,7 @@ from mergeline.adapters.store.artifact import (
     Descriptor,
     canonical,
     described,
+    file_digest,
     read_descriptors,
     read_document,
 )
@@ -91,7 +92,7 @@ class Layout:
         """Write a blob, unless it is there."""
         with self._translating():
             place = self._blob(digest)
-            if place.is_file() and place.stat().st_size == file.stat().st_size:
+            if place.is_file() and file_digest(place) == digest:
                 return
             with file_written_whole(place) as part:
                 shutil.copyfile(file, part)
