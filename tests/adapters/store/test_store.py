@@ -196,6 +196,11 @@ def test_a_damaged_manifest_is_said(store: Store, candidate: Candidate, tmp_path
     path.write_bytes(path.read_bytes().replace(b"weight", b"WEIGHT", 1))
     with pytest.raises(StoreError):
         store.fetch(stored, tmp_path / "fetched")
+    if (tmp_path / "store").exists():
+        with pytest.raises(StoreError, match="Delete it, and evaluate again"):
+            store.find(MODEL, candidate.fingerprint)
+        path.unlink()
+        assert put(store, candidate, tmp_path) == stored
 
 
 _RACER = """

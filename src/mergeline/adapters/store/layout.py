@@ -15,6 +15,7 @@ from mergeline.adapters.store.artifact import (
     Descriptor,
     canonical,
     described,
+    digest_of,
     file_digest,
     read_descriptors,
     read_document,
@@ -60,9 +61,16 @@ class Layout:
             digest = found.digest
         with self._translating():
             try:
-                return self._blob(digest).read_bytes()
+                content = self._blob(digest).read_bytes()
             except FileNotFoundError:
                 return None
+        if digest_of(content) != digest:
+            raise StoreError(
+                f"{digest} is not what it was when it was written",
+                where=self.name,
+                next_step=f"Delete it, and evaluate again: {self._blob(digest)}",
+            )
+        return content
 
     def put_manifest(self, content: bytes, media_type: str, tag: str) -> bool:
         """Write a manifest, and have the tag name it; its `subject` will not list it."""
