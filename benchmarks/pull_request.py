@@ -6,7 +6,7 @@ Each round changes `train.learning_rate` on a branch and times, on the same rows
 
 - the bare fit on the training rows and predict on the holdout, both in memory;
 - `mergeline evaluate --bundle`: what a pull request's job runs; snapshots of main are there;
-- the same on a new machine, that has the drops and can reach the tracking store, but no table;
+- the same on a new machine, that has the drops and can reach the store, but no table;
 - by hand (benchmarks/by_hand): `dvc repro` of two scripts with MLflow, then
   `dvc metrics diff main`.
 
@@ -156,12 +156,12 @@ def start_by_hand(folder: Path) -> Clone:
 
 
 def new_machine(known: Clone, folder: Path) -> Clone:
-    """A clone with the drops, and nothing else but the way to the tracking store."""
-    store = Path(known.environment["MERGELINE_STATE"]) / "mlflow.db"
+    """A clone with the drops, and nothing else but the way to the store."""
+    store = Path(known.environment["MERGELINE_STATE"]) / "store"
     clone = Clone(
         folder / "clone",
         MERGELINE_STATE=str(folder / "state"),
-        MLFLOW_TRACKING_URI=f"sqlite:///{store}",
+        MERGELINE_STORE=str(store),
     )
     known.run("git", "clone", "--quiet", str(known.root), str(clone.root))
     clone.run(sys.executable, "data/drops.py")

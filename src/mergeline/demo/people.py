@@ -4,7 +4,7 @@
     author/      the clone of Ana, who changes the project
     runner/      the clone of the CI machine
     dvc-remote/  the drops that both share
-    state/       tables, candidates and tracking store of the CI machine
+    state/       tables, candidates, store and MLflow of the CI machine
 
 Ana opens a pull request, a job on the CI machine evaluates it and leaves a bundle, a second job
 takes the bundle in and comments, Rex reviews and merges, and a third job releases.
@@ -30,6 +30,7 @@ from mergeline.system.git_command import run_git
 # What would lead a verb away from the folders here.
 _ELSEWHERE = {
     "MERGELINE_TABLES", "MERGELINE_PULL_REQUEST", "MLFLOW_TRACKING_URI", "GITHUB_REF",
+    "MERGELINE_STORE", "GITHUB_ACTIONS",
     "GITHUB_TOKEN", "GITHUB_REPOSITORY",
 }  # fmt: skip
 
@@ -136,7 +137,7 @@ class Workplace:
         return evaluated
 
     def publish(self, number: int, bundle: Path) -> None:
-        """A trusted job takes a bundle into the tracking store and comments on its pull request."""
+        """A trusted job takes a bundle into the store and comments on its pull request."""
         project = self.project(MERGELINE_PULL_REQUEST=str(number))
         track(project, bundle, say=self.say)
         comment(project, bundle, say=self.say)

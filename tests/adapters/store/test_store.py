@@ -184,6 +184,10 @@ def test_a_damaged_blob_is_said(
         path.unlink()
     with pytest.raises(StoreError, match=rf"{digest}.*(is missing|is not what it was).* Evaluate"):
         store.fetch(stored, tmp_path / "fetched")
+    if (tmp_path / "store").exists():  # a registry's own copy is the registry's to mend
+        assert store.put_candidate(candidate, tmp_path / "bundle") == stored
+        store.fetch(stored, tmp_path / "mended")
+        assert read_candidate(tmp_path / "mended") == candidate
 
 
 def test_a_damaged_manifest_is_said(store: Store, candidate: Candidate, tmp_path: Path) -> None:
@@ -192,6 +196,11 @@ def test_a_damaged_manifest_is_said(store: Store, candidate: Candidate, tmp_path
     path.write_bytes(path.read_bytes().replace(b"weight", b"WEIGHT", 1))
     with pytest.raises(StoreError):
         store.fetch(stored, tmp_path / "fetched")
+    if (tmp_path / "store").exists():
+        with pytest.raises(StoreError, match="Delete it, and evaluate again"):
+            store.find(MODEL, candidate.fingerprint)
+        path.unlink()
+        assert put(store, candidate, tmp_path) == stored
 
 
 _RACER = """

@@ -15,6 +15,8 @@ from mergeline.adapters.store.artifact import (
     Descriptor,
     canonical,
     described,
+    digest_of,
+    file_digest,
     read_descriptors,
     read_document,
 )
@@ -59,9 +61,16 @@ class Layout:
             digest = found.digest
         with self._translating():
             try:
-                return self._blob(digest).read_bytes()
+                content = self._blob(digest).read_bytes()
             except FileNotFoundError:
                 return None
+        if digest_of(content) != digest:
+            raise StoreError(
+                f"{digest} is not what it was when it was written",
+                where=self.name,
+                next_step=f"Delete it, and evaluate again: {self._blob(digest)}",
+            )
+        return content
 
     def put_manifest(self, content: bytes, media_type: str, tag: str) -> bool:
         """Write a manifest, and have the tag name it; its `subject` will not list it."""
@@ -91,7 +100,7 @@ class Layout:
         """Write a blob, unless it is there."""
         with self._translating():
             place = self._blob(digest)
-            if place.is_file() and place.stat().st_size == file.stat().st_size:
+            if place.is_file() and file_digest(place) == digest:
                 return
             with file_written_whole(place) as part:
                 shutil.copyfile(file, part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -71,7 +71,10 @@ _TITLE = "org.opencontainers.image.title"
 _REVISION = "org.opencontainers.image.revision"
 _SCHEME = "oci://"
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-_LOST = "Evaluate the model's tree again, or bring the store's files back from a copy"
+_LOST = (
+    "Evaluate its tree where the candidate still is, bring the store's files back from a copy, or "
+    "take the candidate's tag away and evaluate again"
+)
 _LINKING_TRIES = 6
 _AT_ONCE = 8  # requests
 
@@ -148,6 +151,8 @@ class Store:
     def put_candidate(self, candidate: Candidate, bundle: Path) -> Stored:
         """Take a bundle's candidate in; the first one of a fingerprint stays.
 
+        Where it is that very one, parts of it that were lost are written again.
+
         Returns:
             What the store has of its fingerprint, which may be another one's.
 
@@ -157,9 +162,13 @@ class Store:
         model, fingerprint = candidate.model, candidate.fingerprint
         with self._place.alone():
             known = self.find(model, fingerprint)
+            parts = _candidate_parts(bundle / CANDIDATE_FILES)
             if known is not None:
+                if known.model_digest == candidate.model_digest:
+                    there = {layer.digest for layer in self._layers(known.digest).values()}
+                    self._put_layers(bundle, parts, only=there)
                 return known
-            layers = self._put_layers(bundle, _candidate_parts(bundle / CANDIDATE_FILES))
+            layers = self._put_layers(bundle, parts)
             config = {
                 "descriptor": {"name": model, "revision": fingerprint},
                 "config": {"format": "mlflow"},
@@ -347,13 +356,19 @@ class Store:
         tag = tag or _referring_tag(entry.digest)
         return entry, self._place.put_manifest(content, MANIFEST_TYPE, tag)
 
-    def _put_layers(self, bundle: Path, parts: Mapping[str, str]) -> list[Descriptor]:
-        """Write parts of a bundle, by path and media type; a folder as one archive."""
+    def _put_layers(
+        self, bundle: Path, parts: Mapping[str, str], only: Container[str] | None = None
+    ) -> list[Descriptor]:
+        """Write parts of a bundle, by path and media type; a folder as one archive.
+
+        With `only`, those of which the digest is among these.
+        """
         layers = []
         for path, media_type in parts.items():
             with _as_file(bundle / path) as file:
                 digest, size = file_digest(file), file.stat().st_size
-                self._place.put_blob(file, digest)
+                if only is None or digest in only:
+                    self._place.put_blob(file, digest)
             layers.append(Descriptor(media_type, digest, size, annotations={_PATH: path}))
         return layers
 

@@ -56,7 +56,7 @@ _ENOUGH = 0.5  # share of the base's rows that must be left to compare on
 def judge_case(project: Project, case: Case, say: Say, *, track: bool) -> Match:
     """Find or train the candidate, and hold it against production and base on the same rows.
 
-    With `track` the candidate's run is logged in the tracking store.
+    With `track` the candidate is taken into the store.
 
     Raises:
         MergelineError: see its classes.

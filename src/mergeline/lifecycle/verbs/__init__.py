@@ -6,12 +6,15 @@ In the order of a change's life:
     snapshot   has the tables hold what pointers and contracts say
     evaluate   trains the candidate, unless it is known, and has it judged
     report     finds an evaluation's report and shows it again
-    track      takes a bundle of an untrusted job into the tracking store
+    track      takes a judged bundle into the store, and shows it in MLflow
     comment    shows a bundle's reports on its pull request
     release    puts the reviewed model of HEAD into production
     status     compares what should serve with what does
     history    reads the ledger
-    reproduce  trains a tracked run's fingerprint again
+    reproduce  trains a candidate again
+    reconcile  writes into MLflow again what store and ledger have
+    ui         opens MLflow's pages over them
+    store      deletes candidates that nothing pins
     data       shows, compares, exports and cleans up snapshots
 
 `serve` is the floor `serving`, and `demo` is a floor too; `contract infer` needs no project, so the
