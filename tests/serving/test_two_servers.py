@@ -14,6 +14,7 @@ import pytest
 
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.models.folder import load, model_digest
+from mergeline.adapters.store.store import open_store
 from mergeline.serving.registered import Registered
 from mergeline.serving.served_versions import ServedVersions
 from tests.support.model_server import listening, until
@@ -33,7 +34,7 @@ def registry(folder: Path) -> Tracking:
 def following(folder: Path) -> Iterator[str]:
     """A server with a connection of its own to the registry, which it looks at all the time."""
     tracking, stop = registry(folder), threading.Event()
-    served_versions = ServedVersions(Registered(tracking))
+    served_versions = ServedVersions(Registered(tracking, open_store(str(folder / "store"), {})))
     served_versions.reconcile()
 
     def follow() -> None:

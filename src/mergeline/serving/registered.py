@@ -10,6 +10,7 @@ from typing import Any
 
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.models.folder import LoadedModel, load
+from mergeline.adapters.store.store import Store
 from mergeline.core.declare.strict import did_you_mean
 from mergeline.core.release.bundle import CANDIDATE_FILES, HOLDOUT
 from mergeline.core.release.version import Version
@@ -20,19 +21,18 @@ from mergeline.lifecycle.steps.project import Project
 class Registered:
     """A project's registry as the source of what is served; rows are in its store."""
 
-    def __init__(self, project: Project) -> None:
-        tracking, self._project = project.tracking, project
+    def __init__(self, tracking: Tracking, store: Store) -> None:
+        self._store = store
         self.standing = tracking.standing
         self.versions = tracking.versions
         self.model_files = tracking.model_files
 
     def holdout(self, version: Version, into: Path) -> Path | None:
         """The holdout of the version's candidate."""
-        store = self._project.store
-        stored = store.find(version.model, version.fingerprint)
+        stored = self._store.find(version.model, version.fingerprint)
         if stored is None:
             return None
-        store.fetch(stored, into)
+        self._store.fetch(stored, into)
         return into / CANDIDATE_FILES / HOLDOUT
 
 

@@ -62,7 +62,7 @@ def serve(project: Project, options: Options) -> None:
     if options.workers > 1:
         _in_workers(options)
         return
-    source: Source = Registered(project)
+    source: Source = Registered(project.tracking, project.store)
     if options.only is not None:
         source = _One(source, options.only)
     run(ServedVersions(source, memory=options.memory), options)
