@@ -214,7 +214,13 @@ def score(
         taken.append(1e3 * (time.process_time() - start))
     again = [
         Trialled(
-            trial, np.concatenate([model.predict_proba(asked.iloc[b]) for b in trial.batches()])
+            trial,
+            np.concatenate(
+                [
+                    model.predict_proba(asked.iloc[trial.rows[start : start + trial.batch]])
+                    for start in range(0, len(trial.rows), trial.batch)
+                ]
+            ),
         )
         for trial in (trials(ids(frame), []) if asked_again else ())
     ]
