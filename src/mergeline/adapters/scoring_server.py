@@ -50,18 +50,22 @@ class Client:
     Args:
         url: address of the server, e.g. `http://127.0.0.1:8000`.
         timeout: seconds that an answer may take.
+        token: of a server that needs one.
 
     Example:
         >>> Client("http://127.0.0.1:8000").predict("delay", [{"origin": "JFK", ...}])
     """
 
-    def __init__(self, url: str, *, timeout: float = _TIMEOUT) -> None:
+    def __init__(self, url: str, *, timeout: float = _TIMEOUT, token: str | None = None) -> None:
         import httpx
 
         self.url = url.rstrip("/")
         # One connection, kept: a new one for each question costs more than the answer.
         plain = self.url.lower().startswith("http:")  # then no certificates need to be read
-        self._http = httpx.Client(timeout=timeout, trust_env=False, verify=not plain)
+        headers = {"authorization": f"Bearer {token}"} if token else None
+        self._http = httpx.Client(
+            timeout=timeout, trust_env=False, verify=not plain, headers=headers
+        )
         weakref.finalize(self, self._http.close)
 
     def predict(
