@@ -50,7 +50,7 @@ def choose(model: LoadedModel, holdout: Batch | None = None) -> Form:
         if problem is None:
             form.reason = "; ".join([*reasons, proof.said()])
             form.quick = _is_quick(form, proof.base)
-            form.labels = proof.labels
+            form.labels, form.exact = proof.labels, proof.exact
             return form
         reasons.append(f"{form.name}: {problem}")
     base = _base(model, holdout, _known_categories(forms[0]))
@@ -77,6 +77,11 @@ class _Proof:
         self._rows = 0
         self._largest = 0.0
         self.labels = bool(model.classes) and hasattr(model.estimator, "predict")
+
+    @property
+    def exact(self) -> bool:
+        """Whether no answer differs."""
+        return self._largest == 0
 
     def said(self) -> str:
         """What it has shown."""
