@@ -206,6 +206,7 @@ def _by_treelite(
     boosted = kind.startswith(("Gradient", "HistGradient")) and _boosted(trees, len(model.classes))
     entered = np.float32 if trees.input_type == "float32" else np.float64
     classes = len(model.classes)
+    ask = _asked(trees, "default")
 
     def answer(matrix: Answers) -> Answers:
         if rounded:
@@ -213,13 +214,23 @@ def _by_treelite(
         matrix = matrix.astype(entered, copy=False)
         if boosted:
             return boosted(matrix)
-        given = np.asarray(treelite.gtil.predict(trees, matrix, nthread=1), dtype=np.float64)
-        given = given.reshape(len(matrix), -1)
+        given = np.asarray(ask(matrix), dtype=np.float64).reshape(len(matrix), -1)
         if not classes:
             return given[:, 0]
         return np.column_stack([1 - given[:, 0], given[:, 0]]) if given.shape[1] == 1 else given
 
     return answer
+
+
+def _asked(trees: Any, kind: str) -> Callable[[Answers], Answers]:  # noqa: ANN401 - of treelite
+    """Asks Treelite as `treelite.gtil.predict` does, which writes its settings anew at each call.
+
+    That takes as long as a third of the trees.
+    """
+    from treelite.gtil.gtil import GTILConfig, _predict_impl
+
+    settings = GTILConfig(nthread=1, predict_type=kind)
+    return lambda matrix: _predict_impl(trees, matrix, config=settings)
 
 
 def _boosted(trees: Any, classes: int) -> Callable[[Answers], Answers]:  # noqa: ANN401 - of treelite
@@ -229,16 +240,15 @@ def _boosted(trees: Any, classes: int) -> Callable[[Answers], Answers]:  # noqa:
     own softmax has half the digits.
     """
     import numpy as np
-    import treelite
     from scipy.special import expit
     from sklearn.utils.extmath import softmax
 
     base = np.asarray(trees.get_header_accessor().get_field("base_scores"), dtype=np.float64)
     ways = len(base)
+    ask = _asked(trees, "score_per_tree")
 
     def answer(matrix: Answers) -> Answers:
-        each = treelite.gtil.predict_per_tree(trees, matrix, nthread=1)
-        each = np.asarray(each, dtype=np.float64).reshape(len(matrix), -1)
+        each = np.asarray(ask(matrix), dtype=np.float64).reshape(len(matrix), -1)
         each[:, :ways] += base
         if ways > 1:
             scores = each.reshape(len(matrix), -1, ways).cumsum(axis=1)[:, -1]
