@@ -12,7 +12,7 @@ import pytest
 from mergeline.adapters.bundles import read_candidate
 from tests.support.line import Line, borrow_line, content_of, copy_line
 from tests.support.parcels import BETTER, OTHER, WORSE
-from tests.support.stand_ins import smoke_test_by, stages_in_process
+from tests.support.stand_ins import as_in_process, smoke_test_by, stages_in_process
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -77,5 +77,5 @@ def _no_store_is_left_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def _played(line: Line, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     with stages_in_process() as line.quick:
-        smoke_test_by(monkeypatch, lambda *_: None)
+        smoke_test_by(monkeypatch, as_in_process)
         yield line

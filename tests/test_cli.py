@@ -135,7 +135,7 @@ def test_track_and_comment_tell_their_plan_and_change_nothing(line: Line, run: R
     before = content_of(line.state)
     told = run("track", "--plan", str(line.bundle))
     assert told.code == 0
-    assert "and its evaluation (pass) would be logged" in told.out
+    assert "and its evaluation (pass) would be stored" in told.out
     told = run("comment", "--plan", str(line.bundle))
     assert "pull request 3 at" in told.out
     assert line.forge.comments(3) == ()
@@ -223,7 +223,7 @@ def test_a_report_of_a_run_comes_from_the_store(line: Line, run: Run) -> None:
 def test_release_status_and_history_tell_the_same(line: Line, run: Run) -> None:
     line.merge(1)
     planned = run("release", "--plan")
-    assert planned.out.startswith("late: register: the reviewed model becomes a version\n")
+    assert planned.out.startswith("late: record: v2 in the ledger: release/late/0002\n")
     done = run("release")
     assert (done.code, done.out) == (0, "late v2 is in production\n")
     assert run("release").out == "late: live is target; nothing to do\n"
@@ -242,6 +242,32 @@ def test_a_refused_release_ends_with_1_and_the_reasons(line: Line, run: Run) -> 
     assert done.out.startswith("late: refused: the gate said fail\n")
     done = run("release", "--override", "the old one is on fire")
     assert (done.code, done.out) == (0, "late v2 is in production\n")
+
+
+def test_a_release_of_what_was_never_judged_ends_with_3_and_says_what_must_run(
+    line: Line, run: Run, tmp_path: Path
+) -> None:
+    outputs = tmp_path / "outputs"
+    run("release", "--plan", GITHUB_OUTPUT=str(outputs))
+    assert outputs.read_text() == "needed=false\nbase=\n"
+    outputs.unlink()
+    line.merge(3)
+    [planned] = json.loads(run("release", "--plan", "--json", GITHUB_OUTPUT=str(outputs)).out)
+    base = line.git("rev-parse", "HEAD^", at="runner")
+    assert (planned["plan"]["missing"], planned["base"]) == ("this tree was never evaluated", base)
+    assert outputs.read_text() == f"needed=true\nbase={base}\n"
+    done = run("release")
+    assert done.code == 3
+    assert done.out.endswith(f"Run first: mergeline evaluate late --base {base[:12]}\n")
+    assert run("evaluate", "late", "--base", base[:12]).code == 0
+    assert run("release").out == "late v2 is in production\n"
+
+
+def test_tags_that_are_not_believed_are_named(line: Line, run: Run) -> None:
+    line.git("tag", "--annotate", "--message", "A fine day", "release/late/0002")
+    line.git("push", "--quiet", "origin", "release/late/0002")
+    assert "release/late/0002: it is no page" in run("history").err
+    assert "not believed: release/late/0002: it is no page" in run("status").out
 
 
 def test_a_bundle_is_tracked_and_its_run_printed(line: Line, run: Run) -> None:
@@ -617,7 +643,7 @@ def test_dvc_repro_by_hand_gives_the_model_of_the_tracked_candidate(line: Line) 
     assert model_digest(line.root / "hand" / "build" / MODEL / "model") == run.model_digest
     assert (line.root / "hand" / "dvc.lock").is_file()
     said = process(line, "plan", AT="hand")
-    assert f"(run {run.run_id}); nothing trains" in said  # for all that it left there
+    assert "(in the store); nothing trains" in said  # for all that it left there
 
 
 DEAF = """

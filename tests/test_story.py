@@ -26,7 +26,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     workspace = tmp_path_factory.mktemp("story") / "workspace"
     done = subprocess.run(
         [*DEMO, "--workspace", str(workspace)],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=280,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=420,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return workspace, done.stdout
@@ -45,10 +45,23 @@ def ledger(project: Project) -> tuple[Entry, ...]:
     return project.ledger("delay")
 
 
-def test_four_releases_are_recorded_and_the_last_goes_back(ledger: tuple[Entry, ...]) -> None:
+def test_each_release_is_recorded_and_one_goes_back(ledger: tuple[Entry, ...]) -> None:
     assert [(entry.kind, entry.version, entry.replaced) for entry in ledger] == [
         ("first", 1, None), ("change", 2, 1), ("change", 3, 2), ("restore", 2, 3),
+        ("change", 4, 2), ("change", 5, 4),
     ]  # fmt: skip
+
+
+def test_what_landed_second_was_judged_as_merged_before_its_release(
+    story: tuple[Path, str], project: Project, ledger: tuple[Entry, ...]
+) -> None:
+    workspace, _ = story
+    evaluation = project.tracking.evaluation(project.tracking.run(ledger[5].run_id))
+    assert evaluation is not None
+    assert evaluation.origin.commit == ledger[5].commit
+    assert evaluation.champion == ledger[4].fingerprint
+    comments = (workspace / "forge" / "pulls" / "6" / "comments").glob("*.md")
+    assert any("this tree had not been judged against" in text.read_text() for text in comments)
 
 
 def test_the_revert_serves_the_earlier_version_byte_for_byte(ledger: tuple[Entry, ...]) -> None:
@@ -68,8 +81,8 @@ def test_each_release_is_the_run_that_its_pull_request_showed(
 
 def test_no_fingerprint_was_trained_twice(project: Project) -> None:
     runs = project.tracking.candidates("delay")
-    assert len(runs) == 4
-    assert len({run.fingerprint for run in runs}) == 4
+    assert len(runs) == 7
+    assert len({run.fingerprint for run in runs}) == 7
 
 
 def test_only_july_was_converted_for_the_pull_request_that_adds_it(story: tuple[Path, str]) -> None:
@@ -93,16 +106,16 @@ def test_the_worse_model_is_refused_with_reasons(story: tuple[Path, str]) -> Non
 
 def test_it_ends_with_what_the_server_serves_and_where_to_look(story: tuple[Path, str]) -> None:
     workspace, printed = story
-    assert "serving now, by the server's word: delay v2 (" in printed
+    assert "serving now, by the server's word: delay v5 (" in printed
     assert f"mlflow ui --backend-store-uri sqlite:///{workspace}/state/mlflow.db" in printed
     assert (workspace / "state" / "mlflow.db").is_file()
     assert f"{workspace}/bundles/*/evaluation/report.html" in printed
-    assert len(list(workspace.glob("bundles/*/evaluation/report.html"))) == 4
+    assert len(list(workspace.glob("bundles/*/evaluation/report.html"))) == 6
 
 
 def test_each_pull_request_has_exactly_one_report(story: tuple[Path, str]) -> None:
     workspace, _ = story
-    for number in range(1, 5):
+    for number in range(1, 6):
         comments = list((workspace / "forge" / "pulls" / str(number) / "comments").glob("*.md"))
         assert len(comments) == 1, number
 
@@ -110,7 +123,7 @@ def test_each_pull_request_has_exactly_one_report(story: tuple[Path, str]) -> No
 def test_the_answers_over_http_follow_the_releases(story: tuple[Path, str]) -> None:
     _, printed = story
     asked = [line.split()[3] for line in printed.splitlines() if "asked over HTTP" in line]
-    assert asked == ["v1", "v2", "v3", "v2"]
+    assert asked == ["v1", "v2", "v3", "v2", "v4", "v5"]
 
 
 def test_a_run_is_reproduced_elsewhere(story: tuple[Path, str], ledger: tuple[Entry, ...]) -> None:

@@ -22,7 +22,8 @@ CALLERS = {
 }
 UNTRUSTED = [
     ("on-pull-request.yml", "evaluate"),
-    ("release.yml", "evaluate"),
+    ("release.yml", "build"),
+    ("release.yml", "judge"),
     ("release.yml", "tables"),
     ("ci.yml", "run"),
 ]
@@ -117,7 +118,7 @@ def test_the_tables_that_main_keeps_are_those_that_a_pull_request_starts_from() 
                 (kept if "/save@" in step["uses"] else restored).append((name, step["with"]))
     place = {"path": ".mergeline/tables", "key": "tables-${{ github.sha }}"}
     assert kept == [("release.yml", place)]
-    assert [name for name, _ in restored] == ["on-pull-request.yml", "release.yml", "release.yml"]
+    assert [name for name, _ in restored] == ["on-pull-request.yml", *["release.yml"] * 3]
     assert all(said == {**place, "restore-keys": "tables-"} for _, said in restored)
 
 
@@ -157,7 +158,7 @@ def test_the_reporting_workflow_checks_out_nothing_of_the_pull_request() -> None
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["ref"] == "${{ github.event.repository.default_branch }}"
     verbs = [words[0] for words in commands(workflow)]
-    assert verbs == ["plan", "judge", "track", "comment", "comment"]
+    assert verbs == ["plan", "approval", "judge", "track", "comment", "comment"]
 
 
 def test_the_judging_job_has_no_secret_and_what_it_says_is_all_that_is_believed() -> None:
@@ -175,6 +176,34 @@ def test_the_judging_job_has_no_secret_and_what_it_says_is_all_that_is_believed(
             if "download-artifact" in step.get("uses", "")
         ]
         assert fetched == {"name": "judged", "path": "${{ runner.temp }}/judged"}
+
+
+def test_a_release_takes_in_what_was_judged_without_secrets_and_nothing_else() -> None:
+    jobs = read(FOLDER / "release.yml")["jobs"]
+    assert list(jobs) == ["plan", "build", "judge", "tables", "release"]
+    for name in jobs.keys() - {"release"}:
+        assert set(jobs[name]["permissions"].values()) == {"read"}
+        assert "secrets." not in json.dumps(jobs[name])
+        assert "environment" not in jobs[name]
+    [judging] = [step for step in jobs["judge"]["steps"] if step["name"] == "Judge"]
+    assert judging["env"]["MERGELINE_WALLS"] == "required"
+    for name in ("build", "judge"):  # both by what the plan says of main, as the release will
+        assert "needs.plan.outputs.base" in json.dumps(jobs[name])
+    release = jobs["release"]
+    assert release["environment"] == "production"
+    assert [words[0] for words in commands({"jobs": {"release": release}})] == [
+        "track", "release", "status",
+    ]  # fmt: skip
+    [fetched] = [
+        step["with"] for step in release["steps"] if "download-artifact" in step.get("uses", "")
+    ]
+    assert fetched == {"name": "judged", "path": "${{ runner.temp }}/judged"}
+
+
+@each_workflow
+def test_no_workflow_reads_what_is_meant_for_people(path: Path) -> None:
+    for step in steps(read(path)):
+        assert "grep" not in step.get("run", "")
 
 
 @pytest.mark.parametrize("caller", CALLERS)

@@ -447,10 +447,15 @@ def test_a_no_of_git_is_a_no(repository: Repository) -> None:
 TIME = "1700000000 +0000"
 
 
+def texts(repository: Repository) -> dict[str, str]:
+    """The messages of the pages, by name."""
+    return {name: tag.text for name, tag in repository.pages("release").items()}
+
+
 def test_a_page_is_kept_with_its_words(repository: Repository) -> None:
     text = 'late v1\n\n{"é": "two\\nlines", "#": 1}\n'
     assert repository.add_page("release/late/0001", text, repository.commit().sha, time=TIME)
-    assert repository.pages("release") == {"release/late/0001": text}
+    assert texts(repository) == {"release/late/0001": text}
     assert "Ana <ana@example.org>" in repository.git("cat-file", "tag", "release/late/0001")
 
 
@@ -466,7 +471,7 @@ def test_of_two_writers_of_a_page_one_is_told_that_it_was_late(repository: Repos
     sha = repository.commit().sha
     assert repository.add_page("release/late/0001", "one\n", sha, time=TIME)
     assert not repository.add_page("release/late/0001", "two\n", sha, time=TIME)
-    assert repository.pages("release") == {"release/late/0001": "one\n"}
+    assert texts(repository) == {"release/late/0001": "one\n"}
 
 
 def test_a_lost_race_leaves_no_tag_behind(repository: Repository) -> None:
@@ -477,7 +482,7 @@ def test_a_lost_race_leaves_no_tag_behind(repository: Repository) -> None:
     assert not repository.add_page("release/late/0001", "mine\n", sha, time=TIME)
     assert repository.pages("release") == {}
     repository.fetch_pages("release")
-    assert repository.pages("release") == {"release/late/0001": "theirs\n"}
+    assert texts(repository) == {"release/late/0001": "theirs\n"}
     assert repository.add_page("release/late/0002", "mine\n", sha, time=TIME)
     other.fetch_pages("release")
     assert other.pages("release") == repository.pages("release")
@@ -491,7 +496,7 @@ def test_a_page_pushed_by_who_was_then_cut_off_is_fetched(repository: Repository
     assert repository.add_page("release/late/0001", "one\n", sha, time=TIME)  # the same page
     repository.git("tag", "--delete", "release/late/0001")
     repository.fetch_pages("release")
-    assert repository.pages("release") == {"release/late/0001": "one\n"}
+    assert texts(repository) == {"release/late/0001": "one\n"}
 
 
 def test_twenty_writers_at_once_lose_no_page(repository: Repository) -> None:
@@ -512,9 +517,34 @@ def test_twenty_writers_at_once_lose_no_page(repository: Repository) -> None:
     ]
     assert [writer.wait(60) for writer in writers] == [0] * 4
     repository.fetch_pages("release")
-    pages = repository.pages("release")
+    pages = texts(repository)
     assert sorted(pages) == [f"release/late/{n:04d}" for n in range(1, 21)]
     assert sorted(pages.values()) == sorted([str(bare.parent / f"w{n}") for n in range(4)] * 5)
+
+
+def test_a_page_says_what_it_is_of_and_a_plain_tag_nothing(repository: Repository) -> None:
+    sha = repository.commit().sha
+    repository.add_page("release/late/0001", "one\n", sha, time=TIME)
+    repository.git("tag", "release/late/0002")
+    pages = repository.pages("release")
+    assert pages["release/late/0001"].commit == sha
+    assert pages["release/late/0002"].commit == ""
+
+
+def test_a_tag_that_is_moved_at_origin_is_seen_as_it_is_there(repository: Repository) -> None:
+    bare = with_origin(repository)
+    other = clone(bare, "other")
+    sha = repository.commit().sha
+    for name in ("release/late/0001", "release/late/0002"):
+        repository.add_page(name, "mine\n", sha, time=TIME)
+    other.fetch_pages("release")
+    assert repository.moved_pages("release") == []
+    other.git("tag", "--force", "--annotate", "--message", "theirs", "release/late/0001", sha)
+    other.git("push", "--quiet", "--force", "origin", "release/late/0001")
+    other.git("push", "--quiet", "origin", ":release/late/0002")
+    repository.fetch_pages("release")
+    assert texts(repository) == {"release/late/0001": "theirs\n"}
+    assert repository.moved_pages("release") == ["release/late/0001", "release/late/0002"]
 
 
 @pytest.fixture

@@ -354,11 +354,11 @@ def test_a_version_of_a_tree_evaluated_before_its_commit_alone_names_the_release
 def test_a_registered_version_learns_what_its_run_knows_later(line: Line) -> None:
     tracking = line.project().tracking
     run = run_of(line)
-    assert tracking.register(replace(run, pull_request=7)).number == 1
-    assert tracking.register(replace(run, commit=None, pull_request=None)).number == 1
+    assert tracking.register(replace(run, pull_request=7), 1).number == 1
+    assert tracking.register(replace(run, commit=None, pull_request=None), 1).number == 1
     tags = tracking.client.get_model_version(MODEL, "1").tags
     assert (tags["mergeline.commit"], tags["mergeline.pull_request"]) == (run.commit, "7")
-    assert tracking.register(replace(run, pull_request=9)).number == 1
+    assert tracking.register(replace(run, pull_request=9), 1).number == 1
     tags = tracking.client.get_model_version(MODEL, "1").tags
     assert tags["mergeline.pull_request"] == "7"  # a revert's finds it, and does not take it over
 

@@ -219,3 +219,10 @@ def test_a_level_is_never_rounded_to_certainty() -> None:
 )
 def test_durations_read_as_a_person_writes_them(seconds: float, expected: str) -> None:
     assert numbers.duration(seconds) == expected
+
+
+def test_ordinals_read_as_english() -> None:
+    counts = (1, 2, 3, 4, 11, 12, 13, 21, 112, 1_003)
+    assert [numbers.ordinal(count) for count in counts] == [
+        "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th", "1,003rd",
+    ]  # fmt: skip

@@ -1,11 +1,10 @@
-"""One model folder served by itself: what a smoke test asks."""
+"""One model folder served by itself, behind walls: what a smoke test asks."""
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,50 +12,55 @@ from typing import Any
 import pytest
 
 from mergeline.adapters.models.folder import model_digest
-from mergeline.adapters.scoring_server import Client, running_server
+from mergeline.adapters.scoring_server import Client, confined_server
 from mergeline.core.declare.strict import write_json
 from mergeline.core.release.version import Version
 from mergeline.errors import DeployError
-from mergeline.lifecycle.steps.smoke_test import without_secrets
+from mergeline.system.confinement import Walls, probe
 from tests.support.models import ROW
 
 
-def test_a_folder_is_served_without_a_registry_and_only_with_the_expected_bytes(
-    first: Path, tmp_path: Path
-) -> None:
-    import os
+@pytest.fixture(params=["landlock", "bubblewrap", "none"])
+def walls(request: pytest.FixtureRequest) -> Walls:
+    if request.param != "none" and (sys.platform != "linux" or probe(request.param)):
+        pytest.skip(f"{request.param} is no wall on this machine")
+    return Walls(request.param, ())
 
-    command = [sys.executable, "-P", "-m", "mergeline.serving.single", str(first)]
-    environment = {**without_secrets(os.environ), "HOME": str(tmp_path)}
-    good = Version("delay", 4, "None", "print", model_digest(first), "run")
-    bad = Version("delay", 4, "None", "print", "0" * 64, "run")
-    with running_server([*command, write_json(good)], cwd=tmp_path, env=environment) as address:
-        answer = Client(address).predict("delay", [ROW], version=4)
-        assert (answer.version, answer.model_digest) == (4, model_digest(first))
+
+def described(folder: Path) -> str:
+    return write_json(Version("delay", 4, "None", "print", model_digest(folder), "run"))
+
+
+def test_a_folder_is_served_through_the_socket_that_is_given(walls: Walls, first: Path) -> None:
+    with confined_server(walls, first, described(first)) as client:
+        answer = client.predict("delay", [ROW], version=4)
+    assert (answer.version, answer.model_digest) == (4, model_digest(first))
+
+
+def test_other_bytes_than_the_version_s_are_not_loaded(first: Path) -> None:
+    bad = write_json(Version("delay", 4, "None", "print", "0" * 64, "run"))
     with (
-        running_server([*command, write_json(bad)], cwd=tmp_path, env=environment) as address,
         pytest.raises(DeployError, match="bytes are"),
+        confined_server(Walls("none", ()), first, bad) as client,
     ):
-        Client(address).predict("delay", [ROW], version=4)
-    assert list(tmp_path.iterdir()) == []
+        client.predict("delay", [ROW], version=4)
 
 
-class SlowToLoad:
-    """Tells the process to stop, as an orchestrator may while it starts, and loads on."""
+class Ends:
+    """Ends the process that loads it."""
 
     def __reduce__(self) -> Any:
-        stop = f"import os, time; os.kill(os.getpid(), {int(signal.SIGTERM)}); time.sleep(60)"
-        return exec, (stop,)
+        return os._exit, (3,)
 
 
-def test_told_to_stop_while_a_model_loads_it_stops(first: Path, tmp_path: Path) -> None:
+# httpcore leaves the socket to the garbage collector where nobody listens.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_server_that_ends_is_said_and_not_waited_for(first: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(first, tmp_path / "model"))
-    (folder / "model.pkl").write_bytes(pickle.dumps(SlowToLoad()))
-    version = Version("delay", 4, "None", "print", model_digest(folder), "run")
-    command = [sys.executable, "-P", "-m", "mergeline.serving.single", str(folder)]
-    ended = subprocess.run(
-        [*command, write_json(version)], cwd=tmp_path, timeout=50, check=False, capture_output=True
-    )
-    assert ended.returncode == 0
-    assert ended.stderr.startswith(b"serving on ")
-    assert len(ended.stderr.splitlines()) == 1
+    (folder / "model.pkl").write_bytes(pickle.dumps(Ends()))
+    with (
+        pytest.raises(DeployError, match="does not answer"),
+        confined_server(Walls("none", ()), folder, described(folder), patience=30.0) as client,
+    ):
+        client.predict("delay", [ROW], version=4)
+    assert isinstance(client, Client)

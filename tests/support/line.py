@@ -161,6 +161,9 @@ def entry_of(released: Released) -> Entry:
 
 def copy_line(line: Line, root: Path) -> Line:
     """A line with the same content at another place; MLflow's absolute paths are made to follow."""
+    from mlflow.tracking._tracking_service import utils
+
+    utils._artifact_repos_cache.clear()  # of this process, by the runs' ids, which stay
     shutil.copytree(line.root, root, symlinks=True)
     database = root / "state" / "mlflow.db"
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:

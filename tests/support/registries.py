@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -94,13 +95,16 @@ def make_bundle(folder: Path, *, answer: str = "yes", pull_request: int | None =
 
 
 def evaluate_bundle(
-    folder: Path, candidate: Candidate, at: str = "2026-01-01T00:00:00+00:00"
+    folder: Path,
+    candidate: Candidate,
+    at: str = "2026-01-01T00:00:00+00:00",
+    verdict: Literal["pass", "fail"] = "pass",
 ) -> Evaluation:
     """Write an evaluation of that time into a bundle."""
     (folder / EVALUATION_FILES).mkdir(exist_ok=True)
     (folder / EVALUATION_FILES / "report.md").write_text(f"# evaluated at {at}\n")
     evaluation = Evaluation(
-        verdict="pass",
+        verdict=verdict,
         reasons=(),
         gate_digest="c" * 64,
         champion=None,

@@ -27,10 +27,10 @@ from mergeline.adapters.dvc import stages
 from mergeline.adapters.git.repository import Repository
 from mergeline.adapters.models.folder import LoadedModel, load
 from mergeline.core.compare import behaviour
-from mergeline.errors import StageError
-from mergeline.lifecycle.steps import candidates, scoring
+from mergeline.errors import BundleError, StageError
+from mergeline.lifecycle.steps import candidates, judging, scoring
 from mergeline.lifecycle.steps.project import Project
-from mergeline.lifecycle.verbs import release
+from mergeline.lifecycle.steps.trained import Trained
 from mergeline.lifecycle.verbs.snapshot import snapshot
 from mergeline.system.confinement import Walls
 
@@ -98,21 +98,37 @@ class _InProcess:
     load_seconds: float = 0.1
     peak_memory_mb: float = 200.0
 
+    frame: pd.DataFrame = field(default_factory=pd.DataFrame)
+
     @property
     def classes(self) -> tuple[Any, ...]:
         return self.model.classes
 
+    def load(self) -> None:
+        """It is loaded."""
+
+    def end(self) -> None:
+        """It has no process."""
+
     def predict(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+        self.frame = frame
         return self.model.predict(frame)
 
-    def latency_ms(self, sample: pd.DataFrame) -> float:
+    def answer(
+        self, rows: npt.NDArray[np.int64], *, at_once: int | None = None
+    ) -> npt.NDArray[np.float64]:
+        size = at_once or len(rows)
+        batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+        return np.concatenate([self.model.predict(self.frame.iloc[batch]) for batch in batches])
+
+    def latency_ms(self, count: int) -> float:
         since = time.perf_counter()
-        self.predict(sample.head(1))
+        self.answer(np.arange(1))
         return (time.perf_counter() - since) * 1000
 
 
 @contextlib.contextmanager
-def _in_process(folder: Path, digest: str, walls: Walls) -> Iterator[_InProcess]:
+def _in_process(folder: Path, digest: str, walls: Walls, **_: object) -> Iterator[_InProcess]:
     """Starting a child takes 2 s; `tests/adapters/models` holds it against what walls are for."""
     yield _InProcess(load(folder, digest))
 
@@ -127,9 +143,21 @@ def run_stages_by(patch: pytest.MonkeyPatch, runner: Callable[..., dict[str, flo
     patch.setattr(candidates, "reproduce", runner)
 
 
-def smoke_test_by(patch: pytest.MonkeyPatch, check: Callable[..., object]) -> None:
-    """A release calls a function instead of starting a server and asking it."""
-    patch.setattr(release, "smoke_test", check)
+def smoke_test_by(patch: pytest.MonkeyPatch, ask: Callable[..., list[Any] | str]) -> None:
+    """An evaluation calls a function instead of starting a server and asking it."""
+    patch.setattr(judging, "ask_its_server", ask)
+
+
+def as_in_process(
+    _: Project, trained: Trained, frame: pd.DataFrame, *, quoted: bool
+) -> list[Any] | str:
+    """What a server that does nothing wrong answers."""
+    try:
+        model = load(trained.model, trained.candidate.model_digest)
+        answers: list[Any] = model.predict(frame.head(20)).tolist()
+    except BundleError as error:
+        return error.message if quoted else ""
+    return answers
 
 
 @contextlib.contextmanager

@@ -165,6 +165,36 @@ with open(pathlib.Path(tempfile.gettempdir()) / 'large', 'wb') as file:
     assert ran(walls, tmp_path, code)[1] != 0
 
 
+@pytest.mark.parametrize(
+    "fill",
+    [
+        "(folder / str(number)).write_bytes(bytes(500_000))",
+        "(folder / str(number)).touch()",
+        """file = (folder / 'a').open('wb', buffering=0); file.write(bytes(500_000))
+    (folder / 'a').unlink(); held.append(file)""",
+    ],
+)
+def test_a_child_that_writes_many_files_is_ended(tmp_path: Path, fill: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"""
+import ctypes, pathlib, tempfile
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # hide what it holds
+folder, held = pathlib.Path(tempfile.gettempdir()), []
+for number in range(1_000_000):
+    {fill}
+""",
+        encoding="utf-8",
+    )
+    limits = Limits(seconds=60, memory_mb=ROOM_MB, file_mb=1, scratch_mb=50)
+    arguments = ["-o", os.devnull, str(script)]
+    with start_confined(
+        Walls("landlock", ()), "cProfile", arguments, readable=[script], limits=limits
+    ) as child:
+        child.process.wait(timeout=50)
+        assert child.ended_for == "it filled its scratch folder"
+
+
 def test_walls_that_cannot_be_raised_are_no_walls(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

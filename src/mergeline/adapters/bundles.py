@@ -25,7 +25,7 @@ from mergeline.system.atomic_writes import put_back
 from mergeline.system.digests import file_sha256
 
 _MOST_FILES, _MOST_BYTES, _MOST_MANIFEST = 10_000, 4_000_000_000, 16_000_000
-_LONGEST_NAME = 400
+_LONGEST_NAME, _DEEPEST = 400, 20
 _PARTS = {MANIFEST, EVALUATION, CANDIDATE_FILES, EVALUATION_FILES}
 
 
@@ -61,24 +61,29 @@ def copy_candidate(folder: Path, into: Path) -> None:
         BundleError: there are links or special files among them, names that cannot be printed, or
             more files or bytes than a candidate has.
     """
-    files = [folder / MANIFEST, *(folder / CANDIDATE_FILES).rglob("*")]
-    size = 0
-    for path in files:
-        name = path.relative_to(folder).as_posix()
+    waiting = [path for path in (folder / MANIFEST, folder / CANDIDATE_FILES) if _is_there(path)]
+    count = size = 0
+    while waiting:
+        path = waiting.pop()
+        name, count = path.relative_to(folder).as_posix(), count + 1
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise BundleError(f"{name!r} is not a plain file", where=folder.name)
-        if not name.isprintable() or len(name) > _LONGEST_NAME:
+            raise BundleError(f"{name[:80]!r} is not a plain file", where=folder.name)
+        if not name.isprintable() or len(name) > _LONGEST_NAME or name.count("/") > _DEEPEST:
             raise BundleError(f"{name[:80]!r} is not a file's name here", where=folder.name)
         size += path.stat().st_size
-    if len(files) > _MOST_FILES or size > _MOST_BYTES or files[0].stat().st_size > _MOST_MANIFEST:
-        raise BundleError(
-            f"{len(files):,} files of {size:,} bytes are more than a candidate has",
-            where=folder.name,
-        )
+        large = path.name == MANIFEST and path.stat().st_size > _MOST_MANIFEST
+        if large or count + len(waiting) > _MOST_FILES or size > _MOST_BYTES:
+            raise BundleError("it is larger than a candidate is", where=folder.name)
+        waiting += path.iterdir() if path.is_dir() else ()
     into.mkdir(parents=True)
-    shutil.copyfile(files[0], into / MANIFEST)
+    if (folder / MANIFEST).is_file():
+        shutil.copyfile(folder / MANIFEST, into / MANIFEST)
     if (folder / CANDIDATE_FILES).is_dir():
         shutil.copytree(folder / CANDIDATE_FILES, into / CANDIDATE_FILES, symlinks=True)
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
 
 
 def read_candidate(folder: Path) -> Candidate:

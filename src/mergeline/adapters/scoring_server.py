@@ -6,7 +6,9 @@ import contextlib
 import datetime as dt
 import json
 import re
+import socket
 import subprocess
+import tempfile
 import threading
 import time
 import weakref
@@ -20,8 +22,10 @@ from urllib.parse import quote
 
 from mergeline.errors import DeployError, InputError, MergelineError, NotFoundError
 from mergeline.system.child_process import end_child, start_child
+from mergeline.system.confinement import Walls, start_confined
 
 _ADDRESS = re.compile(r"serving on (http://\S+)")
+_SINGLE = "mergeline.serving.single"
 _TIMEOUT = 30.0  # seconds
 _STOP = 5.0  # seconds that a server has to end by itself
 T = TypeVar("T")
@@ -50,23 +54,39 @@ class Client:
     Args:
         url: address of the server, e.g. `http://127.0.0.1:8000`.
         timeout: seconds that an answer may take.
+        socket: of a server that listens on a Unix socket; `url` is then only its name.
         token: of a server that needs one.
 
     Example:
         >>> Client("http://127.0.0.1:8000").predict("delay", [{"origin": "JFK", ...}])
     """
 
-    def __init__(self, url: str, *, timeout: float = _TIMEOUT, token: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = _TIMEOUT,
+        socket: Path | None = None,
+        token: str | None = None,
+    ) -> None:
         import httpx
 
         self.url = url.rstrip("/")
         # One connection, kept: a new one for each question costs more than the answer.
         plain = self.url.lower().startswith("http:")  # then no certificates need to be read
-        headers = {"authorization": f"Bearer {token}"} if token else None
+        way = httpx.HTTPTransport(uds=str(socket)) if socket else None
         self._http = httpx.Client(
-            timeout=timeout, trust_env=False, verify=not plain, headers=headers
+            timeout=timeout,
+            trust_env=False,
+            verify=not plain,
+            transport=way,
+            headers={"authorization": f"Bearer {token}"} if token else None,
         )
         weakref.finalize(self, self._http.close)
+
+    def close(self) -> None:
+        """Close its connection; that happens by itself too, when nobody holds it any more."""
+        self._http.close()
 
     def predict(
         self,
@@ -200,6 +220,45 @@ def running_server(
         for stream in filter(None, (process.stdin, process.stderr)):
             with contextlib.suppress(OSError):
                 stream.close()
+
+
+@contextlib.contextmanager
+def confined_server(
+    walls: Walls, folder: Path, version: str, *, patience: float = 60.0
+) -> Iterator[Client]:
+    """The scoring server over one model folder, behind walls, as long as the block lasts.
+
+    It can open no socket. It is given one to listen on, and that is its only way out.
+
+    Args:
+        walls: as `find_walls` found them.
+        folder: of the MLflow model.
+        version: the version that it serves, as JSON.
+        patience: seconds that it may take to start and answer.
+
+    Raises:
+        DeployError: it ended, with the last that it printed.
+    """
+    with tempfile.TemporaryDirectory(prefix="mergeline-") as place:
+        address = Path(place) / "socket"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(str(address))
+            listener.listen()
+            arguments = [str(folder.resolve()), version]
+            child = start_confined(walls, _SINGLE, arguments, readable=[folder], stdin=listener)
+            running = contextlib.ExitStack()
+            server = running.enter_context(child)
+        with running:  # only the child listens now: where it ends, nobody waits for it
+            client = Client("http://smoke-test", timeout=patience, socket=address)
+            running.callback(client.close)
+            try:
+                yield client
+            except DeployError as error:
+                server.end()
+                words = " ".join(server.last_words().split())[-300:]
+                raise DeployError(
+                    f"{error.message} ({words})" if words else error.message
+                ) from error
 
 
 def _await_loaded(address: str, patience: float) -> None:

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from mergeline.lifecycle.steps.evaluation import Evaluated
 
 REFUSED = 1
+_NOT_JUDGED = 3
 _READER_GONE = 128 + signal.SIGPIPE  # the exit code that a shell reports for it
 _MODEL = click.argument("model", required=False)
 _PLAN = click.option("--plan", "plan_only", is_flag=True, help="Print what would be done only.")
-_BASE = click.option("--base", metavar="REF", help="Branch it would merge onto [main].")
+_BASE = click.option("--base", metavar="REF", help="Branch or commit it would merge onto [main].")
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -125,15 +126,32 @@ def evaluate(
 @click.argument("bundle", type=_FOLDER)
 @click.option("--into", type=_FOLDER, required=True, help="Leave the judged bundle there.")
 @_BASE
+@click.option("--approved-by", metavar="NAME", help="Who approved that the holdout moves.")
+@click.option("--reason", metavar="TEXT", help="Why it may move.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
-def judge(bundle: Path, into: Path, base: str | None, as_json: bool) -> None:  # noqa: FBT001
+def judge(
+    *,
+    bundle: Path,
+    into: Path,
+    base: str | None,
+    approved_by: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> None:
     """Judge a candidate that an untrusted job left.
 
     Nothing of the working tree is run. Exit code 1: the gate refuses it.
     """
+    from mergeline.core.gate.verdict import Approval
     from mergeline.lifecycle.verbs.judge import judge as run
 
-    _end_with_reports(run(this_project(), bundle, into=into, base=base, say=say), as_json=as_json)
+    said = [text.strip() for text in (approved_by, reason) if text and text.strip()]
+    if (approved_by is not None or reason is not None) and len(said) < 2:
+        raise click.UsageError("an approval names a person and a reason")
+    approval = Approval(*said) if said else None
+    project = this_project()
+    judged = run(project, bundle, into=into, base=base, approval=approval, say=say)
+    _end_with_reports(judged, as_json=as_json)
 
 
 @commands.command()
@@ -146,7 +164,7 @@ def judge(bundle: Path, into: Path, base: str | None, as_json: bool) -> None:  #
 def report(source: str | None, form: str, rows: bool, output: Path | None) -> None:  # noqa: FBT001
     """Print a report again.
 
-    SOURCE: the folder of a bundle, or of several, or a run's id [the newest evaluation].
+    SOURCE: the folder of a bundle, or of several, a fingerprint or a run [the newest evaluation].
     """
     from mergeline.cli.show import report_text
     from mergeline.cli.tables import examples_table
@@ -176,18 +194,16 @@ def report(source: str | None, form: str, rows: bool, output: Path | None) -> No
 @_PLAN
 @JSON
 def track(bundle: Path, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
-    """Check a bundle and log it; its model is never loaded."""
-    from mergeline.cli.show import planned_tracking_lines
+    """Check a bundle and store it; its model is never loaded."""
+    from mergeline.cli.show import planned_tracking_lines, tracked_lines
     from mergeline.lifecycle.verbs import track as verb
 
     if plan_only:
         planned = verb.plan_tracking(this_project(), bundle, say=say)
         print_results(planned, planned_tracking_lines, as_json=as_json)
     else:
-        runs = verb.track(this_project(), bundle, say=say)
-        print_results(
-            runs, lambda r: [f"{r.model} {r.fingerprint[:8]} run {r.run_id}"], as_json=as_json
-        )
+        tracked = verb.track(this_project(), bundle, say=say)
+        print_results(tracked, tracked_lines, as_json=as_json)
 
 
 @commands.command()
@@ -219,6 +235,20 @@ def answer() -> None:
 
 
 @commands.command()
+def approval() -> None:
+    """Say who approved that a pull request moves its bar.
+
+    It is that of MERGELINE_HEAD. In a job, the next steps get `approved_by` and `approved_because`.
+    """
+    from mergeline.lifecycle.verbs.approval import approval as run
+
+    found = run(this_project())
+    click.echo(f"{found.by}: {found.reason}" if found else "nobody has approved anything")
+    set_output("approved_by", found.by if found else "")
+    set_output("approved_because", found.reason if found else "")
+
+
+@commands.command()
 @_MODEL
 @_PLAN
 @click.option(
@@ -228,13 +258,20 @@ def answer() -> None:
 def release(model: str | None, plan_only: bool, override: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Put the reviewed model of HEAD into production.
 
-    Register, test, promote, deploy, record; what is done already is not done again.
+    Register, record, promote, deploy; what is done already is not done again. Nothing is trained or
+    judged: exit code 3 says what must run first.
     """
     from mergeline.cli.show import release_lines
     from mergeline.lifecycle.verbs.release import release as run
 
     outcomes = run(this_project(), model=model, plan_only=plan_only, override=override, say=say)
     print_results(outcomes, release_lines, as_json=as_json)
+    if plan_only:  # the jobs that must judge first take the same base as the release
+        missing = [outcome for outcome in outcomes if outcome.plan.missing]
+        set_output("needed", "true" if missing else "false")
+        set_output("base", next((each.base for each in missing if each.base), ""))
+    if not plan_only and any(outcome.plan.missing for outcome in outcomes):
+        sys.exit(_NOT_JUDGED)
     if any(outcome.plan.refusal for outcome in outcomes):
         sys.exit(REFUSED)
 
@@ -314,11 +351,13 @@ def history(model: str | None, as_json: bool) -> None:  # noqa: FBT001
     from mergeline.cli.tables import ledger_table
     from mergeline.lifecycle.verbs.history import read
 
-    entries = read(this_project(), model)
+    ledger = read(this_project(), model)
+    for doubt in ledger.doubts:
+        say(f"not believed: {doubt}")
     if as_json:
-        print_json(map(as_document, entries))
+        print_json(map(as_document, ledger.entries))
     else:
-        print_parts([ledger_table(entries)])
+        print_parts([ledger_table(ledger.entries)])
 
 
 @commands.command()
@@ -338,17 +377,65 @@ def doctor(as_json: bool) -> None:  # noqa: FBT001
 
 
 @commands.command()
-@click.argument("run")
+@click.argument("candidate")
 @JSON
-def reproduce(run: str, as_json: bool) -> None:  # noqa: FBT001
-    """Train a run's fingerprint again and compare."""
+def reproduce(candidate: str, as_json: bool) -> None:  # noqa: FBT001
+    """Train a candidate again and compare.
+
+    CANDIDATE: its fingerprint, or its run, as a report shows them.
+    """
     from mergeline.cli.show import reproduction_lines
     from mergeline.lifecycle.verbs.reproduce import reproduce as train_again
 
-    outcome = train_again(this_project(), run, say=say)
+    outcome = train_again(this_project(), candidate, say=say)
     print_results([outcome], reproduction_lines, as_json=as_json)
     if not outcome.agrees:
         sys.exit(REFUSED)
+
+
+@commands.command()
+@_PLAN
+@JSON
+def reconcile(plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Write into MLflow again what store and ledger have."""
+    from mergeline.cli.show import showing_lines
+    from mergeline.lifecycle.verbs.reconcile import reconcile as run
+
+    plans = run(this_project(), plan_only=plan_only, say=say)
+    print_results(plans, showing_lines, as_json=as_json)
+
+
+@commands.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=5000, show_default=True)
+def ui(host: str, port: int) -> None:
+    """Open MLflow's pages over what store and ledger have."""
+    from mergeline.lifecycle.verbs.ui import ui as run
+
+    run(this_project(), host=host, port=port, say=say)
+
+
+@click.group()
+def store() -> None:
+    """Look after the store of candidates and evaluations."""
+
+
+@store.command("gc")
+@click.option(
+    "--days", default=30, show_default=True, help="Keep what was evaluated less than so long ago."
+)
+@_PLAN
+@JSON
+def store_gc(days: int, plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Delete candidates that nothing pins.
+
+    Releases, open pull requests, branches and the working tree pin theirs.
+    """
+    from mergeline.cli.show import store_garbage_lines
+    from mergeline.lifecycle.verbs.store import collect
+
+    garbage = collect(this_project(), days=days, plan_only=plan_only, say=say)
+    print_results([garbage], store_garbage_lines, as_json=as_json)
 
 
 @commands.command()
@@ -362,6 +449,7 @@ def demo(workspace: Path | None, keep: bool) -> None:  # noqa: FBT001
     play(Path.cwd(), workspace=workspace, keep=keep, ledger_table=ledger_table)
 
 
+commands.add_command(store)
 commands.add_command(data)
 commands.add_command(contract)
 

@@ -11,6 +11,7 @@ import click
 
 from mergeline.cli.commands import commands
 from mergeline.cli.output import annotate
+from mergeline.core.report.safe import printed
 from mergeline.errors import ExternalError, MergelineError, StageError
 
 _TAIL = 15  # lines shown of a stage that failed
@@ -38,20 +39,20 @@ def _end_failed(error: Exception) -> NoReturn:
         sys.exit(error.exit_code)
     if isinstance(error, MergelineError):
         for line in error.tail.splitlines()[-_TAIL:] if isinstance(error, StageError) else ():
-            click.echo(click.style(f"  {line}", dim=True), err=True)
+            click.echo(click.style(f"  {printed(line)}", dim=True), err=True)
         annotate(error)
         _fail(str(error), error.exit_code)
     if isinstance(error, OSError):  # no space, no permission, no such folder: no mistake of ours
         problem = f"{error.filename or 'a file'}: {error.strerror or error}"
         next_step = "Check who may write there, and the space left."
         _fail(f"{problem}. {next_step}", ExternalError.exit_code)
-    traceback.print_exception(error)
+    click.echo(printed("".join(traceback.format_exception(error))), err=True, nl=False)
     message = f"this is a mistake of mergeline's own. Report it with the lines above: {_ISSUES}"
     _fail(message, ExternalError.exit_code)
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:
-    click.echo(click.style("mergeline: ", fg="red") + message, err=True)
+    click.echo(click.style("mergeline: ", fg="red") + printed(message), err=True)
     sys.exit(exit_code)
 
 

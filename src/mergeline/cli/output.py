@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from mergeline.core.report.safe import printed, without_commands
 from mergeline.errors import MergelineError
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -22,7 +23,7 @@ Result = TypeVar("Result")
 
 def say(text: str) -> None:
     """Tell on standard error what goes on."""
-    click.echo(click.style(f"· {text}", dim=True), err=True)
+    click.echo(click.style(f"· {printed(text)}", dim=True), err=True)
 
 
 @contextlib.contextmanager
@@ -79,14 +80,15 @@ def print_parts(parts: Iterable[object]) -> None:
     """Print lines and tables, one below the other."""
     for part in parts:
         if isinstance(part, str):
-            click.echo(part)
+            click.echo(printed(part))
         else:
             _print_table(part)
 
 
 def print_json(documents: Iterable[dict[str, Any]]) -> None:
     """Print a list of documents."""
-    click.echo(json.dumps(list(documents), indent=2, ensure_ascii=False))
+    text = json.dumps(list(documents), indent=2, ensure_ascii=False)
+    click.echo(text.replace("##[", "\\u0023#["))  # GitHub's runner takes it for a command
 
 
 def as_document(result: object) -> dict[str, Any]:
@@ -101,4 +103,7 @@ def _print_table(table: object) -> None:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
-    Console(width=width, highlight=False, emoji=False, markup=False).print(table)
+    console = Console(width=width, highlight=False, emoji=False, markup=False)
+    with console.capture() as captured:
+        console.print(table)
+    click.echo(without_commands(captured.get()), nl=False)

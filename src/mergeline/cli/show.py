@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mergeline.core.data.garbage import GarbagePlan
     from mergeline.core.fingerprint.change_plan import ChangePlan
     from mergeline.core.fingerprint.ingredients import Change
+    from mergeline.core.release.reconcile import ShowPlan
     from mergeline.core.report.content import Report
     from mergeline.lifecycle.verbs.comment import Commented
     from mergeline.lifecycle.verbs.doctor import Finding
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from mergeline.lifecycle.verbs.reproduce import Reproduced
     from mergeline.lifecycle.verbs.snapshot import PlannedSnapshot
     from mergeline.lifecycle.verbs.status import Status
-    from mergeline.lifecycle.verbs.track import PlannedTracking
+    from mergeline.lifecycle.verbs.store import StoreGarbage
+    from mergeline.lifecycle.verbs.track import PlannedTracking, Tracked
 
 
 def change_plan_lines(plan: ChangePlan) -> list[str]:
@@ -99,16 +101,22 @@ def report_text(report: Report, form: str) -> str:
 
 
 def planned_tracking_lines(planned: PlannedTracking) -> list[str]:
-    """What `track` would log of one candidate."""
+    """What `track` would take in of one candidate."""
     from mergeline.lifecycle.verbs.track import describe_tracked
 
-    if planned.run_id and planned.evaluation_tracked:
-        return [describe_tracked(planned.model, planned.fingerprint, planned.run_id)]
+    if planned.evaluation_stored:
+        return [describe_tracked(planned.model, planned.fingerprint)]
     name = f"{planned.model} {planned.fingerprint[:8]}"
-    evaluation = f"its evaluation ({planned.verdict}) would be logged"
-    if planned.run_id:
-        return [f"{name} is tracked as run {planned.run_id}; {evaluation}"]
+    evaluation = f"its evaluation ({planned.verdict}) would be stored"
+    if planned.candidate_stored:
+        return [f"{name} is in the store; {evaluation}"]
     return [f"{name} and {evaluation}"]
+
+
+def tracked_lines(tracked: Tracked) -> list[str]:
+    """A candidate that is in the store."""
+    run = f" run {tracked.run_id}" if tracked.run_id else ""
+    return [f"{tracked.model} {tracked.fingerprint[:8]} {tracked.digest}{run}"]
 
 
 def finding_lines(finding: Finding) -> list[str]:
@@ -148,14 +156,15 @@ def status_lines(status: Status) -> list[str]:
         lines.append(f"  server  answers with model {status.served[:8]}")
     if status.server_problem:
         lines.append(f"  server  {status.server_problem}")
-    return lines + ([f"  drift   {line}" for line in status.drift] or ["  drift   none"])
+    lines += [f"  drift   {line}" for line in status.drift] or ["  drift   none"]
+    return lines + [f"  ledger  not believed: {doubt}" for doubt in status.doubts]
 
 
 def reproduction_lines(reproduced: Reproduced) -> list[str]:
-    """A run, and the same fingerprint trained again."""
+    """A candidate, and the same fingerprint trained again."""
     same_predictions = "the same on every row" if reproduced.same_predictions else "differ"
     return [
-        f"run {reproduced.run_id} fingerprint {reproduced.fingerprint[:8]}",
+        f"{reproduced.model} {reproduced.fingerprint[:8]}",
         *(
             f"  {name}: tracked {tracked!r}, again {again!r}"
             for name, (tracked, again) in reproduced.metrics.items()
@@ -164,6 +173,19 @@ def reproduction_lines(reproduced: Reproduced) -> list[str]:
         f"  predictions: {same_predictions}",
         "reproduced" if reproduced.agrees else "NOT reproduced",
     ]
+
+
+def showing_lines(plan: ShowPlan) -> list[str]:
+    """What is written into MLflow of one model."""
+    steps = [f"{plan.model}: {step.kind}: {step.text}" for step in plan.steps]
+    return steps or [f"{plan.model}: MLflow shows what store and ledger have; nothing to do"]
+
+
+def store_garbage_lines(garbage: StoreGarbage) -> list[str]:
+    """The candidates that `store gc` deletes."""
+    verb = "deleted" if garbage.applied else "to delete"
+    lines = [f"{model} {fp[:8]}: {verb}, evaluated {at}" for model, fp, at in garbage.delete]
+    return [*lines, f"{counted(len(garbage.delete), 'candidate')} {verb}, {garbage.keep} kept"]
 
 
 def garbage_lines(plan: GarbagePlan) -> Iterator[str]:

@@ -70,6 +70,12 @@ def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
     return f"{'−' if minus else '+' if signed else ''}{text}"
 
 
+def ordinal(count: int) -> str:
+    """`1st`, `2nd`, `12th`."""
+    teens = count % 100 in {11, 12, 13}
+    return f"{count:,}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(count % 10, 'th')}"
+
+
 def exponent(value: float) -> int:
     """Power of ten of the first significant digit; ValueError for 0."""
     return math.floor(math.log10(abs(value)))

@@ -9,8 +9,8 @@ workflows call. Its files, in the order in which a story needs them:
    project.
 2. `flights`: the reference project as the author begins it, and its drops of a month.
 3. `screen`: what the spectator reads.
-4. `play`: the acts: a first release, a better model, a new drop, a worse model that is refused,
-   and a revert.
+4. `play`: the acts: a first release, a better model, a new drop, a worse model that is refused, a
+   revert, and two pull requests of which one lands first.
 
     from mergeline.demo.play import play
 

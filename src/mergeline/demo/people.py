@@ -142,8 +142,18 @@ class Workplace:
         comment(project, bundle, say=self.say)
 
     def release(self, *, plan_only: bool = False, override: str | None = None) -> Released:
-        """A job releases the one model of the commit that is checked out."""
-        [released] = release(self.project(), plan_only=plan_only, override=override, say=self.say)
+        """A job releases the one model of the commit that is checked out.
+
+        Where that was never judged as it is now, the jobs before it do that first.
+        """
+        for _ in range(2):
+            [released] = release(
+                self.project(), plan_only=plan_only, override=override, say=self.say
+            )
+            if plan_only or not released.plan.missing:
+                break
+            self.say(released.plan.missing)
+            evaluate(self.project(), base=released.base, say=self.say)
         return released
 
     def merge(self, number: int, method: Method = "squash") -> str:

@@ -1,4 +1,4 @@
-"""The story: five acts of the reference project, from a first release to a revert."""
+"""The story: six acts of the reference project, from a first release to two merges at once."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mergeline.adapters.git.tree import Tree
-from mergeline.adapters.scoring_server import Client, running_server
+from mergeline.adapters.models.folder import read_inputs
+from mergeline.adapters.scoring_server import Client, records, running_server
 from mergeline.core.release.ledger import Entry
 from mergeline.core.report.render.terminal import to_terminal
 from mergeline.demo import flights
@@ -20,7 +21,6 @@ from mergeline.demo.people import Workplace
 from mergeline.demo.screen import Screen
 from mergeline.errors import ForgeError, InputError, NotFoundError
 from mergeline.lifecycle.steps.champion import find_champion
-from mergeline.lifecycle.steps.smoke_test import recorded_answers
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ShowLedger = Callable[[Sequence[Entry]], "RenderableType"]
 
 _BETTER = ("params.yaml", "learning_rate: 0.05", "learning_rate: 0.1")
+_SLOWER = ("params.yaml", "learning_rate: 0.1", "learning_rate: 0.08")
+_SMALLER = ("params.yaml", "min_samples_leaf: 100", "min_samples_leaf: 80")
 _WORSE = ("params.yaml", "max_iter: 60 ", "max_iter: 2 ")
 
 
@@ -73,7 +75,7 @@ class _Story:
         self.people.set_up(write_project, "Flights and weather of January to June 2013")
 
     def acts(self) -> None:
-        """The five acts."""
+        """The six acts."""
         people, act = self.people, self.screen.act
         act(1, "main holds January to June 2013; its first release")
         self.release("origin/main")
@@ -105,6 +107,19 @@ class _Story:
         )
         self.review(number)
         self.merge(number)
+
+        act(6, "two pull requests at once: the second was never judged on top of the first")
+        numbers = [
+            self.propose(name, title, partial(people.edit, *edit))
+            for name, title, edit in (
+                ("slower-learning", "Learn a little slower", _SLOWER),
+                ("smaller-leaves", "Look at smaller leaves", _SMALLER),
+            )
+        ]
+        for number in numbers:
+            self.review(number)
+        for number in numbers:
+            self.merge(number)
 
     def propose(self, branch: str, title: str, change: Callable[[], object]) -> int:
         """Ana changes something on a branch and opens a pull request; its number."""
@@ -168,13 +183,14 @@ class _Story:
     @cached_property
     def _a_flight(self) -> list[dict[str, Any]]:
         """One flight of the first holdout, the same in each act."""
+        import pandas as pd
+
         project = self.people.project()
         champion = find_champion(project, MODEL)
         if champion is None:
             raise NotFoundError("nothing is in production")
-        run = project.tracking.run(champion.version.run_id)
-        rows, _ = recorded_answers(project, champion.trained, run)
-        return rows[:1]
+        flights = pd.read_parquet(champion.trained.holdout)
+        return records(flights.head(1)[list(read_inputs(champion.trained.model))])
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ The files in the order of a request:
     rows.py              from rows to the columns that the model's signature describes
     tables.py            the same from Arrow, Parquet and CSV
     strict_json.py       JSON, with limits that hold while it is read
-    single.py            the same server over one model folder, for the smoke test of a release
+    single.py            the same server over one model folder, behind walls, for the smoke test
 
 `served_versions.py` and what is below it know nothing of HTTP:
 

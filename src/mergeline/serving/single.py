@@ -1,22 +1,25 @@
-"""One model folder served by itself, for the smoke test: without a registry, without its secrets.
+"""One model folder served by itself, for the smoke test: without a registry, behind walls.
 
     python -m mergeline.serving.single FOLDER VERSION
 
-VERSION is a registered version as JSON. The folder is loaded only if its bytes are that version's.
+VERSION is a version as JSON. The folder is loaded only if its bytes are that version's. Standard
+input is the socket that the server listens on: behind walls it can open none. It serves until its
+process is ended.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mergeline.core.declare.strict import read_json
 from mergeline.core.release.version import Version
+from mergeline.serving.app import Application
+from mergeline.serving.connections import Server, uvicorn_settings
 from mergeline.serving.served_versions import ServedVersions
-from mergeline.serving.server import Options, run
-
-_POLL = 60.0  # seconds; nothing changes
 
 
 class _Folder:
@@ -40,11 +43,13 @@ class _Folder:
 
 
 def main() -> None:
-    """Serve it on any free port until told to stop."""
+    """Serve it on the socket that is given."""
     folder, described = sys.argv[1:]
     version = read_json(Version, described, where="VERSION")
     served_versions = ServedVersions(_Folder(version, Path(folder)))
-    run(served_versions, Options(port=0, poll=_POLL))
+    served_versions.reconcile()
+    with socket.socket(fileno=os.dup(0)) as listener:
+        Server(uvicorn_settings(Application(served_versions))).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ import json
 import os
 import runpy
 import signal
+import site
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ _RULE_PATH_BENEATH, _VERSION = 1, 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _ALL_FILES = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # number of access rights by ABI
 _NET_SINCE, _SCOPES_SINCE = 4, 6
-_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 24, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
 _CLONE_THREAD = 0x00010000
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random", "/dev/full")
 _KERNEL = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system/cpu")
@@ -67,8 +69,24 @@ def main() -> None:
         _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if order["walls"] != "bubblewrap" and os.getppid() != order["parent"]:
             sys.exit("the parent is gone")
+    if order["packages"]:
+        _use_packages(order["packages"])
     sys.argv = [order["module"], *order["arguments"]]
     runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
+
+
+def _use_packages(folder: str) -> None:
+    """Import from this folder, and of what is installed only Python's own library.
+
+    This package is imported already, and so stays where it is.
+    """
+    library = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
+    sys.path[:] = [
+        place
+        for place in sys.path
+        if place.endswith(".zip") or (place.startswith(tuple(library)) and "-packages" not in place)
+    ]
+    site.addsitedir(folder)
 
 
 def _limit(limits: dict[str, float]) -> None:
@@ -83,6 +101,7 @@ def _limit(limits: dict[str, float]) -> None:
         "RLIMIT_AS": data + 16 * 10**9,
         "RLIMIT_FSIZE": int(limits["file_mb"] * 1e6),
         "RLIMIT_CORE": 0,
+        "RLIMIT_NOFILE": 1_024,
     }
     for name, value in wanted.items():
         kind = getattr(resource, name, None)
@@ -146,6 +165,9 @@ def filter_system_calls() -> None:
     # Limits of another process; a process may still ask for its own.
     other = pyseccomp.Arg(0, pyseccomp.NE, 0)
     calls.add_rule(pyseccomp.ERRNO(errno.EPERM), "prlimit64", other)
+    # The parent looks at which files a process holds; one that is not dumpable hides them.
+    dumpable = pyseccomp.Arg(0, pyseccomp.EQ, _PR_SET_DUMPABLE)
+    calls.add_rule(pyseccomp.ERRNO(errno.EPERM), "prctl", dumpable)
     # The flags of clone3 lie in memory, where a filter cannot look: the C library then uses clone.
     calls.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
     no_thread = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0)

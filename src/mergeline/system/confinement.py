@@ -18,6 +18,7 @@ them that tries to get out, and what it could do is said.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -40,7 +41,6 @@ _PROBE = "mergeline.system.confinement_probe"
 # Shared libraries, and what the dynamic loader and the C library read.
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/localtime")
 _NOBODY = "65534"
-_TMP_MB = 256
 _OWN_TMP = "/tmp"  # noqa: S108 - a file system of the child's own
 
 
@@ -52,11 +52,13 @@ class Limits:
         seconds: of processor time; the parent holds it to its own clock.
         memory_mb: of its data, in 10^6 bytes.
         file_mb: size of a file that it writes.
+        scratch_mb: of all that it writes in its scratch folder.
     """
 
     seconds: float = 600.0
     memory_mb: float = 8_000.0
     file_mb: float = 100.0
+    scratch_mb: float = 256.0
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,21 @@ class Confined:
 
     Attributes:
         stdin, stdout: its pipes.
+        ended_for: what it did for which it was ended; empty if it was not.
     """
 
     process: subprocess.Popen[bytes]
     stdin: IO[bytes]
     stdout: IO[bytes]
     _tail: _Tail
+    ended_for: str = ""
+    _is_over: bool = False
 
     def end(self) -> None:
-        """End it and whatever it has started."""
+        """End it and whatever it has started; once, for its number may be another's later."""
+        if self._is_over:
+            return
+        self._is_over = True
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -125,24 +133,26 @@ def start_confined(
     arguments: Sequence[str] = (),
     *,
     readable: Sequence[Path] = (),
-    python: Path | None = None,
+    packages: Path | None = None,
     limits: Limits | None = None,
+    stdin: socket.socket | None = None,
 ) -> Iterator[Confined]:
     """Run a Python module behind walls for as long as the context lasts.
 
     Args:
         walls: as `find_walls` found them.
-        module: is run as `__main__`; it and what it imports must be installed.
+        module: is run as `__main__`; it and what it imports must be installed, or in `packages`.
         arguments: of the command line.
         readable: files and folders that it may read beside Python itself.
-        python: interpreter of another environment; None: the one that runs this.
+        packages: folder that takes the place of the packages that are installed; nothing of it
+            runs before the walls are up. This package stays as it is.
         limits: None: the usual ones.
+        stdin: a socket that it gets as its standard input; None: a pipe.
     """
     limits, kind = limits or Limits(), walls.kind
     with tempfile.TemporaryDirectory(prefix="mergeline-confined-") as scratch:
-        program = python or Path(sys.executable)
-        places = [str(path.resolve()) for path in readable]
-        can_read = [*_python_places(program), *places]
+        places = [str(path.resolve()) for path in (*readable, *([packages] if packages else []))]
+        can_read = [*_python_places(), *places]
         order = {
             "module": module,
             "arguments": list(arguments),
@@ -151,28 +161,32 @@ def start_confined(
             "parent": os.getpid(),
             "readable": can_read,
             "scratch": _OWN_TMP if kind == "bubblewrap" else scratch,
+            "packages": str(packages.resolve()) if packages else None,
         }
         # -P: nothing is imported from the current folder; -s: nor from a home.
-        command = [str(program), "-P", "-s", "-B", "-m", _START, json.dumps(order)]
+        command = [sys.executable, "-P", "-s", "-B", "-m", _START, json.dumps(order)]
         if kind == "bubblewrap":
-            command = [*_bubblewrap(can_read), *command]
+            command = [*_bubblewrap(can_read, limits.scratch_mb), *command]
         process = subprocess.Popen(
             command,
-            stdin=subprocess.PIPE,
+            stdin=subprocess.PIPE if stdin is None else stdin.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=scratch,
             env=_environment(scratch),
             start_new_session=True,
         )
-        if process.stdin is None or process.stdout is None or process.stderr is None:
+        if process.stdout is None or process.stderr is None:
             raise AssertionError("the pipes were asked for")
-        child = Confined(process, process.stdin, process.stdout, _Tail(process.stderr))
+        asked = process.stdin or io.BytesIO()
+        child = Confined(process, asked, process.stdout, _Tail(process.stderr))
+        watch = _ScratchWatch(child, Path(scratch), limits.scratch_mb)
         try:
             yield child
         finally:
             child.end()
-            for pipe in (process.stdin, process.stdout):
+            watch.stop()
+            for pipe in (asked, process.stdout):
                 with contextlib.suppress(OSError):
                     pipe.close()
 
@@ -195,6 +209,55 @@ class _Tail:
         return self._kept.decode(errors="replace")
 
 
+class _ScratchWatch:
+    """Ends a child whose scratch folder grows too large: a limit holds for each file only.
+
+    A file system of the child's own, as bubblewrap gives it, has a size; there this sees nothing.
+    """
+
+    _SECONDS = 0.1
+    _MOST_FILES = 10_000
+
+    def __init__(self, child: Confined, scratch: Path, most_mb: float) -> None:
+        self._child, self._scratch, self._most = child, scratch, most_mb * 1e6
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(self._SECONDS):
+            files, size = 0, self._nameless()
+            for path in self._scratch.rglob("*"):
+                files += 1
+                with contextlib.suppress(OSError):
+                    size += path.lstat().st_blocks * 512
+                if files > self._MOST_FILES:
+                    break
+            if files > self._MOST_FILES or size > self._most:
+                self._child.ended_for = "it filled its scratch folder"
+                self._child.end()
+                return
+
+    def _nameless(self) -> int:
+        """Bytes of its files that were removed, and are still open or mapped."""
+        process, size = Path("/proc") / str(self._child.process.pid), 0
+        with contextlib.suppress(OSError):
+            for handle in (process / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if str(handle.readlink()).startswith(f"{self._scratch}/"):
+                        found = handle.stat()
+                        size += 0 if found.st_nlink else found.st_blocks * 512
+            for line in (process / "maps").read_text(errors="replace").splitlines():
+                if f" {self._scratch}/" in line and line.endswith("(deleted)"):
+                    start, _, end = line.split(maxsplit=1)[0].partition("-")
+                    size += int(end, 16) - int(start, 16)
+        return size
+
+
 def _kinds() -> list[WallKind]:
     found: list[WallKind] = []
     if sys.platform == "linux":
@@ -204,13 +267,13 @@ def _kinds() -> list[WallKind]:
     return [*found, "none"]
 
 
-def _bubblewrap(readable: Sequence[str]) -> list[str]:
+def _bubblewrap(readable: Sequence[str], scratch_mb: float) -> list[str]:
     command = [
         shutil.which("bwrap") or "bwrap",
         "--unshare-all", "--die-with-parent", "--new-session", "--clearenv",
         "--uid", _NOBODY, "--gid", _NOBODY, "--cap-drop", "ALL",
         "--proc", "/proc", "--dev", "/dev",
-        "--size", str(int(_TMP_MB * 1e6)), "--tmpfs", _OWN_TMP,
+        "--size", str(int(scratch_mb * 1e6)), "--tmpfs", _OWN_TMP,
     ]  # fmt: skip
     for path in readable:
         command += ["--ro-bind", path, path]
@@ -232,15 +295,11 @@ def _environment(home: str) -> dict[str, str]:
     } | {name: value for name, value in os.environ.items() if name == "OPENBLAS_CORETYPE"}
 
 
-def _python_places(program: Path) -> list[str]:
-    """Where an interpreter, its packages and this one are."""
-    package = Path(__file__).parents[1]
-    if program == Path(sys.executable):
-        paths = sysconfig.get_paths()
-        places = [sys.base_prefix, sys.prefix, paths["purelib"], paths["platlib"], paths["stdlib"]]
-    else:
-        places = [str(program.parents[1]), str(program.resolve().parents[1])]
-    wanted = [*_SYSTEM, *places, str(package)]
+def _python_places() -> list[str]:
+    """Where Python, its packages and this one are."""
+    paths = sysconfig.get_paths()
+    places = [sys.base_prefix, sys.prefix, paths["purelib"], paths["platlib"], paths["stdlib"]]
+    wanted = [*_SYSTEM, *places, str(Path(__file__).parents[1])]
     there = [path for path in dict.fromkeys(wanted) if Path(path).exists()]
     return [path for path in there if not any(_is_inside(path, other) for other in there)]
 

@@ -54,11 +54,15 @@ def walls(request: pytest.FixtureRequest) -> Walls:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_template(tmp_path_factory.mktemp("hostile"))
+
+
+def save_template(place: Path) -> Path:
     """A model's folder as MLflow writes it."""
     import mlflow.sklearn
     from mlflow.models import infer_signature
 
-    folder = tmp_path_factory.mktemp("hostile") / "model"
+    folder = place / "model"
     with warnings.catch_warnings(), by_value():
         warnings.simplefilter("ignore")
         mlflow.sklearn.save_model(
@@ -98,17 +102,21 @@ def by_value() -> Iterator[None]:
 def asked(folder: Path, walls: Walls, limits: Limits = ROOM) -> Any:
     """The answers of a model behind walls."""
     with confined_model(folder, model_digest(folder), walls, limits=limits) as model:
+        model.load()
         return model.predict(FRAME)
 
 
 def test_a_model_behind_walls_answers_as_it_does_without(walls: Walls, saved: Saved) -> None:
     folder = saved()
     with confined_model(folder, model_digest(folder), walls) as model:
+        model.load()
         answers = model.predict(FRAME)
+        batches = model.answer(np.arange(59, -1, -1), at_once=7)
         assert model.classes == (False, True)
-        assert model.latency_ms(FRAME) > 0
+        assert model.latency_ms(20) > 0
         assert 0 < model.load_seconds < 60
         assert 50 < model.peak_memory_mb < 2_000
+    np.testing.assert_array_equal(batches[::-1], answers)
     np.testing.assert_array_equal(answers, load(folder, model_digest(folder)).predict(FRAME))
 
 
@@ -116,9 +124,9 @@ def test_bytes_of_another_digest_are_not_loaded(walls: Walls, saved: Saved) -> N
     folder = saved()
     with (
         pytest.raises(BundleError, match="bytes are"),
-        confined_model(folder, "0" * 64, walls),
+        confined_model(folder, "0" * 64, walls) as model,
     ):
-        pass
+        model.load()
 
 
 @pytest.mark.parametrize(

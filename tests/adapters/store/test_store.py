@@ -115,6 +115,23 @@ def test_evaluations_come_oldest_first(store: Store, candidate: Candidate, tmp_p
     assert LATER in (tmp_path / "fetched/evaluation/report.md").read_text()
 
 
+def test_a_candidate_has_its_verdicts_and_overrides_by_its_side(
+    store: Store, candidate: Candidate, tmp_path: Path
+) -> None:
+    stored = store.put_candidate(candidate, tmp_path / "bundle")
+    assert store.backing(stored) == (False, None)
+    failed = evaluate_bundle(tmp_path / "bundle", candidate, verdict="fail")
+    store.put_evaluation(stored, failed, tmp_path / "bundle")
+    assert store.backing(stored) == (False, None)
+    store.put_override(stored, "a customer waits, – Ana")
+    store.put_override(stored, "a customer waits, – Ana")
+    assert store.backing(stored) == (False, "a customer waits, – Ana")
+    passed = evaluate_bundle(tmp_path / "bundle", candidate, LATER)
+    store.put_evaluation(stored, passed, tmp_path / "bundle")
+    assert store.backing(stored) == (True, "a customer waits, – Ana")
+    assert store.evaluations(stored) == [failed, passed]
+
+
 def test_a_removed_candidate_takes_its_evaluations_along(
     store: Store, candidate: Candidate, tmp_path: Path
 ) -> None:

@@ -15,10 +15,15 @@ GOOD = np.random.default_rng(8).uniform(size=(3_000, 2))
 Answer = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]]
 
 
+def batches(trial: Trial) -> list[npt.NDArray[np.int64]]:
+    starts = range(0, len(trial.rows), trial.batch)
+    return [trial.rows[start : start + trial.batch] for start in starts]
+
+
 def kinds(answer: Answer, optional: tuple[str, ...] = ()) -> set[str]:
     """The rules that a model breaks; it is asked for rows by their positions."""
     asked = [
-        Trialled(one, np.concatenate([answer(rows) for rows in one.batches()]))
+        Trialled(one, np.concatenate([answer(rows) for rows in batches(one)]))
         for one in trials(IDS, optional)
     ]
     return {problem.kind for problem in misbehaviour(GOOD, asked)}

@@ -558,3 +558,19 @@ def test_metrics_that_only_the_change_declares_are_measured_too() -> None:
     assert [one.name for one in both.metrics[-2:]] == ["recall", "f1"]
     assert len(both.metrics) == len(BINARY.metrics) + 1
     assert both.gate == BINARY.gate
+
+
+def test_a_budget_of_looks_widens_each_interval(day: Day) -> None:
+    scored: dict[Role, Scored] = {role: day.model(noise) for role, noise in PAIR}
+    spent = dataclasses.replace(BINARY, gate=dataclasses.replace(BINARY.gate, looks=50))
+    usual, wider = (compare(day.holdout, scored, model) for model in (BINARY, spent))
+    assert usual.level == 0.95
+    assert wider.level == pytest.approx(0.999)
+    for metric, other in zip(usual.metrics, wider.metrics, strict=True):
+        one, two = metric.differences["champion"], other.differences["champion"]
+        assert one.low is not None
+        assert two.low is not None
+        assert one.estimate == two.estimate
+        assert two.low < one.low
+    assert usual.slice_level is not None
+    assert wider.slice_level == pytest.approx(1 - (1 - usual.slice_level) / 50)

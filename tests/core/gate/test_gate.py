@@ -25,8 +25,22 @@ from mergeline.core.compare.result import (
 )
 from mergeline.core.declare.model import Bar, Gate, Role
 from mergeline.core.declare.strict import read_json, write_json
-from mergeline.core.gate.judge import judge, judge_both, judge_on_base_rows
-from mergeline.core.gate.verdict import Context, Judgement, MovedLine, Reason, Situation, Verdict
+from mergeline.core.gate.judge import (
+    judge,
+    judge_both,
+    judge_moved_holdout,
+    judge_on_base_rows,
+    judge_without_base_rows,
+)
+from mergeline.core.gate.verdict import (
+    Approval,
+    Context,
+    Judgement,
+    MovedLine,
+    Reason,
+    Situation,
+    Verdict,
+)
 
 CHANGE = Context(Situation.CHANGE)
 INPUTS = (InputColumn("hour", "long"), InputColumn("carrier", "string"))
@@ -665,7 +679,7 @@ def test_a_moved_holdout_must_not_hide_that_the_model_is_worse_on_the_base_s_row
     assert judgement.verdict.outcome == "fail"
     assert rules(judgement.verdict) == ["base_holdout"]
     text = judgement.verdict.reasons[0].text
-    assert text.startswith("on the base's own holdout (1,500 rows): ")
+    assert text.startswith("on production's own holdout (1,500 rows): ")
     assert judgement.base_rows == 1500
     assert judgement.on_base_rows is not None
     assert rules(judgement.on_base_rows) == ["margin"]
@@ -691,6 +705,78 @@ def test_the_worse_verdict_of_both_holdouts_counts(
 def test_a_judgement_is_plain_data_that_reads_back() -> None:
     judgement = judge_both(BASE, Gate("roc_auc"), comparison(), CHANGE)
     assert read_json(Judgement, write_json(judgement), where="x") == judgement
+
+
+def test_a_margin_that_names_no_model_holds_against_the_reference_too() -> None:
+    against: dict[Other, Difference] = {
+        "champion": SAME, "base": SAME, "reference": difference(-0.03, -0.02),
+    }  # fmt: skip
+    models = {role: facts() for role in ("candidate", "champion", "base", "reference")}
+    since = comparison(metric(against=against), models=models)
+    for bar in (Bar(margin=0.01), Bar(margin=0.01, against="reference")):
+        verdict = judge(Gate("roc_auc", {"roc_auc": bar}), since, CHANGE)
+        refused = [one.against for one in verdict.reasons if one.outcome == "fail"]
+        assert refused == ["reference"]
+    only_champion = Gate("roc_auc", {"roc_auc": Bar(margin=0.01, against="champion")})
+    assert judge(only_champion, since, CHANGE).outcome == "pass"
+    assert [
+        one.against
+        for one in judge(Gate("roc_auc"), since, CHANGE).reasons
+        if one.outcome == "fail"
+    ] == ["reference"]  # without a margin: shown worse than that
+
+
+def test_where_there_is_no_reference_the_champion_is_it() -> None:
+    gate = Gate("roc_auc", {"roc_auc": Bar(margin=0.01, against="reference")})
+    worse = comparison(metric(against={"champion": difference(-0.03, -0.02), "base": SAME}))
+    assert only(judge(gate, worse, CHANGE), "margin").against == "champion"
+
+
+def test_a_reference_that_cannot_score_the_rows_is_inconclusive() -> None:
+    models = {"candidate": facts(), "champion": facts(), "reference": facts(scored=False)}
+    lost = comparison(metric(against={"champion": SAME}), models=models)
+    gate = Gate("roc_auc", {"roc_auc": Bar(margin=0.01)}, inconclusive="ask")
+    verdict = judge(gate, lost, CHANGE)
+    assert (verdict.outcome, rules(verdict, "inconclusive")) == (
+        "inconclusive", ["reference_unscored"],
+    )  # fmt: skip
+    unasked = Gate("roc_auc", {"roc_auc": Bar(margin=0.01, against="champion")})
+    assert judge(unasked, lost, CHANGE).outcome == "pass"
+
+
+@pytest.mark.parametrize("policy", ["pass", "fail", "ask"])
+def test_a_moved_holdout_waits_for_a_person_whatever_the_policy(policy: Any) -> None:
+    gate = Gate("roc_auc", inconclusive=policy)
+    passed = Judgement(judge(gate, comparison(), CHANGE))
+    waiting = judge_moved_holdout(passed, "rows are gone", None)
+    assert waiting.verdict.outcome == "inconclusive"
+    approved = judge_moved_holdout(passed, "rows are gone", Approval("Rex", "they were wrong"))
+    assert approved.verdict.outcome == "pass"
+    assert only(approved.verdict, "holdout_moved").text == (
+        "rows are gone; Rex approved that: they were wrong"
+    )
+    for told, outcome in ((approved, "pass"), (waiting, {"fail": "fail"}.get(policy))):
+        nothing = judge_without_base_rows(told, gate, "none is left")
+        assert nothing.verdict.outcome == (outcome or "inconclusive")
+
+
+def test_a_refused_change_is_not_saved_by_an_approval() -> None:
+    refused = Judgement(Verdict("fail", (Reason("leak", "fail", "it takes the label"),)))
+    approved = judge_moved_holdout(refused, "rows are gone", Approval("Rex", "fine"))
+    assert approved.verdict.outcome == "fail"
+
+
+def test_rows_that_were_asked_too_often_are_worn_out() -> None:
+    gate = Gate("roc_auc", looks=50, inconclusive="ask")
+    last = judge(gate, comparison(), Context(Situation.CHANGE, look=50))
+    assert last.outcome == "pass"
+    worn = judge(gate, comparison(), Context(Situation.CHANGE, look=51))
+    assert (worn.outcome, rules(worn, "inconclusive")) == ("inconclusive", ["looks"])
+    assert only(worn, "looks").text == (
+        "this is the 51st look at these rows, at most 50 are allowed: they are worn out"
+    )
+    for context in (CHANGE, Context(Situation.RESTORE, look=51)):
+        assert judge(gate, comparison(), context).outcome == "pass"
 
 
 def twin_rows(beyond: float | None, limit: float | None = None) -> Verdict:

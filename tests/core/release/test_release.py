@@ -7,19 +7,24 @@ from dataclasses import replace
 import pytest
 
 from mergeline.core.gate.verdict import Situation
-from mergeline.core.release.bundle import Evaluation, Origin
-from mergeline.core.release.ledger import FORMAT, Entry, page_name, page_text, read_pages
-from mergeline.core.release.plan import Live, Target, plan_release
+from mergeline.core.release.bundle import Evaluation, Origin, SmokeTest
+from mergeline.core.release.ledger import FORMAT, Entry, Ledger
+from mergeline.core.release.plan import Live, ReleasePlan, Target, plan_release
 from mergeline.core.release.version import Version
-from mergeline.errors import DeclarationError
 
 TARGET = Target("iris", "f" * 64, "c" * 40)
 OLD = Version("iris", 1, "Production", "a" * 64, "d1", "run1")
 NEW = Version("iris", 2, "None", "f" * 64, "d2", "run2")
-NOTHING = Live(None, None, candidate=False, evaluation=None, ledger=(), served=None)
+SERVING = {"python": "3.11", "scikit-learn": "1.9"}
+NOTHING = Live(
+    Ledger(), registry=True, promoted=None, registered=None, model_digest=None, evaluation=None,
+    serving=SERVING, served=None,
+)  # fmt: skip
 
 
-def evaluation(champion: str | None, verdict: str = "pass") -> Evaluation:
+def evaluation(
+    champion: str | None, verdict: str = "pass", *, digest: str = "d2", problem: str = ""
+) -> Evaluation:
     return Evaluation(
         verdict=verdict,  # type: ignore[arg-type]
         reasons=() if verdict == "pass" else ("recall is worse",),
@@ -28,20 +33,29 @@ def evaluation(champion: str | None, verdict: str = "pass") -> Evaluation:
         origin=Origin("t"),
         evaluated_at="2026-01-01T00:00:00+00:00",
         manifest="m",
+        smoke_test=SmokeTest(digest, SERVING, problem),
     )
 
 
-def page(version: Version, sequence: int) -> Entry:
+def page(version: Version, sequence: int, kind: Situation = Situation.CHANGE) -> Entry:
     return Entry(
-        format=FORMAT, model=version.model, sequence=sequence, kind=Situation.CHANGE,
+        format=FORMAT, model=version.model, sequence=sequence, kind=kind,
         version=version.number, fingerprint=version.fingerprint, model_digest=version.model_digest,
         run_id=version.run_id, commit="c" * 40, subject="s", author="a", pull_request=None,
         replaced=None, verdict="pass", override=None, released_at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
 
 
+def ledger(*entries: Entry) -> Ledger:
+    return Ledger(entries, (), len(entries) + 1)
+
+
 IN_PRODUCTION = replace(
-    NOTHING, champion=OLD, ledger=(page(OLD, 1),), candidate=True, evaluation=evaluation("a" * 64)
+    NOTHING, ledger=ledger(page(OLD, 1)), promoted=OLD, model_digest="d2",
+    evaluation=evaluation("a" * 64),
+)  # fmt: skip
+RELEASED = replace(
+    IN_PRODUCTION, ledger=ledger(page(OLD, 1), page(NEW, 2)), promoted=NEW, registered=NEW
 )
 
 
@@ -49,34 +63,50 @@ def steps(live: Live, **options: str) -> list[str]:
     return [step.kind for step in plan_release(TARGET, live, **options).steps]
 
 
-def test_the_first_model_is_evaluated_registered_tested_promoted_and_recorded() -> None:
-    plan = plan_release(TARGET, NOTHING)
-    assert plan.kind == "first"
-    assert [step.kind for step in plan.steps] == [
-        "evaluate", "register", "smoke test", "promote", "record",
-    ]  # fmt: skip
+def test_a_reviewed_model_is_recorded_registered_and_then_promoted() -> None:
+    assert steps(IN_PRODUCTION) == ["record", "register", "promote"]
 
 
-def test_a_reviewed_model_is_promoted_without_training() -> None:
-    assert steps(IN_PRODUCTION) == ["register", "smoke test", "promote", "record"]
-
-
-def test_a_verdict_against_another_champion_is_made_again() -> None:
-    live = replace(IN_PRODUCTION, evaluation=evaluation("b" * 64))
-    assert steps(live)[0] == "evaluate"
-
-
-def test_a_verdict_by_another_gate_is_made_again() -> None:
-    by_another = plan_release(replace(TARGET, gate="h"), IN_PRODUCTION)
-    assert next(step.kind for step in by_another.steps) == "evaluate"
-    by_the_same = plan_release(replace(TARGET, gate="g"), IN_PRODUCTION)
-    assert next(step.kind for step in by_the_same.steps) == "register"
-
-
-def test_a_first_release_that_was_promoted_but_not_recorded_is_still_the_first() -> None:
-    champion = replace(NEW, stage="Production")
-    live = replace(NOTHING, champion=champion, registered=champion, candidate=True)
+def test_the_first_model_is_released_by_its_own_verdict() -> None:
+    live = replace(NOTHING, model_digest="d2", evaluation=evaluation(None))
     assert plan_release(TARGET, live).kind == "first"
+    assert steps(live) == ["record", "register", "promote"]
+
+
+@pytest.mark.parametrize(
+    ("live", "why"),
+    [
+        (NOTHING, "never evaluated"),
+        (replace(IN_PRODUCTION, evaluation=None), "never evaluated"),
+        (replace(IN_PRODUCTION, evaluation=evaluation("b" * 64)), "production has changed"),
+        (replace(IN_PRODUCTION, evaluation=evaluation(None)), "production has changed"),
+        (
+            replace(IN_PRODUCTION, evaluation=replace(evaluation("a" * 64), smoke_test=None)),
+            "never smoke-tested",
+        ),
+        (
+            replace(IN_PRODUCTION, evaluation=evaluation("a" * 64, digest="d3")),
+            "never smoke-tested",
+        ),
+        (
+            replace(IN_PRODUCTION, serving={**SERVING, "scikit-learn": "1.10"}),
+            "smoke-tested with scikit-learn 1.9, and here is 1.10",
+        ),
+    ],
+)
+def test_what_was_never_judged_or_tested_is_neither_released_nor_refused(
+    live: Live, why: str
+) -> None:
+    plan = plan_release(TARGET, live)
+    assert (plan.steps, plan.refusal) == ((), ())
+    assert why in plan.missing
+
+
+def test_a_verdict_by_another_gate_does_not_count() -> None:
+    by_another = plan_release(replace(TARGET, gate="h"), IN_PRODUCTION)
+    assert "the gate has changed" in by_another.missing
+    by_the_same = plan_release(replace(TARGET, gate="g"), IN_PRODUCTION)
+    assert by_the_same.steps[0].kind == "record"
 
 
 def test_a_failed_verdict_refuses_with_its_reasons() -> None:
@@ -93,19 +123,36 @@ def test_an_inconclusive_verdict_refuses_too() -> None:
 
 def test_an_override_releases_against_the_verdict() -> None:
     live = replace(IN_PRODUCTION, evaluation=evaluation("a" * 64, "fail"))
-    assert steps(live, override="the old one is on fire")[-2:] == ["promote", "record"]
+    assert steps(live, override="the old one is on fire")[0] == "record"
+
+
+def test_an_override_does_not_release_what_was_judged_against_another_champion() -> None:
+    live = replace(IN_PRODUCTION, evaluation=evaluation("b" * 64, "fail"))
+    assert plan_release(TARGET, live, override="hurry").missing
+
+
+def test_nothing_is_exempt_from_the_smoke_test() -> None:
+    failed = replace(IN_PRODUCTION, evaluation=evaluation("a" * 64, problem="it does not start"))
+    for plan in (plan_release(TARGET, failed), plan_release(TARGET, failed, override="hurry")):
+        assert plan.refusal == ("the smoke test failed", "it does not start")
+    back = replace(
+        restoring(), evaluation=evaluation("a" * 64, "fail", problem="it does not start")
+    )
+    assert plan_release(TARGET, back).refusal[0] == "the smoke test failed"
+
+
+def restoring() -> Live:
+    other = Version("iris", 3, "Production", "e" * 64, "d3", "run3")
+    return replace(
+        IN_PRODUCTION, ledger=ledger(page(NEW, 1), page(other, 2)), promoted=other,
+        registered=replace(NEW, stage="Archived"), evaluation=evaluation("a" * 64, "fail"),
+    )  # fmt: skip
 
 
 def test_an_earlier_release_goes_back_without_a_verdict_but_with_a_smoke_test() -> None:
-    back = replace(NEW, stage="Archived")
-    other = Version("iris", 3, "Production", "e" * 64, "d3", "run3")
-    live = Live(
-        other, back, candidate=True, evaluation=evaluation("a" * 64, "fail"),
-        ledger=(page(NEW, 1), page(other, 2)), served=None,
-    )  # fmt: skip
-    plan = plan_release(TARGET, live)
+    plan = plan_release(TARGET, restoring())
     assert plan.kind == "restore"
-    assert [step.kind for step in plan.steps] == ["smoke test", "promote", "record"]
+    assert [step.kind for step in plan.steps] == ["record", "promote"]
 
 
 def test_a_registered_version_that_was_never_released_must_still_pass_the_gate() -> None:
@@ -113,59 +160,46 @@ def test_a_registered_version_that_was_never_released_must_still_pass_the_gate()
     assert plan_release(TARGET, live).refusal
 
 
-def test_killed_after_promotion_only_the_record_is_left() -> None:
-    live = replace(IN_PRODUCTION, champion=replace(NEW, stage="Production"), registered=NEW)
-    assert steps(live) == ["record"]
+def test_a_version_that_somebody_promoted_by_hand_must_still_pass_the_gate() -> None:
+    by_hand = replace(IN_PRODUCTION, promoted=NEW, registered=NEW)
+    refused = replace(by_hand, evaluation=evaluation("a" * 64, "fail"))
+    assert plan_release(TARGET, refused).refusal
+    assert steps(by_hand) == ["record"]
+
+
+def test_killed_after_the_record_only_the_promotion_is_left() -> None:
+    live = replace(RELEASED, promoted=OLD)
+    assert plan_release(TARGET, live).kind == "change"
+    assert steps(live) == ["promote"]
 
 
 def test_applied_twice_leaves_an_empty_plan() -> None:
-    live = replace(
-        IN_PRODUCTION, champion=NEW, registered=NEW, ledger=(page(OLD, 1), page(NEW, 2)),
-        served="d2",
-    )  # fmt: skip
-    assert steps(live) == []
+    assert plan_release(TARGET, replace(RELEASED, served="d2")) == ReleasePlan(Situation.CHANGE, ())
+
+
+def test_a_version_that_was_deleted_is_registered_again_under_its_page() -> None:
+    live = replace(RELEASED, promoted=None, registered=None)
+    assert plan_release(TARGET, live).kind == "change"
+    assert steps(live) == ["register", "promote"]
+
+
+def test_what_is_in_production_needs_no_evaluation_to_stay_there() -> None:
+    assert steps(replace(RELEASED, evaluation=None, model_digest=None)) == []
 
 
 def test_a_server_that_answers_with_another_model_is_deployed_to() -> None:
-    live = replace(
-        IN_PRODUCTION, champion=NEW, registered=NEW, ledger=(page(OLD, 1), page(NEW, 2)),
-        served="d1",
-    )  # fmt: skip
-    assert steps(live) == ["deploy"]
+    assert steps(replace(RELEASED, served="d1")) == ["deploy"]
+    assert steps(replace(IN_PRODUCTION, served="d1"))[-1] == "deploy"
 
 
-def test_an_alias_moved_by_hand_is_put_right() -> None:
-    live = Live(
-        OLD, NEW, candidate=True, evaluation=evaluation("a" * 64),
-        ledger=(page(OLD, 1), page(NEW, 2)), served=None,
-    )  # fmt: skip
-    plan = plan_release(TARGET, live)
-    assert [step.kind for step in plan.steps] == ["smoke test", "promote"]
+def test_the_page_is_the_next_that_no_tag_has() -> None:
+    live = replace(IN_PRODUCTION, ledger=replace(IN_PRODUCTION.ledger, next=7))
+    assert "v2 in the ledger: release/iris/0007" in [
+        step.text for step in plan_release(TARGET, live).steps
+    ]
 
 
-def test_the_ledger_is_read_back_in_order_from_its_tags() -> None:
-    entries = [page(OLD, 1), page(NEW, 10), page(NEW, 2)]
-    pages = {page_name("iris", entry.sequence): page_text(entry) for entry in entries}
-    assert [entry.sequence for entry in read_pages(pages)] == [1, 2, 10]
-    assert read_pages(pages)[0] == page(OLD, 1)
-
-
-def test_a_tag_of_another_form_is_no_page() -> None:
-    pages = {page_name("iris", 1): page_text(page(OLD, 1)), "release/1.0": "One point zero"}
-    assert read_pages({**pages, "release/iris/notes": "none"}) == (page(OLD, 1),)
-
-
-def test_a_page_under_another_name_is_refused() -> None:
-    with pytest.raises(DeclarationError, match="another than its name says"):
-        read_pages({page_name("iris", 2): page_text(page(OLD, 1))})
-
-
-def test_a_page_that_cannot_be_read_is_refused_by_its_name() -> None:
-    with pytest.raises(DeclarationError, match="release/iris/0001"):
-        read_pages({page_name("iris", 1): "nothing"})
-
-
-def test_a_page_calls_a_change_a_release_and_is_read_so() -> None:
-    entry = page(OLD, 1)
-    assert '"kind": "release"' in page_text(entry)
-    assert read_pages({"release/iris/0001": page_text(entry)}) == (entry,)
+def test_without_a_registry_the_page_is_all() -> None:
+    alone = replace(IN_PRODUCTION, registry=False, promoted=None)
+    assert steps(alone) == ["record"]
+    assert steps(replace(alone, ledger=ledger(page(OLD, 1), page(NEW, 2)))) == []

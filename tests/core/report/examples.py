@@ -39,10 +39,13 @@ from mergeline.core.report.content import (
     DataChange,
     EvaluatedTree,
     Failure,
+    HoldoutMove,
     Moved,
     OnMerge,
+    ReferenceVersion,
     Report,
     TrackedRun,
+    UnreleasedBase,
 )
 
 MEAN = "means of paired per-row losses, by cluster"
@@ -587,8 +590,40 @@ def multiclass() -> Report:
     )  # fmt: skip
 
 
+def unreleased() -> Report:
+    """Many small steps down, on top of a move of the holdout that main was refused."""
+    comparison = FAIL.comparison
+    assert comparison is not None
+    since = difference(-0.0210, 0.0040, "worse", margin=0.005, holds=False)
+    auc = comparison.metrics[0]
+    metrics = (
+        dataclasses.replace(auc, differences={**auc.differences, "reference": since}),
+        *comparison.metrics[1:],
+    )
+    models = {**comparison.models, "reference": comparison.models["champion"]}
+    moves = "what makes the holdout is edited (pipelines/holdout.py: holdout.py changed)"
+    waits = f"{moves}; a person with write access must approve that"
+    sums = "ROC AUC is worse by more than 0.005: −0.021 ± 0.004 against the reference"
+    reasons = (
+        Reason("margin", "fail", sums, "roc_auc", against="reference"),
+        Reason("holdout_moved", "inconclusive", waits),
+    )
+    return dataclasses.replace(
+        FAIL,
+        comparison=dataclasses.replace(comparison, metrics=metrics, models=models),
+        judgement=Judgement(Verdict("fail", reasons), holdout_moved=moves),
+        moved=(Moved("holdout", "pipelines/holdout.py", "holdout.py changed"),),
+        reference=ReferenceVersion(1, "a" * 64, "better", 2),
+        look=12,
+        unreleased=UnreleasedBase("b" * 40, f"the gate said inconclusive: {waits}"),
+        holdout_move=HoldoutMove(2, "2026-09-01T10:00:00+00:00", "Ana", 31, "Rex", "new airports"),
+        on_merge=OnMerge(4, 3, None),
+    )
+
+
 ALL = {
     "pass": PASS, "fail": FAIL, "inconclusive": INCONCLUSIVE, "first": first(), "failed": FAILED,
     "moved": MOVED, "nasty": NASTY, "same": SAME, "restore": RESTORE, "split": SPLIT,
     "unscored": unscored(), "regression": regression(), "multiclass": multiclass(),
+    "unreleased": unreleased(),
 }  # fmt: skip

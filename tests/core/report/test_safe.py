@@ -85,6 +85,18 @@ def test_one_line_is_one_line_of_visible_characters(text: str) -> None:
     line.encode()  # no lone surrogates
 
 
+@settings(deadline=None)
+@given(st.lists(PIECES | st.sampled_from(["::", "##[", "##", "[", "error::a", "\r"])).map("".join))
+@example("\r::error::owned")
+@example("###[error]")
+def test_what_is_printed_holds_no_command_of_a_runner(text: str) -> None:
+    shown = safe.printed(text)
+    assert not re.search(r"(^|[\r\n])\s*::", shown)
+    assert "##[" not in shown
+    assert "\x1b" not in shown
+    shown.encode()  # no lone surrogates
+
+
 IGNORABLE = [
     (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5),
     (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164),

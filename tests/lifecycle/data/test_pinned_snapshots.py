@@ -11,7 +11,7 @@ from mergeline.adapters.bundles import read_candidate
 from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.core.data.garbage import GarbagePlan
-from mergeline.errors import RepositoryError, TrackingError
+from mergeline.errors import RepositoryError, StoreError
 from mergeline.lifecycle.steps.pinned_snapshots import pinned_snapshots
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.snapshots import gather_snapshots
@@ -211,14 +211,14 @@ def test_nothing_is_garbage_where_there_is_no_main_branch(line: Line) -> None:
 def test_a_store_that_lacks_the_releases_of_the_ledger_is_refused(
     line: Line, tmp_path: Path
 ) -> None:
-    with pytest.raises(TrackingError, match="the registry has no champion") as refused:
-        pinned_snapshots(line.project(MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/none.db"))
+    with pytest.raises(StoreError, match="the store knows none") as refused:
+        pinned_snapshots(line.project(MERGELINE_STORE=str(tmp_path / "none")))
     assert refused.value.exit_code == 3
-    assert "MLFLOW_TRACKING_URI" in refused.value.next_step
+    assert "MERGELINE_STORE" in refused.value.next_step
     line.land(1)
-    before = tmp_path / "before.db"
-    shutil.copy(line.state / "mlflow.db", before)
+    before = tmp_path / "before"
+    shutil.copytree(line.state / "store", before)
     line.land(line.propose("third", ("params.yaml", "C: 0.5", "C: 0.4")))
-    with pytest.raises(TrackingError, match=r"late v3 .* is not in the registry"):
-        pinned_snapshots(line.project(MLFLOW_TRACKING_URI=f"sqlite:///{before}"))
+    with pytest.raises(StoreError, match=r"late v3 .* is not in the store"):
+        pinned_snapshots(line.project(MERGELINE_STORE=str(before)))
     pinned_snapshots(line.project())

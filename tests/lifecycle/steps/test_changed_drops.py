@@ -52,10 +52,10 @@ def test_several_are_said_in_one_line(clone: Line) -> None:
 
 
 def test_a_release_is_of_a_commit_whatever_lies_among_the_drops(line: Line) -> None:
-    line.merge(3)
+    line.merge(1)
     line.write(DROP, "id\n", at="runner")
     assert release_lines(line.release()) == ["late v2 is in production"]
-    assert len(line.quick.runs) == 1  # for it was evaluated on another machine only
+    assert line.quick.runs == []
 
 
 def test_a_drop_that_is_in_no_store_and_differs_is_not_asked_for(clone: Line) -> None:

@@ -1,16 +1,41 @@
-"""What the process that loads an unreviewed model gets to see."""
+"""What a smoke test says of what the server answered."""
 
 from __future__ import annotations
 
-from mergeline.lifecycle.steps.smoke_test import without_secrets
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from mergeline.core.release.bundle import Candidate
+from mergeline.lifecycle.steps.smoke_test import serving_versions, smoke_test
+from mergeline.lifecycle.steps.trained import Trained
 
 
-def test_a_smoke_test_sees_none_of_the_release_s_secrets() -> None:
-    needed = {"PATH": "/bin", "LC_ALL": "C", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
-    others = {
-        "GITHUB_TOKEN": "t", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s",
-        "MLFLOW_TRACKING_URI": "postgresql://user:password@host/db", "PGPASSWORD": "p",
-        "GITHUB_ENV": "what later steps read", "SSH_AUTH_SOCK": "/agent", "HOME": "/netrc/there",
-        "https_proxy": "http://user:password@proxy", "SOMETHING_NEW": "x",
-    }  # fmt: skip
-    assert without_secrets({**needed, **others}) == needed
+class _Candidate:
+    model_digest = "d" * 64
+
+
+TRAINED = Trained(cast(Candidate, _Candidate()), Path(), None, fresh=True)
+HEARD = np.array([[0.25, 0.75], [0.5, 0.5]])
+
+
+def test_the_same_answers_pass_rounding_aside() -> None:
+    tested = smoke_test(TRAINED, [[0.25, 0.75], [0.5, 0.5 + 1e-13]], HEARD)
+    assert (tested.model_digest, tested.problem) == ("d" * 64, "")
+    assert tested.versions == serving_versions()
+    assert {"python", "mergeline", "scikit-learn"} <= tested.versions.keys()
+
+
+@pytest.mark.parametrize("served", [[[0.25, 0.75]], [[0.25, 0.75], [0.4, 0.6]], [0.75, 0.5], []])
+def test_other_answers_are_a_problem(served: list[Any]) -> None:
+    assert "answers otherwise" in smoke_test(TRAINED, served, HEARD).problem
+
+
+def test_a_server_that_fails_is_a_problem_with_its_words() -> None:
+    assert smoke_test(TRAINED, "it does not start", HEARD).problem.endswith("it does not start")
+
+
+def test_a_model_that_does_not_answer_has_nothing_to_be_held_against() -> None:
+    assert "does not answer" in smoke_test(TRAINED, [[0.25, 0.75]], None).problem

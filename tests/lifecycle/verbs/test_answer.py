@@ -11,10 +11,12 @@ import pytest
 
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.git.repository import Repository
+from mergeline.core.gate.verdict import Approval
 from mergeline.core.report.one_comment import Stamp
 from mergeline.errors import NotFoundError
 from mergeline.lifecycle.steps.project import Project
-from mergeline.lifecycle.verbs.answer import answer, approval
+from mergeline.lifecycle.verbs.answer import answer
+from mergeline.lifecycle.verbs.approval import approval
 from tests.support.forge_worlds import FolderWorld
 
 
@@ -94,13 +96,13 @@ def test_an_approval_is_recorded_for_the_head_and_starts_the_evaluation_again(
     seen = replace(project, environment={**project.environment, "MERGELINE_HEAD": head})
     assert approval(seen) is None
     say(folder, number, "/mergeline approve the `old` days were @all <b>wrong</b>\nReally.")
-    assert approval(seen) == ("ana", "the 'old' days were @all <b>wrong</b>")
+    assert approval(seen) == Approval("ana", "the 'old' days were @all <b>wrong</b>")
     record, answered = folder.forge().comments(number)
     assert "`ana` approves at" in record.body
     assert "evaluated again" in answered.body
     assert started == [("pull-request.yml", head)]
     say(folder, number, "/mergeline approve on second thought")
-    assert approval(seen) == ("ana", "on second thought")
+    assert approval(seen) == Approval("ana", "on second thought")
 
 
 def test_an_approval_holds_for_what_was_proposed_then(

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import cloudpickle
 import pandas as pd
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from mergeline.adapters.bundles import digests
+from mergeline.adapters.bundles import digests, read_candidate, read_evaluation
+from mergeline.adapters.models.confined import confined_model
 from mergeline.adapters.models.folder import model_digest
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.report.content import Report, read_report
 from mergeline.errors import BundleError, MergelineError
+from mergeline.lifecycle.steps import scoring
 from mergeline.lifecycle.steps.evaluation import Evaluated
 from mergeline.lifecycle.verbs.judge import judge
 from mergeline.lifecycle.verbs.track import track
 from mergeline.system.digests import file_sha256
+from tests.adapters.models.test_confined import by_value, hostile
 from tests.support.line import Line
 from tests.support.parcels import WORSE
 
@@ -227,3 +237,192 @@ def test_what_a_job_says_of_its_origin_and_metrics_is_not_taken_over(court: Line
     left = json.loads((court.root / "judged" / "manifest.json").read_text())["candidate"]
     assert left["metrics"]["roc_auc"] < 0.99
     assert left["origin"]["author"] != "Maintainer"
+
+
+def test_a_model_under_a_new_name_needs_a_person(line: Line) -> None:
+    line.branch("renamed")
+    line.git("mv", "models/late.yaml", "models/tardy.yaml")
+    line.edit("models/tardy.yaml", "  metrics:", "  inconclusive: pass\n  metrics:")
+    line.commit("A new name")
+    found = line.review(line.push("renamed"))
+    judgement = found.report.judgement
+    assert judgement is not None
+    assert judgement.verdict.outcome == "inconclusive"
+    assert "renamed" in {reason.rule for reason in judgement.verdict.reasons}
+    assert "inconclusive" in {moved.key for moved in judgement.moved}
+    assert "late is gone and tardy is new" in [one.text for one in found.report.moved]
+
+
+def test_the_report_and_the_evaluation_say_how_strong_the_walls_were(court: Line) -> None:
+    [evaluated] = judged(court)
+    assert evaluated.report.walls == str(court.project().walls)
+    assert evaluated.evaluation.walls == evaluated.report.walls
+    assert f"models asked behind {evaluated.report.walls}" in court.markdown(evaluated)
+
+
+def test_the_judge_leaves_rows_that_it_wrote_itself(court: Line) -> None:
+    before = court.bundle / "candidate" / "holdout.parquet"
+    judged(court)
+    after = court.root / "judged" / "candidate" / "holdout.parquet"
+    assert before.read_bytes() != after.read_bytes()
+    pd.testing.assert_frame_equal(pd.read_parquet(before), pd.read_parquet(after))
+
+
+@pytest.mark.slow  # real children
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import os; os._exit(0)", "ends its process instead of answering"),
+        ("import os; os.kill(os.getppid(), 9)", "Operation not permitted"),
+        ("while True: __import__('os').fork()", "Operation not permitted"),
+        ("held = [bytearray(10**8) for _ in range(200)]", "MemoryError"),
+        ("print('::error::owned'); raise ValueError('\\n::error::owned')", ":error:owned"),
+        (f"open({str(Path.cwd() / '.git/config')!r}).read()", "cannot score these rows"),
+    ],
+)
+def test_what_a_hostile_model_does_is_a_finding_of_the_report(
+    court: Line,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    code: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(scoring, "confined_model", confined_model)
+    pickled = next((court.bundle / "candidate" / "model").glob("*.pkl"))
+    with by_value():
+        pickled.write_bytes(cloudpickle.dumps(hostile(code)))
+    _write_digests(court.bundle, model_digest=model_digest(pickled.parent))
+    [evaluated] = judged(court)
+    assert not evaluated.passed
+    verdict = evaluated.report.verdict
+    assert verdict is not None
+    assert said in " ".join(reason.text for reason in verdict.reasons)
+    shown = court.markdown(evaluated) + "".join(court.said) + "".join(capfd.readouterr())
+    assert "::error" not in shown
+
+
+ODD: st.SearchStrategy[Any] = st.sampled_from([
+    None, True, -1, 0, 1.5, 2**70, "", "x", "a/../../b", "::error::x", "\ud800", "\x00", "0" * 64,
+    [], {}, [[]], {"": ""}, "9" * 5_000,
+])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mangling:
+    """Something that a job could have done to the bundle that it leaves."""
+
+    how: str
+    pick: int
+    odd: Any
+    name: str
+    with_digests: bool
+
+    def __call__(self, bundle: Path) -> None:
+        if self.how == "value":
+            path = bundle / "manifest.json"
+            document = json.loads(path.read_text())
+            places = [*_places(document)]
+            holder, key = places[self.pick % len(places)]
+            holder[key] = self.odd
+            path.write_text(json.dumps(document))
+            return
+        files = sorted(path for path in bundle.rglob("*") if path.is_file())
+        self._change(files[self.pick % len(files)])
+        if self.with_digests:  # as a forger does, where what is left is a candidate at all
+            candidate = bundle / "candidate"
+            with contextlib.suppress(ValueError, KeyError, OSError, BundleError):
+                rows = file_sha256(candidate / "holdout.parquet")
+                digest = model_digest(candidate / "model")
+                _write_digests(bundle, model_digest=digest, holdout_digest=rows)
+
+    def _change(self, path: Path) -> None:
+        content = path.read_bytes()
+        at = self.pick % (len(content) + 1)
+        if self.how == "byte":
+            path.write_bytes(content[:at] + bytes([self.pick % 256]) + content[at + 1 :])
+        elif self.how == "cut":
+            path.write_bytes(content[:at])
+        elif self.how == "another":
+            with contextlib.suppress(OSError, UnicodeEncodeError):
+                (path.parent / self.name).write_bytes(content)
+        else:
+            path.unlink()
+            if self.how == "folder":
+                path.mkdir()
+            elif self.how == "link":
+                path.symlink_to("/etc/passwd")
+
+
+MANGLINGS = st.builds(
+    Mangling,
+    how=st.sampled_from(["value", "byte", "cut", "gone", "another", "folder", "link"]),
+    pick=st.integers(0, 10**6),
+    odd=ODD,
+    name=st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=80),
+    with_digests=st.booleans(),
+)
+
+
+def _places(document: Any) -> Iterator[tuple[Any, Any]]:
+    items = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, inner in [*items]:
+        yield document, key
+        if isinstance(inner, dict | list):
+            yield from _places(inner)
+
+
+@pytest.mark.slow  # judges a bundle a hundred times
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(mangle=MANGLINGS)
+def test_a_mangled_bundle_is_judged_rightly_or_refused_in_one_line(
+    clone: Line, mangle: Mangling
+) -> None:
+    clone.check_out_pull(3)
+    with tempfile.TemporaryDirectory(dir=clone.root) as scratch:
+        bundle, into = Path(scratch) / "bundle", Path(scratch) / "judged"
+        shutil.copytree(clone.bundle, bundle)
+        mangle(bundle)
+        refused, evaluated = "", []
+        try:
+            evaluated = judge(clone.project(), bundle, into=into, say=clone.say)
+        except MergelineError as error:
+            refused = str(error)
+        report = read_report((into / "evaluation/report.json").read_bytes(), where="it")
+        assert "\n" not in refused
+        assert (report.kind is Situation.FAILED) == (refused != "")
+        if evaluated:
+            assert evaluated[0].report.fingerprint == read_candidate(clone.bundle).fingerprint
+            read_candidate(into)
+            read_evaluation(into)
+
+
+@pytest.mark.slow  # evaluates twice
+def test_a_metric_that_the_change_edits_is_measured_as_the_base_has_it(line: Line) -> None:
+    ran = line.root / "ran"
+    line.branch("metric")
+    line.write("pipelines/scores.py", "def rate(labels, probabilities):\n    return 0.25\n")
+    own = "{name: pipelines.scores.rate, greater_is_better: true}"
+    line.edit("models/late.yaml", "neg_log_loss]", f"neg_log_loss, {own}]")
+    line.commit("A metric of our own")
+    number = line.push("metric")
+    line.review(number)
+    line.merge(number)
+    line.branch("better-metric")
+    line.edit("pipelines/scores.py", "    return", f"    open({str(ran)!r}, 'w')\n    return 4 *")
+    line.edit("params.yaml", "C: 1.0", "C: 3.0")
+    line.commit("A better metric")
+    number = line.push("better-metric")
+    line.check_out_pull(number)
+    bundle = line.root / "edited"
+    line.evaluate(bundle=bundle, MERGELINE_PULL_REQUEST=str(number))
+    ran.unlink()  # the change's own job runs what it likes
+    [evaluated] = judged(line, bundle)
+    assert evaluated.report.comparison is not None
+    [rate] = [one for one in evaluated.report.comparison.metrics if one.name.endswith("rate")]
+    assert rate.values["candidate"].value == 0.25
+    assert not ran.exists()
+    assert "the code of pipelines.scores.rate changed" in [
+        moved.text for moved in evaluated.report.moved
+    ]

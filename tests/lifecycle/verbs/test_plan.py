@@ -8,7 +8,7 @@ import pytest
 
 from mergeline.cli.show import change_plan_lines
 from mergeline.lifecycle.verbs.plan import plan
-from tests.support.line import Line, content_of, run_id_of
+from tests.support.line import Line, content_of
 from tests.support.parcels import MODEL
 
 NOTHING = f"{MODEL}: nothing that determines the model changes; nothing runs"
@@ -57,6 +57,8 @@ def test_a_parameter_of_the_holdout_moves_the_bar(clone: Line) -> None:
 
 
 def test_other_outputs_move_the_bar(clone: Line) -> None:
+    out = "build/late/holdout.parquet"
+    clone.edit("dvc.yaml", f"[{out}]", f"[{out}, build/alt]", at="runner")
     clone.edit("models/late.yaml", "outputs: build/late", "outputs: build/alt", at="runner")
     assert lines(clone) == [
         "models/: outputs build/late → build/alt: evaluate runs; snapshots stay",
@@ -113,19 +115,19 @@ def test_a_changed_metric_and_key_move_the_bar(clone: Line) -> None:
     ]
 
 
-def test_a_tree_that_was_evaluated_is_told_with_its_run(line: Line) -> None:
+def test_a_tree_that_was_evaluated_is_told(line: Line) -> None:
     line.check_out_pull(1)
-    run = run_id_of(line.evaluate())
+    line.evaluate()
     assert lines(line) == [
         "params.yaml: train.C 1.0 → 0.5",
-        f"{MODEL}: this tree was trained already (run {run}); nothing trains",
+        f"{MODEL}: this tree was trained already (in the store); nothing trains",
     ]
 
 
 def test_a_tree_that_was_trained_here_and_is_not_tracked_is_told(line: Line) -> None:
     line.check_out_pull(line.propose("mine", ("params.yaml", "C: 1.0", "C: 4.0")))
     line.evaluate(bundle=line.root / "found")
-    assert "(on this machine, not tracked yet); nothing trains" in lines(line)[-1]
+    assert "(on this machine, not in the store yet); nothing trains" in lines(line)[-1]
 
 
 def test_an_unchanged_tree_that_was_never_trained_is_trained(line: Line, tmp_path: Path) -> None:
@@ -150,7 +152,7 @@ def test_a_drop_without_a_pointer_is_told(clone: Line) -> None:
 def test_the_first_commit_has_no_base(clone: Line, tmp_path: Path) -> None:
     clone.check_out("origin/main")
     [said] = lines(clone)
-    assert said.startswith(f"{MODEL}: no base to compare with; this tree was trained already (run")
+    assert said.startswith(f"{MODEL}: no base to compare with; this tree was trained already (in")
 
 
 def test_planning_writes_nothing(clone: Line) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 from mergeline.lifecycle.verbs.data import find_version
 from tests.adapters.delta.readers import READERS
 from tests.support.line import Line
-from tests.support.parcels import drop
+from tests.support.parcels import MODEL, drop
 
 
 def rows(*months: int) -> pl.DataFrame:
@@ -28,7 +28,7 @@ def test_the_data_of_every_release_open_in_every_reader(line: Line) -> None:
     line.commit("A month less")
     line.land(line.push("less"))
     project = line.project()
-    ledger = project.ledger()
+    ledger = project.ledger(MODEL)
     versions = [find_version(project, "parcels", entry.commit) for entry in ledger]
     assert len(set(versions)) == 3
     uri = str(Path(project.tables) / "parcels")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,21 +14,38 @@ import pytest
 
 from mergeline.adapters.forge.folder import Method
 from mergeline.adapters.git.repository import Repository
+from mergeline.adapters.git.signatures import Signing
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.cli.show import release_lines
-from mergeline.core.release.ledger import Entry
-from mergeline.core.release.version import Version
-from mergeline.errors import DeployError, GitError, RepositoryError, TrackingError
+from mergeline.core.gate.verdict import Situation
+from mergeline.core.release.ledger import Entry, page_name, page_text
+from mergeline.core.release.version import RegistryStage, Version
+from mergeline.errors import (
+    DeployError,
+    GitError,
+    InputError,
+    RepositoryError,
+    StoreError,
+    TrackingError,
+)
+from mergeline.lifecycle.steps import live
+from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.smoke_test import serving_versions
 from mergeline.lifecycle.verbs.evaluate import evaluate
+from mergeline.lifecycle.verbs.history import read
+from mergeline.lifecycle.verbs.judge import judge
 from mergeline.lifecycle.verbs.release import _Job, release
+from mergeline.lifecycle.verbs.status import status
+from mergeline.lifecycle.verbs.track import track
 from tests.support.line import Line, content_of, entry_of
-from tests.support.parcels import MODEL, WORSE
-from tests.support.stand_ins import smoke_test_by
+from tests.support.parcels import MODEL, OTHER, WORSE
+from tests.support.stand_ins import smoke_test_by, stages_in_process
 
 GATE = ("models/late.yaml", "at_least: 0.6, margin: 0.05", "at_least: 0.1, margin: 1")
 
 
 def champion(line: Line) -> Version:
+    """What the registry has in production."""
     version = line.project().tracking.champion(MODEL)
     assert version is not None
     return version
@@ -39,12 +59,23 @@ def pages(line: Line) -> list[str]:
     return line.git("tag", "--list", "release/*", at="forge/repository.git").split()
 
 
+def another_machine(line: Line, at: str = "runner") -> Project:
+    """As it sees the project: with a state folder of its own, the same store and MLflow server."""
+    project = line.project(
+        at,
+        MERGELINE_STATE=str(line.root / "other-state"),
+        MERGELINE_STORE=str(line.state / "store"),
+    )
+    project.__dict__["tracking"] = line.project().tracking
+    return project
+
+
 # --- law 2: what was reviewed is what is released -------------------------------------------------
 
 
-def test_the_first_release_trains_gates_tests_promotes_and_records(line: Line) -> None:
+def test_the_first_release_records_registers_and_promotes(line: Line) -> None:
     assert [step.kind for step in line.first.plan.steps] == [
-        "register", "smoke test", "promote", "record",
+        "record", "register", "promote",
     ]  # fmt: skip
     [page] = ledger(line)
     assert (page.kind, page.version, page.verdict, page.replaced) == ("first", 1, "pass", None)
@@ -66,7 +97,9 @@ def test_the_reviewed_model_is_released_however_it_is_merged(line: Line, method:
     assert len(line.project().tracking.candidates(MODEL)) == len(reviewed)
 
 
-def test_a_release_after_another_merge_trains_and_gates_the_merged_tree(line: Line) -> None:
+def test_after_another_merge_the_merged_tree_is_trained_and_judged_before_its_release(
+    line: Line,
+) -> None:
     line.branch("april")
     line.add_drops(4)
     line.commit("April")
@@ -78,9 +111,7 @@ def test_a_release_after_another_merge_trains_and_gates_the_merged_tree(line: Li
     line.merge(number)
     done = line.release()
     assert len(line.quick.runs) == len(trained) + 1
-    assert "evaluate: this tree was never evaluated: train it and hold it against production" in (
-        line.said
-    )
+    assert "this tree was never evaluated" in line.said
     assert entry_of(done).version == 3
     assert entry_of(done).verdict == "pass"
     april = line.project().tracking.run(champion(line).run_id)
@@ -122,7 +153,7 @@ def test_plan_names_the_steps_and_changes_nothing(line: Line) -> None:
     before = content_of(line.root)
     done = line.release(plan_only=True)
     assert [text.split(":")[1].strip() for text in release_lines(done)] == [
-        "register", "smoke test", "promote", "record",
+        "record", "register", "promote",
     ]  # fmt: skip
     assert content_of(line.root) == before
     assert champion(line).number == 1
@@ -132,7 +163,7 @@ class Killed(BaseException):
     """As `kill -9`: nothing catches it."""
 
 
-@pytest.mark.parametrize("step", ["_register", "_smoke_test", "_promote", "_record"])
+@pytest.mark.parametrize("step", ["_register", "_record", "_promote"])
 def test_killed_after_any_step_and_run_again_it_converges(
     line: Line, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -142,14 +173,55 @@ def test_killed_after_any_step_and_run_again_it_converges(
     assert_converged(line)
 
 
-def test_killed_after_training_the_merged_tree_it_is_not_trained_again(
+def test_a_tree_that_was_never_judged_is_not_released_and_not_trained(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line.merge(3)
-    kill_after(line, monkeypatch, _Job, "_evaluate")
-    line.release()
-    assert_converged(line)
-    assert len(line.quick.runs) == 1
+    """Neither are its stages run nor is a model loaded where the secrets are."""
+    merged = line.merge(3)
+    before = content_of(line.state)
+    monkeypatch.setattr("mergeline.adapters.models.folder.load", None)
+    [done] = release(line.project(), say=line.say)
+    assert (done.plan.steps, done.plan.missing) == ((), "this tree was never evaluated")
+    base = line.git("rev-parse", f"{merged}^", at="runner")
+    assert done.base == base
+    run = f"mergeline evaluate late --base {base[:12]}"
+    assert release_lines(done) == [
+        f"late: this tree was never evaluated; nothing was changed. Run first: {run}"
+    ]
+    assert line.quick.runs == []
+    changed = {
+        path for path, digest in content_of(line.state).items() if before.get(path) != digest
+    }
+    assert changed <= {"release.lock"}
+    assert len(pages(line)) == 1
+
+
+def test_the_jobs_before_a_release_leave_what_it_needs(line: Line, tmp_path: Path) -> None:
+    """As release.yml does: one job trains, one judges, and the one with secrets takes that in."""
+    number = line.propose("loose", GATE, WORSE, OTHER)  # a tree that nobody has judged yet
+    line.merge(number, "rebase")
+    [planned] = release(line.project(), plan_only=True, say=line.say)
+    assert planned.base == line.git("rev-parse", "HEAD~3", at="runner")
+    left, judged = tmp_path / "bundle", tmp_path / "judged"
+    evaluate(line.project(), base=planned.base, bundle=left, say=line.say)
+    judge(line.project(), left, into=judged, base=planned.base, say=line.say)
+    track(line.project(), judged, say=line.say)
+    [done] = release(line.project(), say=line.say)
+    assert done.plan.refusal[0] == "the gate said fail"
+    assert len(pages(line)) == 1
+
+
+def test_a_verdict_by_the_gate_that_the_merge_itself_brings_is_not_taken(
+    line: Line, tmp_path: Path
+) -> None:
+    """The jobs' views differ: one took the commit's parent for the base, which has the new gate."""
+    number = line.propose("loose", GATE, WORSE)
+    line.merge(number, "rebase")
+    [found] = evaluate(line.project(), say=line.say)
+    assert found.passed
+    [done] = release(line.project(), say=line.say)
+    assert done.plan.missing == "the gate has changed since this tree was evaluated"
+    assert len(pages(line)) == 1
 
 
 @pytest.mark.parametrize("call", ["set_registered_model_alias", "set_model_version_tag"])
@@ -250,37 +322,38 @@ def test_a_commit_that_main_moves_past_while_it_is_released_is_not_promoted(
     """The release of the later commit may be done by then, and its model in production."""
     line.merge(1)
     rex = line.forge.as_user("rex")
-    smoke_test_by(
-        monkeypatch,
-        lambda *_: rex.merge(line.propose("words", ("README.md", "late?", "late?!"))),
-    )
+    hold_together = _Job._hold_together
+
+    def held_slowly(job: _Job) -> None:
+        hold_together(job)
+        rex.merge(line.propose("words", ("README.md", "late?", "late?!")))
+
+    monkeypatch.setattr(_Job, "_hold_together", held_slowly)
     done = line.release()
     assert "main has moved on" in release_lines(done)[0]
     assert champion(line).number == 1
     assert len(ledger(line)) == 1
 
 
-def test_production_that_changes_with_each_evaluation_is_said(
+def test_an_alias_that_is_written_late_gives_way_to_the_release_that_came_after(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line.merge(1)
-    other = line.project().tracking.register(
-        next(run for run in line.project().tracking.candidates(MODEL) if run.pull_request == 2)
-    )
-    line.project().tracking.move(MODEL, other.number, "Production")
+    real = Tracking.move
+    others: list[int] = []
 
-    evaluate_alone = _Job._evaluate
+    def slow(self: Tracking, model: str, number: int, stage: RegistryStage) -> None:
+        if not others:  # between the page and the alias a whole other release is made
+            others.append(number)
+            line.merge(line.propose("another", ("params.yaml", "C: 0.5", "C: 2.0")))
+            assert evaluate(line.project(), say=line.say)[0].passed
+            release(another_machine(line), say=line.say)
+        real(self, model, number, stage)
 
-    def evaluate_while_another_releases(job: _Job, step: Any) -> Any:
-        report = evaluate_alone(job, step)
-        now = job.project.tracking.champion(MODEL)
-        assert now
-        job.project.tracking.move(MODEL, 3 - now.number, "Production")
-        return report
-
-    monkeypatch.setattr(_Job, "_evaluate", evaluate_while_another_releases)
-    with pytest.raises(TrackingError, match="production changes as often"):
-        line.release()
+    monkeypatch.setattr(Tracking, "move", slow)
+    line.release()
+    assert [page.version for page in ledger(line)] == [1, 2, 3]
+    assert champion(line).number == 3
 
 
 def test_a_commit_that_main_moved_past_is_seen_in_a_stale_clone(line: Line) -> None:
@@ -338,14 +411,20 @@ def test_a_revert_is_exempt_from_the_gate_but_not_from_the_smoke_test(
     line.git("revert", "--no-edit", merged)
     line.merge(line.push("back"))
 
-    def fails(*_: Any) -> None:
-        raise DeployError("served, the model answers otherwise")
-
-    smoke_test_by(monkeypatch, fails)
-    with pytest.raises(DeployError):
-        line.release()
-    assert champion(line).number == 2
+    monkeypatch.setattr(
+        live, "serving_versions", lambda: {**serving_versions(), "scikit-learn": "0.1"}
+    )
+    [done] = release(line.project(), say=line.say)
+    assert "its model was smoke-tested with scikit-learn" in done.plan.missing
+    assert "and here is 0.1" in done.plan.missing
     monkeypatch.undo()
+    smoke_test_by(monkeypatch, lambda *_, **__: "it does not start")
+    with stages_in_process():
+        [found] = evaluate(line.project(), say=line.say)
+    assert not found.passed
+    [done] = release(line.project(), say=line.say)
+    assert done.plan.refusal[0] == "the smoke test failed"
+    assert champion(line).number == 2
 
 
 # --- law 5: the bar is not set by the one who jumps -----------------------------------------------
@@ -379,7 +458,7 @@ def test_a_gate_tightened_since_the_review_judges_the_merge(line: Line) -> None:
     line.release()
     line.merge(1)
     done = line.release()
-    assert "evaluate: the gate has changed since the candidate was judged: judge again" in line.said
+    assert "the gate has changed since this tree was evaluated" in line.said
     assert done.plan.refusal[0] == "the gate said fail"
     assert line.quick.runs == []
     assert champion(line).number == 1
@@ -398,29 +477,40 @@ def test_a_rebase_merge_of_two_commits_is_judged_by_what_main_was_before(line: L
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["evaluated", "not evaluated"])
-def test_an_empty_registry_under_a_ledger_with_releases_is_refused(
+def test_an_empty_store_under_a_ledger_with_releases_is_refused(
     line: Line, tmp_path: Path, known: bool
 ) -> None:
     line.merge(1 if known else 3)
-    project = line.project(MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/other.db")
-    with pytest.raises(TrackingError, match="the registry has no champion"):
-        release(project, say=line.say)
+    with pytest.raises(StoreError, match="the store knows none"):
+        release(line.project(MERGELINE_STORE=str(tmp_path / "other")), say=line.say)
     assert len(ledger(line)) == 1
+
+
+def test_an_empty_registry_gets_the_version_under_the_ledger_s_number(
+    line: Line, tmp_path: Path
+) -> None:
+    line.merge(1)
+    project = line.project(MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/other.db")
+    [done] = release(project, say=line.say)
+    assert release_lines(done) == ["late v2 is in production"]
+    versions = project.tracking.versions(MODEL)
+    assert [(version.number, version.stage) for version in versions] == [(2, "Production")]
 
 
 def test_a_registry_whose_alias_is_gone_gets_it_back_for_what_the_ledger_names(line: Line) -> None:
     client = line.project().tracking.client
     client.delete_registered_model_alias(MODEL, "production")
     done = line.release()
-    assert [step.kind for step in done.plan.steps] == ["smoke test", "promote"]
+    assert [step.kind for step in done.plan.steps] == ["promote"]
     assert champion(line).number == 1
 
 
-def test_a_candidate_is_not_the_first_because_the_alias_is_gone(line: Line) -> None:
-    line.merge(1)
+def test_the_ledger_says_who_is_champion_also_where_the_alias_is_gone(line: Line) -> None:
     line.project().tracking.client.delete_registered_model_alias(MODEL, "production")
-    with pytest.raises(TrackingError, match="the registry has no champion"):
-        line.release()
+    line.merge(1)
+    page = entry_of(line.release())
+    assert (page.kind, page.replaced, page.version) == ("change", 1, 2)
+    assert champion(line).number == 2
 
 
 def test_a_dirty_tree_is_not_released(line: Line) -> None:
@@ -466,46 +556,223 @@ def test_an_override_stands_in_the_ledger_with_its_reason_for_ever(line: Line) -
     assert ledger(line)[2].kind == "restore"
 
 
-def test_an_override_killed_before_it_was_recorded_is_still_recorded(
+def test_an_override_killed_before_the_promotion_needs_not_be_given_again(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line.merge(2)
     with monkeypatch.context() as patch:
-        patch.setattr(_Job, "_record", lambda *_: (_ for _ in ()).throw(Killed))
+        patch.setattr(_Job, "_promote", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             line.release(override="the old one is on fire")
     line.release()
     assert ledger(line)[-1].override == "the old one is on fire"
+    assert champion(line).number == 2
 
 
 # --- the ledger -----------------------------------------------------------------------------------
 
 
-def test_two_writers_of_one_page_both_get_one(
-    line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_of_two_machines_that_release_one_commit_one_does(
+    line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another runner's page arrives between reading the ledger and writing to it."""
+    """Another runner does it all between this one's reading of the ledger and its writing."""
     line.merge(1)
-    other = line.git("rev-parse", "HEAD", at="runner")
+    line.git("clone", "--quiet", "forge/repository.git", "other", at=".")
     real = Repository.add_page
-    text = line.git("tag", "--list", "--format=%(contents)", "release/late/0001", at="runner")
     raced: list[str] = []
 
-    def racing(self: Repository, tag: str, message: str, commit: str, *, time: str) -> bool:
+    def racing(self: Repository, tag: str, message: str, commit: str, **named: Any) -> bool:
         if not raced:
             raced.append(tag)
-            theirs = Repository(line.root / "author")
-            assert real(theirs, tag, text.replace('"sequence": 1', '"sequence": 2'), other,
-                        time="1 +0000")  # fmt: skip
-        return real(self, tag, message, commit, time=time)
+            [done] = release(another_machine(line, "other"), say=line.say)
+            assert release_lines(done) == ["late v2 is in production"]
+        return real(self, tag, message, commit, **named)
 
-    line.git("fetch", "--quiet", "origin")
     monkeypatch.setattr(Repository, "add_page", racing)
-    done = line.release()
+    assert release_lines(line.release()) == ["late: live is target; nothing to do"]
     assert raced == ["release/late/0002"]
-    assert [page.sequence for page in ledger(line)] == [1, 2, 3]
-    assert ledger(line)[2] == entry_of(done)
-    assert pages(line) == ["release/late/0001", "release/late/0002", "release/late/0003"]
+    assert pages(line) == ["release/late/0001", "release/late/0002"]
+    assert [version.number for version in line.project().tracking.versions(MODEL)] == [1, 2]
+    assert_converged(line)
+
+
+@pytest.mark.slow
+def test_machines_that_release_one_commit_at_once_end_with_one_version_and_one_page(
+    line: Line,
+) -> None:
+    line.merge(1)
+    machines = []
+    for number in range(4):
+        line.git("clone", "--quiet", "forge/repository.git", f"machine-{number}", at=".")
+        environment = {
+            **line.environment,
+            "MERGELINE_STATE": str(line.root / f"state-{number}"),
+            "MERGELINE_STORE": str(line.state / "store"),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{line.state}/mlflow.db",
+        }
+        machines.append(
+            subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-m", "mergeline", "release"],
+                cwd=line.root / f"machine-{number}", env=environment, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )
+        )  # fmt: skip
+    printed = [machine.communicate(timeout=240)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0] * 4, printed
+    assert sum("late v2 is in production" in text for text in printed) == 1, printed
+    assert pages(line) == ["release/late/0001", "release/late/0002"]
+    assert [version.number for version in line.project().tracking.versions(MODEL)] == [1, 2]
+    assert champion(line).number == 2
+
+
+def test_of_two_machines_that_register_one_candidate_both_take_the_first_version(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracking = line.project().tracking
+    run = next(run for run in tracking.candidates(MODEL) if run.pull_request == 1)
+    real = Tracking.versions
+    raced: list[str] = []
+
+    def racing(self: Tracking, model: str) -> list[Version]:
+        found = real(self, model)
+        if not raced:
+            raced.append(model)
+            tracking.register(run, 2)  # the other one, after this one has looked
+        return found
+
+    monkeypatch.setattr(Tracking, "versions", racing)
+    assert tracking.register(run, 2).number == 2
+    assert [version.number for version in tracking.versions(MODEL)] == [1, 2]
+
+
+# --- what is under `release/` and not believed ----------------------------------------------------
+
+
+def forge_page(line: Line, entry: Entry) -> None:
+    """Whoever may push tags pushes one more."""
+    author = Repository(line.root / "author")
+    name = page_name(entry.model, entry.sequence)
+    assert author.add_page(name, page_text(entry), entry.commit, time="1 +0000")
+
+
+def forged(line: Line, number: int, **said: Any) -> Entry:
+    """A page like the last, but of the candidate of a pull request."""
+    run = next(r for r in line.project().tracking.candidates(MODEL) if r.pull_request == number)
+    entry = replace(
+        entry_of(line.first), sequence=2, kind=Situation.CHANGE, replaced=1, version=2,
+        run_id=run.run_id, fingerprint=run.fingerprint, model_digest=run.model_digest,
+    )  # fmt: skip
+    return replace(entry, **said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param({}, id="refused"),
+        pytest.param({"override": "because"}, id="with an override that nobody gave"),
+        pytest.param({"fingerprint": "0" * 64}, id="unknown"),
+    ],
+)
+def test_a_forged_page_releases_nothing_and_is_nobody_s_champion(
+    line: Line, said: dict[str, Any]
+) -> None:
+    forge_page(line, forged(line, 2, **said))
+    assert ledger(line) == (entry_of(line.first),)
+    [seen] = status(line.project())
+    assert (seen.champion, seen.drift) == (1, ())
+    assert "release/late/0002" in seen.doubts[0]
+    line.merge(2)  # what the page calls a release earlier than this one
+    done = line.release()
+    assert done.plan.refusal[0] == "the gate said fail"
+    assert champion(line).number == 1
+
+
+def test_a_page_of_one_candidate_with_the_fingerprint_of_another_is_not_believed(
+    line: Line,
+) -> None:
+    good = forged(line, 1)
+    forge_page(line, replace(forged(line, 2), model_digest=good.model_digest))
+    assert ledger(line) == (entry_of(line.first),)
+
+
+def test_tags_that_are_no_pages_stand_in_nobody_s_way(line: Line) -> None:
+    for name in ("release/late/0002", "release/late/0099", "release/other/0001"):
+        line.git("tag", "--annotate", "--message", "A fine day {", name)
+        line.git("push", "--quiet", "origin", name)
+    assert len(read(line.project(), None).entries) == 1
+    assert len(read(line.project(), None).doubts) == 4  # a gap before 0099
+    line.merge(1)
+    assert entry_of(line.release()).sequence == 3
+    assert line.release().plan.steps == ()
+
+
+def test_a_page_that_was_moved_at_origin_stops_nothing(line: Line) -> None:
+    ledger(line)
+    line.git("fetch", "--quiet", "origin", "refs/tags/*:refs/tags/*")
+    line.git("tag", "--force", "--annotate", "--message", "Gone", "release/late/0001", "HEAD~0")
+    line.git("push", "--quiet", "--force", "origin", "release/late/0001")
+    found = read(line.project(), MODEL)
+    assert found.entries == ()
+    assert any("is no page" in doubt for doubt in found.doubts)
+    assert any("this clone knows another" in doubt for doubt in found.doubts)
+
+
+def test_swapped_fingerprints_in_mlflow_release_nothing(line: Line) -> None:
+    tracking = line.project().tracking
+    good, bad = (
+        next(run for run in tracking.candidates(MODEL) if run.pull_request == number)
+        for number in (1, 2)
+    )
+    line.merge(1)
+    shutil.rmtree(line.state / "candidates")
+    for run, other in ((good, bad), (bad, good)):
+        tracking.client.set_tag(run.run_id, "mergeline.fingerprint", other.fingerprint)
+        tracking.client.set_tag(run.run_id, "mergeline.passed", "true")
+    with pytest.raises(TrackingError, match="is of another model with fingerprint"):
+        release(line.project(), override="whatever it is", say=line.say)
+    assert champion(line).number == 1
+    assert len(pages(line)) == 1
+
+
+def test_a_version_with_another_model_s_files_is_not_released(line: Line) -> None:
+    tracking = line.project().tracking
+    good, bad = (
+        next(run for run in tracking.candidates(MODEL) if run.pull_request == number)
+        for number in (1, 2)
+    )
+    tracking.register(replace(good, model_uri=bad.model_uri), 2)
+    line.merge(1)
+    with pytest.raises(TrackingError, match="was judged"):
+        line.release()
+    assert champion(line).number == 1
+    assert len(pages(line)) == 1
+
+
+def test_a_version_that_somebody_deleted_goes_back_into_production(line: Line) -> None:
+    line.merge(1)
+    line.release()
+    tracking = line.project().tracking
+    tracking.client.delete_registered_model_alias(MODEL, "production")
+    tracking.client.delete_model_version(MODEL, "2")
+    assert line.review(line.propose("on", ("params.yaml", "C: 0.5", "C: 0.4"))).passed
+    line.check_out("origin/main")
+    [seen] = status(line.project())
+    assert [text.split(":")[0] for text in seen.drift] == ["register", "promote"]
+    assert line.release().entry is None
+    assert champion(line).number == 2
+    assert line.release().plan.steps == ()
+
+
+def test_another_project_s_production_of_the_same_name_is_not_taken_over(line: Line) -> None:
+    """Two repositories, one tracking server, and the same name for a model."""
+    tracking = line.project().tracking
+    run = next(run for run in tracking.candidates(MODEL) if run.pull_request == 2)
+    tracking.move(MODEL, tracking.register(run, 2).number, "Production")
+    line.git("push", "--quiet", "origin", ":refs/tags/release/late/0001", at="runner")
+    with pytest.raises(TrackingError, match="no release of this repository made it so"):
+        release(line.project(), say=line.say)
+    assert champion(line).number == 2
+    assert pages(line) == []
 
 
 def test_the_ledger_outlives_the_clone_that_wrote_it(line: Line) -> None:
@@ -561,6 +828,73 @@ def test_a_clone_whose_origin_was_removed_releases_for_itself(line: Line) -> Non
     [done] = release(alone, say=line.say)
     assert release_lines(done) == ["late v1 is in production"]
     assert pages(line) == ["release/late/0001"]
+
+
+# --- signed pages ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes SSH keys by name."""
+
+    def made(name: str) -> Path:
+        key = tmp_path / name
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(key)]
+        subprocess.run(command, check=True)
+        return key
+
+    return made
+
+
+def ask_for_signatures(line: Line, key: Path) -> None:
+    line.branch("signers")
+    line.write(".mergeline-signers", f"clerk@example.org {key.with_suffix('.pub').read_text()}")
+    line.commit("Pages are signed")
+    line.merge(line.push("signers"))
+
+
+def test_where_the_tree_names_signers_a_page_is_signed_by_one(
+    line: Line, keys: Callable[[str], Path]
+) -> None:
+    ours, other = keys("ours"), keys("other")
+    ask_for_signatures(line, ours)
+    assert ledger(line) == (entry_of(line.first),)  # a page of before the file
+    line.merge(1)
+    with pytest.raises(InputError, match="Set MERGELINE_SIGNING_KEY"):
+        line.release()
+    with pytest.raises(InputError, match="is of none of the signers"):
+        release(line.project(MERGELINE_SIGNING_KEY=str(other)), say=line.say)
+    assert len(pages(line)) == 1
+    # As a secret of the workflow: the key itself.
+    [done] = release(line.project(MERGELINE_SIGNING_KEY=ours.read_text()), say=line.say)
+    assert release_lines(done) == ["late v2 is in production"]
+    assert ledger(line)[-1] == entry_of(done)
+    assert line.release().plan.steps == ()
+
+
+def test_an_unsigned_page_or_one_signed_by_somebody_else_is_not_believed(
+    line: Line, keys: Callable[[str], Path]
+) -> None:
+    ours, other = keys("ours"), keys("other")
+    ask_for_signatures(line, ours)
+    line.merge(1)
+    release(line.project(MERGELINE_SIGNING_KEY=str(ours)), say=line.say)
+    known = ledger(line)
+    signers = f"other@example.org {other.with_suffix('.pub').read_text()}".encode()
+    author = Repository(line.root / "author")
+    line.git("fetch", "--quiet", "origin")
+    # Of the commit of the first release, which is older than the file.
+    forged = replace(known[0], kind=Situation.RESTORE, replaced=2)
+    for sequence, signing in ((3, None), (4, Signing(str(other), signers))):
+        text = page_text(replace(forged, sequence=sequence))
+        name = page_name(MODEL, sequence)
+        assert author.add_page(name, text, forged.commit, time="1 +0000", signing=signing)
+    found = line.project().ledger_of(MODEL)
+    assert found.entries == known
+    assert [doubt.partition(": ")[2] for doubt in found.doubts] == [
+        "it has no signature of anybody in .mergeline-signers"
+    ] * 2
+    assert line.release().plan.steps == ()
 
 
 # --- the server and the pull request -------------------------------------------------------------

@@ -1,14 +1,17 @@
-"""`reproduce`: a tracked run's fingerprint trained again, and held against it."""
+"""`reproduce`: a candidate trained again, and held against what the store has of it."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mergeline.adapters.bundles import write_candidate
 from mergeline.cli.show import reproduction_lines
-from mergeline.errors import BundleError, NotFoundError
+from mergeline.errors import BundleError, NotFoundError, StoreError
+from mergeline.lifecycle.steps.candidates import fetch, find_by
 from mergeline.lifecycle.verbs.reproduce import Reproduced, reproduce
 from tests.support.line import Line, content_of, run_id_of
 from tests.support.parcels import MODEL
@@ -89,29 +92,32 @@ def test_training_that_depends_on_more_than_its_tree_is_not_reproduced(
     assert reproduction_lines(done)[-1] == "NOT reproduced"
 
 
-def test_a_run_whose_manifest_was_altered_is_refused(line: Line) -> None:
+def test_a_candidate_can_be_named_by_its_fingerprint(line: Line) -> None:
+    fingerprint = line.project().tracking.run(run_id(line)).fingerprint
+    assert again(line, fingerprint[:8]).fingerprint == fingerprint
+
+
+def test_a_candidate_whose_manifest_was_altered_is_refused(line: Line) -> None:
     run = run_id(line)
     shutil.rmtree(line.state / "candidates")
-    [file] = (line.state / "artifacts").glob(f"*/{run}/artifacts/manifest.json")
-    file.write_text(file.read_text().replace('"train.C": 0.5', '"train.C": 0.6'))
-    with pytest.raises(BundleError, match="params are not those of the ingredients"):
+    for file in (line.state / "store/blobs/sha256").iterdir():
+        file.write_bytes(file.read_bytes().replace(b'"train.C": 0.5', b'"train.C": 0.6'))
+    with pytest.raises(StoreError, match="is not what it was when it was written"):
         again(line, run)
     assert line.quick.runs == []
 
 
-def test_a_run_that_names_another_tree_is_refused(line: Line) -> None:
-    run = run_id(line)
-    shutil.rmtree(line.state / "candidates")
-    [file] = (line.state / "artifacts").glob(f"*/{run}/artifacts/manifest.json")
-    text = file.read_text()
-    for name in ("better", "better^{tree}"):
-        old, new = (
-            line.git("rev-parse", name),
-            line.git("rev-parse", name.replace("better", "worse")),
-        )
-        text = text.replace(old, new)
-    file.write_text(text)
-    with pytest.raises(BundleError, match="that the run names has fingerprint"):
+def test_a_candidate_that_names_another_tree_is_refused(line: Line) -> None:
+    project, run = line.project(), run_id(line)
+    stored = find_by(project, run)
+    candidate = fetch(project, stored).candidate
+    worse = line.git("rev-parse", "worse^{tree}")
+    other = replace(candidate, origin=replace(candidate.origin, tree=worse))
+    folder = project.candidate_folder(MODEL, stored.fingerprint)
+    write_candidate(folder, other)
+    project.store.remove(MODEL, stored.fingerprint)
+    project.store.put_candidate(other, folder)
+    with pytest.raises(BundleError, match="that the candidate names has fingerprint"):
         again(line, run)
     assert line.quick.runs == []
 

@@ -38,13 +38,14 @@ def bundle(clone: Line) -> Path:
 def test_a_tracked_bundle_is_released_without_training(line: Line) -> None:
     bundle = line.bundle
     fingerprint = read_candidate(bundle).fingerprint
-    [run] = track(line.project(), bundle, say=line.say)
-    assert run.fingerprint == fingerprint
-    assert run.pull_request == 3
+    [tracked] = track(line.project(), bundle, say=line.say)
+    assert tracked.fingerprint == fingerprint
+    assert tracked.run_id is not None
+    assert line.project().tracking.run(tracked.run_id).pull_request == 3
     line.merge(3)
     done = line.release()
     assert release_lines(done) == ["late v2 is in production"]
-    assert entry_of(done).run_id == run.run_id
+    assert entry_of(done).run_id == tracked.run_id
     assert line.quick.runs == []
 
 
@@ -52,7 +53,8 @@ def test_a_bundle_is_tracked_once(line: Line) -> None:
     bundle = line.bundle
     [first] = track(line.project(), bundle, say=line.say)
     [again] = track(line.project(), bundle, say=line.say)
-    assert again.run_id == first.run_id
+    assert again == first
+    assert len(line.project().store.known()) == 4
     assert len(line.project().tracking.candidates(MODEL)) == 4
 
 
@@ -64,15 +66,15 @@ def planned_line(line: Line) -> str:
 
 def test_what_is_tracked_already_leaves_an_empty_plan_and_is_not_logged_again(line: Line) -> None:
     planned = planned_line(line)
-    assert planned.endswith("and its evaluation (pass) would be logged")
-    [run] = track(line.project(), line.bundle, say=line.say)
-    before = content_of(line.state / "artifacts")
+    assert planned.endswith("and its evaluation (pass) would be stored")
+    track(line.project(), line.bundle, say=line.say)
+    before = content_of(line.state / "artifacts"), content_of(line.state / "store")
     planned = planned_line(line)
-    assert planned.endswith(f"are tracked as run {run.run_id}; nothing to do")
+    assert planned.endswith("are in the store; nothing to do")
     said: list[str] = []
     track(line.project(), line.bundle, say=said.append)
     assert said == [planned]
-    assert content_of(line.state / "artifacts") == before
+    assert (content_of(line.state / "artifacts"), content_of(line.state / "store")) == before
 
 
 def test_another_evaluation_of_a_tracked_candidate_is_planned_and_logged(line: Line) -> None:
@@ -80,11 +82,11 @@ def test_another_evaluation_of_a_tracked_candidate_is_planned_and_logged(line: L
     reasons = tuple(f"{number}: {'because ' * 100}" for number in range(20))
     forge(line.bundle, evaluation=lambda one: dataclasses.replace(one, reasons=reasons))
     planned = planned_line(line)
-    assert planned.endswith("its evaluation (pass) would be logged")
+    assert planned.endswith("its evaluation (pass) would be stored")
     said: list[str] = []
     track(line.project(), line.bundle, say=said.append)
-    assert said[0].startswith("logging the evaluation of late")
-    planned = planned_line(line)  # of which a tag holds a part only
+    assert said[0].startswith("storing the evaluation of late")
+    planned = planned_line(line)
     assert planned.endswith("nothing to do")
 
 
@@ -92,9 +94,11 @@ def test_what_was_tracked_comes_back_byte_for_byte(line: Line) -> None:
     bundle = line.bundle
     from mergeline.lifecycle.steps.candidates import fetch
 
-    [run] = track(line.project(), bundle, say=line.say)
+    [tracked] = track(line.project(), bundle, say=line.say)
     shutil.rmtree(line.state / "candidates")
-    fetched = fetch(line.project(), run)
+    stored = line.project().store.find(MODEL, tracked.fingerprint)
+    assert stored is not None
+    fetched = fetch(line.project(), stored)
     assert content_of(fetched.folder / "candidate") == content_of(bundle / "candidate")
 
 
@@ -212,7 +216,7 @@ def test_a_bundle_does_not_replace_the_model_that_was_tracked(line: Line) -> Non
     (model / "model.pkl").write_bytes(pickle.dumps(estimator))
     digest = model_digest(model)
     forge_files(bundle, lambda one: dataclasses.replace(one, model_digest=digest))
-    refuses(line, bundle, "is tracked with another model already")
+    refuses(line, bundle, "is stored with another model already")
 
 
 def forge_files(bundle: Path, candidate: Callable[[Candidate], Candidate]) -> None:

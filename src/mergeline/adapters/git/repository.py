@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mergeline.adapters.git.signatures import Signing, is_signed
 from mergeline.adapters.git.tree import Tree, listed
-from mergeline.errors import GitError, RepositoryError
+from mergeline.core.release.ledger import Tag
+from mergeline.errors import GitError, InputError, RepositoryError
 from mergeline.system.git_command import run_git
 
 _DENIED = re.compile(
@@ -27,6 +29,7 @@ _CHECK_ORIGIN = (
     "Check the address (git remote -v) and the network, then run again; "
     "where there is no forge: git remote remove origin"
 )
+_FETCHED = "refs/mergeline"  # what origin has as tags, as it was last fetched
 _DEEPEN = "Deepen it: git fetch --unshallow (actions/checkout: fetch-depth: 0)"
 
 
@@ -294,21 +297,48 @@ class Repository:
         return {ref: sha for sha, ref in map(str.split, lines)}
 
     def fetch_pages(self, namespace: str) -> None:
-        """Bring the tags under `refs/tags/<namespace>/` from origin, where there is one."""
+        """Bring the tags under `refs/tags/<namespace>/` as origin has them, where there is one.
+
+        They are kept apart from this clone's own tags: one that was moved, or that stands only
+        here, must neither stop the fetch nor be taken for origin's.
+        """
         if self.remote_url() is not None:
-            spec = f"refs/tags/{namespace}/*:refs/tags/{namespace}/*"
-            self._with_origin("fetch", "--quiet", "--no-tags", "origin", spec)
+            spec = f"+refs/tags/{namespace}/*:{_FETCHED}/{namespace}/*"
+            self._with_origin("fetch", "--quiet", "--no-tags", "--prune", "origin", spec)
 
     def fetch_branch(self, branch: str) -> None:
         """Bring a branch from origin."""
         self._with_origin("fetch", "--quiet", "origin", branch)
 
-    def pages(self, namespace: str) -> dict[str, str]:
-        """Messages of the annotated tags under a namespace, by tag name."""
-        form = "%(refname:strip=2)%00%(contents)%00"
-        command = ["for-each-ref", f"--format={form}", f"refs/tags/{namespace}/"]
-        parts = run_git(command, cwd=self.root).decode(errors="replace").split("\0")
-        return {name.strip(): text for name, text in zip(parts[0::2], parts[1::2], strict=False)}
+    def pages(self, namespace: str) -> dict[str, Tag]:
+        """The tags under a namespace by name: origin's as last fetched, else this clone's."""
+        place = "refs/tags" if self.remote_url() is None else _FETCHED
+        fields = (
+            "refname:lstrip=2", "objectname", "*objectname", "contents", "contents:signature",
+        )  # fmt: skip
+        form = "".join(f"%({field})%00" for field in fields)
+        out = run_git(["for-each-ref", f"--format={form}", f"{place}/{namespace}/"], cwd=self.root)
+        parts = out.decode(errors="replace").split("\0")
+        return {
+            name.strip(): Tag(text.removesuffix(signature), commit, sha)
+            for name, sha, commit, text, signature in zip(
+                *(parts[at::5] for at in range(5)), strict=False
+            )
+        }
+
+    def moved_pages(self, namespace: str) -> list[str]:
+        """Names of the tags that this clone knows otherwise than origin has them, or has lost."""
+        form = "--format=%(objectname) %(refname:lstrip=2)"
+        now, known = (
+            {
+                line.split(" ", 1)[1]: line
+                for line in self.git("for-each-ref", form, where).splitlines()
+            }
+            for where in (f"{_FETCHED}/{namespace}/", f"refs/tags/{namespace}/")
+        )
+        if self.remote_url() is None:
+            return []
+        return sorted(name for name, line in known.items() if now.get(name) != line)
 
     def rehearse_page(self, tag: str, commit: str) -> None:
         """Find out whether origin lets us push a tag, before anything is done that needs it.
@@ -322,17 +352,42 @@ class Repository:
             ref = f"{commit}:refs/tags/{tag}"
             self._with_origin("push", "--quiet", "--dry-run", "--no-verify", "origin", ref)
 
-    def add_page(self, tag: str, message: str, commit: str, *, time: str) -> bool:
+    def commits_with(self, path: str, commits: Sequence[str]) -> set[str]:
+        """Those of the commits at which the project has such a file."""
+        place = f"{self.folder}/{path}".lstrip("/")
+        names = "".join(f"{commit}:{place}\n" for commit in commits).encode()
+        out = run_git(["cat-file", "--batch-check"], cwd=self.root, stdin=names).decode()
+        found = zip(commits, out.splitlines(), strict=True)
+        return {commit for commit, line in found if not line.endswith(" missing")}
+
+    def is_signed(self, tag: str, signers: bytes) -> bool:
+        """Whether a tag object has a good SSH signature by one of the signers."""
+        return is_signed(self.root, tag, signers)
+
+    def add_page(
+        self, tag: str, message: str, commit: str, *, time: str, signing: Signing | None = None
+    ) -> bool:
         """Write an annotated tag, at origin first; False when another has taken its name.
 
         The tag object is pushed before any local ref exists, so a lost race leaves nothing behind.
         `time` is in git's own form (`<seconds> +0000`).
+
+        Raises:
+            GitError: git or origin refuses, or the key cannot sign.
+            InputError: the key's signature is of nobody among the signers.
         """
         name = self.config("user.name") or "mergeline"
         email = self.config("user.email") or "mergeline@localhost"
         tagger = f"{name} <{email}> {time}"
         body = f"object {commit}\ntype commit\ntag {tag}\ntagger {tagger}\n\n{message}"
-        tag_object = run_git(["mktag"], cwd=self.root, stdin=body.encode()).decode().strip()
+        content = signing.signed(body.encode()) if signing else body.encode()
+        tag_object = run_git(["mktag"], cwd=self.root, stdin=content).decode().strip()
+        if signing and not self.is_signed(tag_object, signing.signers):
+            raise InputError(
+                "the key of MERGELINE_SIGNING_KEY is of none of the signers",
+                where=str(self.root),
+                next_step="Take another key, or have the key added to the file of signers",
+            )
         ref = f"refs/tags/{tag}"
         if self.remote_url() is not None:
             try:
@@ -343,6 +398,10 @@ class Repository:
                     raise
                 if taken != tag_object:
                     return False
+            # A tag of that name that only this clone has is in nobody's way.
+            self.git("update-ref", f"{_FETCHED}/{tag}", tag_object)
+            self.git("update-ref", ref, tag_object)
+            return True
         try:
             self.git("update-ref", ref, tag_object, "0" * 40)
         except GitError:

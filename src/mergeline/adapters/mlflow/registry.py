@@ -1,5 +1,7 @@
-"""Released models as registered versions.
+"""Released models as registered versions, for people to look at and servers to follow.
 
+A version has the number that the ledger gives it. MLflow counts by itself and never gives a number
+twice, so the number is a tag as well, and the tag decides where somebody deleted a version.
 The four stages that people see (None, Staging, Production, Archived) are a version tag; Staging and
 Production are aliases as well, which other tools follow, and which decide. MLflow's own stages are
 deprecated.
@@ -14,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from mergeline.adapters.mlflow.runs import COMMIT, FINGERPRINT, PULL_REQUEST, Run
-from mergeline.adapters.mlflow.store import Store, on_all_pages
+from mergeline.adapters.mlflow.store import Store, on_all_pages, without_password
 from mergeline.core.release.version import RegistryStage, Version
+from mergeline.errors import NotFoundError
 
+_NUMBER = "mergeline.version"
 _STAGE = "mergeline.stage"
 _OVERRIDE = "mergeline.override"
 _ALIASES: Mapping[RegistryStage, str] = {"Production": "production", "Staging": "staging"}
@@ -65,42 +69,62 @@ class Registry(Store):
         versions = self.versions(model)
         return next((version for version in versions if version.stage == "Production"), None)
 
-    def register(self, run: Run) -> Version:
-        """Register a run's model, unless a version of it is registered already.
+    def register(self, run: Run, number: int) -> Version:
+        """Register a run's model as a release's version, unless it is registered already.
 
         A registered version without commit or pull request gets those of the run.
         """
         for version in self.versions(run.model):
-            if version.run_id == run.run_id:
+            if (version.number, version.model_digest) == (number, run.model_digest):
                 with self.translating():
-                    known = self.client.get_model_version(run.model, str(version.number)).tags
+                    raw = self._raw(run.model, number)
+                    known = self.client.get_model_version(run.model, raw).tags
                     for key, value in _origin_tags(run).items():
                         if value and not known.get(key):
-                            self._tag(run.model, version.number, key, value)
+                            self._tag(run.model, int(raw), key, value)
                 return version
         from mlflow.exceptions import MlflowException
 
         with self.translating():
             with contextlib.suppress(MlflowException):
                 self.client.create_registered_model(run.model)
-            made = self.client.create_model_version(
-                run.model,
-                source=run.model_uri,
-                run_id=run.run_id,
-                model_id=run.model_uri.removeprefix("models:/"),
-                tags={
-                    FINGERPRINT: run.fingerprint,
-                    "mergeline.model_digest": run.model_digest,
-                    **_origin_tags(run),
-                    _STAGE: "None",
-                },
-            )
-            return _version(made, {})
+            made, before = self._create(run, number), 0
+            while before < int(made.version) < number:  # a lost server's numbers come back
+                before = int(made.version)
+                self.client.delete_model_version(run.model, str(before))
+                made = self._create(run, number)
+        # Another machine may have registered it meanwhile. All keep the first that is there.
+        ours = (number, run.model_digest)
+        with self.translating():
+            found = self.client.search_model_versions(f"name='{run.model}'", max_results=10_000)
+            same = [one for one in found if (_number(one), _version(one, {}).model_digest) == ours]
+            first, *others = sorted(same, key=lambda version: int(version.version))
+            for other in others:
+                if other.tags.get(_STAGE) == "None":
+                    with contextlib.suppress(MlflowException):  # the other machine may have done so
+                        self.client.delete_model_version(run.model, str(other.version))
+            return _version(first, self._holders(run.model))
+
+    def _create(self, run: Run, number: int) -> Any:  # noqa: ANN401 - mlflow's ModelVersion
+        return self.client.create_model_version(
+            run.model,
+            source=run.model_uri,
+            run_id=run.run_id,
+            model_id=run.model_uri.removeprefix("models:/"),
+            tags={
+                FINGERPRINT: run.fingerprint,
+                "mergeline.model_digest": run.model_digest,
+                **_origin_tags(run),
+                _NUMBER: str(number),
+                _STAGE: "None",
+            },
+        )
 
     def remember_override(self, version: Version, reason: str) -> Version:
         """Store a person's reason for an override with a version, until the ledger has it."""
         with self.translating():
-            self._tag(version.model, version.number, _OVERRIDE, reason[:_TAG_LIMIT])
+            raw = int(self._raw(version.model, version.number))
+            self._tag(version.model, raw, _OVERRIDE, reason[:_TAG_LIMIT])
         return replace(version, override=reason)
 
     def move(self, model: str, number: int, stage: RegistryStage) -> None:
@@ -110,7 +134,7 @@ class Registry(Store):
         moves last and in one write: if that does not happen, nothing has moved.
         """
         with self.translating(f"no version {number} of {model}"), self.alone():
-            self.client.get_model_version(model, str(number))
+            number = int(self._raw(model, number))
             before = self._holders(model)
             wanted = {held: n for held, n in before.items() if n != number and held != stage}
             if stage in _ALIASES:
@@ -135,7 +159,7 @@ class Registry(Store):
         import mlflow.artifacts
 
         with self.translating(f"no version {number} of {model}"):
-            uri = self.client.get_model_version_download_uri(model, str(number))
+            uri = self.client.get_model_version_download_uri(model, self._raw(model, number))
         into.mkdir(parents=True, exist_ok=True)
         with self.translating(f"the files of {model} v{number} are missing"):
             return Path(
@@ -146,6 +170,18 @@ class Registry(Store):
                     registry_uri=self.uri,
                 )
             )
+
+    def _raw(self, model: str, number: int) -> str:
+        """MLflow's own number of a version; of several, of the one that was registered last."""
+        registered = self.client.search_model_versions(f"name='{model}'", max_results=10_000)
+        raw = [int(version.version) for version in registered if _number(version) == number]
+        if raw:
+            return str(max(raw))
+        raise NotFoundError(
+            f"no version {number} of {model}",
+            where=without_password(self.uri),
+            next_step="Look: mergeline history",
+        )
 
     def _holders(self, model: str) -> dict[RegistryStage, int]:
         """Who holds Production and Staging, by the aliases of a model."""
@@ -178,18 +214,22 @@ def _origin_tags(run: Run) -> dict[str, str]:
 
 
 def _version(version: Any, holders: Mapping[RegistryStage, int]) -> Version:  # noqa: ANN401 - of mlflow
-    tags, number = version.tags, int(version.version)
+    tags = version.tags
     tagged = tags.get(_STAGE, "None")
-    held = [stage for stage in _ALIASES if holders.get(stage) == number]
+    held = [stage for stage in _ALIASES if holders.get(stage) == int(version.version)]
     return Version(
         model=version.name,
-        number=number,
+        number=_number(version),
         stage=held[0] if held else ("None" if tagged in _ALIASES else tagged),
         fingerprint=tags.get(FINGERPRINT, ""),
         model_digest=tags.get("mergeline.model_digest", ""),
         run_id=version.run_id or "",
         override=tags.get(_OVERRIDE),
     )
+
+
+def _number(version: Any) -> int:  # noqa: ANN401 - mlflow's ModelVersion
+    return int(version.tags.get(_NUMBER) or version.version)
 
 
 def _holders(model: Any) -> dict[RegistryStage, int]:  # noqa: ANN401 - mlflow's RegisteredModel

@@ -17,8 +17,10 @@ from mergeline.adapters.mlflow.store import Store, on_all_pages
 from mergeline.core.declare.strict import write_json
 from mergeline.core.release.bundle import (
     CANDIDATE_FILES,
+    HOLDOUT,
     MANIFEST,
     MODEL,
+    TRAINING_ROWS,
     Candidate,
     Evaluation,
     Origin,
@@ -38,6 +40,7 @@ _PARAM_LIMIT = 6_000
 _MODEL_PARAM_LIMIT = 250
 _DIGEST_LIMIT = 36
 _RUN_ID_LENGTH = 32
+_ACTIVE = 1  # ViewType.ACTIVE_ONLY, whose module is imported late
 _BATCH = 100  # params that one call may log
 _PARAM_NAME = re.compile(r"[\w\- :/][\w.\- :/]{0,249}")  # and it must be a relative path
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]")
@@ -111,7 +114,9 @@ class Runs(Store):
         """All complete runs of a model, newest first."""
         return list(self._complete_runs(model, "start_time DESC"))
 
-    def _complete_runs(self, model: str, order: str, condition: str = "") -> Iterator[Run]:
+    def _complete_runs(
+        self, model: str, order: str, condition: str = "", *, view: int = _ACTIVE
+    ) -> Iterator[Run]:
         if self.absent():
             return
         with self.translating():
@@ -122,6 +127,7 @@ class Runs(Store):
                 self.client.search_runs,
                 [experiment.experiment_id],
                 f"{condition}tags.`{COMPLETE}` = 'true'",
+                view,
                 order_by=[f"attributes.{order}"],
             )
             for run in on_all_pages(search):
@@ -133,12 +139,17 @@ class Runs(Store):
         Its last tag marks the run as complete, so that a run that was cut off is never found.
         """
         with self.translating(), self.alone():
-            known = self.find(candidate.model, candidate.fingerprint)
+            self._experiment(candidate.model)
+            known = self.find(candidate.model, candidate.fingerprint) or self._restored(candidate)
             if known is not None:
                 return known
             run_id = self._start(candidate)
             self._log_inputs(run_id, candidate.snapshots)
-            self.client.log_artifacts(run_id, str(bundle / CANDIDATE_FILES), CANDIDATE_FILES)
+            for path in sorted((bundle / CANDIDATE_FILES).iterdir()):
+                if path.name not in {MODEL, HOLDOUT, TRAINING_ROWS}:  # rows stay in the store
+                    log = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
+                    place = f"{CANDIDATE_FILES}/{path.name}" if path.is_dir() else CANDIDATE_FILES
+                    log(run_id, str(path), place)
             self.client.log_artifact(run_id, str(bundle / MANIFEST))
             model_uri = self._log_model(run_id, candidate, bundle / CANDIDATE_FILES / MODEL)
             self.client.set_tag(run_id, "mergeline.model_uri", model_uri)
@@ -149,6 +160,20 @@ class Runs(Store):
                 self.client.delete_run(run_id)  # on a server another one was first
                 return first
             return _run(self.client.get_run(run_id), self.uri)
+
+    def _restored(self, candidate: Candidate) -> Run | None:
+        """The run of a fingerprint that somebody deleted, brought back."""
+        from mlflow.entities import ViewType
+
+        condition = f"tags.`{FINGERPRINT}` = '{candidate.fingerprint}' and "
+        deleted = self._complete_runs(
+            candidate.model, "end_time ASC", condition, view=ViewType.DELETED_ONLY
+        )
+        for run in deleted:
+            if run.model_digest == candidate.model_digest:
+                self.client.restore_run(run.run_id)
+                return run
+        return None
 
     def log_evaluation(self, run: Run, evaluation: Evaluation, folder: Path) -> None:
         """Log the newest evaluation of a candidate: its files, then the tag that points to them.
@@ -245,6 +270,8 @@ class Runs(Store):
         from mlflow.exceptions import MlflowException
 
         experiment = self.client.get_experiment_by_name(model)
+        if experiment is not None and experiment.lifecycle_stage == "deleted":
+            self.client.restore_experiment(experiment.experiment_id)
         if experiment is None:
             place = (self.artifacts / model).as_uri() if self.uri.startswith("sqlite") else None
             try:

@@ -3,10 +3,12 @@
     python -m mergeline.adapters.models.child FOLDER DIGEST
 
 Questions come in on standard input, and answers go out on what was standard output: each a length
-of eight bytes and so many bytes. A question is a frame of raw columns as an Arrow stream. An answer
-begins with a letter: `S` (started), `L` (loaded; JSON with the classes), `A` (numbers: two lengths
-of eight bytes, rows and columns, then doubles) or `E` (an error's text). The parent never unpickles
-anything.
+of eight bytes and so many bytes, of which the first is a letter. A question is `F` (a frame of raw
+columns as an Arrow stream, which is held and not answered) or `R` (a batch's size and positions of
+rows of that frame, each of eight bytes: the rows are asked for batch by batch, and answered
+together). An answer is `S` (started), `L` (loaded; JSON with the classes), `A` (numbers: two
+lengths of eight bytes, rows and columns, then doubles) or `E` (an error's text). The parent never
+unpickles anything.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ def main() -> None:
     os.dup2(2, 1)  # what the model prints is no answer
     questions = os.fdopen(os.dup(0), "rb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    import pandas as pd  # noqa: F401 - what every model needs is no part of its loading time
+    import numpy as np
+    import pandas as pd  # what every model needs is no part of its loading time
     import pyarrow as pa
 
     from mergeline.adapters.models.folder import load
@@ -43,10 +46,17 @@ def main() -> None:
         _send(answers, b"E", error.message.encode())
         return
     _send(answers, b"L", json.dumps({"classes": [_plain(c) for c in model.classes]}).encode())
+    held = pd.DataFrame()
     while question := _receive(questions):
+        if question[:1] == b"F":
+            held = pa.ipc.open_stream(question[1:]).read_pandas()
+            continue
+        numbers = np.frombuffer(question, dtype="<i8", offset=1)
+        size, rows = int(numbers[0]), numbers[1:]
         try:
-            frame = pa.ipc.open_stream(question).read_pandas()
-            _send(answers, b"A", _numbers(model.predict(frame)))
+            starts = range(0, max(len(rows), 1), size)
+            parts = [model.predict(held.iloc[rows[start : start + size]]) for start in starts]
+            _send(answers, b"A", _numbers(np.concatenate(parts)))
         except MergelineError as error:
             _send(answers, b"E", error.message.encode())
 

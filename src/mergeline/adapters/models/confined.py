@@ -30,42 +30,81 @@ _TOO_LONG = "the model took longer to answer than it may"
 _MOST_TEXT = 100_000  # bytes of an answer that is not numbers
 _MOST_CLASSES = 1_000
 _TEXT_SHOWN = 300
+_LATENCY_ROWS = 30
 
 
 @dataclass
 class ConfinedModel:
-    """A model in a child process, ready to be asked.
+    """A model in a child process of its own; it is loaded, given rows to hold, and asked.
 
     Attributes:
         classes: order of the probability columns as the model itself names them; empty for a
-            regression.
+            regression, and before it is loaded.
         load_seconds: that it took to load.
     """
 
-    classes: tuple[bool | int | str, ...]
-    load_seconds: float
     _child: Confined
     _until: float
+    classes: tuple[bool | int | str, ...] = ()
+    load_seconds: float = 0.0
 
-    def predict(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
-        """Probabilities, shape (n, classes), or numbers, shape (n,), for rows of input columns.
+    def load(self) -> None:
+        """Wait until it is loaded.
 
         Raises:
-            BundleError: the model fails on these rows, answers in another shape, ends its process,
-                or takes longer or more memory than it may.
+            BundleError: it cannot be loaded, or ends its process while it is.
         """
-        import numpy as np
+        kind, content = _receive(self._child, self._until, _MOST_TEXT)
+        since = time.perf_counter()
+        if kind == b"S":
+            kind, content = _receive(self._child, self._until, _MOST_TEXT)
+        self.load_seconds = time.perf_counter() - since
+        if kind == b"E":
+            raise BundleError(_one_line(content))
+        if kind != b"L":
+            raise BundleError("the model's process sent something else than its classes")
+        self.classes = _classes(content)
+
+    def end(self) -> None:
+        """End its process; who waits for its answer is told that it ended."""
+        self._child.end()
+
+    def hold(self, frame: pd.DataFrame) -> None:
+        """Give it rows of input columns, which it is then asked about.
+
+        Raises:
+            BundleError: it ends its process, or does not take them in time.
+        """
         import pyarrow as pa
 
         sink = pa.BufferOutputStream()
         table = pa.Table.from_pandas(frame)
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
-        most = 16 + 8 * len(frame) * max(len(self.classes), 1)
-        kind, content = _ask(self._child, sink.getvalue().to_pybytes(), self._until, most)
+        _send(self._child, b"F", memoryview(sink.getvalue()), self._until)
+
+    def answer(
+        self, rows: npt.NDArray[np.int64], *, at_once: int | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Probabilities, shape (n, classes), or numbers, shape (n,), for rows that it holds.
+
+        Args:
+            rows: their positions in the frame, shape (n,).
+            at_once: how many it is asked for at a time; None: for all.
+
+        Raises:
+            BundleError: the model fails on these rows, answers in another shape, ends its process,
+                or takes longer or more memory than it may.
+        """
+        import numpy as np
+
+        question = np.concatenate([[at_once or max(len(rows), 1)], rows]).astype("<i8")
+        _send(self._child, b"R", question.tobytes(), self._until)
+        most = 16 + 8 * len(rows) * max(len(self.classes), 1)
+        kind, content = _receive(self._child, self._until, most)
         if kind == b"E":
             raise BundleError(_one_line(content))
-        expected = (len(frame), len(self.classes))
+        expected = (len(rows), len(self.classes))
         if kind != b"A" or len(content) < 16 or struct.unpack("<QQ", content[:16]) != expected:
             raise BundleError("the model's process sent something else than an answer")
         if len(content) != most:
@@ -73,18 +112,29 @@ class ConfinedModel:
         numbers = np.frombuffer(content, dtype="<f8", offset=16).astype(np.float64)
         return numbers.reshape(expected) if self.classes else numbers
 
-    def latency_ms(self, sample: pd.DataFrame, rows: int = 30) -> float:
-        """Median milliseconds of predictions of single rows of `sample`, by our clock."""
+    def predict(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """What it answers for all rows of a frame, which it holds from then on.
+
+        Raises:
+            BundleError: as `hold` and `answer`.
+        """
+        import numpy as np
+
+        self.hold(frame)
+        return self.answer(np.arange(len(frame)))
+
+    def latency_ms(self, count: int) -> float:
+        """Median milliseconds for one row, of the first `count` that it holds, by our clock."""
         import statistics
 
-        single = [sample.iloc[[i % len(sample)]] for i in range(rows)]
-        self.predict(single[0])
+        import numpy as np
+
         times = []
-        for row in single:
+        for row in range(_LATENCY_ROWS + 1):
             since = time.perf_counter()
-            self.predict(row)
+            self.answer(np.array([row % count]))
             times.append((time.perf_counter() - since) * 1000)
-        return statistics.median(times)
+        return statistics.median(times[1:])
 
     @property
     def peak_memory_mb(self) -> float:
@@ -94,33 +144,29 @@ class ConfinedModel:
 
 @contextlib.contextmanager
 def confined_model(
-    folder: Path, digest: str, walls: Walls, *, limits: Limits | None = None
+    folder: Path,
+    digest: str,
+    walls: Walls,
+    *,
+    packages: Path | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[ConfinedModel]:
-    """A model behind walls for as long as the context lasts.
+    """A process that loads a model behind walls, for as long as the context lasts.
 
     Args:
         folder: of the MLflow model.
         digest: that its bytes must have.
         walls: as `find_walls` found them.
+        packages: folder of the packages that it needs; None: those of this process.
         limits: of the child; by our clock, too, it lives no longer than `seconds`.
-
-    Raises:
-        BundleError: the model cannot be loaded, or ends its process while it is.
     """
     limits = limits or Limits()
     until = time.monotonic() + limits.seconds
     arguments = [str(folder.resolve()), digest]
-    with start_confined(walls, _CHILD, arguments, readable=[folder], limits=limits) as child:
-        kind, content = _receive(child, until, _MOST_TEXT)
-        since = time.perf_counter()
-        if kind == b"S":
-            kind, content = _receive(child, until, _MOST_TEXT)
-        seconds = time.perf_counter() - since
-        if kind == b"E":
-            raise BundleError(_one_line(content))
-        if kind != b"L":
-            raise BundleError("the model's process sent something else than its classes")
-        yield ConfinedModel(_classes(content), seconds, child, until)
+    with start_confined(
+        walls, _CHILD, arguments, readable=[folder], packages=packages, limits=limits
+    ) as child:
+        yield ConfinedModel(child, until)
 
 
 def _classes(content: bytes) -> tuple[bool | int | str, ...]:
@@ -135,21 +181,21 @@ def _classes(content: bytes) -> tuple[bool | int | str, ...]:
     return tuple(classes)
 
 
-def _ask(child: Confined, question: bytes, until: float, most: int) -> tuple[bytes, bytes]:
-    """Send a question and receive the answer; the child reads while it cannot yet answer."""
-    content = memoryview(struct.pack("<Q", len(question)) + question)
+def _send(child: Confined, kind: bytes, question: bytes | memoryview, until: float) -> None:
+    """Send a question; the child reads while it cannot yet answer."""
     pipe = child.stdin.fileno()
     os.set_blocking(pipe, False)
-    while content:
-        _, ready, _ = select.select([], [pipe], [], max(0.0, until - time.monotonic()))
-        if not ready:
-            child.end()
-            raise BundleError(_TOO_LONG)
-        try:
-            content = content[os.write(pipe, content[:1_000_000]) :]
-        except OSError as error:
-            raise BundleError(_ended(child)) from error
-    return _receive(child, until, most)
+    body = memoryview(question)
+    for part in (memoryview(struct.pack("<Q", len(body) + 1) + kind), body):
+        while part:
+            _, ready, _ = select.select([], [pipe], [], max(0.0, until - time.monotonic()))
+            if not ready:
+                child.end()
+                raise BundleError(_TOO_LONG)
+            try:
+                part = part[os.write(pipe, part[:1_000_000]) :]  # noqa: PLW2901 - what is left of it
+            except OSError as error:
+                raise BundleError(_ended(child)) from error
 
 
 def _receive(child: Confined, until: float, most: int) -> tuple[bytes, bytes]:
@@ -180,7 +226,7 @@ def _ended(child: Confined) -> str:
     """What is known of a child that ended before it answered."""
     with contextlib.suppress(Exception):
         child.process.wait(timeout=2)
-    words = _one_line(child.last_words().encode())
+    words = child.ended_for or _one_line(child.last_words().encode())
     code = child.process.poll()
     ending = {0: "ends its process", None: "closed its answers"}.get(code, f"ended with {code}")
     if "MemoryError" in words or "Cannot allocate" in words or "bad_alloc" in words:

@@ -93,9 +93,9 @@ def file_digest(file: Path) -> str:
     return f"sha256:{file_sha256(file)}"
 
 
-def described(content: bytes, media_type: str, artifact_type: str | None = None) -> Descriptor:
+def described(content: bytes, media_type: str) -> Descriptor:
     """The descriptor of a manifest or blob."""
-    return Descriptor(media_type, digest_of(content), len(content), artifact_type)
+    return Descriptor(media_type, digest_of(content), len(content))
 
 
 def read_document(content: bytes, *, where: str) -> dict[str, Any]:

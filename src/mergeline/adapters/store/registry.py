@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
@@ -33,6 +34,7 @@ _BUSY = (429, 500, 502, 503, 504)
 _CHUNK = 1_000_000  # bytes
 _NOT_ALLOWED = {401, 403}
 _READ_ONLY = 405
+_BEARER = re.compile(r'Bearer (\w+="[^"]*"[, ]*)+', re.IGNORECASE)
 
 
 class Registry:
@@ -218,9 +220,10 @@ class Registry:
             basic = isinstance(client.auth, BasicAuth)
             shown = {**(headers or {}), **client.auth.get_auth_header()}
             response = send(headers=shown)
-            asks = response.headers.get("WWW-Authenticate", "").lower()
-            if response.status_code in _NOT_ALLOWED and "bearer realm" in asks and not basic:
+            asks = _BEARER.search(response.headers.get("WWW-Authenticate", ""))
+            if response.status_code in _NOT_ALLOWED and asks and not basic:
                 # A token is of one scope, and ends; so a new one is asked for.
+                response.headers["WWW-Authenticate"] = asks[0]  # oras reads one challenge
                 shown, renewed = client.auth.authenticate_request(response, shown, refresh=True)
                 if renewed:
                     response.close()

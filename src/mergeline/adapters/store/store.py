@@ -6,8 +6,9 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,19 @@ _PATH = "org.cncf.model.filepath"
 _EVALUATION_TYPE = "application/vnd.mergeline.evaluation.v1+json"
 _EVALUATION_DOCUMENT = "application/vnd.mergeline.evaluation.v1.json"
 _EVALUATION_TAR = "application/vnd.mergeline.evaluation.files.v1.tar"
+_OVERRIDE_TYPE = "application/vnd.mergeline.override.v1+json"
 _MODEL_DIGEST = "dev.mergeline.model-digest"
+_VERDICT = "dev.mergeline.verdict"
+_ROWS_DIGEST = "dev.mergeline.rows"
+_CREATED = "org.opencontainers.image.created"
+_REASON = "dev.mergeline.reason"
 _TITLE = "org.opencontainers.image.title"
 _REVISION = "org.opencontainers.image.revision"
 _SCHEME = "oci://"
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _LOST = "Evaluate the model's tree again, or bring the store's files back from a copy"
 _LINKING_TRIES = 6
+_AT_ONCE = 8  # requests
 
 
 @dataclass(frozen=True)
@@ -192,16 +199,39 @@ class Store:
                 return
             parts = {EVALUATION: _EVALUATION_DOCUMENT, EVALUATION_FILES: _EVALUATION_TAR}
             layers = self._put_layers(bundle, parts)
-            entry, listed = self._put_manifest(
-                _EVALUATION_TYPE,
-                self._put_bytes(b"{}", EMPTY_TYPE),
-                layers,
-                # A tag, so that what cleans a registry of untagged manifests leaves it.
-                tag=_evaluation_tag(layers[0].digest),
-                subject=self._described(stored.digest),
+            noted = {
+                _VERDICT: evaluation.verdict,
+                _ROWS_DIGEST: evaluation.rows,
+                _CREATED: evaluation.evaluated_at,
+            }
+            self._refer(stored, _EVALUATION_TYPE, layers, noted)
+
+    def put_override(self, stored: Stored, reason: str) -> None:
+        """Note a person's reason to release a candidate in spite of the verdict."""
+        with self._place.alone():
+            self._refer(
+                stored, _OVERRIDE_TYPE, [self._put_bytes(b"{}", EMPTY_TYPE)], {_REASON: reason}
             )
-            if not listed:
-                self._link(stored.digest, entry)
+
+    def backing(self, stored: Stored) -> tuple[bool, str | None]:
+        """Whether an evaluation of a candidate passed, and a person's reason to override one."""
+        referrers = self._referrers(stored.digest)
+        verdicts = {entry.annotations.get(_VERDICT) for entry in referrers}
+        reasons = (entry.annotations.get(_REASON) for entry in referrers)
+        return "pass" in verdicts, next(filter(None, reasons), None)
+
+    def judged_on(self, model: str, rows: str) -> dict[str, str]:
+        """When each candidate was first judged on rows of a digest, by fingerprint."""
+        fingerprints = [fingerprint for name, fingerprint in self.known() if name == model]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # a registry takes its time for each
+            found = pool.map(lambda of: self._first_judged(model, of, rows), fingerprints)
+            return {of: at for of, at in zip(fingerprints, found, strict=True) if at}
+
+    def _first_judged(self, model: str, fingerprint: str, rows: str) -> str | None:
+        stored = self.find(model, fingerprint)
+        referrers = self._referrers(stored.digest) if stored else []
+        judged = (entry for entry in referrers if entry.annotations.get(_ROWS_DIGEST) == rows)
+        return min((entry.annotations[_CREATED] for entry in judged), default=None)
 
     def evaluations(self, stored: Stored) -> list[Evaluation]:
         """The evaluations of a candidate, oldest first."""
@@ -216,16 +246,13 @@ class Store:
         raise self._lost(f"the evaluation of {evaluation.evaluated_at}")
 
     def remove(self, model: str, fingerprint: str) -> None:
-        """Delete a candidate and its evaluations."""
+        """Delete a candidate and what refers to it."""
         stored = self.find(model, fingerprint)
         if stored is None:
             return
-        digests = [digest for _, digest in self._evaluations(stored)]
-        evaluations = [
-            _evaluation_tag(self._layers(digest)[EVALUATION].digest) for digest in digests
-        ]
+        referring = [_referring_tag(entry.digest) for entry in self._referrers(stored.digest)]
         # The candidate goes last: cut off before, it is found, and removed again.
-        for tag in (*evaluations, _listing(stored.digest), _tag(model, fingerprint)):
+        for tag in (*referring, _listing(stored.digest), _tag(model, fingerprint)):
             self._place.remove(tag)
 
     def _evaluations(self, stored: Stored) -> list[tuple[Evaluation, str]]:
@@ -250,6 +277,24 @@ class Store:
         return read_descriptors(
             read_document(content, where=self.name), "manifests", where=self.name
         )
+
+    def _refer(
+        self,
+        stored: Stored,
+        artifact_type: str,
+        layers: Sequence[Descriptor],
+        annotations: Mapping[str, str],
+    ) -> None:
+        """Write an artifact whose subject is a candidate."""
+        entry, listed = self._put_manifest(
+            artifact_type,
+            self._put_bytes(b"{}", EMPTY_TYPE),
+            layers,
+            annotations=annotations,
+            subject=described(self._manifest(stored.digest), MANIFEST_TYPE),
+        )
+        if not listed:
+            self._link(stored.digest, entry)
 
     def _link(self, digest: str, entry: Descriptor) -> None:
         """List what refers to a manifest under a tag, where the place does not by itself.
@@ -280,8 +325,8 @@ class Store:
         config: Descriptor,
         layers: Sequence[Descriptor],
         *,
-        tag: str,
-        annotations: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str],
+        tag: str | None = None,
         subject: Descriptor | None = None,
     ) -> tuple[Descriptor, bool]:
         document: dict[str, Any] = {
@@ -290,14 +335,17 @@ class Store:
             "artifactType": artifact_type,
             "config": config.document(),
             "layers": [layer.document() for layer in layers],
+            "annotations": dict(annotations),
         }
-        if annotations:
-            document["annotations"] = dict(annotations)
         if subject:
             document["subject"] = subject.document()
         content = canonical(document)
-        listed = self._place.put_manifest(content, MANIFEST_TYPE, tag)
-        return described(content, MANIFEST_TYPE, artifact_type), listed
+        entry = replace(
+            described(content, MANIFEST_TYPE), artifact_type=artifact_type, annotations=annotations
+        )
+        # Each has a tag, so that what cleans a registry of untagged manifests leaves it.
+        tag = tag or _referring_tag(entry.digest)
+        return entry, self._place.put_manifest(content, MANIFEST_TYPE, tag)
 
     def _put_layers(self, bundle: Path, parts: Mapping[str, str]) -> list[Descriptor]:
         """Write parts of a bundle, by path and media type; a folder as one archive."""
@@ -347,9 +395,6 @@ class Store:
             raise self._lost(digest, torn=True)
         return content
 
-    def _described(self, digest: str) -> Descriptor:
-        return described(self._manifest(digest), MANIFEST_TYPE)
-
     def _content(self, layer: Descriptor) -> bytes:
         with tempfile.TemporaryDirectory(prefix="mergeline-") as scratch:
             file = Path(scratch) / "blob"
@@ -396,9 +441,9 @@ def _read_tag(tag: str) -> tuple[str, str] | None:
     return (model, fingerprint) if is_ours else None
 
 
-def _evaluation_tag(digest: str) -> str:
-    """The tag of an evaluation, by the digest of its document; no model is called so."""
-    return f"_evaluation.{digest.removeprefix('sha256:')}"
+def _referring_tag(digest: str) -> str:
+    """The tag of what refers to a candidate, by its own digest; no model is called so."""
+    return f"_referrer.{digest.removeprefix('sha256:')}"
 
 
 def _listing(digest: str) -> str:

@@ -8,7 +8,7 @@ that the same holdout is always asked in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,11 +42,6 @@ class Trial:
     batch: int
     null: str | None = None
 
-    def batches(self) -> Iterator[npt.NDArray[np.int64]]:
-        """The rows, so many at once."""
-        for start in range(0, len(self.rows), self.batch):
-            yield self.rows[start : start + self.batch]
-
 
 @dataclass(frozen=True)
 class Trialled:
@@ -75,9 +70,9 @@ def trials(row_id: npt.NDArray[np.uint64], optional: Sequence[str]) -> tuple[Tri
     drawn = np.argsort(row_id * np.uint64(0x9E3779B97F4A7C15), kind="stable").astype(np.int64)
     return (
         Trial("fails_on_single_rows", drawn[:SINGLE_ROWS], 1),
-        *(Trial("fails_on_null", drawn[:_NULL_ROWS], _NULL_ROWS, null=name) for name in optional),
         Trial("depends_on_batch", drawn[:_SHUFFLED_ROWS][::-1].copy(), _BATCH),
         Trial("unstable", np.arange(min(len(row_id), _REPEATED_ROWS)), _REPEATED_ROWS),
+        *(Trial("fails_on_null", drawn[:_NULL_ROWS], _NULL_ROWS, null=name) for name in optional),
     )
 
 

@@ -32,7 +32,7 @@ from mergeline.core.compare.result import (
 )
 from mergeline.core.compare.slices import slice_results
 from mergeline.core.compare.unfit import holdout_problems, prediction_problems
-from mergeline.core.declare.model import Model, Role
+from mergeline.core.declare.model import Gate, Model, Role
 
 
 def compare(holdout: Holdout, scored: Mapping[Role, Scored], model: Model) -> Comparison:
@@ -45,6 +45,7 @@ def compare(holdout: Holdout, scored: Mapping[Role, Scored], model: Model) -> Co
         DeclarationError: neither scikit-learn nor the project has a metric of that name.
     """
     metrics = [metric_of(choice, model) for choice in model.metrics]
+    level = level_of(model.gate)
     prepared = prepare(holdout, scored, model)
     rows = prepared.rows
     models = Models(rows, metrics, prepared.usable, tuple(scored))
@@ -60,7 +61,7 @@ def compare(holdout: Holdout, scored: Mapping[Role, Scored], model: Model) -> Co
             if choice.column in holdout.slices
         }
         taken = [column.name for column in scored["candidate"].inputs]
-        described = _described(models, model, parts)
+        described = _described(models, model, parts, level)
         described["examples"] = examples(holdout, prepared, taken, model)
     problems = [
         *prepared.label_problems,
@@ -76,12 +77,12 @@ def compare(holdout: Holdout, scored: Mapping[Role, Scored], model: Model) -> Co
         label=model.label,
         primary=model.gate.primary,
         classes=_texts(model.classes),
-        level=LEVEL,
+        level=level,
         holdout=HoldoutFacts(
             holdout.digest, len(holdout.row_id), len(rows), model.cluster, rows.cluster_count()
         ),
         models={role: _facts(role, scores, model, prepared) for role, scores in scored.items()},
-        metrics=metric_results(models, model.gate.metrics, LEVEL),
+        metrics=metric_results(models, model.gate.metrics, level),
         problems=tuple(problems),
         **described,
     )
@@ -95,14 +96,24 @@ def with_metrics_of(model: Model, other: Model) -> Model:
     return dataclasses.replace(model, metrics=model.metrics + more, private=private)
 
 
-def _described(models: Models[Role], model: Model, columns: Mapping[str, Parts]) -> dict[str, Any]:
+def level_of(gate: Gate) -> float:
+    """Of each interval, so that those of all looks that the gate allows hold together at `LEVEL`.
+
+    The union bound (Bonferroni): docs/verdict.md says what it is good for.
+    """
+    return 1 - (1 - LEVEL) / (gate.looks or 1)
+
+
+def _described(
+    models: Models[Role], model: Model, columns: Mapping[str, Parts], level: float
+) -> dict[str, Any]:
     """What stands in a comparison beside the metrics over all rows, by field."""
     rows, usable = models.rows, models.usable
     regression = model.task == "regression"
-    slices, level, adjustment = slice_results(models, model, columns, LEVEL)
+    slices, slice_level, adjustment = slice_results(models, model, columns, level)
     described: dict[str, Any] = {
         "slices": slices,
-        "slice_level": level,
+        "slice_level": slice_level,
         "slice_adjustment": adjustment,
         "calibration": usable.each(
             lambda predicted: curves.calibration_bins(rows, predicted, regression=regression)

@@ -34,6 +34,7 @@ ProblemKind = Literal[
     "nan_predictions", "infinite_predictions", "not_probabilities", "constant_predictions",
     "worse_than_chance", "unknown_training_rows", "trained_on_holdout", "hard_labels",
     "fails_on_single_rows", "depends_on_batch", "unstable", "fails_on_null",
+    "fails_when_served",
 ]  # fmt: skip
 
 CLOSE = 1e-9

@@ -79,6 +79,8 @@ class Gate:
     Attributes:
         unavailable: columns that are not known yet when a prediction is asked for; a model that
             takes one is refused.
+        looks: how many candidates may be judged on the same rows; each interval is widened so that
+            all of so many hold together.
         twin_rows: the largest share of the holdout's rows, beyond what is to be expected, that may
             have the inputs of a training row.
     """
@@ -96,6 +98,7 @@ class Gate:
     schema: Literal["compatible", "any"] = "compatible"
     freshness_days: float | None = None
     unavailable: tuple[str, ...] = ()
+    looks: int | None = None
     twin_rows: float | None = None
 
 
@@ -256,6 +259,8 @@ def _gate_problems(gate: Gate) -> Iterator[str]:
         limits[f"{key}.{name}.margin"] = bar.margin
         if not all(isfinite(bound) for bound in (bar.at_least, bar.at_most) if bound is not None):
             yield f"gate.{key}.{name}: a bar is a finite number"
+    if gate.looks is not None and gate.looks < 1:
+        yield "gate.looks: 1 or more"
     for key, limit in limits.items():
         if limit is not None and not (isfinite(limit) and limit >= 0):
             yield f"gate.{key}: 0 or more, and finite"

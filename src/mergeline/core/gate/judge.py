@@ -16,6 +16,7 @@ from mergeline.core.declare.model import Gate
 from mergeline.core.gate.rules import absolute, relative, slices
 from mergeline.core.gate.subject import Judged
 from mergeline.core.gate.verdict import (
+    Approval,
     Context,
     Judgement,
     MovedLine,
@@ -39,6 +40,7 @@ RULES = (
     absolute.twin_rows,
     relative.schema,
     absolute.freshness,
+    absolute.looks,
 )
 _WORST_FIRST: Mapping[VerdictWord, int] = {"fail": 0, "inconclusive": 1, "pass": 2}
 
@@ -70,12 +72,24 @@ def judge_both(base: Gate, candidate: Gate, comparison: Comparison, context: Con
     return Judgement(verdict, moved, judge(candidate, comparison, context))
 
 
+def judge_moved_holdout(judgement: Judgement, how: str, approval: Approval | None) -> Judgement:
+    """A holdout that moves by more than drops needs a person's yes, whatever the gate's policy."""
+    if approval is None:
+        text = f"{how}; a person with write access must approve that"
+        reason = Reason("holdout_moved", "inconclusive", text)
+        verdict = _with(judgement.verdict, reason, "inconclusive")
+    else:
+        text = f"{how}; {approval.by} approved that: {approval.reason}"
+        verdict = _with(judgement.verdict, Reason("holdout_moved", "pass", text), "pass")
+    return dataclasses.replace(judgement, verdict=verdict, holdout_moved=how, approval=approval)
+
+
 def judge_on_base_rows(
     judgement: Judgement, gate: Gate, comparison: Comparison, context: Context
 ) -> Judgement:
-    """Judge a change that edits its holdout on the base's holdout too; the worse verdict counts.
+    """Judge a change that moves its holdout on production's rows too; the worse verdict counts.
 
-    `judgement` is on the change's own holdout; gate, comparison and context are the base's.
+    `judgement` is on the change's own holdout; gate, comparison and context are those that judge.
     """
     # The age of the rows and the cost of the model were judged already.
     rows_only = dataclasses.replace(
@@ -84,7 +98,7 @@ def judge_on_base_rows(
     on_base_rows = judge(rows_only, comparison, context)
     word, used = on_base_rows.outcome, comparison.holdout.used
     result = " it passes" if word == "pass" else f": {on_base_rows.reasons[0].text}"
-    reason = Reason("base_holdout", word, f"on the base's own holdout ({used:,} rows){result}")
+    reason = Reason("base_holdout", word, f"on production's own holdout ({used:,} rows){result}")
     verdict = _with(judgement.verdict, reason, word)
     return dataclasses.replace(
         judgement, verdict=verdict, base_rows=used, on_base_rows=on_base_rows
@@ -92,11 +106,29 @@ def judge_on_base_rows(
 
 
 def judge_without_base_rows(judgement: Judgement, gate: Gate, problem: str) -> Judgement:
-    """The same where the base's rows cannot tell: absent is not fine (law 6)."""
-    text = f"the holdout moves, and on the base's own nothing can be told: {problem}"
-    reason = Reason("base_holdout", "inconclusive", text)
-    verdict = _with(judgement.verdict, reason, _by_policy(gate))
+    """The same where production's rows cannot tell: absent is not fine (law 6).
+
+    A person who approved that the holdout moves has approved that.
+    """
+    text = f"the holdout moves, and on production's own nothing can be told: {problem}"
+    outcome: VerdictWord = "pass" if judgement.approval else "inconclusive"
+    word = "pass" if judgement.approval else _by_policy(gate)
+    verdict = _with(judgement.verdict, Reason("base_holdout", outcome, text), word)
     return dataclasses.replace(judgement, verdict=verdict, base_problem=problem)
+
+
+def judge_renamed(judgement: Judgement, before: str) -> Judgement:
+    """A model under a new name has no production model of its own: a person decides.
+
+    Whatever the gate says of what the rows cannot tell; it is no question of rows.
+    """
+    text = (
+        f"{before} is gone and this model is new: under another name nothing holds it against "
+        f"the production model of {before}, so a person decides"
+    )
+    reason = Reason("renamed", "inconclusive", text)
+    verdict = _with(judgement.verdict, reason, "inconclusive")
+    return dataclasses.replace(judgement, verdict=verdict)
 
 
 def _with(verdict: Verdict, reason: Reason, word: VerdictWord) -> Verdict:

@@ -42,12 +42,14 @@ class Context:
         evaluated_on: date of the evaluation, by the caller's clock.
         newest_row: date of the newest holdout row; None if its rows have no dates.
         leaks: input columns that give the label away, one sentence each (`compare.label_leaks`).
+        look: number of this candidate among those judged on these rows; None if it is no new look.
     """
 
     kind: Situation
     evaluated_on: date | None = None
     newest_row: date | None = None
     leaks: tuple[str, ...] = ()
+    look: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,14 @@ class Reason:
     slice: str | None = None
     against: Other | None = None
     numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Approval:
+    """The recorded yes of a person with write access to a holdout that moves by more than drops."""
+
+    by: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,8 @@ class Judgement:
             change moves its holdout.
         on_base_rows: the verdict on those.
         base_problem: why there is no verdict on those.
+        holdout_moved: how the change moves its holdout by more than drops; empty if it does not.
+        approval: of that move.
     """
 
     verdict: Verdict
@@ -106,3 +118,5 @@ class Judgement:
     base_rows: int | None = None
     on_base_rows: Verdict | None = None
     base_problem: str = ""
+    holdout_moved: str = ""
+    approval: Approval | None = None

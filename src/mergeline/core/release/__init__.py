@@ -7,15 +7,16 @@ that was killed is finished by running it again (law 7).
 
     bundle   what one job leaves for another: a folder held together by digests
     version  a version of a model in the registry
-    ledger   the record of releases: an annotated Git tag for each, written and read as text
-    reference  the release that small steps are summed from
+    ledger   the record of releases: an annotated Git tag for each, and which tags are believed
+    lineage  the release that small steps are summed from, the last move of the holdout
     plan     the steps from live to target, or the reasons to refuse
 
 For example, after a revert:
 
     plan = plan_release(target, live)
     plan.kind         # "restore": the ledger knows this fingerprint
-    plan.steps        # smoke test, promote, record: nothing is trained and nothing judged
+    plan.steps        # record, promote: nothing is trained and nothing judged
+    plan.missing      # or what must be judged or smoke-tested first, which a release does not do
 
 The steps are taken by `lifecycle.verbs.release`. This room may import the rooms before it: declare,
 fingerprint, data, compare and gate.

@@ -24,6 +24,7 @@ from typing import Any, Literal
 from mergeline.core.declare.model import Model, is_name
 from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.fingerprint.ingredients import Ingredients
+from mergeline.core.gate.verdict import Approval
 from mergeline.errors import BundleError
 
 FORMAT = 1
@@ -106,6 +107,21 @@ class Manifest:
 
 
 @dataclass(frozen=True)
+class SmokeTest:
+    """Whether the model's own server answers rows of its holdout as the model was heard to answer.
+
+    Attributes:
+        model_digest: of the model that was served.
+        versions: of Python, mergeline and the packages that served it, by name.
+        problem: why it failed; empty if it passed.
+    """
+
+    model_digest: str
+    versions: Mapping[str, str]
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """One comparison of the candidate and what came of it.
 
@@ -113,9 +129,14 @@ class Evaluation:
         gate_digest: of the gate that judged, as `gate_digest` computes it.
         champion: fingerprint of the model in production then; None where there was none.
         evaluated_at: ISO 8601, UTC.
+        walls: what stood around the models that were asked; empty where it is not known.
         manifest: SHA-256 of the candidate's manifest.
+        rows: digest of the keys of the holdout's rows.
         better: whether the primary metric was shown better than the champion's.
+        holdout_moved: whether the change moves its holdout by more than drops.
+        approval: a person's yes to that.
         files: SHA-256 of each file of the evaluation by its path in the bundle.
+        smoke_test: None where it was made by a version of mergeline that did not test then.
     """
 
     verdict: Literal["pass", "fail", "inconclusive"]
@@ -126,7 +147,12 @@ class Evaluation:
     evaluated_at: str
     manifest: str
     files: Mapping[str, str] = field(default_factory=dict)
+    smoke_test: SmokeTest | None = None
+    rows: str = ""
+    walls: str = ""
     better: bool = False
+    holdout_moved: bool = False
+    approval: Approval | None = None
 
 
 def parse_evaluation(text: bytes | str, *, where: str) -> Evaluation:

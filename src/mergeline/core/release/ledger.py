@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mergeline.core.declare.strict import read_json, write_json
-from mergeline.core.gate.verdict import Situation
+from mergeline.core.gate.verdict import Approval, Situation
 from mergeline.errors import DeclarationError
 
 LEDGER = "release"  # namespace of the tags
-_PAGE_NAME = re.compile(rf"{LEDGER}/[^/]+/\d{{4,}}")
+_PAGE_NAME = re.compile(rf"{LEDGER}/(?P<model>[^/]+)/(?P<sequence>\d{{4,15}})")
 FORMAT = 1
 
 
@@ -22,12 +22,15 @@ class Entry:
 
     Attributes:
         kind: first, change, or restore when an earlier release went back into production.
+        run_id: of the run that people see in MLflow; empty where none is written.
         replaced: the version that was in production before.
         verdict: of the gate; None for a restore, which is exempt.
         override: a person's reason to release in spite of the verdict.
         released_at: ISO 8601, UTC.
         better: whether its evaluation showed it better than what it replaced; pages that were
             written before this was noted say no.
+        holdout_moved: whether it moved its holdout by more than drops.
+        approval: a person's yes to that.
     """
 
     format: int
@@ -47,11 +50,8 @@ class Entry:
     override: str | None
     released_at: str
     better: bool = False
-
-
-def next_sequence(ledger: Sequence[Entry]) -> int:
-    """The number of the page that follows a model's ledger."""
-    return ledger[-1].sequence + 1 if ledger else 1
+    holdout_moved: bool = False
+    approval: Approval | None = None
 
 
 def page_name(model: str, sequence: int) -> str:
@@ -69,18 +69,164 @@ def page_text(entry: Entry) -> str:
     return f"{entry.model} v{entry.version} goes {back}into production\n\n{text}\n"
 
 
-def read_pages(pages: Mapping[str, str]) -> tuple[Entry, ...]:
-    """The ledger out of its tags' messages, oldest first; a tag of another form is no page.
+@dataclass(frozen=True)
+class Tag:
+    """A tag under `release/` as it stands.
 
-    Raises:
-        DeclarationError: a page cannot be read, or is another than its name says.
+    Attributes:
+        text: its message.
+        commit: what an annotated tag names; empty if it is not annotated.
+        sha: of the tag itself.
     """
-    entries = []
-    for name, text in pages.items():
-        if not _PAGE_NAME.fullmatch(name):
+
+    text: str
+    commit: str
+    sha: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A tag that has a page's name.
+
+    Attributes:
+        sha: of the tag.
+        entry: what it says; None where it is no page.
+        doubt: why it is none.
+    """
+
+    name: str
+    model: str
+    sequence: int
+    sha: str
+    entry: Entry | None
+    doubt: str = ""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the store says of the candidate of a fingerprint.
+
+    Attributes:
+        passed: whether an evaluation of it passed the gate.
+        override: a person's recorded reason to release it all the same.
+    """
+
+    model_digest: str
+    passed: bool
+    override: str | None = None
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The releases of one model that are believed, and what else bears a page's name.
+
+    Attributes:
+        entries: oldest first.
+        doubts: one sentence for each tag that is not believed, and each gap.
+        next: the number of the next page: the first that no tag has.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    doubts: tuple[str, ...] = ()
+    next: int = 1
+
+    @property
+    def champion(self) -> Entry | None:
+        """The release that is in production by the ledger; None before the first."""
+        return self.entries[-1] if self.entries else None
+
+    def number_of(self, fingerprint: str) -> int:
+        """The version that a fingerprint was released as, or the next that none has been."""
+        known = (entry.version for entry in self.entries if entry.fingerprint == fingerprint)
+        return next(known, max((entry.version for entry in self.entries), default=0) + 1)
+
+
+def read_pages(tags: Mapping[str, Tag]) -> tuple[Page, ...]:
+    """The tags that have a page's name, by model and number; those of other forms are no pages."""
+    pages = []
+    for name, tag in tags.items():
+        named = _PAGE_NAME.fullmatch(name)
+        if named is None:
             continue
-        entry = read_json(Entry, "{" + text.partition("{")[2], where=name)
+        model, sequence = named["model"], int(named["sequence"])
+        try:
+            entry = read_json(Entry, "{" + tag.text.partition("{")[2], where=name)
+        except DeclarationError as error:
+            doubt = f"it is no page ({error.message.splitlines()[0]:.200})"
+            pages.append(Page(name, model, sequence, tag.sha, None, doubt))
+            continue
+        doubt = ""
         if page_name(entry.model, entry.sequence) != name:
-            raise DeclarationError("the page is another than its name says", where=name)
-        entries.append(entry)
-    return tuple(sorted(entries, key=lambda entry: (entry.model, entry.sequence)))
+            doubt = "the page is another than its name says"
+        elif entry.format != FORMAT:
+            doubt = f"the page has format {entry.format}, and {FORMAT} is read here"
+        elif entry.commit != tag.commit:
+            doubt = "the tag does not name the commit that its page is of"
+        pages.append(Page(name, model, sequence, tag.sha, None if doubt else entry, doubt))
+    return tuple(sorted(pages, key=lambda page: (page.model, page.sequence)))
+
+
+def believe(
+    pages: Sequence[Page], judged: Mapping[str, Judged], doubted: Mapping[str, str] | None = None
+) -> Ledger:
+    """The ledger of one model out of its pages.
+
+    A page is believed only if the store has what was released: the candidate of that
+    fingerprint with those bytes, and an evaluation of it that passed or a person's override. A
+    page that contradicts those before it is not believed either. So whoever may push tags, and no
+    more, releases nothing.
+
+    Args:
+        pages: of one model, by number.
+        judged: what the store says of the model's candidates, by fingerprint.
+        doubted: by name, what else speaks against a page, such as a missing signature.
+    """
+    entries: list[Entry] = []
+    doubts: list[str] = []
+    following = 1
+    for page in pages:
+        if page.sequence > following:
+            missing = page_name(page.model, following)
+            doubts.append(f"{missing}: there is no such page, but later ones")
+        following = page.sequence + 1
+        entry = page.entry
+        if entry is None:
+            doubts.append(f"{page.name}: {page.doubt}")
+            continue
+        why = (doubted or {}).get(page.name) or _unbacked(entry, judged.get(entry.fingerprint))
+        why = why or _contradiction(entry, entries)
+        if why:
+            doubts.append(f"{page.name}: {why}")
+        else:
+            entries.append(entry)
+    taken = {page.sequence for page in pages}
+    following = entries[-1].sequence + 1 if entries else 1
+    while following in taken:
+        following += 1
+    return Ledger(tuple(entries), tuple(doubts), following)
+
+
+def _unbacked(entry: Entry, judged: Judged | None) -> str:
+    """What the store has against a page; empty if nothing."""
+    of = f"of fingerprint {entry.fingerprint[:8]}"
+    if judged is None:
+        return f"the store has no candidate {of}"
+    if judged.model_digest != entry.model_digest:
+        return f"the store has model {judged.model_digest[:8]} {of}, not {entry.model_digest[:8]}"
+    if not judged.passed and not judged.override:
+        return "no evaluation of its candidate passed, and nobody recorded an override"
+    return ""
+
+
+def _contradiction(entry: Entry, before: Sequence[Entry]) -> str:
+    """What the pages before it have against a page; empty if nothing."""
+    known = any(one.fingerprint == entry.fingerprint for one in before)
+    if entry.kind is Situation.RESTORE and not known:
+        return "it restores what no page before it released"
+    if entry.kind is Situation.FIRST and before:
+        return "it calls itself the first release, and there is one before it"
+    last = before[-1] if before else None
+    if last and last.sequence == entry.sequence - 1 and entry.replaced != last.version:
+        replaced = f"v{entry.replaced}" if entry.replaced else "nothing"
+        return f"it says that it replaced {replaced}, and v{last.version} was in production"
+    return ""

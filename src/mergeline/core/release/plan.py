@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import Evaluation
-from mergeline.core.release.ledger import Entry, next_sequence, page_name
+from mergeline.core.release.ledger import Entry, Ledger, page_name
 from mergeline.core.release.version import Version
 
-StepKind = Literal["evaluate", "register", "smoke test", "promote", "deploy", "record"]
+StepKind = Literal["register", "record", "promote", "deploy"]
 
 
 @dataclass(frozen=True)
@@ -25,22 +26,27 @@ class Target:
 
 @dataclass(frozen=True)
 class Live:
-    """What the registry, the ledger and the server say.
+    """What the ledger, the registry and the server say.
 
     Attributes:
-        registered: the version that carries the target's fingerprint.
-        candidate: whether a complete run of the target's fingerprint is tracked.
-        evaluation: its newest.
-        ledger: of this model, oldest first.
+        ledger: of this model. Its last page says who is champion.
+        registry: whether there is a registry for people to look at and servers to follow.
+        promoted: the version that the registry has in production.
+        registered: the version of the target's candidate; the ledger's, if that names one.
+        model_digest: of the target's candidate; None if the store has none.
+        evaluation: the candidate's newest; None if there is none.
+        serving: versions of the packages that serve models here, by name.
         served: digest of the model that the server answers with; None if no server is configured,
             empty if it serves none.
     """
 
-    champion: Version | None
+    ledger: Ledger
+    registry: bool
+    promoted: Version | None
     registered: Version | None
-    candidate: bool
+    model_digest: str | None
     evaluation: Evaluation | None
-    ledger: tuple[Entry, ...]
+    serving: Mapping[str, str]
     served: str | None
 
 
@@ -54,63 +60,97 @@ class Step:
 
 @dataclass(frozen=True)
 class ReleasePlan:
-    """The steps from live to target; none if they agree, or if there is a refusal by the gate."""
+    """The steps from live to target; none if they agree, or if something stands against it.
+
+    Attributes:
+        refusal: by the gate, with its reasons.
+        missing: what must be judged or tested before; a release does neither (law 9).
+    """
 
     kind: Situation
     steps: tuple[Step, ...]
     refusal: tuple[str, ...] = ()
+    missing: str = ""
 
 
 def plan_release(target: Target, live: Live, *, override: str | None = None) -> ReleasePlan:
-    """Decide the steps. Applied, they leave a state for which this returns no steps."""
-    in_production = live.champion is not None and live.champion.fingerprint == target.fingerprint
-    recorded = bool(live.ledger) and live.ledger[-1].fingerprint == target.fingerprint
-    kind = _kind(target, live, in_production=in_production, recorded=recorded)
+    """Decide the steps. Applied, they leave a state for which this returns no steps.
+
+    The page comes first. Whoever writes it has the release, so of two machines that
+    release one commit only one does, and what the registry says follows the ledger.
+    """
+    champion = live.ledger.champion
+    recorded = champion is not None and champion.fingerprint == target.fingerprint
+    numbers = {version.number if version else None for version in (live.promoted, live.registered)}
+    promoted = not live.registry or (len(numbers) == 1 and None not in numbers)
+    kind = champion.kind if champion and recorded else _kind(target, live.ledger)
+    if champion and recorded and promoted:
+        return ReleasePlan(kind, _deploy(live, champion.model_digest))
+    refusal: tuple[str, ...] = ()
+    missing = ""
+    if kind is not Situation.RESTORE and not recorded:
+        refusal, missing = _judged(target, champion, live.evaluation, override=override)
+    if not refusal and not missing:
+        refusal, missing = _tested(live)
+    if refusal or missing:
+        return ReleasePlan(kind, (), refusal, missing)
     steps: list[Step] = []
-    if not in_production:
-        if kind is not Situation.RESTORE and (why := _must_evaluate(target, live)):
-            steps.append(Step("evaluate", why))
-        elif kind is not Situation.RESTORE and not override and (refusal := _refusal(live)):
-            return ReleasePlan(kind, (), refusal)
-        if live.registered is None:
-            steps.append(Step("register", "the reviewed model becomes a version"))
-        name = f"v{live.registered.number}" if live.registered else "the new version"
-        steps.append(Step("smoke test", f"{name} must answer as it did when it was evaluated"))
-        replaced = f" in place of v{live.champion.number}" if live.champion else ""
-        steps.append(Step("promote", f"{name} to Production{replaced}"))
-    digest = live.registered.model_digest if live.registered else None
-    if live.served is not None and (live.served != digest or not in_production):
-        steps.append(Step("deploy", "the server must answer with it"))
+    name = f"v{live.ledger.number_of(target.fingerprint)}"
     if not recorded:
-        page = page_name(target.model, next_sequence(live.ledger))
-        steps.append(Step("record", f"in the ledger: {page}"))
-    return ReleasePlan(kind, tuple(steps))
+        page = page_name(target.model, live.ledger.next)
+        steps.append(Step("record", f"{name} in the ledger: {page}"))
+    if live.registry and live.registered is None:
+        steps.append(Step("register", f"{name} where people look at it"))
+    if not promoted:
+        replaced = f" in place of v{live.promoted.number}" if live.promoted else ""
+        steps.append(Step("promote", f"{name} to Production{replaced}"))
+    return ReleasePlan(kind, (*steps, *_deploy(live, live.model_digest if promoted else None)))
 
 
-def _kind(target: Target, live: Live, *, in_production: bool, recorded: bool) -> Situation:
-    earlier = live.ledger[:-1] if recorded else live.ledger
-    if live.registered and any(entry.fingerprint == target.fingerprint for entry in earlier):
-        return Situation.RESTORE
-    if live.champion and not in_production:  # recorded: somebody moved the alias by hand
-        return Situation.RESTORE if recorded else Situation.CHANGE
-    return Situation.CHANGE if live.ledger else Situation.FIRST
+def _kind(target: Target, ledger: Ledger) -> Situation:
+    if not ledger.entries:
+        return Situation.FIRST
+    known = any(entry.fingerprint == target.fingerprint for entry in ledger.entries)
+    return Situation.RESTORE if known else Situation.CHANGE
 
 
-def _must_evaluate(target: Target, live: Live) -> str:
-    if not live.candidate:
-        return "this tree was never evaluated: train it and hold it against production"
-    champion = live.champion.fingerprint if live.champion else None
-    if live.evaluation is None:
-        return "the candidate was never compared"
-    if live.evaluation.champion != champion:
-        return "production has changed since the candidate was compared: compare again"
-    if target.gate is not None and live.evaluation.gate_digest != target.gate:
-        return "the gate has changed since the candidate was judged: judge again"
-    return ""
+_Obstacle = tuple[tuple[str, ...], str]
+"""The reasons of a refusal, and what is missing."""
 
 
-def _refusal(live: Live) -> tuple[str, ...]:
-    evaluation = live.evaluation
-    if evaluation is None or evaluation.verdict == "pass":
+def _judged(
+    target: Target,
+    champion: Entry | None,
+    evaluation: Evaluation | None,
+    *,
+    override: str | None,
+) -> _Obstacle:
+    """What the verdict has against a release: it must be of today's champion and today's gate."""
+    if evaluation is None:
+        return (), "this tree was never evaluated"
+    if evaluation.champion != (champion.fingerprint if champion else None):
+        return (), "production has changed since this tree was evaluated"
+    if target.gate is not None and evaluation.gate_digest != target.gate:
+        return (), "the gate has changed since this tree was evaluated"
+    if evaluation.verdict == "pass" or override:
+        return (), ""
+    return (f"the gate said {evaluation.verdict}", *evaluation.reasons), ""
+
+
+def _tested(live: Live) -> _Obstacle:
+    """What the smoke test has against a release; a revert is not exempt from it."""
+    tested = live.evaluation.smoke_test if live.evaluation else None
+    if tested is None or tested.model_digest != live.model_digest:
+        return (), "its model was never smoke-tested"
+    for name in sorted({*tested.versions, *live.serving}):
+        then, now = tested.versions.get(name, "none"), live.serving.get(name, "none")
+        if then != now:
+            return (), f"its model was smoke-tested with {name} {then}, and here is {now}"
+    return (("the smoke test failed", tested.problem) if tested.problem else ()), ""
+
+
+def _deploy(live: Live, promoted: str | None) -> tuple[Step, ...]:
+    """The step of the server, unless it has the digest of what is promoted already."""
+    if live.served is None or live.served == promoted:
         return ()
-    return (f"the gate said {evaluation.verdict}", *evaluation.reasons)
+    return (Step("deploy", "the server must answer with it"),)

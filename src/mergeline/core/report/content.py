@@ -46,6 +46,34 @@ class ReferenceVersion:
 
 
 @dataclass(frozen=True)
+class UnreleasedBase:
+    """The tree that the change would be merged onto, where it is not what is in production.
+
+    Then production's own tree judges: its gate, contracts, holdout and measuring code.
+    """
+
+    commit: str
+    why: str
+
+
+@dataclass(frozen=True)
+class HoldoutMove:
+    """The last release that moved the holdout by more than drops.
+
+    Attributes:
+        author: of the commit that was released.
+        approved_by, reason: who approved the move and why; of an override only the reason is known.
+    """
+
+    version: int
+    released_at: str
+    author: str
+    pull_request: int | None = None
+    approved_by: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class EvaluatedTree:
     """The Git tree that the report is about.
 
@@ -122,7 +150,7 @@ class OnMerge:
     Attributes:
         version: number that the candidate gets; None if nothing is released.
         replaces: version in production now.
-        rollback: version that `git revert` of the merge brings back.
+        rollback: version that `git revert` of the merge brings back; None if it brings none.
         trains: whether it trains again.
     """
 
@@ -182,7 +210,11 @@ class Report:
         newest_row, oldest_row: ISO dates of the holdout, if its rows have dates.
         changes: ingredients that differ from the base's.
         moved: what else moved of the bar: see `Moved`; lines of the gate are in `judgement`.
-        rows_before: number of rows of the base's own holdout, if known.
+        rows_before: number of rows of production's own holdout, if known.
+        look: number of this candidate among those judged on these rows; None if not counted.
+        unreleased: that the base is not what is in production.
+        holdout_move: the last one before this change; None if the ledger knows of none.
+        walls: what stood around the models that were asked, and its gaps.
     """
 
     model: str
@@ -202,6 +234,10 @@ class Report:
     data: tuple[DataChange, ...] = ()
     moved: tuple[Moved, ...] = ()
     rows_before: int | None = None
+    look: int | None = None
+    unreleased: UnreleasedBase | None = None
+    holdout_move: HoldoutMove | None = None
+    walls: str | None = None
     on_merge: OnMerge | None = None
     attribution: AttributionShares | None = None
     failure: Failure | None = None

@@ -91,16 +91,55 @@ def split(report: Report) -> Sentence:
 
 
 def bar(report: Report) -> Sentence:
-    """What the bar is, in a line."""
+    """What the bar is, in a line, and when the holdout last moved."""
+    return (*_bar_now(report), *_last_move(report))
+
+
+def _bar_now(report: Report) -> Sentence:
     if report.bar_moved:
         return say("moved, see the top")
     if report.subject.base_fingerprint is None:
         return say("its own gate; there is no base to hold it against")
+    place = "in " if report.unreleased else "on "
     now = report.comparison.holdout.rows if report.comparison else report.rows_before
     if report.rows_before is None or now is None or now == report.rows_before:
-        return say("gate, holdout and contracts as on ", code(branch(report)))
+        return say("gate, holdout and contracts as ", place, _standard(report))
     grown = f"; the holdout goes from {report.rows_before:,} to {now:,} rows"
-    return say("gate and contracts as on ", code(branch(report)), grown)
+    return say("gate and contracts as ", place, _standard(report), grown)
+
+
+def _standard(report: Report) -> Span:
+    """Whose gate, contracts and holdout judge: the branch, or production."""
+    if report.unreleased is not None and report.champion is not None:
+        return strong(f"v{report.champion.version}")
+    return code(branch(report))
+
+
+def _last_move(report: Report) -> Sentence:
+    move = report.holdout_move
+    if move is None:
+        return ()
+    parts: list[str | Span] = [f"; the holdout last moved with v{move.version} of "]
+    parts.append(f"{_readable_time(move.released_at)[:10]} (")
+    if move.pull_request is not None:
+        parts += [Span(str(move.pull_request), "reference"), " "]
+    parts.append(f"by {safe.one_line(move.author, 60)}")
+    if move.approved_by:
+        parts.append(f", approved by {safe.one_line(move.approved_by, 60)}")
+    parts.append(f": {safe.one_line(move.reason, 120)})" if move.reason else ")")
+    return say(*parts)
+
+
+def unreleased(report: Report) -> Sentence:
+    """That the base is not in production, why, and what judges then; empty if it is."""
+    if report.unreleased is None:
+        return ()
+    why = safe.one_line(report.unreleased.why, 300)
+    return say(
+        code(branch(report)), " at ", code(report.unreleased.commit[:_SHA]),
+        f" is not what is in production: {why}. This is judged by gate, contracts and holdout of ",
+        _standard(report), ".",
+    )  # fmt: skip
 
 
 def moved_sentences(report: Report) -> list[Sentence]:
@@ -121,7 +160,7 @@ def both_verdicts(report: Report) -> Iterator[Sentence]:
     judgement = report.judgement
     if judgement is None:
         return
-    onto, now = code(branch(report)), judgement.verdict.outcome
+    onto, now = _standard(report), judgement.verdict.outcome
     if judgement.as_moved is not None:
         yield say(
             "By the gate of ", onto, ", which counts: ", strong(now),
@@ -154,6 +193,9 @@ def merging(report: Report) -> Iterator[Sentence]:
     yield say("Merging puts ", strong(f"v{plan.version}"), f" into production{instead}; {trained}")
     if plan.rollback is not None:
         yield say(code("git revert"), f" of the merge brings v{plan.rollback} back")
+    else:
+        why = "the tree before it was never released"
+        yield say(code("git revert"), f" of the merge brings nothing back: {why}")
 
 
 # --- is this about what I am merging, and where is the run ---------------------------------------
@@ -179,6 +221,8 @@ def provenance(report: Report) -> Iterator[Sentence]:
     if report.fingerprint:
         yield say("fingerprint ", code(report.fingerprint[:12]))
     took = f" in {numbers.duration(run.seconds)}" if run and run.seconds is not None else ""
+    if report.walls:
+        yield say(f"models asked behind {safe.one_line(report.walls, 200)}")
     yield say(f"evaluated {_readable_time(report.evaluated_at)}{took}")
 
 

@@ -29,6 +29,7 @@ _LINK = re.compile(r"(?i)(https?|ftps?|mailto|xmpp|www)([:.])")
 _EMOJI = re.compile(r":(?=(?:[\w+-]|&#95;)+:)")
 _ISSUE = re.compile(r"(?i)(gh)-(?=\d)")
 _PLAIN_CODE = re.compile(r"[\w ./=,:;()\[\]%→+-]*")
+_COMMAND = re.compile(r"^([^\S\n]*)::", re.MULTILINE)
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # colours, and moves of the cursor
 
 
@@ -69,6 +70,21 @@ def lines(printed: tuple[str, ...], *, most: int) -> list[str]:
     """The last lines that a program printed, without its colours."""
     split = [line for block in printed for line in _ANSI.sub("", block).splitlines()]
     return [one_line(line, 300) for line in split[-most:]]
+
+
+def printed(text: str) -> str:
+    """Text for a terminal or a job's log, on the lines that it has; controls are made visible."""
+    text = text.replace("\r\n", "\n")
+    return without_commands("".join(c if c in "\n\t" else _visible(c) for c in text))
+
+
+def without_commands(text: str) -> str:
+    """Text in which GitHub's runner finds no command.
+
+    It takes one from the beginning of a line (`::error::`, after blanks too), or from anywhere in
+    it (`##[error]`).
+    """
+    return _COMMAND.sub(r"\1: :", text).replace("##[", "# #[")
 
 
 def markdown(text: str, longest: int = LONGEST_TEXT) -> str:

@@ -212,7 +212,9 @@ def since_reference(view: View) -> Iterator[Sentence]:
         if "reference" in row.changes
     ]
     total = ", ".join(sums[:4]) or "cannot be told"
-    yield say("since ", strong(f"v{reference.version}"), f" ({why}, {released}): {total}")
+    yield say(
+        "since the reference, ", strong(f"v{reference.version}"), f" ({why}, {released}): {total}"
+    )
 
 
 def _numbers(view: View, row: Row) -> str:
@@ -233,6 +235,9 @@ def _rows_compared(view: View) -> Sentence:
     if facts.cluster_column and facts.clusters is not None:
         how += [", "] if how else []
         how += [f"{numbers.count(facts.clusters)} clusters by ", code(facts.cluster_column)]
+    if view.report.look is not None:
+        how += [", "] if how else []
+        how.append(f"{numbers.ordinal(view.report.look)} look at these rows")
     which = f"{numbers.counted(facts.used, 'row')}{f' of {days}' if days else ''}"
     in_brackets = [" (", *how, ")"] if how else []
     return say(f"{which} that {_who_has_not_seen(view)}", *in_brackets)

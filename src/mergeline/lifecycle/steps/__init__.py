@@ -10,10 +10,11 @@ The steps, in the order in which an evaluation and a release come by:
     moved_bar              what a change edits of how it is judged (law 5)
     champion               the version in production
     candidates             find the model of a fingerprint, or train it
+    smoke_test             whether a model's own server answers as the model does
     judging, attribution   score all models on the same rows, and split a difference by its causes
     data_changes           how the rows of a change differ from the base's
     evaluation, reporting  an evaluation from beginning to end, and its report
-    live, smoke_test       what is in production, and whether a version answers as it did
+    live                   what is in production
     pinned_snapshots       which snapshots must stay readable (law 10)
 
 For example, the command line gives each verb

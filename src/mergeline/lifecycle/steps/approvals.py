@@ -6,6 +6,7 @@ import datetime as dt
 import re
 
 from mergeline.adapters.forge.base import Forge
+from mergeline.core.gate.verdict import Approval
 from mergeline.core.report.one_comment import Stamp, read_stamp
 from mergeline.errors import InputError
 
@@ -31,11 +32,11 @@ def record_approval(forge: Forge, number: int, head: str, *, by: str, reason: st
     return text
 
 
-def find_approval(forge: Forge, number: int, head: str) -> tuple[str, str] | None:
+def find_approval(forge: Forge, number: int, head: str) -> Approval | None:
     """Who approved of what a pull request proposes at `head`, and why; None if nobody did."""
     for comment in reversed(forge.own_comments(number)):
         stamp = read_stamp(comment.body, _MARKER)
         found = _RECORD.search(comment.body)
         if stamp and stamp.head_sha == head and found:
-            return found["by"], found["reason"]
+            return Approval(found["by"], found["reason"])
     return None

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mergeline.adapters.bundles import read_candidate, write_candidate
 from mergeline.adapters.dvc.stages import reproduce, share_cache
 from mergeline.adapters.mlflow.runs import Run
+from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.models.folder import model_digest
 from mergeline.adapters.row_files import (
     check_keys,
@@ -21,19 +22,26 @@ from mergeline.adapters.row_files import (
     read_inputs_hashes,
     read_training_rows,
 )
+from mergeline.adapters.store.store import Stored
 from mergeline.core.compare.comparison import compare
-from mergeline.core.compare.result import Comparison
+from mergeline.core.compare.result import Comparison, Scored
 from mergeline.core.declare.model import MetricChoice, Role
 from mergeline.core.release.bundle import (
     CANDIDATE_FILES,
     HOLDOUT,
-    MANIFEST,
     MODEL,
     TRAINING_ROWS,
     Candidate,
     SnapshotUse,
 )
-from mergeline.errors import BundleError, DeclarationError, StageError
+from mergeline.errors import (
+    BundleError,
+    DeclarationError,
+    NotFoundError,
+    StageError,
+    StoreError,
+    TrackingError,
+)
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.scoring import CANDIDATE, score_models
@@ -44,23 +52,48 @@ from mergeline.system.digests import file_sha256
 from mergeline.system.import_isolation import isolated_imports
 from mergeline.system.locks import file_lock
 
-if TYPE_CHECKING:
-    pass
+_PREFIX = re.compile(r"[0-9a-f]{6,64}")
 
 
 def find(project: Project, model: str, fingerprint: str) -> Trained | None:
-    """The trained model of a fingerprint, from the tracking store or this machine's last runs.
+    """The trained model of a fingerprint, from the store or this machine's last runs.
 
-    What the tracking store has wins: that is what was reviewed.
+    What the store has wins: that is what was reviewed.
     """
-    run = project.tracking.find(model, fingerprint)
-    return fetch(project, run) if run else _local(project.candidate_folder(model, fingerprint))
+    stored = project.store.find(model, fingerprint)
+    if stored is not None:
+        return fetch(project, stored)
+    return _local(project.candidate_folder(model, fingerprint))
 
 
-def find_or_train(project: Project, case: Case, say: Say, *, track: bool) -> Trained:
+def find_by(project: Project, name: str) -> Stored:
+    """The stored candidate that a person names: by the beginning of its fingerprint, or its run.
+
+    Raises:
+        NotFoundError: there is none, or several.
+    """
+    store = project.store
+    known = [(m, f) for m, f in store.known() if _PREFIX.fullmatch(name) and f.startswith(name)]
+    if not known and project.mlflow is not None:
+        run = project.mlflow.run(name)
+        known = [(run.model, run.fingerprint)]
+    stored = store.find(*known[0]) if len(known) == 1 else None
+    if stored is None:
+        raise NotFoundError(
+            f"{len(known) if len(known) > 1 else 'no'} candidates are called {name!r}",
+            where=store.name,
+            next_step="`mergeline report` names the fingerprint and the run of the newest one",
+        )
+    return stored
+
+
+def find_or_train(
+    project: Project, case: Case, say: Say, *, track: bool, beside: Iterable[Trained] = ()
+) -> Trained:
     """The candidate of a case; nothing trains if its fingerprint is known.
 
-    With `track` its run is logged in the tracking store, if it has none there.
+    With `track` it is taken into the store. Models `beside` it are asked for the rows of its
+    holdout while it is, once it is trained; `project` keeps that.
 
     Raises:
         StageError: a stage failed, or left something other than the declaration says.
@@ -69,43 +102,73 @@ def find_or_train(project: Project, case: Case, say: Say, *, track: bool) -> Tra
     trained = find(project, name, fingerprint)
     if trained is None:
         say(f"{name}: training fingerprint {fingerprint[:8]}")
-        trained = train(project, case, say)
+        trained = train(project, case, say, beside=beside)
     else:
         say(f"{name}: {fingerprint[:8]} is known; nothing trains")
-    if not track or trained.run is not None:
+    if not track:
         return trained
-    say("logging the run")
-    run = project.tracking.log(trained.candidate, trained.folder)
-    if run.model_digest != trained.candidate.model_digest:
-        return fetch(project, run)  # another one was first: that is the reviewed one
-    return replace(trained, run=run)
+    stored = project.store.put_candidate(trained.candidate, trained.folder)
+    if stored.model_digest != trained.candidate.model_digest:
+        trained = fetch(project, stored)  # another one was first: that is the reviewed one
+    return replace(trained, stored=stored, run=show_run(project, trained, say))
 
 
-def fetch(project: Project, run: Run) -> Trained:
-    """Bring a tracked candidate's files here, unless they are here already.
+def show_run(project: Project, trained: Trained, say: Say) -> Run | None:
+    """The run that people see of a candidate in MLflow, logged if it is not there yet.
+
+    Nothing depends on it, so where it cannot be logged that is said.
+    """
+    if project.mlflow is None:
+        return None
+    try:
+        return logged_run(project.mlflow, trained)
+    except TrackingError as error:
+        say(f"the run could not be logged, `mergeline reconcile` will: {error}")
+        return None
+
+
+def logged_run(mlflow: Tracking, trained: Trained) -> Run:
+    """The run of a candidate in MLflow, logged if it is not there yet.
 
     Raises:
-        BundleError: what the store has is not what its manifest says.
+        TrackingError: MLflow fails, or has another model with this fingerprint.
     """
-    folder = project.candidate_folder(run.model, run.fingerprint)
+    candidate = trained.candidate
+    run = mlflow.log(candidate, trained.folder)
+    if run.model_digest != candidate.model_digest:
+        raise TrackingError(
+            f"run {run.run_id} is of another model with fingerprint {candidate.fingerprint[:8]}",
+            where=mlflow.uri,
+            next_step="Delete that run, and run again",
+        )
+    return run
+
+
+def fetch(project: Project, stored: Stored) -> Trained:
+    """Bring a stored candidate's files here, unless they are here already.
+
+    Raises:
+        StoreError: what the store has is not what its manifest says.
+    """
+    folder = project.candidate_folder(stored.model, stored.fingerprint)
     with file_lock(f"{folder}.lock"):
         local = _local(folder)
-        if local and local.candidate.model_digest == run.model_digest:
-            return replace(local, run=run)
+        if local and local.candidate.model_digest == stored.model_digest:
+            return replace(local, stored=stored)
         with folder_written_whole(folder) as scratch:
-            project.tracking.fetch(run, MANIFEST, scratch)
-            project.tracking.fetch(run, CANDIDATE_FILES, scratch)
+            project.store.fetch(stored, scratch)
             candidate = read_candidate(scratch)
             fetched = (candidate.model, candidate.fingerprint, candidate.model_digest)
-            if fetched != (run.model, run.fingerprint, run.model_digest):
-                raise BundleError(
-                    f"the files of run {run.run_id} are those of another candidate", where=run.model
+            if fetched != (stored.model, stored.fingerprint, stored.model_digest):
+                raise StoreError(
+                    f"the files of {stored.digest} are those of another candidate",
+                    where=project.store.name,
                 )
-    return Trained(candidate, folder, run, fresh=False)
+    return Trained(candidate, folder, stored, fresh=False)
 
 
-def train(project: Project, case: Case, say: Say) -> Trained:
-    """Run the model's stages on a tree, in a checkout of its own.
+def train(project: Project, case: Case, say: Say, *, beside: Iterable[Trained] = ()) -> Trained:
+    """Run the model's stages on a tree, in a checkout of its own; `beside` as `find_or_train`.
 
     Raises:
         StageError: a stage failed, or left something other than the declaration says.
@@ -121,7 +184,9 @@ def train(project: Project, case: Case, say: Say) -> Trained:
             seconds = _run_stages(project, case, checkout, say)
             with folder_written_whole(folder) as scratch, importable(checkout, case.model.metrics):
                 shutil.copytree(checkout / case.model.outputs, scratch / CANDIDATE_FILES)
-                write_candidate(scratch, _describe(project, scratch, case, uses, seconds))
+                write_candidate(
+                    scratch, _describe(project, scratch, case, uses, seconds, beside=beside)
+                )
         finally:
             shutil.rmtree(checkout, ignore_errors=True)
     return Trained(read_candidate(folder), folder, None, fresh=True)
@@ -178,6 +243,8 @@ def _describe(
     case: Case,
     uses: tuple[SnapshotUse, ...],
     seconds: dict[str, float],
+    *,
+    beside: Iterable[Trained],
 ) -> Candidate:
     files = folder / CANDIDATE_FILES
     model = case.model
@@ -204,8 +271,10 @@ def _describe(
         },
     )
     own = Trained(candidate, folder, None, fresh=True)
-    models: dict[Role, Trained] = {CANDIDATE: own}
-    scored = score_models(project, models, holdout, model)
+    models = {CANDIDATE: own, **{str(at): other for at, other in enumerate(beside)}}
+    scored: dict[Role, Scored] = {
+        CANDIDATE: score_models(project, models, holdout, model)[CANDIDATE]
+    }
     return replace(candidate, metrics=measured(compare(holdout.rows, scored, model)))
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation leaves: a bundle, and its entry in the tracking store."""
+"""What an evaluation leaves: a bundle, and its entries in the store and in MLflow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mergeline.adapters.bundles import digests, manifest_digest, write_evaluation
+from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.row_files import write_examples, write_predictions
+from mergeline.adapters.store.store import Stored
 from mergeline.core.release.bundle import (
     EVALUATION_FILES,
     FLIPPED_ROWS,
@@ -18,10 +20,11 @@ from mergeline.core.release.bundle import (
     Evaluation,
     gate_digest,
 )
-from mergeline.core.report.content import Report
+from mergeline.core.report.content import Report, read_report
 from mergeline.core.report.view import view_of
+from mergeline.errors import NotFoundError, TrackingError
 from mergeline.lifecycle.steps.judging import Match
-from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.system.atomic_writes import folder_written_whole
 from mergeline.system.locks import file_lock
 
@@ -54,17 +57,56 @@ class Evaluated:
         return self.folder / EVALUATION_FILES / REPORT_PAGE
 
 
-def log_evaluation(project: Project, match: Match, report: Report) -> Evaluated:
-    """Leave the bundle in the state folder, and log its evaluation with the candidate's run."""
+def log_evaluation(project: Project, match: Match, report: Report, say: Say) -> Evaluated:
+    """Leave the bundle in the state folder, and its evaluation in the store and in MLflow."""
     against = match.champion.version.fingerprint[:12] if match.champion else "first"
     folder = project.state / "bundles" / f"{match.trained.folder.name}-{against}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with file_lock(f"{folder}.lock"):
         evaluated = leave_bundle(folder, match, report)
-        if match.trained.run is not None:
-            files = folder / EVALUATION_FILES
-            project.tracking.log_evaluation(match.trained.run, evaluated.evaluation, files)
+        trained = match.trained
+        if trained.stored is not None:
+            project.store.put_evaluation(trained.stored, evaluated.evaluation, folder)
+        if trained.run is not None:
+            show_evaluation(project, trained.run, evaluated.evaluation, folder, say)
     return evaluated
+
+
+def show_evaluation(
+    project: Project, run: Run, evaluation: Evaluation, bundle: Path, say: Say
+) -> None:
+    """Log a bundle's evaluation with the run that people see of it; say where that fails."""
+    if project.mlflow is None:
+        return
+    try:
+        if not project.mlflow.has_evaluation(run, evaluation):
+            project.mlflow.log_evaluation(run, evaluation, bundle / EVALUATION_FILES)
+    except TrackingError as error:
+        say(f"the evaluation could not be logged, `mergeline reconcile` will: {error}")
+
+
+def stored_evaluation(project: Project, stored: Stored) -> Path:
+    """The files of a stored candidate's newest evaluation, brought here.
+
+    Raises:
+        NotFoundError: it was never evaluated.
+    """
+    evaluations = project.store.evaluations(stored)
+    if not evaluations:
+        raise NotFoundError(
+            f"{stored.model} {stored.fingerprint[:8]} was never held against another",
+            where=project.store.name,
+            next_step="Evaluate its tree again",
+        )
+    folder = project.state / "fetched" / f"{stored.model}-{stored.fingerprint[:20]}"
+    with folder_written_whole(folder) as scratch:
+        project.store.fetch_evaluation(stored, evaluations[-1], scratch)
+    return folder / EVALUATION_FILES
+
+
+def stored_report(project: Project, stored: Stored) -> Report:
+    """The report of a stored candidate's newest evaluation; NotFoundError if there is none."""
+    return read_report((stored_evaluation(project, stored) / REPORT).read_bytes(), where=REPORT)
 
 
 def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
@@ -95,7 +137,12 @@ def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
             evaluated_at=match.case.started_at.isoformat(timespec="seconds"),
             manifest=manifest_digest(scratch),
             files=digests(scratch, EVALUATION_FILES),
+            smoke_test=match.smoke_test,
+            rows=match.comparison.holdout.digest,
+            walls=report.walls or "",
             better=match.comparison.shown_better,
+            holdout_moved=bool(match.judgement.holdout_moved),
+            approval=match.judgement.approval,
         )
         write_evaluation(scratch, evaluation)
     return Evaluated(report, evaluation, folder)

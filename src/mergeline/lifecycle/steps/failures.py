@@ -27,12 +27,13 @@ def leaving_failure(
     """What fails within leaves a bundle that holds only its report.
 
     An error that is nobody's mistake but ours is reported too, and raised as it is. What would end
-    the process is an error: its code may be 0, which means that the gate passed.
+    the process is an error: its code may be 0, which means that the gate passed. A signal to stop,
+    as of a job that ran out of time, is reported too.
     Without a `bundle` only a stage that failed leaves one, in the folder `of_stages`.
     """
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
         ours = _as_ours(error)
         folder = of_stages if bundle is None and isinstance(ours, StageError) else bundle
         if folder is not None:
@@ -58,9 +59,14 @@ def leave_failure(bundle: Path, failed: Report) -> None:
         (files / REPORT).write_text(write_json(failed), encoding="utf-8")
 
 
-def _as_ours(error: Exception | SystemExit) -> MergelineError:
+def _as_ours(error: Exception | SystemExit | KeyboardInterrupt) -> MergelineError:
     if isinstance(error, MergelineError):
         return error
+    if isinstance(error, KeyboardInterrupt):
+        return MergelineError(
+            "it was stopped before it came to an end",
+            next_step="If nobody stopped it, the job took longer than it may: see its log",
+        )
     if isinstance(error, SystemExit):
         return MergelineError(
             f"something ends the process: {error!r}",

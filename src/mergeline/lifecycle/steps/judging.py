@@ -1,6 +1,7 @@
 """A candidate held against the others on the same rows, and judged.
 
-Where a change moves its holdout it is judged on the base's own rows as well (law 5).
+What judges is production's: gate, contracts, measuring code, and its own rows where a change moves
+its holdout (law 5). That is the base's tree, or where the base was never released, the champion's.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,23 +18,36 @@ from mergeline.adapters.row_files import HoldoutFile, read_holdout
 from mergeline.core.compare.comparison import compare
 from mergeline.core.compare.holdout_changes import MovedRows, moved_rows
 from mergeline.core.compare.label_leaks import find_leaks
-from mergeline.core.compare.result import Comparison, Scored
+from mergeline.core.compare.result import Comparison, Problem, Scored
 from mergeline.core.declare.model import Role
 from mergeline.core.declare.strict import CORRECT
-from mergeline.core.gate.judge import judge_both, judge_on_base_rows, judge_without_base_rows
-from mergeline.core.gate.verdict import Context, Judgement, Situation
-from mergeline.core.release.bundle import HOLDOUT
-from mergeline.core.release.reference import Reference
+from mergeline.core.gate.judge import (
+    judge_both,
+    judge_moved_holdout,
+    judge_on_base_rows,
+    judge_renamed,
+    judge_without_base_rows,
+)
+from mergeline.core.gate.verdict import Approval, Context, Judgement, Situation
+from mergeline.core.release.bundle import HOLDOUT, SmokeTest
+from mergeline.core.release.lineage import Reference
 from mergeline.core.report.content import AttributionShares, Moved
 from mergeline.errors import DeclarationError, StageError
 from mergeline.lifecycle.steps.attribution import split
 from mergeline.lifecycle.steps.candidates import find, find_or_train, importable
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.champion import InProduction, find_champion
-from mergeline.lifecycle.steps.moved_bar import may_move_rows, moved_bar, only_drops
+from mergeline.lifecycle.steps.looks import number_of_look
+from mergeline.lifecycle.steps.moved_bar import (
+    may_move_rows,
+    moved_bar,
+    moved_by_more_than_drops,
+    only_drops,
+)
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.reference import ReferenceModel, reference_of
 from mergeline.lifecycle.steps.scoring import score_models
+from mergeline.lifecycle.steps.smoke_test import ask_its_server, smoke_test
 from mergeline.lifecycle.steps.trained import Trained, rows_trained_on
 
 _ENOUGH = 0.5  # share of the base's rows that must be left to compare on
@@ -47,7 +62,9 @@ def judge_case(project: Project, case: Case, say: Say, *, track: bool) -> Match:
         MergelineError: see its classes.
     """
     since = time.monotonic()
-    trained = find_or_train(project, case, say, track=track)
+    champion = find_champion(project, case.model.name)  # asked while the new candidate is
+    beside = [champion.trained] if champion else []
+    trained = find_or_train(project, case, say, track=track, beside=beside)
     return replace(judge_trained(project, case, trained, say), seconds=time.monotonic() - since)
 
 
@@ -67,27 +84,32 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
         holdout = read_holdout(trained.holdout, case.judge)
         _check_private(case, holdout)
         reference = reference_of(project, case, champion, holdout)
-        if reference is not None and reference.trained is not None:
-            models["reference"] = reference.trained
-        scored, comparison = _score_all(project, case, models, holdout, reference)
-        # Where the base was never trained, production stands for it.
-        before = _read_before(case, models.get("base", models.get("champion")), holdout)
+        contest = _Contest(project, case, models, reference)
+        scored, comparison, tested = _score_and_serve(contest, trained, holdout)
+        before = _read_before(case, models.get("champion", models.get("base")), holdout)
         context = _context(case, holdout, scored, before)
+        if champion is None or champion.version.fingerprint != case.ingredients.fingerprint:
+            look = number_of_look(project, case, holdout.rows.digest)
+            context = replace(context, look=look)
         judgement = judge_both(case.gate, case.model.gate, comparison, context)
         moved: tuple[Moved, ...] = ()
         if context.kind is Situation.CHANGE:
-            judgement = _judge_on_base_rows(
-                project, case, models, before, judgement, reference=reference, say=say
-            )
+            if how := moved_by_more_than_drops(case, before.moved):
+                approval = case.approval or _approved(project, trained)
+                judgement = judge_moved_holdout(judgement, how, approval)
+            judgement = _judge_on_base_rows(contest, before, judgement, say)
             if before.moved is not None and not before.moved.kept:
                 where = f"{case.model.outputs}/{HOLDOUT}"
                 moved = (Moved("holdout", where, str(before.moved)),)
+        if case.renamed:
+            judgement = judge_renamed(judgement, case.renamed)
         attribution = split(project, case, trained, models.get("base"), holdout, say=say)
     return Match(
         case=case,
         trained=trained,
         champion=champion,
         reference=reference.reference if reference else None,
+        look=context.look,
         holdout=holdout,
         scored=scored,
         comparison=comparison,
@@ -95,8 +117,40 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
         moved=moved,
         rows_before=before.moved.of if before.moved else None,
         attribution=attribution,
+        smoke_test=tested,
         seconds=time.monotonic() - since,
     )
+
+
+def _score_and_serve(
+    contest: _Contest, trained: Trained, holdout: HoldoutFile
+) -> tuple[Mapping[Role, Scored], Comparison, SmokeTest | None]:
+    """Ask the models, and beside that the candidate's own server.
+
+    A candidate that needs packages which are not installed here is not served: a release of it has
+    them, and is smoke-tested there.
+    """
+    if trained.packages is not None:
+        return (*contest.score(holdout), None)
+    project, case = contest.project, contest.case
+    with ThreadPoolExecutor(1) as pool:
+        served = pool.submit(
+            ask_its_server, project, trained, holdout.frame, quoted=not case.private
+        )
+        scored, comparison = contest.score(holdout)
+    tested = smoke_test(trained, served.result(), scored["candidate"].predictions)
+    if tested.problem:
+        scored = {**scored, "candidate": _failing(scored["candidate"], tested)}
+        comparison = compare(holdout.rows, scored, case.judge)
+    return scored, comparison, tested
+
+
+def _failing(candidate: Scored, tested: SmokeTest) -> Scored:
+    """What the server does otherwise than the model is a finding about the model."""
+    if candidate.predictions is None:
+        return candidate
+    problem = Problem("fails_when_served", "candidate", tested.problem)
+    return replace(candidate, misbehaviour=(*candidate.misbehaviour, problem))
 
 
 def _check_private(case: Case, holdout: HoldoutFile) -> None:
@@ -116,34 +170,61 @@ def _check_private(case: Case, holdout: HoldoutFile) -> None:
 
 def _models(
     project: Project, case: Case, trained: Trained, champion: InProduction | None
-) -> dict[Role, Trained]:
+) -> Mapping[Role, Trained]:
     """Those that score the rows; nothing trains for a comparison."""
     models: dict[Role, Trained] = {"candidate": trained}
     if champion is not None:
         models["champion"] = champion.trained
     if case.at_base is not None:
         fingerprint = case.at_base.ingredients.fingerprint
-        base = find(project, case.model.name, fingerprint)
+        base = find(project, case.at_base.model.name, fingerprint)
         # The first model tells nothing by being held against itself.
         if base and (champion or fingerprint != trained.candidate.fingerprint):
             models["base"] = base
     return models
 
 
+@dataclass(frozen=True)
+class _Contest:
+    """The models that score the same rows; a reference that cannot be asked is told."""
+
+    project: Project
+    case: Case
+    models: Mapping[Role, Trained]
+    reference: ReferenceModel | None
+
+    def score(self, holdout: HoldoutFile) -> tuple[Mapping[Role, Scored], Comparison]:
+        """What they say of the rows, and the comparison of that."""
+        models, told = dict(self.models), self.reference
+        if told is not None and told.trained is not None:
+            models["reference"] = told.trained
+        scored = score_models(self.project, models, holdout, self.case.judge)
+        if told is not None and told.trained is None:
+            scored["reference"] = Scored(holdout.rows.digest, None, problem=told.problem)
+        return scored, compare(holdout.rows, scored, self.case.judge)
+
+
+def _approved(project: Project, trained: Trained) -> Approval | None:
+    """What a person said to the same candidate when it was evaluated before."""
+    evaluations = project.store.evaluations(trained.stored) if trained.stored else []
+    return evaluations[-1].approval if evaluations else None
+
+
 @contextlib.contextmanager
 def _judging_code(project: Project, case: Case) -> Iterator[None]:
-    """The project's own metrics as the base has them (law 5); new ones as the tree has them."""
+    """The project's own metrics as the standard has them (law 5); new ones as the tree does."""
     metrics = [metric for metric in case.judge.metrics if metric.own]
     if not metrics:
         yield
         return
     tree = case.tree.files
-    if case.base is not None and case.before is not None:
-        known = {metric.name for metric in case.at_base.model.metrics} if case.at_base else set()
+    if (standard := case.standard) is not None:
+        by = standard.declared
+        known = {metric.name for metric in by.model.metrics} if by else set()
         # A new file may take the name of a library, so none comes along without need.
-        new = [path for path in tree.list() if case.before.files.blob(path) is None]
+        new = [path for path in tree.list() if standard.tree.files.blob(path) is None]
         new = [] if known.issuperset(metric.name for metric in metrics) else new
-        tree = project.repository.compose(case.base.sha, tree, new)
+        tree = project.repository.compose(standard.commit, tree, new)
     with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
         project.repository.export(tree, Path(folder))
         with importable(Path(folder), metrics):
@@ -152,39 +233,32 @@ def _judging_code(project: Project, case: Case) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Before:
-    """The base's own holdout and how the candidate's differs, or why it cannot be read."""
+    """Production's own holdout and how the candidate's differs, or why it cannot be read."""
 
     rows: HoldoutFile | None = None
     moved: MovedRows | None = None
     problem: str = ""
 
 
-def _read_before(case: Case, base: Trained | None, now: HoldoutFile) -> _Before:
-    if base is None:
+def _read_before(case: Case, before: Trained | None, now: HoldoutFile) -> _Before:
+    if before is None:
         return _Before()
     try:
-        rows = read_holdout(base.holdout, case.judge)
+        rows = read_holdout(before.holdout, case.judge)
     except StageError as error:
         return _Before(problem=str(error))
     return _Before(rows, moved_rows(rows.content(case.judge), now.content(case.judge)))
 
 
 def _judge_on_base_rows(
-    project: Project,
-    case: Case,
-    models: Mapping[Role, Trained],
-    before: _Before,
-    judgement: Judgement,
-    *,
-    reference: ReferenceModel | None,
-    say: Say,
+    contest: _Contest, before: _Before, judgement: Judgement, say: Say
 ) -> Judgement:
-    """Judge on the base's rows too where the change moves its holdout.
+    """Judge on production's rows too where the change moves its holdout.
 
     Rows that are only added move it where they do not come from drops alone: as many as it takes
-    would outvote those that the base has.
+    would outvote those that are there.
     """
-    moved = before.moved
+    case, models, moved = contest.case, contest.models, before.moved
     if before.rows is None or moved is None:
         return _without_base_rows(case, judgement, before.problem)
     edited = any(part.what in {"holdout", "contract"} for part in moved_bar(case))
@@ -192,7 +266,7 @@ def _judge_on_base_rows(
     grown = moved.added > 0 and (case.untrusted or not only_drops(case))
     if moved.kept and not edited and not grown:
         return judgement
-    say("scoring the rows of the base's own holdout too, since the change moves it")
+    say("scoring the rows of production's own holdout too, since the change moves it")
     fitted_on = rows_trained_on(models["candidate"], case.judge)
     left = before.rows if fitted_on is None else before.rows.without(fitted_on)
     if len(left.frame) < _ENOUGH * moved.of:
@@ -200,7 +274,7 @@ def _judge_on_base_rows(
         problem = f"the candidate is fitted on {fitted:,} of its {moved.of:,} rows"
         return _without_base_rows(case, judgement, problem)
     standing = {**models, "base": models.get("base", models["champion"])}
-    scored, comparison = _score_all(project, case, standing, left, reference)
+    scored, comparison = replace(contest, models=standing).score(left)
     candidate = scored["candidate"]
     if candidate.predictions is None:  # it takes a column that is new
         return _without_base_rows(case, judgement, f"the candidate {candidate.problem}")
@@ -213,19 +287,6 @@ def _without_base_rows(case: Case, judgement: Judgement, problem: str) -> Judgem
     if case.untrusted or may_move_rows(case):
         return judge_without_base_rows(judgement, case.gate, problem)
     return replace(judgement, base_problem=problem)
-
-
-def _score_all(
-    project: Project,
-    case: Case,
-    models: Mapping[Role, Trained],
-    holdout: HoldoutFile,
-    reference: ReferenceModel | None,
-) -> tuple[Mapping[Role, Scored], Comparison]:
-    scored = score_models(project, models, holdout, case.judge)
-    if reference is not None and reference.trained is None:
-        scored["reference"] = Scored(holdout.rows.digest, None, problem=reference.problem)
-    return scored, compare(holdout.rows, scored, case.judge)
 
 
 def _context(
@@ -260,7 +321,8 @@ class Match:
     """A candidate held against the others on the same rows, and judged.
 
     Attributes:
-        rows_before: number of rows of the base's own holdout, where it is known.
+        look: number of this candidate among those judged on these rows; None if it is no new one.
+        rows_before: number of rows of production's own holdout, where it is known.
         seconds: that it took, training included where there was any.
     """
 
@@ -268,6 +330,7 @@ class Match:
     trained: Trained
     champion: InProduction | None
     reference: Reference | None
+    look: int | None
     holdout: HoldoutFile
     scored: Mapping[Role, Scored]
     comparison: Comparison
@@ -275,4 +338,5 @@ class Match:
     moved: tuple[Moved, ...]
     rows_before: int | None
     attribution: AttributionShares | None
+    smoke_test: SmokeTest | None
     seconds: float

@@ -10,23 +10,33 @@ from mergeline.core.declare.model import Model
 from mergeline.core.release.plan import Live, Target
 from mergeline.core.release.version import Version
 from mergeline.errors import DeployError
+from mergeline.lifecycle.steps.champion import read_promoted
 from mergeline.lifecycle.steps.project import Project
+from mergeline.lifecycle.steps.smoke_test import serving_versions
 
 _PATIENCE = 60.0  # seconds for a server to take up a promotion
 
 
 def read_live(project: Project, target: Target, served: str | None) -> Live:
-    """What registry, ledger and server say of a model; `served` is what `ask_server` returned."""
-    tracking = project.tracking
-    versions = tracking.versions(target.model)
-    run = tracking.find(target.model, target.fingerprint)
-    same = (version for version in versions if version.fingerprint == target.fingerprint)
+    """What ledger, store, registry and server say of a model; `served` is of `ask_server`.
+
+    Raises:
+        TrackingError: what the registry has in production is another project's.
+    """
+    ledger, mlflow = project.ledger_of(target.model), project.mlflow
+    stored = project.store.find(target.model, target.fingerprint)
+    evaluations = project.store.evaluations(stored) if stored else []
+    versions = mlflow.versions(target.model) if mlflow else []
+    ours = ledger.number_of(target.fingerprint), stored.model_digest if stored else None
+    same = (one for one in versions if (one.number, one.model_digest) == ours)
     return Live(
-        champion=tracking.champion(target.model),
+        ledger=ledger,
+        registry=mlflow is not None,
+        promoted=read_promoted(project, ledger, versions, target.fingerprint),
         registered=next(same, None),
-        candidate=run is not None,
-        evaluation=tracking.evaluation(run) if run else None,
-        ledger=project.ledger(target.model),
+        model_digest=stored.model_digest if stored else None,
+        evaluation=evaluations[-1] if evaluations else None,
+        serving=serving_versions(),
         served=served,
     )
 

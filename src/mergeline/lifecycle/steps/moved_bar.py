@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from mergeline.core.compare.holdout_changes import MovedRows
 from mergeline.core.fingerprint.ingredients import Change, Stage, changes
 from mergeline.core.report.content import Moved
 from mergeline.lifecycle.steps.case import Case
@@ -23,11 +24,11 @@ _JUDGING: dict[str, Literal["metrics", "slices", "labels", "decision", "other"]]
 
 def moved_bar(case: Case) -> tuple[Moved, ...]:
     """What the change edits of how it is judged, beside the lines of the gate."""
-    where = f"models/{case.model.name}.yaml"
+    where, by = f"models/{case.model.name}.yaml", case.judged_by
     moved = [
         Moved(what, where, f"{name} changed")
         for name, what in _JUDGING.items()
-        if case.at_base and getattr(case.at_base.model, name) != getattr(case.model, name)
+        if by and getattr(by.model, name) != getattr(case.model, name)
     ]
     for change in _changes(case):
         if change.kind == "contract":
@@ -38,13 +39,13 @@ def moved_bar(case: Case) -> tuple[Moved, ...]:
 
 
 def _moved_metrics(case: Case) -> Iterator[Moved]:
-    """The project's own metrics whose code the change edits; the base's code still measures."""
-    if case.before is None:
+    """The project's own metrics whose code the change edits; the standard's still measures."""
+    if case.standard is None:
         return
     for metric in case.judge.metrics:
         module = "/".join(metric.name.split(".")[:-1])
         for path in (f"{module}.py", f"{module}/__init__.py") if module else ():
-            then = case.before.files.blob(path)
+            then = case.standard.tree.files.blob(path)
             if then is not None and then != case.tree.files.blob(path):
                 yield Moved("metrics", path, f"the code of {metric.name} changed")
 
@@ -59,19 +60,46 @@ def may_move_rows(case: Case) -> bool:
     )
 
 
+def moved_by_more_than_drops(case: Case, moved: MovedRows | None) -> str:
+    """How a change moves its holdout by more than drops that come or go; empty if it does not.
+
+    Edited code counts though today's rows stay: it may choose others of the next drop.
+    """
+    found = _changes(case)
+    edited = next((change for change in found if _edits_holdout(case, change)), None)
+    if edited is not None:
+        return f"what makes the holdout is edited ({edited})"
+    if moved is None or (moved.kept and not moved.added):
+        return ""
+    drops = [change for change in found if change.kind in {"drop", "data"}]
+    replaced = any(_replaces_a_drop(change) for change in drops)
+    stages = [*_holdout_stages(case)]
+    shared = any(change.where in stage.code for change in found for stage in stages)
+    if drops and not replaced and not shared and not moved.relabelled:
+        return ""
+    return f"the holdout's rows change by more than drops ({moved}; {moved.added:,} are new)"
+
+
+def _replaces_a_drop(change: Change) -> bool:
+    """A folder's pointer is another one with each drop that comes, so it tells nothing."""
+    both = change.before is not None and change.after is not None
+    return both and not (change.before or "").endswith(".dir")
+
+
 def only_drops(case: Case) -> bool:
     """Whether the change brings and takes data, and nothing else."""
     return all(change.kind in {"drop", "data"} for change in _changes(case))
 
 
 def _changes(case: Case) -> tuple[Change, ...]:
-    return changes(case.at_base.ingredients, case.ingredients) if case.at_base else ()
+    """What differs from the tree that judges."""
+    return changes(case.judged_by.ingredients, case.ingredients) if case.judged_by else ()
 
 
 def _holdout_stages(case: Case) -> Iterator[Stage]:
-    """The stage that writes the holdout, in the tree and at its base."""
-    at_base = case.at_base.ingredients.stages if case.at_base else ()
-    stages = (*at_base, *case.ingredients.stages)
+    """The stage that writes the holdout, in the tree and in the one that judges."""
+    before = case.judged_by.ingredients.stages if case.judged_by else ()
+    stages = (*before, *case.ingredients.stages)
     return (stage for stage in stages if stage.name == case.model.stage)
 
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from functools import cache, partial
-from pathlib import Path
 
-from mergeline.adapters.mlflow.runs import Run
 from mergeline.core.data.garbage import Pin
 from mergeline.core.data.snapshot import Snapshot
-from mergeline.core.declare.strict import read_json
-from mergeline.core.release.bundle import MANIFEST, Manifest
-from mergeline.errors import DeclarationError, DropError, NotFoundError
-from mergeline.lifecycle.steps.champion import refuse_another_registry
+from mergeline.errors import DeclarationError, DropError
+from mergeline.lifecycle.steps.pinned_candidates import pinned_candidates
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.snapshots import gather_snapshots
 
@@ -21,24 +15,20 @@ from mergeline.lifecycle.steps.snapshots import gather_snapshots
 def pinned_snapshots(project: Project) -> dict[str, frozenset[Pin]]:
     """What must stay readable, by table; a table that nothing pins has an empty set.
 
-    That is what every registered version was trained on, and every candidate that was evaluated
-    for a pull request that is open; and what the working tree and the tip of each branch, here and
+    That is what every released model was trained on, and every candidate that was evaluated for a
+    pull request that is open; and what the working tree and the tip of each branch, here and
     at origin, ask for: a candidate found by its fingerprint says nothing of the branch that found
     it, and one that is merged and not yet released is of the main branch.
 
     Raises:
         RepositoryError: there is no main branch.
-        MergelineError: the tracking store, the forge or origin does not answer, or the store is not
-            that of the releases: nothing is garbage then.
+        MergelineError: the store, the forge or origin does not answer, or the store is not that of
+            the releases: nothing is garbage then.
     """
-    refuse_another_registry(project)
     pins: dict[str, set[Pin]] = {}
     # The forge is asked before origin: what is merged in between is found on the main branch.
-    for run in _runs_that_count(project):
-        with tempfile.TemporaryDirectory(prefix="mergeline-") as folder:
-            path = project.tracking.fetch(run, MANIFEST, Path(folder))
-            manifest = read_json(Manifest, path.read_bytes(), where=f"run {run.run_id}/{MANIFEST}")
-        for use in manifest.candidate.snapshots:
+    for stored in pinned_candidates(project):
+        for use in project.store.read_candidate(stored).snapshots:
             # The number of a version in another table, such as a runner's own, says nothing here.
             here = use.uri == f"{project.tables}/{use.table}"
             pin = Pin(use.digest, use.version if here else None)
@@ -72,21 +62,3 @@ def _asked_for(project: Project) -> Iterator[tuple[Snapshot, bool]]:
                 where=error.where,
                 next_step="Push its drops with `dvc push`, or delete the branch",
             ) from error
-
-
-def _runs_that_count(project: Project) -> Iterator[Run]:
-    is_open = cache(partial(_is_open, project))
-    for model in project.tracking.tracked():
-        released = {version.run_id for version in project.tracking.versions(model)}
-        for run in project.tracking.candidates(model):
-            if run.run_id in released or any(map(is_open, sorted(run.pull_requests))):
-                yield run
-
-
-def _is_open(project: Project, number: int) -> bool:
-    if project.forge is None:
-        return True
-    try:
-        return project.forge.pull_request(number).open
-    except NotFoundError:
-        return False

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.adapters.forge.base import Forge
 from mergeline.adapters.forge.environment import forge_from_environment
 from mergeline.adapters.git.repository import Commit, Repository
+from mergeline.adapters.git.signatures import Signing
 from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.mlflow.tracking import Tracking
+from mergeline.adapters.store.store import Store, open_store
 from mergeline.core.release.bundle import Origin
-from mergeline.core.release.ledger import LEDGER, Entry, read_pages
-from mergeline.errors import InputError, RepositoryError, WallsError
+from mergeline.core.release.ledger import LEDGER, Entry, Judged, Ledger, Page, believe, read_pages
+from mergeline.errors import InputError, RepositoryError, StoreError, WallsError
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.system.confinement import Walls, find_walls
 
+_GITHUB = "https://github.com"
+_AT_ONCE = 8  # requests to the store
+SIGNERS = ".mergeline-signers"  # in main's tree, as git's allowed signers file
+_SECONDS_TO_ASK = 1_800.0  # half of what the job `judge` has
 _NUMBER = re.compile(r"[0-9]{1,18}")
 Say = Callable[[str], None]
 
@@ -38,6 +45,7 @@ class Project:
     environment: Mapping[str, str]
     results: Path | None = None
     _trees: dict[str, ProjectTree] = field(default_factory=dict, init=False, repr=False)
+    _ledgers: dict[str, Ledger] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def at(cls, path: Path | None = None, environment: Mapping[str, str] | None = None) -> Project:
@@ -62,8 +70,35 @@ class Project:
         return self.environment.get("MERGELINE_TABLES") or str(self.state / "tables")
 
     @cached_property
+    def store(self) -> Store:
+        """Where candidates and evaluations are found: MERGELINE_STORE.
+
+        Without it, in a workflow on GitHub, the repository's own container registry; elsewhere a
+        folder of the state folder.
+        """
+        known = self.environment
+        named = known.get("MERGELINE_STORE")
+        if not named and self.in_workflow and known.get("GITHUB_SERVER_URL") == _GITHUB:
+            named = f"oci://ghcr.io/{known.get('GITHUB_REPOSITORY', '')}"
+        return open_store(named or str(self.state / "store"), known)
+
+    @property
+    def in_workflow(self) -> bool:
+        """Whether this is a job of a forge's workflow."""
+        return self.environment.get("GITHUB_ACTIONS") == "true"
+
+    @property
+    def mlflow(self) -> Tracking | None:
+        """MLflow, which is written for people to look at; None in a workflow that names no server.
+
+        What it would keep on a runner is gone with it.
+        """
+        named = self.environment.get("MLFLOW_TRACKING_URI")
+        return self.tracking if named or not self.in_workflow else None
+
+    @cached_property
     def tracking(self) -> Tracking:
-        """The tracking store: MLFLOW_TRACKING_URI, or a SQLite file in the state folder."""
+        """MLflow at MLFLOW_TRACKING_URI, or in a SQLite file in the state folder."""
         named = self.environment.get("MLFLOW_TRACKING_URI")
         return Tracking(named or f"sqlite:///{self.state / 'mlflow.db'}", self.state / "artifacts")
 
@@ -88,6 +123,16 @@ class Project:
         return {}
 
     @cached_property
+    def seconds_asked(self) -> list[float]:
+        """How long each model has been asked in this process."""
+        return []
+
+    @property
+    def seconds_left_to_ask(self) -> float:
+        """How long models may still take, all together, so that a report is left in time."""
+        return max(1.0, _SECONDS_TO_ASK - sum(self.seconds_asked))
+
+    @cached_property
     def forge(self) -> Forge | None:
         """Where pull requests are, if anywhere."""
         return forge_from_environment(self.environment, self.repository.remote_url())
@@ -99,7 +144,11 @@ class Project:
     def elsewhere(self, state: Path) -> Project:
         """The same repository with nothing known: tables, candidates and caches in `state`."""
         kept = {k: v for k, v in self.environment.items() if k != "MERGELINE_TABLES"}
-        environment = {**kept, "MERGELINE_STATE": str(state)}
+        environment = {
+            **kept,
+            "MERGELINE_STATE": str(state),
+            "MERGELINE_STORE": str(state / "store"),
+        }
         return Project(self.repository, environment, results=state / "dvc-cache")
 
     @property
@@ -131,17 +180,102 @@ class Project:
         return int(named) if _NUMBER.fullmatch(named) else None
 
     def ledger(self, model: str | None = None) -> tuple[Entry, ...]:
-        """The releases so far, oldest first, as origin had them when they were first asked for."""
-        return tuple(entry for entry in self._entries if model in {None, entry.model})
+        """The releases that are believed, of one model or of all, oldest first."""
+        names = dict.fromkeys(page.model for page in self.pages if model in {None, page.model})
+        return tuple(entry for name in names for entry in self.ledger_of(name).entries)
+
+    def ledger_of(self, model: str) -> Ledger:
+        """A model's releases and what is not believed, as origin had them when first asked for.
+
+        Raises:
+            StoreError: the store knows none of a model's releases: it is another's.
+        """
+        if model not in self._ledgers:
+            self._ledgers[model] = self._read_ledger(model)
+        return self._ledgers[model]
 
     def forget_ledger(self) -> None:
         """Have the ledger fetched anew when it is next asked for."""
-        self.__dict__.pop("_entries", None)
+        self.__dict__.pop("pages", None)
+        self._ledgers.clear()
 
     @cached_property
-    def _entries(self) -> tuple[Entry, ...]:
+    def pages(self) -> tuple[Page, ...]:
+        """The tags under `release/` that have a page's name, whether they are believed or not."""
         self.repository.fetch_pages(LEDGER)
         return read_pages(self.repository.pages(LEDGER))
+
+    def _read_ledger(self, model: str) -> Ledger:
+        pages = [page for page in self.pages if page.model == model]
+        fingerprints = sorted({page.entry.fingerprint for page in pages if page.entry})
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # a registry takes its time for each
+            found = pool.map(partial(self._judged, model), fingerprints)
+            judged = {of: one for of, one in zip(fingerprints, found, strict=True) if one}
+        if fingerprints and not judged:
+            last = pages[-1].name
+            raise StoreError(
+                f"the ledger has releases of {model} up to {last}, and the store knows none",
+                where=self.store.name,
+                next_step="Point MERGELINE_STORE at the store of the releases. What only MLflow "
+                "has, `mergeline reconcile` takes over. If there never was any: "
+                f"git push origin :refs/tags/{last}",
+            )
+        ledger = believe(pages, judged, self._unsigned(pages))
+        moved = [
+            f"{name}: this clone knows another tag of that name than origin, or one that is gone"
+            for name in self.repository.moved_pages(LEDGER)
+            if name.startswith(f"{LEDGER}/{model}/")
+        ]
+        return replace(ledger, doubts=(*ledger.doubts, *moved))
+
+    def _judged(self, model: str, fingerprint: str) -> Judged | None:
+        """What the store says of a candidate that a page names."""
+        stored = self.store.find(model, fingerprint)
+        return Judged(stored.model_digest, *self.store.backing(stored)) if stored else None
+
+    @cached_property
+    def signers(self) -> bytes | None:
+        """Whose signatures of pages count, by main's tree; None where pages need no signature."""
+        try:
+            return self.tree(self.repository.main_branch()).files.read(SIGNERS)
+        except RepositoryError:  # before the first commit
+            return None
+
+    def signing(self) -> Signing | None:
+        """How a page is signed; None where it need not be.
+
+        Raises:
+            InputError: it must be, and there is no key.
+        """
+        if self.signers is None:
+            return None
+        key = self.environment.get("MERGELINE_SIGNING_KEY")
+        if not key:
+            raise InputError(
+                "the ledger's pages are signed, and no key is set",
+                where=SIGNERS,
+                next_step="Set MERGELINE_SIGNING_KEY to an SSH key, or to the path of one",
+            )
+        return Signing(key, self.signers)
+
+    def _unsigned(self, pages: Sequence[Page]) -> dict[str, str]:
+        """What speaks against pages that need a signature and have no good one, by name.
+
+        A page needs one if the tree that it releases has the file of signers, or a page before it
+        needs one.
+        """
+        signers = self.signers
+        if signers is None:
+            return {}
+        known = [page for page in pages if page.entry]
+        commits = [page.entry.commit for page in known if page.entry]
+        with_file = self.repository.commits_with(SIGNERS, commits)
+        first = next((n for n, commit in enumerate(commits) if commit in with_file), len(known))
+        return {
+            page.name: f"it has no signature of anybody in {SIGNERS}"
+            for page in known[first:]
+            if not self.repository.is_signed(page.sha, signers)
+        }
 
     @cached_property
     def drops(self) -> DropStore:

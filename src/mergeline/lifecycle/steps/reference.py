@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mergeline.adapters.row_files import HoldoutFile
-from mergeline.core.release.reference import Reference, find_reference
+from mergeline.core.release.lineage import Reference, find_reference
 from mergeline.errors import MergelineError
 from mergeline.lifecycle.steps.candidates import find
 from mergeline.lifecycle.steps.case import Case

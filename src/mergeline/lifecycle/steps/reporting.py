@@ -7,15 +7,17 @@ from pathlib import Path
 
 from mergeline.core.fingerprint.ingredients import changes
 from mergeline.core.gate.verdict import Situation
-from mergeline.core.release.reference import Reference
+from mergeline.core.release.lineage import Reference, last_move_of_holdout
 from mergeline.core.report.content import (
     ChampionVersion,
     EvaluatedTree,
     Failure,
+    HoldoutMove,
     OnMerge,
     ReferenceVersion,
     Report,
     TrackedRun,
+    UnreleasedBase,
 )
 from mergeline.errors import DropError, MergelineError, StageError
 from mergeline.lifecycle.steps.case import NOT_SHOWN, Case
@@ -27,7 +29,7 @@ from mergeline.lifecycle.steps.project import Project
 
 
 def describe(project: Project, match: Match) -> Report:
-    """The report of a match; the registry is asked what merging would make."""
+    """The report of a match; the ledger is asked what merging would make."""
     case, champion, judgement = match.case, match.champion, match.judgement
     moved = moved_bar(case)
     situation = _situation(match)
@@ -56,6 +58,10 @@ def describe(project: Project, match: Match) -> Report:
         data=data_changes(project, case),
         moved=(*moved, *match.moved),
         rows_before=match.rows_before,
+        look=match.look,
+        unreleased=_unreleased(project, case),
+        holdout_move=_holdout_move(project, case),
+        walls=str(project.walls),
         on_merge=_on_merge(project, case, champion, same=same),
         attribution=match.attribution,
     )
@@ -105,11 +111,52 @@ def _on_merge(
     in_production = champion.version.number if champion else None
     if same:
         return OnMerge(None, in_production, None)
-    versions = project.tracking.versions(case.model.name)
-    fingerprint = case.ingredients.fingerprint
-    known = (version.number for version in versions if version.fingerprint == fingerprint)
-    number = next(known, max((version.number for version in versions), default=0) + 1)
-    return OnMerge(number, in_production, in_production, trains=case.overtaken)
+    number = project.ledger_of(case.model.name).number_of(case.ingredients.fingerprint)
+    back = _brought_back(project, case, champion)
+    return OnMerge(number, in_production, back, trains=case.overtaken)
+
+
+def _brought_back(project: Project, case: Case, champion: InProduction | None) -> int | None:
+    """The version that a revert of the merge puts back into production; None if it puts none."""
+    fingerprint = case.reverted_to
+    if champion is not None and champion.version.fingerprint == fingerprint:
+        return champion.version.number
+    pages = reversed(project.ledger(case.model.name))
+    return next((page.version for page in pages if page.fingerprint == fingerprint), None)
+
+
+def _unreleased(project: Project, case: Case) -> UnreleasedBase | None:
+    """That the base is not what is in production, and why."""
+    if case.production is None or case.base is None:
+        return None
+    why = "it does not declare the model"
+    if case.at_base is not None:
+        fingerprint = case.at_base.ingredients.fingerprint
+        stored = project.store.find(case.model.name, fingerprint)
+        evaluations = project.store.evaluations(stored) if stored else []
+        evaluation = evaluations[-1] if evaluations else None
+        why = "its model was never judged"
+        if evaluation is not None and evaluation.verdict == "pass":
+            why = "its model passed the gate and is not released"
+        elif evaluation is not None:
+            because = "".join(f": {text}" for text in evaluation.reasons[:1])
+            why = f"the gate said {evaluation.verdict}{because}"
+    return UnreleasedBase(case.base.sha, why)
+
+
+def _holdout_move(project: Project, case: Case) -> HoldoutMove | None:
+    page = last_move_of_holdout(project.ledger(case.model.name))
+    if page is None:
+        return None
+    approval = page.approval
+    return HoldoutMove(
+        version=page.version,
+        released_at=page.released_at,
+        author=page.author.partition(" <")[0],
+        pull_request=page.pull_request,
+        approved_by=approval.by if approval else None,
+        reason=approval.reason if approval else page.override,
+    )
 
 
 def describe_unread(project: Project, model: str | None, error: MergelineError) -> Report:

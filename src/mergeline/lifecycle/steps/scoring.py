@@ -6,9 +6,12 @@ data, and its answers come back as numbers. Children of several models run side 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from mergeline.adapters.models.confined import ConfinedModel, confined_model
@@ -21,6 +24,7 @@ from mergeline.errors import MergelineError
 from mergeline.lifecycle.steps.case import NOT_SHOWN
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.trained import Trained, find_twins, rows_trained_on
+from mergeline.system.confinement import Limits
 from mergeline.system.digests import file_sha256
 
 if TYPE_CHECKING:
@@ -67,16 +71,13 @@ def score_models(
     # Production and the base are often one model, which is asked once.
     different = {_identity(trained): trained for trained in models.values()}
     tried = {_identity(trained) for name, trained in models.items() if name == CANDIDATE}
-    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+    # Where this is broken off, the children end first: who waits for one would not be done.
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool, ExitStack() as children:
+        children.callback(pool.shutdown, wait=False, cancel_futures=True)
+        quoted = not judged_by.private
+        ask_once = partial(_ask_once, project, holdout=holdout, children=children, quoted=quoted)
         asked = {
-            identity: pool.submit(
-                _ask_once,
-                project,
-                trained,
-                holdout,
-                try_it=identity in tried,
-                quoted=not judged_by.private,
-            )
+            identity: pool.submit(ask_once, trained, try_it=identity in tried)
             for identity, trained in different.items()
         }
         answers = {identity: answer.result() for identity, answer in asked.items()}
@@ -99,13 +100,20 @@ def _identity(trained: Trained) -> str:
 
 
 def _ask_once(
-    project: Project, trained: Trained, holdout: HoldoutFile, *, try_it: bool, quoted: bool
+    project: Project,
+    trained: Trained,
+    *,
+    holdout: HoldoutFile,
+    children: ExitStack,
+    try_it: bool,
+    quoted: bool,
 ) -> _Answers | str:
     """What a model answers, or why it cannot; one that was asked before is not asked again.
 
-    A model's own words are `quoted`, but where they may hold values of private columns.
+    Its process ends at the latest with `children`. A model's own words are `quoted`, but where they
+    may hold values of private columns.
     """
-    digest = trained.candidate.model_digest
+    digest, since = trained.candidate.model_digest, time.monotonic()
     try:
         identity = _identity(trained)
         inputs = read_inputs(trained.model)
@@ -117,12 +125,19 @@ def _ask_once(
         if question not in project.answers:
             # What a candidate does when it is asked in other ways is found out once.
             try_it = try_it and all(known != identity for known, _ in project.answers)
-            with confined_model(trained.model, digest, project.walls) as model:
+            limits = Limits(seconds=min(Limits.seconds, project.seconds_left_to_ask))
+            with confined_model(
+                trained.model, digest, project.walls, packages=trained.packages, limits=limits
+            ) as model:
+                children.callback(model.end)
+                model.load()
                 row_id = holdout.rows.row_id
                 answered = _ask(model, frame, row_id, inputs, try_it=try_it, quoted=quoted)
                 project.answers[question] = answered
     except MergelineError as error:
         return str(error) if quoted else f"it fails; {NOT_SHOWN}"
+    finally:
+        project.seconds_asked.append(time.monotonic() - since)
     answers = project.answers[question]
     if not isinstance(answers, _Answers):
         raise TypeError("these are no answers")
@@ -167,7 +182,7 @@ def _ask(
     quoted: bool,
 ) -> _Answers:
     predictions = model.predict(frame)
-    latency = model.latency_ms(frame.head(_LATENCY_SAMPLE)) if len(frame) else None
+    latency = model.latency_ms(min(len(frame), _LATENCY_SAMPLE)) if len(frame) else None
     problems: tuple[Problem, ...] = ()
     if try_it:
         optional = [name for name, column in inputs.items() if not column.required][:_MOST_NULLS]
@@ -180,13 +195,15 @@ def _ask(
 
 
 def _try(model: ConfinedModel, frame: pd.DataFrame, trial: Trial, *, quoted: bool) -> Trialled:
+    """Ask in one way more; a trial with nulls is of other rows, which the model then holds."""
     import numpy as np
 
-    if trial.null is not None:
-        frame = frame.copy()
-        frame[trial.null] = frame[trial.null].where(np.zeros(len(frame), dtype=bool))
+    rows = trial.rows
     try:
-        answers = [model.predict(frame.iloc[rows]) for rows in trial.batches()]
+        if trial.null is not None:
+            changed = frame.iloc[rows].copy()
+            changed[trial.null] = changed[trial.null].where(np.zeros(len(rows), dtype=bool))
+            return Trialled(trial, model.predict(changed))
+        return Trialled(trial, model.answer(rows, at_once=trial.batch))
     except MergelineError as error:
         return Trialled(trial, None, error.message if quoted else NOT_SHOWN)
-    return Trialled(trial, np.concatenate(answers))

@@ -1,89 +1,95 @@
-"""Smoke test before promotion: served by itself, a version answers as it did."""
+"""Smoke test: the server, with this model alone, answers rows as the model was heard to answer.
+
+The server loads the model, so it runs behind the same walls as a model that is asked. A socket that
+this process listens on is its only way out; rows go in there, and answers come back as numbers.
+"""
 
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
-from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.models.folder import read_inputs
-from mergeline.adapters.row_files import read_predictions
-from mergeline.adapters.scoring_server import Client, records, running_server
+from mergeline.adapters.scoring_server import confined_server, records
 from mergeline.core.compare.result import CLOSE
 from mergeline.core.declare.strict import write_json
-from mergeline.core.release.bundle import PREDICTIONS
+from mergeline.core.release.bundle import SmokeTest
 from mergeline.core.release.version import Version
-from mergeline.errors import DeployError
+from mergeline.errors import MergelineError
+from mergeline.lifecycle.steps.case import NOT_SHOWN
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.trained import Trained
 
-_ROWS = 20
-# All that a process which loads a model gets to see; a list of what is secret would have gaps.
-_SEEN = (
-    "PATH", "LD_LIBRARY_PATH", "DYLD_", "TMPDIR", "TZ", "LANG", "LC_", "PYTHON", "OMP_", "MKL_",
-    "OPENBLAS_", "CUDA_",
-)  # fmt: skip
-
-
-def smoke_test(project: Project, trained: Trained, run: Run, version: Version) -> None:
-    """Serve one version by itself and ask for rows whose answers its evaluation recorded.
-
-    Its files are fetched from the registry here; they are loaded in a process without this one's
-    secrets.
-
-    Raises:
-        DeployError: it does not start, serves another model, or answers otherwise.
-    """
-    rows, expected = recorded_answers(project, trained, run)
-    with TemporaryDirectory(prefix="mergeline-smoke-") as scratch:
-        folder = project.tracking.model_files(version.model, version.number, Path(scratch))
-        # -P: a served model finds no modules of the working tree, and neither may this one.
-        command = [sys.executable, "-P", "-m", "mergeline.serving.single", str(folder)]
-        described = write_json(replace(version, stage="None"), indent=None)
-        environment = {**without_secrets(project.environment), "HOME": scratch}
-        with running_server([*command, described], cwd=folder, env=environment) as address:
-            answer = Client(address).predict(version.model, rows, version=version.number)
-    where = f"{version.model} v{version.number}"
-    if answer.model_digest != version.model_digest:
-        raise DeployError(
-            f"the smoke test was answered by model {answer.model_digest[:8]}, "
-            f"not {version.model_digest[:8]}",
-            where=where,
-        )
-    if not _same(answer.predictions, expected):
-        raise DeployError(
-            "served, the model answers otherwise than when it was evaluated",
-            where=where,
-            next_step="Evaluate again in the environment that serves",
-        )
-
-
-def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """What of an environment a process may see that runs code nobody vouches for."""
-    return {key: value for key, value in environment.items() if key.startswith(_SEEN)}
-
-
-def recorded_answers(
-    project: Project, trained: Trained, run: Run
-) -> tuple[list[dict[str, Any]], list[Any]]:
-    """The first rows of a candidate's holdout, and what its evaluation says it answered.
-
-    The model is not loaded here, where a release's secrets are.
-    """
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
-    frame = pd.read_parquet(trained.holdout).head(_ROWS)[list(read_inputs(trained.model))]
-    fetched = project.tracking.evaluation_files(run, project.state / "fetched" / run.run_id)
-    answers = read_predictions(fetched / PREDICTIONS, "candidate")[:_ROWS].tolist()
-    return records(frame), answers
+_ROWS = 20
+_SERVING = ("mergeline", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "uvicorn")
+
+
+def ask_its_server(
+    project: Project, trained: Trained, frame: pd.DataFrame, *, quoted: bool
+) -> list[Any] | str:
+    """What the model's own server answers for the first rows of a holdout, or why it does not.
+
+    Its own words are `quoted`, but where they may hold values of private columns.
+    """
+    candidate = trained.candidate
+    only = Version(candidate.model, 1, "None", candidate.fingerprint, candidate.model_digest, "")
+    try:
+        rows = records(frame.head(_ROWS)[list(read_inputs(trained.model))])
+        described = write_json(only, indent=None)
+        with confined_server(project.walls, trained.model, described) as client:
+            answer = client.predict(only.model, rows, version=only.number)
+    except MergelineError as error:
+        return error.message if quoted else NOT_SHOWN
+    if answer.model_digest != candidate.model_digest:
+        return f"it answers with model {answer.model_digest[:8]}"
+    return answer.predictions
+
+
+def smoke_test(
+    trained: Trained,
+    served: list[Any] | str,
+    heard: npt.NDArray[np.float64] | None,
+) -> SmokeTest:
+    """Hold what the server answered against what the model was heard to answer.
+
+    Args:
+        trained: the model.
+        served: as `ask_its_server` gave it.
+        heard: the model's predictions for the same holdout; None if it gives none.
+    """
+    problem = ""
+    if heard is None:
+        problem = "the model does not answer at all"
+    elif isinstance(served, str):
+        problem = f"served by itself, it fails: {served}"
+    elif not _same(served, heard[:_ROWS].tolist()):
+        problem = "served by itself, the model answers otherwise"
+    return SmokeTest(trained.candidate.model_digest, serving_versions(), problem)
+
+
+@cache
+def serving_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that load and serve a model here."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for name in _SERVING:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def _same(answer: Any, expected: Any) -> bool:  # noqa: ANN401 - numbers, or lists of them
     if isinstance(answer, list) and isinstance(expected, list):
         return len(answer) == len(expected) and all(map(_same, answer, expected))
+    if isinstance(answer, list) or isinstance(expected, list):
+        return False
     return math.isclose(answer, expected, rel_tol=CLOSE)

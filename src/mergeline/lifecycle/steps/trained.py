@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.row_files import HoldoutFile, read_inputs_hashes, read_training_rows
+from mergeline.adapters.store.store import Stored
 from mergeline.core.compare.result import InputColumn, Twins
 from mergeline.core.compare.twins import HashedRows, count_twins
 from mergeline.core.declare.model import Model
@@ -24,14 +25,18 @@ class Trained:
 
     Attributes:
         folder: a bundle's folder, complete but for an evaluation.
-        run: where it is tracked, if it is.
+        stored: what the store has of it, if it has.
         fresh: whether it was trained just now.
+        packages: folder of the packages that the model needs; None: those installed here.
+        run: where people find it in MLflow, if that is known.
     """
 
     candidate: Candidate
     folder: Path
-    run: Run | None
+    stored: Stored | None
     fresh: bool
+    packages: Path | None = None
+    run: Run | None = None
 
     @property
     def model(self) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mergeline.adapters.forge.base import Forge
 from mergeline.adapters.forge.event import Written, comment_of_event
 from mergeline.errors import MergelineError, NotFoundError
-from mergeline.lifecycle.steps.approvals import find_approval, record_approval
+from mergeline.lifecycle.steps.approvals import record_approval
 from mergeline.lifecycle.steps.project import Project
 
 _CALL = "/mergeline"
@@ -51,19 +51,3 @@ def _obey(forge: Forge, written: Written, command: str, rest: str) -> str:
     except MergelineError as error:
         return f"`{head[:7]}` is not evaluated again: {error.message}. {error.next_step}."
     return f"`{head[:7]}` is evaluated again: {url}"
-
-
-def approval(project: Project) -> tuple[str, str] | None:
-    """Who approved that the pull request which proposes MERGELINE_HEAD moves its bar, and why.
-
-    Raises:
-        NotFoundError: there is no forge, or no commit is named.
-        ForgeError: the forge refuses.
-    """
-    forge, head = project.forge, project.environment.get("MERGELINE_HEAD")
-    if forge is None or not head:
-        raise NotFoundError(
-            "no forge or no commit is named", next_step="Set GITHUB_TOKEN and MERGELINE_HEAD"
-        )
-    pull = forge.pull_request_of(head)
-    return find_approval(forge, pull.number, head) if pull else None

@@ -16,7 +16,7 @@ from mergeline.core.release.bundle import EVALUATION_FILES, REPORT
 from mergeline.core.report.content import Report
 from mergeline.core.report.one_comment import ROOM, Stamp, read_stamp
 from mergeline.core.report.render.markdown import to_markdown
-from mergeline.errors import BundleError, NotFoundError, TrackingError
+from mergeline.errors import BundleError, NotFoundError, StoreError, TrackingError
 from mergeline.lifecycle.steps.bundle_folders import read_reports
 from mergeline.lifecycle.steps.project import Project, Say
 
@@ -120,20 +120,21 @@ def _web(shown: Comment) -> str | None:
 def _completed(project: Project, report: Report, head: str, number: int, say: Say) -> Report:
     """The report with what only the trusted side knows: the head, and where the run is.
 
-    A candidate that is not tracked, as none of a fork is, trains again when it is merged.
+    A candidate that is not in the store, as none of a fork is, trains again when it is merged.
     """
     subject = replace(report.subject, commit=head, pull_request=number)
     report = replace(report, subject=subject)
-    if report.run is None or report.fingerprint is None or report.on_merge is None:
+    shown, fingerprint = report.run, report.fingerprint
+    if shown is None or fingerprint is None or report.on_merge is None:
         return report
     try:
-        run = project.tracking.find(report.model, report.fingerprint)
-    except TrackingError as error:
-        say(f"the address of the run is not known: {error}")
+        if project.store.find(report.model, fingerprint) is None:
+            report = replace(report, on_merge=replace(report.on_merge, trains=True))
+        run = project.mlflow.find(report.model, fingerprint) if project.mlflow else None
+    except (StoreError, TrackingError) as error:
+        say(f"where the candidate is kept is not known: {error}")
         return report
-    if run is None:
-        return replace(report, on_merge=replace(report.on_merge, trains=True))
-    return replace(report, run=replace(report.run, id=run.run_id, url=run.url))
+    return replace(report, run=replace(shown, id=run.run_id, url=run.url)) if run else report
 
 
 def state(reports: list[Report]) -> tuple[State, str]:

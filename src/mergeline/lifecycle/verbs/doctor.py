@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from mergeline.adapters.forge.base import STATUS_CONTEXT, Settings
@@ -18,6 +19,7 @@ from mergeline.system.confinement import find_walls
 State = Literal["ok", "unsafe", "better", "unknown"]
 """Fine; breaks a law; could be better; cannot be seen from here."""
 
+_Find = Callable[[str, str], object]
 _OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS", ".gitea/CODEOWNERS")
 _WORKFLOWS = (".github/workflows/", ".gitea/workflows/", ".forgejo/workflows/")
 _PAGE = f"{LEDGER}/model/0001"
@@ -209,13 +211,13 @@ def _of_machine(project: Project) -> Iterator[Finding]:
             f"a model of a pull request is not kept in its process on this machine: {walls}",
             "Install bubblewrap, or use a Linux kernel with Landlock",
         )
-    environment = project.environment
-    if environment.get("GITHUB_ACTIONS") == "true" and not environment.get("MLFLOW_TRACKING_URI"):
+    place = Path(project.store.name)
+    if project.in_workflow and place.is_relative_to(project.state):
         yield Finding(
             "state",
             "unsafe",
-            f"what is released here lies in {project.state}, which goes away with the runner",
-            "Set MLFLOW_TRACKING_URI to a server",
+            f"what is released here lies in {place}, which goes away with the runner",
+            "Set MERGELINE_STORE to a registry: oci://HOST/OWNER/REPOSITORY",
         )
 
 
@@ -235,15 +237,22 @@ def _of_stores(project: Project) -> Iterator[Finding]:
             )
         else:
             yield Finding(topic, "ok", f"{remote} can be opened")
-    topic = "tracking"
+    places: dict[str, tuple[str, _Find]] = {"store": (project.store.name, project.store.find)}
+    if project.mlflow is not None:
+        places["MLflow"] = (project.mlflow.uri, project.mlflow.find)
+    for topic, (name, find) in places.items():
+        yield _of_candidates(project, topic, name, find)
+
+
+def _of_candidates(project: Project, topic: str, name: str, find: _Find) -> Finding:
+    """Whether a place answers when it is asked for the working tree's candidates."""
     try:
-        for declared in project.working_tree().choose_models(None).values():
-            fingerprint = project.working_tree().ingredients(declared).fingerprint
-            project.tracking.find(declared.name, fingerprint)
+        tree = project.working_tree()
+        for model, declared in tree.choose_models(None).items():
+            find(model, tree.ingredients(declared).fingerprint)
     except MergelineError as error:
-        yield Finding(topic, "unsafe", error.message, error.next_step)
-    else:
-        yield Finding(topic, "ok", f"{project.tracking.uri} answers")
+        return Finding(topic, "unsafe", error.message, error.next_step)
+    return Finding(topic, "ok", f"{name} answers")
 
 
 def _unseen(topic: str) -> Finding:

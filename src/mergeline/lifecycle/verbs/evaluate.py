@@ -52,7 +52,7 @@ def _evaluate(project: Project, case: Case, bundle: Path | None, say: Say) -> Ev
     match = judge_case(project, case, say, track=bundle is None)
     report = describe(project, match)
     if bundle is None:
-        evaluated = log_evaluation(project, match, report)
+        evaluated = log_evaluation(project, match, report, say)
     else:
         evaluated = leave_bundle(bundle, match, report)
     say(f"the page: {evaluated.page}")

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from mergeline.core.release.ledger import Entry
+from mergeline.core.release.ledger import Ledger
+from mergeline.errors import ExternalError
 from mergeline.lifecycle.steps.project import Project
 
 
-def read(project: Project, model: str | None) -> tuple[Entry, ...]:
-    """The ledger, of one model where it is named.
+def read(project: Project, model: str | None) -> Ledger:
+    """The releases, of one model where it is named, and what under `release/` is not believed.
+
+    Where the store that could speak for the pages is out of reach they are shown as they stand,
+    and that is said.
 
     Raises:
         NotFoundError: nothing is declared, nor was ever released, by that name.
     """
-    entries = project.ledger(model)
-    if model is not None and not entries:
+    names = sorted({page.model for page in project.pages if model in {None, page.model}})
+    if model is not None and not names:
         tree, _ = project.target_tree()
         tree.choose_models(model)
-    return entries
+    entries, doubts = [], []
+    for name in names:
+        try:
+            ledger = project.ledger_of(name)
+        except ExternalError as error:
+            entries += [page.entry for page in project.pages if page.entry and page.model == name]
+            doubts.append(f"{name}'s releases are shown as they are written: {error}")
+        else:
+            entries += ledger.entries
+            doubts += ledger.doubts
+    return Ledger(tuple(entries), tuple(doubts))

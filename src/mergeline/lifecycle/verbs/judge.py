@@ -17,12 +17,22 @@ from pathlib import Path
 from mergeline.adapters.bundles import (
     check_replaceable,
     copy_candidate,
+    digests,
     read_candidate,
     write_candidate,
 )
+from mergeline.adapters.confined_rows import rewrite_rows
 from mergeline.adapters.models.folder import model_digest
-from mergeline.core.gate.verdict import Situation
-from mergeline.core.release.bundle import CANDIDATE_FILES, HOLDOUT, MANIFEST, MODEL
+from mergeline.adapters.packages import LOCKS, packages_of
+from mergeline.adapters.row_files import check_keys
+from mergeline.core.gate.verdict import Approval, Situation
+from mergeline.core.release.bundle import (
+    CANDIDATE_FILES,
+    HOLDOUT,
+    MANIFEST,
+    MODEL,
+    TRAINING_ROWS,
+)
 from mergeline.core.report.content import Moved
 from mergeline.errors import BundleError, MergelineError
 from mergeline.lifecycle.steps.bundle_folders import bundle_folders, read_reports
@@ -36,9 +46,17 @@ from mergeline.lifecycle.steps.reporting import describe, describe_failure, desc
 from mergeline.lifecycle.steps.trained import Trained
 from mergeline.system.digests import file_sha256
 
+_HOLDOUT_FILE = f"{CANDIDATE_FILES}/{HOLDOUT}"
+
 
 def judge(
-    project: Project, bundle: Path, *, into: Path, base: str | None = None, say: Say
+    project: Project,
+    bundle: Path,
+    *,
+    into: Path,
+    base: str | None = None,
+    approval: Approval | None = None,
+    say: Say,
 ) -> list[Evaluated]:
     """Judge the candidates of a bundle by the base's gate, and leave bundles of our own.
 
@@ -47,6 +65,7 @@ def judge(
         bundle: what the untrusted job left: a bundle, or a folder of bundles.
         into: where the bundle (of several models: a folder each) is left.
         base: branch that the tree would be merged onto; None: the main branch.
+        approval: of a person with write access, to a holdout that moves by more than drops.
         say: is told what goes on.
 
     Raises:
@@ -57,7 +76,7 @@ def judge(
     with leaving_failure(into, partial(describe_unread, project, None)):
         cases = read_cases(project, None, base, as_committed=True)
     judged, failures = [], []
-    for case in cases:
+    for case in (replace(one, approval=approval) for one in cases):
         folder = into / case.model.name if len(cases) > 1 else into
         try:
             with leaving_failure(folder, partial(describe_failure, case)):
@@ -85,7 +104,7 @@ def _judge_one(
         error = BundleError(f"the job could not evaluate it: {told}", where=bundle.name)
         leave_failure(into, describe_failure(case, error))
         return None
-    with _taken(found, case) as trained:
+    with _taken(project, found, case) as trained:
         say(f"{case.model.name}: judging {case.ingredients.fingerprint[:8]}")
         match = judge_trained(project, _by_the_base(case), trained, say)
         metrics = measured(match.comparison)
@@ -94,8 +113,11 @@ def _judge_one(
 
 
 @contextlib.contextmanager
-def _taken(folder: Path, case: Case) -> Iterator[Trained]:
-    """The candidate's files in a folder of our own, held against their digests and the tree."""
+def _taken(project: Project, folder: Path, case: Case) -> Iterator[Trained]:
+    """The candidate's files in a folder of our own, held against their digests and the tree.
+
+    The rows in it are the bundle's, and the files that hold them are written here.
+    """
     with tempfile.TemporaryDirectory(prefix="mergeline-") as scratch:
         taken = Path(scratch) / "bundle"
         copy_candidate(folder, taken)
@@ -113,7 +135,7 @@ def _taken(folder: Path, case: Case) -> Iterator[Trained]:
                 model_digest(taken / CANDIDATE_FILES / MODEL) != candidate.model_digest
             ),
             "the holdout is not the one that the manifest names": (
-                file_sha256(taken / CANDIDATE_FILES / HOLDOUT) != candidate.holdout_digest
+                candidate.holdout_digest != digests(taken, CANDIDATE_FILES).get(_HOLDOUT_FILE)
             ),
             "the bundle's candidate names other snapshots than the tree": (
                 {use.table: use.digest for use in candidate.snapshots}
@@ -123,16 +145,50 @@ def _taken(folder: Path, case: Case) -> Iterator[Trained]:
         for problem, is_so in problems.items():
             if is_so:
                 raise BundleError(problem, where=MANIFEST, next_step="Evaluate this tree again")
+        holdout, fitted_on = (taken / CANDIDATE_FILES / one for one in (HOLDOUT, TRAINING_ROWS))
+        rewrite_rows([holdout, fitted_on], project.walls)
+        check_keys(holdout, fitted_on, candidate.declaration)
         # What the job says of where the tree is from and how well the model does is not taken over.
-        known = replace(candidate, origin=case.origin, ingredients=case.ingredients, metrics={})
+        known = replace(
+            candidate,
+            origin=case.origin,
+            ingredients=case.ingredients,
+            holdout_digest=file_sha256(holdout),
+            metrics={},
+        )
         write_candidate(taken, known)
-        yield Trained(known, taken, None, fresh=True)
+        packages = _packages(project, case)
+        yield Trained(known, taken, None, fresh=True, packages=packages)
+
+
+def _packages(project: Project, case: Case) -> Path | None:
+    """What the candidate needs where its lock is not the base's; None: what is installed here.
+
+    Raises:
+        BundleError: the lock is of a kind that is not installed here, or cannot be installed.
+    """
+    if case.before is None:
+        return None
+    at_base, files = case.before.files, case.tree.files
+    locks = [path for path in case.ingredients.lock if files.blob(path) != at_base.blob(path)]
+    if not locks:
+        return None
+    known = [path for path in LOCKS if path in case.ingredients.lock]
+    if not known:
+        raise BundleError(
+            f"the change edits {locks[0]}, and what that names is not installed here",
+            where=locks[0],
+            next_step=f"Add what the model needs to {' or '.join(LOCKS)} too",
+        )
+    named = [known[0], "pyproject.toml"] if known[0] == "uv.lock" else [known[0]]
+    contents = {path: content for path in named if (content := files.read(path)) is not None}
+    return packages_of(contents, project.state)
 
 
 def _by_the_base(case: Case) -> Case:
     """The case without what would run the change's code: its stages, and metrics that it adds."""
     case = replace(case, untrusted=True)
-    known = {metric.name for metric in case.at_base.model.metrics} if case.at_base else set()
+    known = {metric.name for metric in case.judged_by.model.metrics} if case.judged_by else set()
     new = [metric for metric in case.model.metrics if metric.own and metric.name not in known]
     if not new:
         return case
@@ -142,4 +198,4 @@ def _by_the_base(case: Case) -> Case:
         Moved("metrics", where, f"{metric.name} is new: it is measured once merged")
         for metric in new
     )
-    return replace(case, model=replace(case.model, metrics=kept), noted=said)
+    return replace(case, model=replace(case.model, metrics=kept), noted=(*case.noted, *said))

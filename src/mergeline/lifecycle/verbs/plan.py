@@ -55,11 +55,10 @@ def plan(
 
 def _known(project: Project, model: str, fingerprint: str) -> str | None:
     """Where the candidate of a fingerprint is, in words; None if it is to be trained."""
-    run = project.tracking.find(model, fingerprint)
-    if run is not None:
-        return f"run {run.run_id}"
+    if project.store.find(model, fingerprint) is not None:
+        return "in the store"
     here = (project.candidate_folder(model, fingerprint) / MANIFEST).is_file()
-    return "on this machine, not tracked yet" if here else None
+    return "on this machine, not in the store yet" if here else None
 
 
 def _unpointed(project: Project, tree: ProjectTree, table: str) -> tuple[str, ...]:

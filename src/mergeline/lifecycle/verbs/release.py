@@ -1,7 +1,11 @@
 """`release`: put the reviewed model of HEAD into production.
 
+It trains, judges and loads nothing. Where the tree was never judged as it is now, or never
+smoke-tested, it changes nothing and says what must run first (law 9).
+
 Each step leaves a state from which the plan goes on, so a release that was killed is finished by
-running it again.
+running it again. The ledger's next page comes first: two machines cannot both write it, and whoever
+did has the release.
 """
 
 from __future__ import annotations
@@ -10,32 +14,41 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mergeline.adapters.forge.base import Forge
 from mergeline.adapters.git.repository import Commit
+from mergeline.adapters.git.signatures import Signing
+from mergeline.adapters.mlflow.runs import Run
+from mergeline.adapters.models.folder import model_digest
 from mergeline.core.declare.model import Model
 from mergeline.core.gate.verdict import Situation
-from mergeline.core.release.bundle import gate_digest
-from mergeline.core.release.ledger import FORMAT, Entry, next_sequence, page_name, page_text
-from mergeline.core.release.plan import ReleasePlan, Step, StepKind, plan_release
+from mergeline.core.release.bundle import Evaluation, gate_digest
+from mergeline.core.release.ledger import FORMAT, Entry, page_name, page_text
+from mergeline.core.release.plan import ReleasePlan, StepKind, Target, plan_release
 from mergeline.core.release.version import Version
-from mergeline.core.report.content import Report
 from mergeline.core.report.one_comment import ROOM
 from mergeline.core.report.render.markdown import to_markdown
-from mergeline.errors import ForgeError, InputError, NotFoundError, RepositoryError, TrackingError
-from mergeline.lifecycle.steps.candidates import fetch
-from mergeline.lifecycle.steps.case import read_cases
-from mergeline.lifecycle.steps.evaluation import log_evaluation
-from mergeline.lifecycle.steps.failures import leaving_failure_of
-from mergeline.lifecycle.steps.judging import judge_case
+from mergeline.errors import (
+    ForgeError,
+    InputError,
+    MergelineError,
+    NotFoundError,
+    RepositoryError,
+    StoreError,
+    TrackingError,
+)
+from mergeline.lifecycle.steps.candidates import fetch, logged_run
+from mergeline.lifecycle.steps.case import find_production
+from mergeline.lifecycle.steps.champion import read_champion
+from mergeline.lifecycle.steps.evaluation import stored_report
 from mergeline.lifecycle.steps.live import ask_server, await_served, read_live, read_target
 from mergeline.lifecycle.steps.project import Project, Say
-from mergeline.lifecycle.steps.reporting import describe
-from mergeline.lifecycle.steps.smoke_test import smoke_test
+from mergeline.lifecycle.steps.trained import Trained
 from mergeline.system.locks import file_lock
 
 _PAGE_TRIES = 5
-_JUDGING_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,7 @@ class Released:
         moved_past: the commit of main that made the release of this one pointless.
         entry: the ledger's page, where one was written.
         applied: whether the steps were taken (not with `--plan`).
+        base: what main was before the commit was merged; what judges it must take this as its base.
     """
 
     model: str
@@ -53,6 +67,7 @@ class Released:
     entry: Entry | None = None
     moved_past: str | None = None
     applied: bool = True
+    base: str | None = None
 
     @property
     def sentence(self) -> str:
@@ -60,6 +75,10 @@ class Released:
         if self.moved_past:
             tip = self.moved_past[:8]
             return f"{self.model}: main has moved on to {tip}, HEAD is behind it: nothing to do"
+        if self.plan.missing:
+            base = f" --base {self.base[:12]}" if self.base else ""
+            run = f"mergeline evaluate {self.model}{base}"
+            return f"{self.model}: {self.plan.missing}; nothing was changed. Run first: {run}"
         if self.plan.refusal:
             return f"{self.model}: refused: {self.plan.refusal[0]}"
         if not self.plan.steps:
@@ -102,7 +121,7 @@ def release(
     if plan_only:
         return [job.planned() for job in jobs]
     project.state.mkdir(parents=True, exist_ok=True)
-    # MLflow's aliases have no compare-and-swap: promotion is serialised here.
+    # On one machine the second release waits; of two machines one is told that a page is taken.
     with file_lock(project.state / "release.lock"):
         return [job.apply() for job in jobs]
 
@@ -131,7 +150,9 @@ class _Job:
     """The release of one model of one commit.
 
     Attributes:
-        version: what is released, once it is registered.
+        trained: the candidate as the store has it, once its files are held against its manifest.
+        registered: its version, if people see one already.
+        signing: how the page is signed, if it must be.
         entry: the page that was written into the ledger.
     """
 
@@ -140,28 +161,36 @@ class _Job:
     model: Model
     override: str | None
     say: Say
-    version: Version = field(init=False)
+    trained: Trained = field(init=False)
+    registered: Version | None = None
+    signing: Signing | None = None
     entry: Entry | None = None
 
     def apply(self) -> Released:
         """Gather, let the core decide, take the steps; none that main has moved past (law 8)."""
-        if overtaken := self._overtaken():
-            return overtaken
-        plan, report = self._judged_plan()
-        if any(step.kind == "record" for step in plan.steps):  # else it would be promoted for ever
-            self.project.repository.rehearse_page(page_name(self.model.name, 0), self.head.sha)
-        for step in plan.steps:
-            if step.kind == "promote" and (overtaken := self._overtaken()):
-                return overtaken  # main moved on while it was evaluated or tested
-            self._take(step, plan.kind)
-        released = Released(self.model.name, plan, self.entry)
-        if report is not None:
-            self._tell(released, report)
-        return released
+        for _ in range(_PAGE_TRIES):
+            if overtaken := self._overtaken():
+                return overtaken
+            plan = self._plan()
+            if self._applied(plan):
+                released = self._released(plan)
+                self._tell(released)
+                return released
+            if overtaken := self._overtaken():
+                return overtaken  # by the release that has taken the page
+        raise TrackingError(
+            "the ledger's next page was taken again and again",
+            where=self.model.name,
+            next_step="Run the release again",
+        )
 
     def planned(self) -> Released:
         """What would be done."""
-        return self._overtaken() or Released(self.model.name, self._plan(), applied=False)
+        return self._overtaken() or replace(self._released(self._plan()), applied=False)
+
+    def _released(self, plan: ReleasePlan) -> Released:
+        base = self.merged_onto.sha if plan.missing and self.merged_onto else None
+        return Released(self.model.name, plan, self.entry, base=base)
 
     def _overtaken(self) -> Released | None:
         tip = _moved_past(self.project, self.head)
@@ -169,40 +198,40 @@ class _Job:
         return Released(self.model.name, nothing, moved_past=tip, applied=False) if tip else None
 
     def _plan(self) -> ReleasePlan:
-        target = read_target(self.project, self.head, self.model)
+        target = self.target
         self.project.forget_ledger()  # another release may have written a page since
         live = read_live(self.project, target, ask_server(self.project, self.model.name))
-        if live.registered is not None:
-            self.version = live.registered
+        self.registered = live.registered
         plan = plan_release(target, live, override=self.override)
-        promotes = plan.refusal or any(step.kind == "promote" for step in plan.steps)
-        if plan.kind is Situation.RESTORE or not promotes:
+        writes = plan.refusal or any(step.kind == "record" for step in plan.steps)
+        if plan.kind is Situation.RESTORE or not writes:
             return plan  # which gate judges counts for neither, and only the forge can tell
         return plan_release(replace(target, gate=self._gate()), live, override=self.override)
 
-    def _judged_plan(self) -> tuple[ReleasePlan, Report | None]:
-        """The plan once the candidate is judged against what is in production, and the report."""
-        report = None
-        for _ in range(_JUDGING_TRIES):
-            plan = self._plan()
-            if not plan.steps or plan.steps[0].kind != "evaluate":
-                return plan, report
-            report = self._evaluate(plan.steps[0])
-        raise TrackingError(
-            "production changes as often as it is evaluated against",
-            where=self.model.name,
-            next_step="Run the release again when no other one runs",
-        )
+    def _applied(self, plan: ReleasePlan) -> bool:
+        """Take the steps; False where another release was first, and the plan is another now."""
+        kinds = {step.kind for step in plan.steps}
+        if kinds & {"register", "record", "promote"}:
+            self._hold_together()
+        if "record" in kinds:  # else a version would be registered that nobody can release
+            self.signing = self.project.signing()
+            self.project.repository.rehearse_page(page_name(self.model.name, 0), self.head.sha)
+        actions: Mapping[StepKind, Callable[[], bool | None]] = {
+            "register": self._register,
+            "record": lambda: self._record(plan.kind),
+            "promote": self._promote,
+            "deploy": lambda: await_served(self.project, self._champion()),
+        }
+        for step in plan.steps:
+            self.say(f"{step.kind}: {step.text}")
+            if actions[step.kind]() is False:
+                return False
+        return True
 
-    def _evaluate(self, step: Step) -> Report:
-        self.say(f"{step.kind}: {step.text}")
-        project = self.project
-        [case] = read_cases(project, self.model.name, None, self.merged_onto)
-        with leaving_failure_of(project, case, None):
-            match = judge_case(project, case, self.say, track=True)
-            evaluated = log_evaluation(project, match, describe(project, match))
-        self.say(f"the page: {evaluated.page}")
-        return evaluated.report
+    @cached_property
+    def target(self) -> Target:
+        """What the commit says should serve."""
+        return read_target(self.project, self.head, self.model)
 
     @cached_property
     def merged_onto(self) -> Commit | None:
@@ -216,95 +245,158 @@ class _Job:
 
     def _gate(self) -> str:
         """Digest of the gate that judges the commit."""
-        commit = self.merged_onto
-        at_base = self.project.tree(commit.sha).declared(self.model.name) if commit else None
-        return gate_digest((at_base.model if at_base else self.model).gate)
+        commit, name = self.merged_onto, self.model.name
+        before = self.project.tree(commit.sha) if commit else None
+        production = find_production(self.project, name, before)
+        judge = production.tree if production else before
+        declared = judge.declared(name) if judge else None
+        return gate_digest((declared.model if declared else self.model).gate)
 
-    def _tell(self, released: Released, report: Report) -> None:
+    def _hold_together(self) -> None:
+        """Bring the candidate's files, which are held against its manifest and its digests.
+
+        Raises:
+            StoreError: they are of another candidate, or gone.
+        """
+        store, fingerprint = self.project.store, self.target.fingerprint
+        stored = store.find(self.model.name, fingerprint)
+        if stored is None:
+            raise StoreError(
+                f"the candidate of fingerprint {fingerprint[:8]} is gone",
+                where=store.name,
+                next_step="Evaluate the tree again",
+            )
+        self.trained = fetch(self.project, stored)
+        if self.registered is not None:
+            self._check_registered(self.registered)
+
+    def _record(self, kind: Situation) -> bool:
+        """Write the ledger's next page, unless another release has, or main has moved on."""
+        if _moved_past(self.project, self.head):
+            return False
+        store, stored, candidate = self.project.store, self.trained.stored, self.trained.candidate
+        if stored is None:
+            raise StoreError("the candidate is not in the store", where=store.name)
+        evaluations = [] if kind is Situation.RESTORE else store.evaluations(stored)
+        judged = evaluations[-1] if evaluations else None
+        if self.override and self.override != store.backing(stored)[1]:
+            store.put_override(stored, self.override)  # before the page, which is believed for it
+        ledger, now = self.project.ledger_of(self.model.name), dt.datetime.now(dt.UTC)
+        run = self._run() if self.project.mlflow else None
+        entry = Entry(
+            format=FORMAT,
+            model=candidate.model,
+            sequence=ledger.next,
+            kind=kind,
+            version=ledger.number_of(candidate.fingerprint),
+            fingerprint=candidate.fingerprint,
+            model_digest=candidate.model_digest,
+            run_id=run.run_id if run else "",
+            replaced=ledger.champion.version if ledger.champion else None,
+            commit=self.head.sha,
+            subject=self.head.subject,
+            author=self.head.author,
+            pull_request=self._pull_request(),
+            verdict=judged.verdict if judged else None,
+            override=self.override,
+            released_at=now.isoformat(timespec="seconds"),
+            better=judged is not None and judged.better,
+            holdout_moved=judged is not None and judged.holdout_moved,
+            approval=judged.approval if judged else None,
+        )
+        name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"
+        text, signing, repository = page_text(entry), self.signing, self.project.repository
+        if not repository.add_page(name, text, self.head.sha, time=time, signing=signing):
+            return False
+        self.project.forget_ledger()
+        ledger = self.project.ledger_of(self.model.name)
+        if entry not in ledger.entries:  # it would be promoted, and taken back by everybody else
+            doubt = next((doubt for doubt in ledger.doubts if doubt.startswith(name)), name)
+            raise TrackingError(f"the page that was written is not believed: {doubt}")
+        self.entry = entry
+        return True
+
+    def _run(self) -> Run:
+        """The candidate's run in MLflow, logged if it is not there."""
+        run = logged_run(self.project.tracking, self.trained)
+        if run.commit is None:  # evaluated before it was committed, and never since
+            run = replace(run, commit=self.head.sha, pull_request=self._pull_request())
+        return run
+
+    def _champion(self) -> Version:
+        """What the ledger has in production by now; another release may have been first."""
+        version = read_champion(self.project, self.model.name)
+        if version is None:
+            raise StoreError(
+                "the page that was written is not believed",
+                where=self.model.name,
+                next_step="Look at it: mergeline history",
+            )
+        return version
+
+    def _register(self) -> None:
+        version = self.project.tracking.register(self._run(), self._champion().number)
+        if self.override:
+            self.project.tracking.remember_override(version, self.override)
+
+    def _promote(self) -> None:
+        """Have the registry follow the ledger's last page, also if that is another's by now."""
+        version = self._champion()
+        self._check_registered(version)
+        while True:
+            self.project.tracking.move(version.model, version.number, "Production")
+            self.project.forget_ledger()
+            now = self._champion()
+            if now.number == version.number:
+                return
+            version = now
+            self.say(f"v{version.number} was released meanwhile, and stays in production")
+
+    def _check_registered(self, version: Version) -> None:
+        """Refuse a registered version whose files are not the judged model's.
+
+        Raises:
+            TrackingError: they are not.
+        """
+        tracking = self.project.tracking
+        with TemporaryDirectory(prefix="mergeline-") as scratch:
+            found = model_digest(tracking.model_files(version.model, version.number, Path(scratch)))
+        if found != version.model_digest:
+            raise TrackingError(
+                f"{version.model} v{version.number} holds model {found[:8]}, and "
+                f"{version.model_digest[:8]} was judged",
+                where=tracking.uri,
+                next_step="Delete that version, and release again",
+            )
+
+    def _tell(self, released: Released) -> None:
         """Say on the pull request that something else was judged than it showed."""
+        project, forge = self.project, self.project.forge
+        if forge is None or not (self.entry or released.plan.refusal):
+            return
+        stored = project.store.find(self.model.name, self.target.fingerprint)
+        evaluations = project.store.evaluations(stored) if stored else []
+        if stored is None or not evaluations or not self._judged_as_merged(evaluations[-1]):
+            return
         number = self._pull_request()
-        if number is None or self.project.forge is None:
+        if number is None:
             return
         head = (
             f"Merged as {self.head.sha[:8]}, this tree had not been judged against what is in "
-            f"production, so it was before the release: {released.sentence}.\n\n"
+            "production, so it was before the release: "
         )
-        text = head + to_markdown(report, limit=ROOM - len(head))
         try:
-            self.project.forge.comment(number, text)
-        except ForgeError as error:
+            if any(comment.body.startswith(head) for comment in forge.comments(number)):
+                return
+            report = stored_report(project, stored)
+            head += f"{released.sentence}.\n\n"
+            forge.comment(number, head + to_markdown(report, limit=ROOM - len(head)))
+        except MergelineError as error:  # the release is done
             self.say(f"pull request {number} could not be told: {error}")
 
-    def _take(self, step: Step, kind: Situation) -> None:
-        self.say(f"{step.kind}: {step.text}")
-        actions: Mapping[StepKind, Callable[[], None]] = {
-            "register": self._register,
-            "smoke test": self._smoke_test,
-            "promote": self._promote,
-            "deploy": lambda: await_served(self.project, self.version),
-            "record": lambda: self._record(kind),
-        }
-        actions[step.kind]()
-
-    def _register(self) -> None:
-        tracking = self.project.tracking
-        target = read_target(self.project, self.head, self.model)
-        run = tracking.find(target.model, target.fingerprint)
-        if run is None:
-            raise TrackingError(
-                f"the run of fingerprint {target.fingerprint[:8]} is gone", where=tracking.uri
-            )
-        if run.commit is None:  # evaluated before it was committed, and never since
-            run = replace(run, commit=self.head.sha, pull_request=self._pull_request())
-        self.version = tracking.register(run)
-
-    def _smoke_test(self) -> None:
-        run = self.project.tracking.run(self.version.run_id)
-        smoke_test(self.project, fetch(self.project, run), run, self.version)
-
-    def _promote(self) -> None:
-        tracking = self.project.tracking
-        if self.override:
-            self.version = tracking.remember_override(self.version, self.override)
-        tracking.move(self.model.name, self.version.number, "Production")
-
-    def _record(self, kind: Situation) -> None:
-        repository, tracking = self.project.repository, self.project.tracking
-        evaluation = tracking.evaluation(tracking.run(self.version.run_id))
-        restored = kind is Situation.RESTORE
-        for _ in range(_PAGE_TRIES):
-            now = dt.datetime.now(dt.UTC)
-            ledger, version = self.project.ledger(self.model.name), self.version
-            entry = Entry(
-                format=FORMAT,
-                model=version.model,
-                sequence=next_sequence(ledger),
-                kind=kind,
-                version=version.number,
-                fingerprint=version.fingerprint,
-                model_digest=version.model_digest,
-                run_id=version.run_id,
-                replaced=ledger[-1].version if ledger else None,
-                commit=self.head.sha,
-                subject=self.head.subject,
-                author=self.head.author,
-                pull_request=self._pull_request(),
-                verdict=None if restored or evaluation is None else evaluation.verdict,
-                override=self.override or (None if restored else version.override),
-                released_at=now.isoformat(timespec="seconds"),
-                better=not restored and evaluation is not None and evaluation.better,
-            )
-            name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"
-            added = repository.add_page(name, page_text(entry), self.head.sha, time=time)
-            self.project.forget_ledger()
-            if added:
-                self.entry = entry
-                return
-        raise TrackingError(
-            "the ledger's next page was taken again and again",
-            where=self.model.name,
-            next_step="Run the release again",
-        )
+    def _judged_as_merged(self, evaluation: Evaluation) -> bool:
+        origin = evaluation.origin
+        return origin.commit == self.head.sha and origin.pull_request is None
 
     def _pull_request(self) -> int | None:
         try:

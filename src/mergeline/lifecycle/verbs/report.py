@@ -8,15 +8,19 @@ from mergeline.core.release.bundle import EVALUATION_FILES, FLIPPED_ROWS, REPORT
 from mergeline.core.report.content import Report, read_report
 from mergeline.errors import DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.bundle_folders import read_reports
+from mergeline.lifecycle.steps.candidates import find_by
+from mergeline.lifecycle.steps.evaluation import stored_evaluation
 from mergeline.lifecycle.steps.project import Project
 from mergeline.system.atomic_writes import finished_folders
 
 
 def find_reports(project: Project, source: str | None) -> list[Report]:
-    """The reports of a folder of bundles, of a run, or without a source the newest one here.
+    """The reports of a folder of bundles, or of a candidate by its fingerprint or run.
+
+    Without a source, the newest one here.
 
     Raises:
-        NotFoundError: there is no such run, or nothing was evaluated here.
+        NotFoundError: there is no such candidate, or nothing was evaluated here.
         BundleError: there is no report in the folder.
     """
     if source is not None and Path(source).is_dir():
@@ -43,8 +47,7 @@ def find_rows(project: Project, source: str | None) -> Path:
 def _evaluation(project: Project, source: str | None) -> Path:
     """The folder of an evaluation's files."""
     if source is not None and not Path(source).is_dir():
-        run = project.tracking.run(source)
-        return project.tracking.evaluation_files(run, project.state / "fetched" / source)
+        return stored_evaluation(project, find_by(project, source))
     if source is not None:
         return Path(source) / EVALUATION_FILES
     bundles = finished_folders(project.state / "bundles")

@@ -1,4 +1,4 @@
-"""`reproduce`: train a tracked run's fingerprint again and hold the result against it."""
+"""`reproduce`: train a stored candidate's fingerprint again and hold the result against it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mergeline.adapters.row_files import read_holdout
 from mergeline.core.compare.result import CLOSE
 from mergeline.core.declare.model import Model
 from mergeline.errors import BundleError, NotFoundError, RepositoryError
-from mergeline.lifecycle.steps.candidates import fetch, train
+from mergeline.lifecycle.steps.candidates import fetch, find_by, train
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.project_tree import ProjectTree
@@ -23,15 +23,15 @@ from mergeline.lifecycle.steps.trained import Trained
 
 @dataclass(frozen=True)
 class Reproduced:
-    """A run and the same fingerprint trained again.
+    """A candidate and the same fingerprint trained again.
 
     Attributes:
         same_bytes: whether the estimators are the same bytes.
         same_predictions: whether both say the same on each holdout row, within 1e-9.
-        metrics: tracked and again, by name.
+        metrics: then and again, by name.
     """
 
-    run_id: str
+    model: str
     fingerprint: str
     same_bytes: bool
     same_predictions: bool
@@ -46,21 +46,21 @@ class Reproduced:
         )
 
 
-def reproduce(project: Project, run_id: str, *, say: Say) -> Reproduced:
-    """Train the fingerprint of a run from its Git tree, with empty caches.
+def reproduce(project: Project, name: str, *, say: Say) -> Reproduced:
+    """Train a candidate, named by its fingerprint or run, from its Git tree, with empty caches.
 
     Raises:
-        NotFoundError: no such run, or its tree is not in this repository.
-        BundleError: what the run holds is not what was logged.
+        NotFoundError: no such candidate, or its tree is not in this repository.
+        StoreError: what the store holds is not what was put there.
         MergelineError: a stage failed.
     """
-    tracked = fetch(project, project.tracking.run(run_id))
+    tracked = fetch(project, find_by(project, name))
     case = _case(project, tracked)
     with TemporaryDirectory(prefix="mergeline-reproduce-") as folder:
         elsewhere = project.elsewhere(Path(folder))
         say(f"training {case.ingredients.fingerprint[:8]} again")
         again = train(elsewhere, case, say)
-        return _compare(project, tracked, again, case.model, run_id)
+        return _compare(project, tracked, again, case.model)
 
 
 def _case(project: Project, tracked: Trained) -> Case:
@@ -69,16 +69,16 @@ def _case(project: Project, tracked: Trained) -> Case:
     ingredients = tree.ingredients(model)
     if ingredients.fingerprint != tracked.candidate.fingerprint:
         raise BundleError(
-            f"the tree {tree.files.sha[:8]} that the run names has fingerprint "
+            f"the tree {tree.files.sha[:8]} that the candidate names has fingerprint "
             f"{ingredients.fingerprint[:8]}, not {tracked.candidate.fingerprint[:8]}",
-            where=f"run {tracked.run.run_id}" if tracked.run else "",
+            where=project.store.name,
             next_step="Evaluate the tree again",
         )
     return Case(tree, tracked.candidate.origin, model, ingredients)
 
 
 def _tree(project: Project, tracked: Trained) -> ProjectTree:
-    """The tree that a run was trained from, by its content's own name first.
+    """The tree that a candidate was trained from, by its content's own name first.
 
     The commit may be a forge's trial merge, which no clone has; a release of the same fingerprint
     may have another tree, with other files that determine nothing.
@@ -92,15 +92,13 @@ def _tree(project: Project, tracked: Trained) -> ProjectTree:
             with contextlib.suppress(RepositoryError):
                 return project.tree(entry.commit)
     raise NotFoundError(
-        f"the tree {candidate.origin.tree[:8]} of the run is not in this repository",
+        f"the tree {candidate.origin.tree[:8]} of the candidate is not in this repository",
         where=str(project.repository.root),
         next_step="Fetch the pull request's commits",
     )
 
 
-def _compare(
-    project: Project, tracked: Trained, again: Trained, model: Model, run_id: str
-) -> Reproduced:
+def _compare(project: Project, tracked: Trained, again: Trained, model: Model) -> Reproduced:
     import numpy as np
 
     holdout = read_holdout(tracked.holdout, model)
@@ -113,7 +111,7 @@ def _compare(
         and bool(np.allclose(before, now, rtol=CLOSE, atol=0))
     )
     return Reproduced(
-        run_id=run_id,
+        model=model.name,
         fingerprint=tracked.candidate.fingerprint,
         same_bytes=tracked.candidate.model_digest == again.candidate.model_digest,
         same_predictions=same,

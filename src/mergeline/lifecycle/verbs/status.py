@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mergeline.adapters.git.repository import Commit, Repository
-from mergeline.core.release.plan import Live, plan_release
+from mergeline.core.release.ledger import Entry
+from mergeline.core.release.plan import plan_release
 from mergeline.errors import MergelineError
 from mergeline.lifecycle.steps.live import ask_server, read_live, read_target
 from mergeline.lifecycle.steps.project import Project
@@ -18,10 +19,11 @@ class Status:
     Attributes:
         commit: the commit of the main branch that says what should serve.
         target: its fingerprint.
-        champion: version in production by the registry; `fingerprint` its own.
+        champion: version in production by the ledger; `fingerprint` its own.
         served: digest that the server answers with; None if no server is configured or it does
             not answer, and then `server_problem` says so.
         drift: one sentence for each difference.
+        doubts: one for each tag that has the name of a page and is not believed.
     """
 
     model: str
@@ -33,6 +35,7 @@ class Status:
     server_problem: str
     releases: int
     drift: tuple[str, ...]
+    doubts: tuple[str, ...]
 
 
 def status(project: Project, *, model: str | None = None) -> list[Status]:
@@ -50,31 +53,32 @@ def status(project: Project, *, model: str | None = None) -> list[Status]:
         live = read_live(project, target, served)
         plan = plan_release(target, live)
         drift = plan.refusal or tuple(f"{step.kind}: {step.text}" for step in plan.steps)
-        drift = _unlikely(repository, head, live) or drift
+        if plan.missing:
+            drift = (f"{plan.missing}: mergeline evaluate",)
+        champion = live.ledger.champion
+        drift = _unlikely(repository, head, champion) or drift
         statuses.append(
             Status(
                 model=declared.name,
                 commit=head.sha,
                 target=target.fingerprint,
-                champion=live.champion.number if live.champion else None,
-                fingerprint=live.champion.fingerprint if live.champion else None,
+                champion=champion.version if champion else None,
+                fingerprint=champion.fingerprint if champion else None,
                 served=live.served,
                 server_problem=problem,
-                releases=len(live.ledger),
+                releases=len(live.ledger.entries),
                 drift=drift,
+                doubts=live.ledger.doubts,
             )
         )
     return statuses
 
 
-def _unlikely(repository: Repository, head: Commit, live: Live) -> tuple[str, ...]:
-    """What looks like drift and is rather this clone, or where it looks."""
-    if not live.ledger:
+def _unlikely(repository: Repository, head: Commit, champion: Entry | None) -> tuple[str, ...]:
+    """What looks like drift and is rather this clone."""
+    if champion is None or champion.commit == head.sha:
         return ()
-    last = live.ledger[-1]
-    if live.champion is None:
-        asked = "are MLFLOW_TRACKING_URI and MERGELINE_STATE those of the releases?"
-        return (f"the ledger has v{last.version} in production, this registry nothing: {asked}",)
-    if last.commit != head.sha and not repository.is_ancestor(last.commit, head.sha):
-        return (f"production is of {last.commit[:8]}, which main here does not have: git fetch",)
-    return ()
+    if repository.is_ancestor(champion.commit, head.sha):
+        return ()
+    commit = champion.commit[:8]
+    return (f"production is of {commit}, which main here does not have: git fetch",)

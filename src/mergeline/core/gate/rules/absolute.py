@@ -9,7 +9,7 @@ from mergeline.core.compare.result import Measured, MetricResult
 from mergeline.core.declare.model import Bar
 from mergeline.core.gate.subject import Judged, candidate_value, ends
 from mergeline.core.gate.verdict import Reason, Situation, VerdictWord
-from mergeline.core.numbers import beside, counted, given, share
+from mergeline.core.numbers import beside, counted, given, ordinal, share
 
 TWIN_ROWS = 0.01
 """Where a gate does not say which share of twins it allows; docs/verdict.md says why so much."""
@@ -161,3 +161,16 @@ def freshness(judged: Judged) -> Iterator[Reason]:
         "freshness", "pass" if fresh else "fail", f"the newest holdout row is of {newest}, {text}",
         numbers={"days": float(age), "at_most": limit},
     )  # fmt: skip
+
+
+def looks(judged: Judged) -> Iterator[Reason]:
+    """The rows were not asked more often than the gate allows; a restore was judged before."""
+    limit, look = judged.gate.looks, judged.context.look
+    if limit is None or look is None or judged.context.kind is Situation.RESTORE:
+        return
+    text = f"this is the {ordinal(look)} look at these rows, at most {limit:,} are allowed"
+    if look > limit:
+        text += ": they are worn out"
+    outcome: VerdictWord = "pass" if look <= limit else "inconclusive"
+    numbers = {"look": float(look), "at_most": float(limit)}
+    yield Reason("looks", outcome, text, numbers=numbers)

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from mergeline.core import numbers
 from mergeline.core.report import context, safe, sentences, tables
+from mergeline.core.report.advice import what_next
 from mergeline.core.report.content import Report
 from mergeline.core.report.examples import examples_grid
 from mergeline.core.report.render import plots, svg
@@ -28,6 +29,7 @@ def to_html(report: Report) -> str:
         tables=tables,
         sentences=sentences,
         context=context,
+        what_next=[*what_next(report)],
         numbers=numbers,
         plots=plots,
         safe=safe,

@@ -8,6 +8,7 @@ from mergeline.core import numbers
 from mergeline.core.fingerprint.ingredients import Change
 from mergeline.core.gate.verdict import Reason
 from mergeline.core.report import context, safe, sentences, tables
+from mergeline.core.report.advice import what_next
 from mergeline.core.report.content import DataChange, Report
 from mergeline.core.report.one_comment import ROOM
 from mergeline.core.report.render import forest, gfm, mermaid
@@ -46,11 +47,13 @@ def _verdict(report: Report, lead: Sequence[Sentence] = ()) -> list[Part]:
     mark = sentences.MARKS[sentences.tone(report)]
     headline = f"### {mark} {gfm.sentence(sentences.headline(report))}"
     stale = gfm.alert("CAUTION", gfm.sentence(context.stale(report)))
+    unreleased = gfm.alert("WARNING", gfm.sentence(context.unreleased(report)))
     reasons = gfm.listed(
         sentences.deciding(report), lambda reason: safe.markdown(reason.text, 300), (40, 12, 4, 1)
     )
     return [
         Part("what of the bar moved", 98, _bar_banner(report)),
+        Part("that the base is unreleased", 96, (unreleased,)),
         Part("that the report is stale", 95, (stale,)),
         Part("the verdict", 100, (headline,), kept=True),
         Part("the numbers", 96, (" · ".join(map(gfm.sentence, lead)),)),
@@ -77,8 +80,16 @@ def _circumstances(report: Report) -> list[Part]:
         Part("how the difference splits", 50, _attribution(report)),
         Part("the bar", 85, (bar,)),
         Part("what merging does", 90, merging),
+        Part("what the author can do", 88, _what_next(report)),
         Part("where this comes from", 75, (footer,)),
     ]
+
+
+def _what_next(report: Report) -> tuple[str, ...]:
+    """What can be done about a verdict that is no pass."""
+    steps = [*what_next(report)]
+    forms = gfm.listed(steps, gfm.sentence, (12, 3))
+    return tuple(f"**What you can do now:**\n\n{form}" for form in forms) if steps else ()
 
 
 def _appendix(view: View) -> list[Part]:

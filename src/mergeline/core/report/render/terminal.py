@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mergeline.core.report import context, safe, sentences, tables
+from mergeline.core.report.advice import what_next
 from mergeline.core.report.content import Report
 from mergeline.core.report.sentences import Sentence, say, strong
 from mergeline.core.report.tables import Tone
@@ -24,7 +25,8 @@ def terminal_text(report: Report, console: Console | None = None) -> str:
     console = console or plain_console()
     with console.capture() as captured:
         console.print(to_terminal(report))
-    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+    text = "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+    return safe.without_commands(text)
 
 
 def plain_console(width: int = 100) -> Console:
@@ -50,6 +52,9 @@ def to_terminal(report: Report) -> RenderableType:
         if hurt := sentences.hurt(view):
             parts.append(_indented(_text(_line("who is hurt", hurt))))
     parts += [_indented(_text(line)) for line in _circumstances(report)]
+    if steps := [*what_next(report)]:
+        parts.append(_indented(Text("what you can do now:", style="bold")))
+        parts += [_indented(Text("• ").append_text(_text(step))) for step in steps]
     about = (_text(line, "dim") for line in context.provenance(report))
     parts.append(_indented(Text(" · ").join(about)))
     return Group(*parts)
@@ -62,6 +67,8 @@ def _banners(report: Report) -> list[RenderableType]:
         lines.append(Text(title, style="yellow"))
         moved = [*context.moved_sentences(report)[:8], *context.both_verdicts(report)]
         lines += [_indented(_text(line)) for line in moved]
+    if unreleased := context.unreleased(report):
+        lines.append(Text("! ", style="yellow").append_text(_text(unreleased)))
     if stale := context.stale(report):
         lines.append(Text("! ", style="yellow").append_text(_text(stale)))
     return [*lines, Text()] if lines else []

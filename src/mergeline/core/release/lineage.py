@@ -1,7 +1,8 @@
-"""The reference: the release that a model is held against beside the one in production.
+"""What a model's ledger says of what stands: the reference, and the last move of the holdout.
 
-Many small steps down, each within the gate's margin, add up. So each candidate is also held against
-the release that was last shown better than the one before it, and sees what became of it since.
+Many small steps down, each within the gate's margin, add up. So each candidate is held against the
+*reference* beside the model in production: the release that was last shown better than the one
+before it. A restored release has the past that it had when it was released.
 """
 
 from __future__ import annotations
@@ -59,3 +60,13 @@ def _before(ledger: Sequence[Entry], at: int) -> int:
             if ledger[earlier].fingerprint == entry.fingerprint:
                 return earlier
     return at - 1
+
+
+def last_move_of_holdout(ledger: Sequence[Entry]) -> Entry | None:
+    """The last release that moved the holdout by more than drops; None if none did."""
+    at = len(ledger) - 1
+    while at >= 0:
+        if ledger[at].holdout_moved:
+            return ledger[at]
+        at = _before(ledger, at)
+    return None

@@ -14,7 +14,7 @@ from mergeline.core.declare.model import Bar, Gate, MetricChoice, Model, Role
 from mergeline.core.gate.judge import judge
 from mergeline.core.gate.verdict import Context, Situation, Verdict
 from mergeline.core.release.ledger import FORMAT, Entry
-from mergeline.core.release.reference import find_reference
+from mergeline.core.release.lineage import find_reference
 
 
 def ledger(*pages: str) -> list[Entry]:
