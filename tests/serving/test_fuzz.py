@@ -39,6 +39,40 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 BODIES = st.binary(max_size=60) | VALUES.map(lambda value: json.dumps(value).encode())
 
 
+ROW = {"origin": "JFK", "hour": 17, "wind": 8.5}
+TENSORS = [
+    {"name": "origin", "shape": [1], "datatype": "BYTES", "data": ["JFK"]},
+    {"name": "hour", "shape": [1], "datatype": "INT64", "data": [17]},
+    {"name": "wind", "shape": [1, 1], "datatype": "FP64", "data": [8.5]},
+]
+VALID: list[tuple[str, Any]] = [
+    (PATHS[0], {"rows": [ROW, ROW]}),
+    (PATHS[1], {"dataframe_records": [ROW], "params": None}),
+    (PATHS[1], {"dataframe_split": {"columns": [*ROW], "data": [[*ROW.values()]]}}),
+    (PATHS[1], {"inputs": {name: [value] for name, value in ROW.items()}}),
+    (PATHS[2], {"inputs": TENSORS, "id": "x"}),
+]
+
+
+def places(document: Any) -> list[list[Any]]:
+    """The ways to each value in a document."""
+    inner: list[tuple[Any, Any]] = []
+    if isinstance(document, dict):
+        inner = list(document.items())
+    elif isinstance(document, list):
+        inner = list(enumerate(document))
+    return [[], *([key, *rest] for key, value in inner for rest in places(value))]
+
+
+def changed(document: Any, way: list[Any], value: Any) -> Any:
+    """The document with another value at one place."""
+    if not way:
+        return value
+    copy = dict(document) if isinstance(document, dict) else list(document)
+    copy[way[0]] = changed(document[way[0]], way[1:], value)
+    return copy
+
+
 @pytest.fixture(scope="module")
 def app(first: Path) -> Application:
     registry = Registry()
@@ -79,6 +113,25 @@ def test_no_body_makes_the_server_fail(app: Application, path: str, kind: str, b
     assert status == 200 or 400 <= status < 500, said
     document = json.loads(said)
     assert status == 200 or "error" in document or "error_code" in document
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(VALID), st.data(), VALUES)
+def test_no_change_of_one_value_makes_the_server_fail(
+    app: Application, valid: tuple[str, Any], data: st.DataObject, value: Any
+) -> None:
+    path, document = valid
+    way = data.draw(st.sampled_from(places(document)))
+    status, said = ask(app, path, KINDS[0], json.dumps(changed(document, way, value)).encode())
+    assert status == 200 or 400 <= status < 500, said
+
+
+@pytest.mark.parametrize(("path", "document"), VALID)
+def test_what_is_changed_there_is_answered_as_it_is(
+    app: Application, path: str, document: Any
+) -> None:
+    status, said = ask(app, path, KINDS[0], json.dumps(document).encode())
+    assert status == 200, said
 
 
 @settings(max_examples=30, deadline=None)
