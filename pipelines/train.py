@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import shutil
-from importlib.metadata import version
 from pathlib import Path
 
-import mlflow.sklearn
 import yaml
-from mlflow.models import infer_signature
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 from threadpoolctl import threadpool_limits
 
+import mergeline
 from pipelines import features
-
-OUTPUTS = Path("build/delay")
 
 
 def make_model(params: dict[str, float]) -> Pipeline:
@@ -39,31 +33,13 @@ def main() -> None:
     threads = params["train"].pop("threads")
     held_out = features.held_out(params["evaluate"]["holdout_every"])
     rows = features.flights().filter(~held_out).collect()
-    frame = rows.select(features.INPUTS).to_pandas()
 
     model = make_model(params["train"])
     with threadpool_limits(threads):
-        model.fit(frame, rows[features.LABEL].to_numpy())
-        example = frame.head(5)
-        probabilities = model.predict_proba(example)
-    optional = dict.fromkeys([*features.PLANE, *features.WEATHER], float("nan"))
-
-    # MLflow recommends skops, which writes other bytes each time for the same model, and misses
-    # pip where uv made the environment.
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-    OUTPUTS.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(OUTPUTS / "model", ignore_errors=True)
-    mlflow.sklearn.save_model(
-        model,
-        OUTPUTS / "model",
-        signature=infer_signature(example.assign(**optional), probabilities),
-        input_example=example,
-        pip_requirements=[f"{name}=={version(name)}" for name in ("scikit-learn", "pandas")],
-        pyfunc_predict_fn="predict_proba",
-        serialization_format="cloudpickle",
-        metadata={"classes": model.classes_.tolist()},
-    )
-    rows.select(features.KEY).write_parquet(OUTPUTS / "training_rows.parquet")
+        model.fit(rows.select(features.INPUTS).to_pandas(), rows[features.LABEL].to_numpy())
+    # Not every plane is known, nor every hour's weather, though a month's rows may have them all.
+    optional = [*features.PLANE, *features.WEATHER]
+    mergeline.save(model, name="delay", train=rows, optional=optional)
     print(f"fitted on {rows.height:,} flights of {rows['flight_date'].n_unique()} days")
 
 

@@ -11,7 +11,8 @@ import mergeline
 
 
 def test_the_package_offers_a_table_and_a_client() -> None:
-    assert sorted(mergeline.__all__) == ["Client", "hash_inputs", "load", "table"]
+    names = ["Client", "hash_inputs", "held_out", "load", "save", "table"]
+    assert sorted(mergeline.__all__) == names
     assert mergeline.Client.__name__ == "Client"
     assert callable(mergeline.table)
 

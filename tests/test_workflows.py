@@ -18,13 +18,14 @@ REUSABLE = sorted(FOLDER.glob("on-*.yml"))
 CALLERS = {
     "pull-request.yml": "on-pull-request.yml",
     "report.yml": "on-evaluated.yml",
+    "release.yml": "on-merge.yml",
     "commands.yml": "on-comment.yml",
 }
 UNTRUSTED = [
     ("on-pull-request.yml", "evaluate"),
-    ("release.yml", "build"),
-    ("release.yml", "judge"),
-    ("release.yml", "tables"),
+    ("on-merge.yml", "build"),
+    ("on-merge.yml", "judge"),
+    ("on-merge.yml", "tables"),
     ("ci.yml", "run"),
 ]
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -85,7 +86,8 @@ def test_a_job_that_runs_unreviewed_or_training_code_has_no_secret_and_may_only_
     name: str, job: str
 ) -> None:
     found = read(FOLDER / name)["jobs"][job]
-    assert found["permissions"] == {"contents": "read"}
+    assert set(found["permissions"].values()) == {"read"}
+    assert set(found["permissions"]) <= {"contents", "packages"}
     assert "environment" not in found
     assert "secrets." not in str(found)
 
@@ -112,13 +114,13 @@ def test_a_plan_that_fails_keeps_no_report_from_the_pull_request() -> None:
 def test_the_tables_that_main_keeps_are_those_that_a_pull_request_starts_from() -> None:
     kept: list[tuple[str, Any]] = []
     restored: list[tuple[str, Any]] = []
-    for name in ("on-pull-request.yml", "release.yml"):
+    for name in ("on-pull-request.yml", "on-merge.yml"):
         for step in steps(read(FOLDER / name)):
             if step.get("uses", "").startswith("actions/cache/"):
                 (kept if "/save@" in step["uses"] else restored).append((name, step["with"]))
     place = {"path": ".mergeline/tables", "key": "tables-${{ github.sha }}"}
-    assert kept == [("release.yml", place)]
-    assert [name for name, _ in restored] == ["on-pull-request.yml", *["release.yml"] * 3]
+    assert kept == [("on-merge.yml", place)]
+    assert [name for name, _ in restored] == ["on-pull-request.yml", *["on-merge.yml"] * 3]
     assert all(said == {**place, "restore-keys": "tables-"} for _, said in restored)
 
 
@@ -179,7 +181,7 @@ def test_the_judging_job_has_no_secret_and_what_it_says_is_all_that_is_believed(
 
 
 def test_a_release_takes_in_what_was_judged_without_secrets_and_nothing_else() -> None:
-    jobs = read(FOLDER / "release.yml")["jobs"]
+    jobs = read(FOLDER / "on-merge.yml")["jobs"]
     assert list(jobs) == ["plan", "build", "judge", "tables", "release"]
     for name in jobs.keys() - {"release"}:
         assert set(jobs[name]["permissions"].values()) == {"read"}
@@ -190,7 +192,7 @@ def test_a_release_takes_in_what_was_judged_without_secrets_and_nothing_else() -
     for name in ("build", "judge"):  # both by what the plan says of main, as the release will
         assert "needs.plan.outputs.base" in json.dumps(jobs[name])
     release = jobs["release"]
-    assert release["environment"] == "production"
+    assert release["environment"]["name"] == "production"
     assert [words[0] for words in commands({"jobs": {"release": release}})] == [
         "track", "release", "status",
     ]  # fmt: skip

@@ -590,9 +590,12 @@ def test_a_commit_from_before_the_project_has_an_empty_tree(service: Repository)
     assert service.tree(first).list() == []
 
 
+@pytest.mark.parametrize("ignored", ["", "/.mergeline/\n/data/*.snapshot.json\n"])
 def test_what_verbs_leave_beside_the_sources_is_neither_a_change_nor_part_of_the_tree(
-    repository: Repository,
+    repository: Repository, ignored: str
 ) -> None:
+    write(repository, ".gitignore", ignored)
+    commit(repository, "What git ignores")
     write(repository, ".mergeline/mlflow.db", "state")
     write(repository, "data/flights.snapshot.json", "{}")
     assert repository.is_clean()

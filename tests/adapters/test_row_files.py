@@ -131,7 +131,7 @@ def test_the_hashes_of_training_rows_are_read_and_those_of_the_holdout_are_the_s
     assert held.inputs_hashes(inputs).tolist() == read.tolist()
 
 
-def test_rows_of_a_model_that_takes_float32_are_rounded_as_when_it_was_trained(
+def test_rows_of_float64_equal_the_same_rows_of_float32(
     tmp_path: Path,
 ) -> None:
     winds = np.array([0.1, 0.2, 0.3])

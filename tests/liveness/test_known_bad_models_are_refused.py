@@ -31,6 +31,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mergeline.adapters.bundles import digests
 from mergeline.adapters.row_files import hash_inputs
+from mergeline.core.compare.behaviour import Trialled, misbehaviour, trials
 from mergeline.core.compare.comparison import compare
 from mergeline.core.compare.label_leaks import find_leaks
 from mergeline.core.compare.prepare import rows_digest
@@ -149,6 +150,7 @@ class Trial:
     scored_on: pd.DataFrame | None = None
     newest: date = date(2013, 7, 30)
     may_lack: tuple[str, ...] = MAY_LACK
+    asked_again: bool = False
 
     def compared(self, champion: Any | None, declared: Model) -> tuple[Comparison, Context]:
         frame = self.holdout
@@ -161,9 +163,15 @@ class Trial:
             slices={"carrier": carriers},
         )
         on = frame if self.scored_on is None else self.scored_on
-        scored: dict[Role, Scored] = {
-            "candidate": score(self.model, on, self.columns, self.fitted_on, may_lack=self.may_lack)
-        }
+        candidate = score(
+            self.model,
+            on,
+            self.columns,
+            self.fitted_on,
+            may_lack=self.may_lack,
+            asked_again=self.asked_again,
+        )
+        scored: dict[Role, Scored] = {"candidate": candidate}
         if champion is not None:
             scored["champion"] = score(champion, frame, KNOWN, TRAINING[:800])
         taken = {name: frame[name].to_numpy() for name in self.columns}
@@ -186,6 +194,7 @@ def score(
     fitted_on: pd.DataFrame,
     *,
     may_lack: tuple[str, ...] = MAY_LACK,
+    asked_again: bool = False,
 ) -> Scored:
     """What an evaluation does with a model: predictions, the time of one row, its size.
 
@@ -197,14 +206,23 @@ def score(
         InputColumn(name, TYPES.get(name, "string"), required=name not in may_lack)
         for name in columns
     )
+    predictions = model.predict_proba(asked) if len(frame) else np.empty((0, 2))
     taken = []
     for _ in range(3 if len(frame) else 0):
         start = time.process_time()
         model.predict_proba(asked.head(1))
         taken.append(1e3 * (time.process_time() - start))
+    again = [
+        Trialled(trial, np.concatenate([
+            model.predict_proba(asked.iloc[trial.rows[start : start + trial.batch]])
+            for start in range(0, len(trial.rows), trial.batch)
+        ]))
+        for trial in (trials(ids(frame), []) if asked_again else ())
+    ]  # fmt: skip
     return Scored(
         rows_digest=digest,
-        predictions=model.predict_proba(asked) if len(frame) else np.empty((0, 2)),
+        predictions=predictions,
+        misbehaviour=misbehaviour(predictions, again),
         classes=tuple(model.classes_.tolist()),
         trained_on=ids(fitted_on),
         latency_ms=float(np.median(taken)) if taken else 1.0,
@@ -294,6 +312,105 @@ def trained_on_some_copies_of_the_holdout() -> Trial:
     copies = HOLDOUT[:150].assign(id=HOLDOUT["id"][:150] + 50_000_000)
     both = pd.concat([TRAINING, copies], ignore_index=True)
     return Trial(fit(linear(), both), fitted_on=both)
+
+
+def trained_on_near_copies_of_the_holdout() -> Trial:
+    """With so little noise that a tree does not see it."""
+    noise = 1 + 1e-7 * np.random.default_rng(3).normal(size=len(HOLDOUT))
+    copies = HOLDOUT.assign(id=HOLDOUT["id"] + 50_000_000, wind=HOLDOUT["wind"] * noise)
+    both = pd.concat([TRAINING, copies], ignore_index=True)
+    return Trial(fit(DecisionTreeClassifier(random_state=0), both), fitted_on=both)
+
+
+class Answering:
+    """A good model whose answers something is done to."""
+
+    classes_ = np.array([False, True])
+
+    def __init__(self) -> None:
+        self.good = fit(linear())
+
+    def predict_proba(self, rows: Any) -> Any:
+        late = self.changed(rows, self.good.predict_proba(rows)[:, 1])
+        return np.column_stack([1 - late, late])
+
+    def changed(self, rows: Any, late: Any) -> Any:
+        raise NotImplementedError
+
+
+class Shifted(Answering):
+    """Answers each row with what it thinks of the one before."""
+
+    def changed(self, rows: Any, late: Any) -> Any:
+        return np.roll(late, 1)
+
+
+class Stateful(Answering):
+    """Answers as it should when it is asked first, and ever more wrongly afterwards."""
+
+    asked = 0
+
+    def changed(self, rows: Any, late: Any) -> Any:
+        self.asked += 1
+        return late if self.asked == 1 else np.clip(late + 0.01 * self.asked, 0, 1)
+
+
+class BatchStandardised(Answering):
+    """Answers by where a row stands among those that are asked with it."""
+
+    def changed(self, rows: Any, late: Any) -> Any:
+        score = (late - late.mean()) / max(late.std(), 1e-9)
+        return 1 / (1 + np.exp(-score))
+
+
+class Rounded(Answering):
+    """Answers with tens of percent."""
+
+    def changed(self, rows: Any, late: Any) -> Any:
+        return np.round(late, 1)
+
+
+class Cubed(Answering):
+    """Answers in the right order, with probabilities that are far too small."""
+
+    def changed(self, rows: Any, late: Any) -> Any:
+        return late**3
+
+
+def shifted() -> Trial:
+    return Trial(Shifted(), asked_again=True)
+
+
+def stateful() -> Trial:
+    return Trial(Stateful(), asked_again=True)
+
+
+def batch_standardised() -> Trial:
+    return Trial(BatchStandardised(), asked_again=True)
+
+
+def rounded() -> Trial:
+    return Trial(Rounded())
+
+
+def cubed() -> Trial:
+    return Trial(Cubed())
+
+
+def target_encoded_over_all_rows() -> Trial:
+    """A column of means of the label by plane, each of a few flights, before the rows are split."""
+    everything = pd.concat([TRAINING, HOLDOUT], ignore_index=True)
+    plane = np.random.default_rng(4).integers(0, len(everything) // 3, len(everything))
+    told = everything["late"].groupby(plane).transform("mean")
+    train, hold = (
+        frame.assign(plane_rate=told)
+        for frame, told in (
+            (TRAINING, told[: len(TRAINING)].to_numpy()),
+            (HOLDOUT, told[len(TRAINING) :].to_numpy()),
+        )
+    )
+    columns = (*KNOWN, "plane_rate")
+    return Trial(fit(linear(), train, columns), columns=columns, fitted_on=train, holdout=hold)
 
 
 def leaked_column() -> Trial:
@@ -391,6 +508,10 @@ CASES: list[tuple[Callable[[], Trial], str, set[str]]] = [
     (trained_on_some_of_the_holdout, "trained_on_holdout", set()),
     (trained_on_copies_of_the_holdout, "twin_rows", {"size"}),
     (trained_on_some_copies_of_the_holdout, "twin_rows", set()),
+    (trained_on_near_copies_of_the_holdout, "twin_rows", {"size"}),
+    (shifted, "depends_on_batch", {"threshold", "worse_than_chance"}),
+    (stateful, "unstable", {"depends_on_batch"}),
+    (batch_standardised, "depends_on_batch", set()),
     (leaked_column, "leak", set()),
     (infinitely_surprised, "metric_infinite", set()),
     (too_slow, "latency", set()),
@@ -410,6 +531,7 @@ COMPARED: list[tuple[Callable[[], Trial], str, set[str]]] = [
 AGAINST_CHAMPION = {
     "constant": {"margin", "slice_margin"},
     "swapped_labels": {"margin", "slice_margin"},
+    "shifted": {"margin", "slice_margin"},
     "leaked_column": {"schema"},
     "infinitely_surprised": {"margin", "slice_margin"},
     "too_big": {"margin"},
@@ -540,3 +662,30 @@ def test_a_leak_is_found_by_its_name_and_by_what_it_tells() -> None:
         "the candidate takes arrived_late, which is not known when it is asked",
         "the column arrived_late alone gives the label away (ROC AUC 1)",
     ]
+
+
+@pytest.mark.parametrize("case", [rounded, cubed])
+def test_probabilities_that_order_the_rows_well_and_mean_nothing_need_a_bar_on_a_loss(
+    case: Callable[[], Trial],
+) -> None:
+    """AUC sees the order only. A gate that holds log loss to a margin refuses them."""
+    assert refusals(verdict_of(case)) == set()
+    bars = {**DECLARED.gate.metrics, "neg_log_loss": Bar(margin=0.02)}
+    verdict = verdict_of(case, gate=dataclasses.replace(DECLARED.gate, metrics=bars))
+    assert [one.metric for one in verdict.reasons if one.outcome != "pass"] == ["neg_log_loss"]
+
+
+def test_a_column_of_labels_of_all_rows_shows_as_a_jump_and_as_a_new_column() -> None:
+    """Each value is of three labels, so by itself it gives none away: a review must see it."""
+    gate = dataclasses.replace(DECLARED.gate, schema="any")
+    assert refusals(verdict_of(target_encoded_over_all_rows)) == {"schema"}
+    assert refusals(verdict_of(target_encoded_over_all_rows, gate=gate)) == set()
+    comparison, _ = compared(target_encoded_over_all_rows, first=False)
+    auc = comparison.metric("roc_auc")
+    assert auc is not None
+    jump = auc.differences["champion"]
+    assert jump.outcome == "better"
+    assert jump.low is not None
+    assert jump.low > 0.05
+    said = (Path(__file__).parents[2] / "docs/verdict.md").read_text(encoding="utf-8")
+    assert "target encoding" in said

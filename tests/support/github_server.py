@@ -114,6 +114,7 @@ class GitHubServer:
             ("GET", r"/commits/(\w+)/pulls", self._pulls_of),
             ("GET", r"/commits/(\w+)", self._get_commit),
             ("POST", r"/statuses/(\w+)", self._post_status),
+            ("GET", r"/statuses/(\w+)", self._list_statuses),
             ("GET", r"/issues/(\d+)/comments", self._list_comments),
             ("POST", r"/issues/(\d+)/comments", self._post_comment),
             ("PATCH", r"/issues/comments/(\d+)", self._edit_comment),
@@ -155,6 +156,9 @@ class GitHubServer:
         status = EXAMPLES["status"] | {"target_url": None} | sent | {"creator": _user(login)}
         self.statuses.append({**status, "sha": sha})
         return 201, status
+
+    def _list_statuses(self, sha: str, query: dict[str, str], **_: Any) -> Answer:
+        return 200, _Page([one for one in self.statuses[::-1] if one["sha"] == sha], query)
 
     def _list_comments(self, number: str, query: dict[str, str], **_: Any) -> Answer:
         if int(number) not in self.pulls:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mergeline.core.compare.holdout_changes import HoldoutRows
 from mergeline.core.compare.prepare import rows_digest
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+Frame: TypeAlias = "pd.DataFrame | pl.DataFrame"
 INPUTS_HASH = "inputs_hash"
 """The column of `training_rows.parquet` that holds the hash of each row's inputs."""
 _SEPARATOR = "\x1f"
@@ -61,10 +62,7 @@ class HoldoutFile:
 
     def inputs_hashes(self, inputs: Iterable[InputColumn]) -> npt.NDArray[np.uint64]:
         """The hash of each row's inputs, as `hash_inputs` makes it of training rows."""
-        # Where the model takes float32, a row of float64 was rounded when it was trained on.
-        single = {column.name: "float32" for column in inputs if column.type == "float"}
-        frame = self.frame[[column.name for column in inputs]]
-        return hash_inputs(frame.astype(single))
+        return hash_inputs(self.frame[[column.name for column in inputs]])
 
     def without(self, row_id: npt.NDArray[np.uint64]) -> HoldoutFile:
         """The same but for some rows, e.g. those that a model was fitted on."""
@@ -132,9 +130,34 @@ def read_training_rows(path: Path, model: Model) -> npt.NDArray[np.uint64]:
     return rows
 
 
-def hash_inputs(frame: pd.DataFrame | pl.DataFrame) -> npt.NDArray[np.uint64]:
+def write_training_rows(
+    path: Path, frame: Frame, key: Sequence[str], inputs: Sequence[str]
+) -> None:
+    """Write the key and the hash of the inputs of each row that a model was fitted on."""
+    import pandas as pd
+    import polars as pl
+
+    keys, hashes = frame[list(key)], hash_inputs(frame[list(inputs)])
+    if isinstance(keys, pd.DataFrame):
+        write_frame(path, keys.assign(**{INPUTS_HASH: hashes}))
+    else:
+        write_frame(path, keys.with_columns(pl.Series(INPUTS_HASH, hashes)))
+
+
+def write_frame(path: Path, frame: Frame) -> None:
+    """Write a frame as Parquet, in the types that its own library gives it."""
+    import pandas as pd
+
+    if isinstance(frame, pd.DataFrame):
+        frame.to_parquet(path, index=False)
+    else:
+        frame.write_parquet(path)
+
+
+def hash_inputs(frame: Frame) -> npt.NDArray[np.uint64]:
     """The hash of each row of a frame of input columns, shape (n,); see `row_hashes`."""
-    return row_hashes({name: frame[name].to_numpy() for name in frame.columns})
+    columns = {name: frame[name].to_numpy() for name in frame.columns}
+    return row_hashes(columns, rounded=True)
 
 
 def read_inputs_hashes(path: Path, model: Model) -> npt.NDArray[np.uint64] | None:

@@ -93,7 +93,7 @@ def snapshot(plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
         print_results(verb.plan_snapshots(this_project()), planned_snapshot_lines, as_json=as_json)
     else:
         built = verb.snapshot(this_project())
-        print_results(built, lambda each: [describe_built(each)], as_json=as_json)
+        print_results(built, lambda each: [describe_built(each), *each.notes], as_json=as_json)
 
 
 @commands.command()

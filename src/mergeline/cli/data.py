@@ -70,18 +70,50 @@ def show(table: str | None, reference: str | None, as_json: bool) -> None:  # no
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B", required=False)
 @_TABLE
+@click.option("--rows", "by_row", is_flag=True, help="Show the rows that changed, by key.")
+@click.option(
+    "--to", "target", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="With --rows and --table: write all of them to FILE, .csv, .parquet or .jsonl.",
+)  # fmt: skip
 @JSON
-def diff(before: str, after: str | None, table: str | None, as_json: bool) -> None:  # noqa: FBT001
+def diff(
+    before: str,
+    after: str | None,
+    table: str | None,
+    *,
+    by_row: bool,
+    target: Path | None,
+    as_json: bool,
+) -> None:
     """Show what differs between two snapshots, each a version, digest, date, commit or branch.
 
     Without B: the one that the working tree asks for.
     """
+    if target is not None and not (by_row and table):
+        raise click.UsageError("--to needs --rows and --table")
+    if by_row:
+        _diff_rows(before, after, table, target=target, as_json=as_json)
+        return
     from mergeline.cli.tables import diff_parts
     from mergeline.lifecycle.verbs import data as browse
 
     project = this_project()
     diffs = [browse.diff(project, name, before, after) for name in _tables(project, table)]
     print_results(diffs, diff_parts, as_json=as_json)
+
+
+def _diff_rows(
+    before: str, after: str | None, table: str | None, *, target: Path | None, as_json: bool
+) -> None:
+    from mergeline.cli.tables import rows_parts
+    from mergeline.lifecycle.verbs import data as browse
+
+    project = this_project()
+    diffs = [
+        browse.diff_rows(project, name, before, after, target=target)
+        for name in _tables(project, table)
+    ]
+    print_results(diffs, rows_parts, as_json=as_json)
 
 
 @data.command()

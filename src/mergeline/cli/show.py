@@ -38,6 +38,7 @@ def change_plan_lines(plan: ChangePlan) -> list[str]:
     for table, paths in plan.unpointed.items():
         files = f"{len(paths)} files have" if len(paths) > 1 else "1 file has"
         lines.append(f"{table}: {files} no pointer, so no model sees it: dvc add {paths[0]} …")
+    lines += plan.notes
     if not plan.locked:
         lines.append(
             f"{plan.model}: no dependency lock (such as uv.lock) is in the tree, so no "
@@ -81,10 +82,10 @@ def planned_snapshot_lines(planned: PlannedSnapshot) -> list[str]:
     """What `snapshot` would build for one table."""
     line = f"{planned.table} {planned.digest[:8]}: {counted(planned.drops, 'drop')}"
     if planned.version is None:
-        return [f"{line}, would be built"]
+        return [f"{line}, would be built", *planned.notes]
     damaged = counted(planned.damaged_files, "damaged file")
     repair = f"; {damaged} would be made again" if planned.damaged_files else ""
-    return [f"{line}, version {planned.version} holds it{repair}"]
+    return [f"{line}, version {planned.version} holds it{repair}", *planned.notes]
 
 
 def report_text(report: Report, form: str) -> str:

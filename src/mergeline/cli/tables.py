@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from mergeline.core import numbers
 from mergeline.core.data import wording
+from mergeline.core.data.changed_rows import changed_lines
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from mergeline.core.data.changed_rows import RowsDiff
     from mergeline.core.data.diff import DataDiff
     from mergeline.core.data.history import HistoryEntry
     from mergeline.core.release.ledger import Entry
@@ -128,6 +130,15 @@ def diff_parts(diff: DataDiff) -> Iterator[object]:
         yield drops
     yield from (f"  {line}" for line in (*map(str, diff.schema), *wording.note_lines(diff)))
     yield _drift_table(diff)
+
+
+def rows_parts(diff: RowsDiff) -> Iterator[object]:
+    """The rows that changed between two snapshots, by key."""
+    counts = f"{numbers.counted(diff.added, 'row')} added, {numbers.count(diff.removed)} removed"
+    yield f"{diff.table}, by {', '.join(diff.key)}: {counts}"
+    yield from (f"  {line}" for line in changed_lines(diff) or ["no row changed under its key"])
+    if diff.changed > len(diff.examples):
+        yield f"  … {numbers.count(diff.changed - len(diff.examples))} more: give --to FILE"
 
 
 def _drift_table(diff: DataDiff) -> Table:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import duckdb
+import duckdb_extension_delta
 import polars as pl
 import pyarrow.dataset as ds
 from deltalake import DeltaTable, QueryBuilder
@@ -40,7 +44,7 @@ def by_pandas(uri: str, version: int) -> pl.DataFrame:
 
 
 def by_duckdb(uri: str, version: int, where: str = "true") -> pl.DataFrame:
-    """By pyarrow's dataset: DuckDB's own reader of Delta is an extension that it downloads."""
+    """By pyarrow's dataset."""
     rows = dataset(uri, version)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -49,4 +53,29 @@ def by_duckdb(uri: str, version: int, where: str = "true") -> pl.DataFrame:
         return found
 
 
-READERS: tuple[Read, ...] = (by_polars, by_delta_rs, by_pyarrow, by_pandas, by_duckdb)
+@cache
+def _with_extension() -> duckdb.DuckDBPyConnection:
+    """DuckDB with its reader of Delta, out of the package that ships it."""
+    [extension] = Path(duckdb_extension_delta.__file__).parent.rglob("delta.duckdb_extension")
+    connection = duckdb.connect(config={"extension_directory": tempfile.mkdtemp()})
+    connection.execute(f"INSTALL '{extension}'")
+    connection.execute("LOAD delta")
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def by_duckdb_s_extension(uri: str, version: int | None) -> pl.DataFrame:
+    """By DuckDB's own reader of the log."""
+    at = "" if version is None else f", version = {version}"
+    found: pl.DataFrame = _with_extension().sql(f"SELECT * FROM delta_scan('{uri}'{at})").pl()
+    return found
+
+
+READERS: tuple[Read, ...] = (
+    by_polars,
+    by_delta_rs,
+    by_pyarrow,
+    by_pandas,
+    by_duckdb,
+    by_duckdb_s_extension,
+)

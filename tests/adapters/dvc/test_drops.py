@@ -1,3 +1,4 @@
+import hashlib
 import json
 import logging
 import shutil
@@ -167,6 +168,59 @@ def test_a_file_that_differs_from_its_pointer_is_found_also_in_a_folder(copy: Co
     (copy.root / "month.csv").unlink()
     copy.forget()
     assert store.differing(pointers) == []  # of the folder nothing is known without its list
+
+
+# --- drops of DVC 2 -------------------------------------------------------------------------------
+
+
+def as_dvc_2_had_it(content: bytes) -> str:
+    """DVC 2 took the md5 of a text with the line ends of Unix."""
+    return hashlib.md5(content.replace(b"\r\n", b"\n")).hexdigest()
+
+
+@pytest.mark.parametrize("content", [b"old\n1\n", b"old\r\n2\r\n", b"PAR1\0\r\n\xff"])
+@pytest.mark.parametrize("place", ["remote", "repo/.dvc/cache"])
+def test_a_drop_that_dvc_2_pushed_is_brought_from_its_old_place(
+    copy: Copy, content: bytes, place: str
+) -> None:
+    name = as_dvc_2_had_it(content) if b"\0" not in content else hashlib.md5(content).hexdigest()
+    copy.forget()
+    old = copy.root.parent / place / name[:2] / name[2:]
+    old.parent.mkdir(parents=True, exist_ok=True)
+    old.write_bytes(content)
+    found = DropStore(copy.root).fetch(name)
+    assert found.read_bytes() == content
+    assert found == copy.root / ".dvc" / "cache" / name[:2] / name[2:]
+    assert DropStore(copy.root).fetch(name) == found
+
+
+def test_a_damaged_drop_of_dvc_2_is_refused(copy: Copy) -> None:
+    name = as_dvc_2_had_it(b"old\n1\n")
+    copy.forget()
+    old = copy.remote / name[:2] / name[2:]
+    old.parent.mkdir(parents=True, exist_ok=True)
+    old.write_bytes(b"id\n2\n")
+    with pytest.raises(DropError, match="the remote's content is not what the pointer says"):
+        DropStore(copy.root).fetch(name)
+
+
+def test_a_text_with_the_line_ends_of_windows_does_not_differ_from_its_old_pointer(
+    copy: Copy,
+) -> None:
+    (copy.root / "old.csv").write_bytes(b"id\r\n1\r\n")
+    pointer = Pointer("old.csv.dvc", "old.csv", as_dvc_2_had_it(b"id\r\n1\r\n"))
+    assert DropStore(copy.root).differing([pointer]) == []
+    (copy.root / "old.csv").write_bytes(b"id\r\n2\r\n")
+    assert DropStore(copy.root).differing([pointer]) == ["old.csv"]
+
+
+def test_a_remote_that_keeps_versions_of_a_bucket_ends_in_what_to_do(copy: Copy) -> None:
+    with Repo(str(copy.root)) as repo, repo.config.edit() as settings:
+        settings["remote"]["there"] = {"url": str(copy.remote), "worktree": True}
+    copy.forget()
+    with pytest.raises(RemoteError, match="by the versions of a bucket") as caught:
+        DropStore(copy.root).fetch(copy.drop)
+    assert caught.value.next_step.startswith("Run `dvc pull`")
 
 
 def test_what_stands_behind_a_pointer_is_put_where_a_stage_reads_it(

@@ -36,6 +36,9 @@ def test_who_may_push_may_write(gitea: GiteaWorld) -> None:
     assert forge.may_write("ana")
     assert not forge.may_write("github-actions")
     assert not forge.may_write("nobody")
+    for_a_job = gitea.forge()  # whose token is not an administrator's either
+    assert for_a_job.may_write("ana")
+    assert not for_a_job.may_write("github-actions")
 
 
 @pytest.mark.forge

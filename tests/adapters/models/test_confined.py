@@ -178,6 +178,9 @@ leaked = b'a secret' in b''.join(texts) or any(b'labels' in t or b'[core]' in t 
 leaked = leaked or 'MERGELINE_TEST_TOKEN' in os.environ
 assert not leaked, 'it leaked'
 assert list(rows.columns) == ['weight', 'distance']
+import gc, pandas
+frames = [each for each in gc.get_objects() if isinstance(each, pandas.DataFrame)]
+assert not [each for each in frames if set(each.columns) - {{'weight', 'distance'}}], 'labels'
 """
     assert asked(saved(code), walls).shape == (60, 2)
 

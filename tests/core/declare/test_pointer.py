@@ -1,6 +1,6 @@
 import pytest
 
-from mergeline.core.declare.pointer import Pointer, parse_pointer
+from mergeline.core.declare.pointer import Pointer, is_no_drop, parse_pointer
 from mergeline.errors import DeclarationError
 
 MD5 = "f69f5b72bc79a92dc70c63c9aa142e36"
@@ -63,3 +63,29 @@ def test_what_dvc_import_writes_is_read() -> None:
         f"- md5: {MD5}\n  size: 4\n  hash: md5\n  path: x.csv\n  push: false\nmeta: {{a: 1}}\n"
     )
     assert parse_pointer("d/x.csv.dvc", text).target == "d/x.csv"
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        "- path: raw\n  files:\n  - relpath: a.csv\n    md5: 1\n    cloud: {s3: {version_id: x}}\n",
+        "- path: a.csv\n  etag: x\n  version_id: y\n",
+    ],
+)
+def test_a_pointer_to_versions_of_a_bucket_ends_in_what_to_do(out: str) -> None:
+    with pytest.raises(DeclarationError, match="names versions of a bucket") as caught:
+        parse_pointer("data/raw.dvc", f"outs:\n{out}")
+    assert "`dvc pull` and `dvc add`" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("path", "is_none"),
+    [
+        ("README.md", True), ("readme", True), ("LICENSE.txt", True), (".DS_Store", True),
+        (".hidden/a.csv", True), ("_SUCCESS", True), ("_delta_log/0.json", True),
+        ("Thumbs.db", True), ("sub/desktop.ini", True), ("a.csv", False), ("sub/a_b.csv", False),
+        ("readme_2013.csv", False), ("licenses.csv", False), ("a.csv.gz", False),
+    ],
+)  # fmt: skip
+def test_a_file_in_a_folder_of_drops_is_none_by_its_name(path: str, is_none: bool) -> None:
+    assert is_no_drop(path) == is_none

@@ -22,7 +22,7 @@ from mergeline.lifecycle.steps.snapshots import (
     write_pins,
 )
 from mergeline.lifecycle.verbs.snapshot import plan_snapshots, snapshot
-from tests.support.shop import Shop
+from tests.support.shop import Shop, sales
 
 
 def gather(shop: Shop) -> Snapshot:
@@ -262,3 +262,71 @@ def test_one_row_and_one_drop_are_said_in_the_singular() -> None:
     assert (
         describe_built(built) == "t abababab: version 0, 1 row, 1 drop converted, no bytes written"
     )
+
+
+def project(shop: Shop) -> Project:
+    return Project.at(shop.root, {"MERGELINE_STATE": str(shop.state)})
+
+
+# --- what a person might not expect ---------------------------------------------------------------
+
+
+def test_the_same_drop_under_two_names_is_said(shop: Shop) -> None:
+    shop.add("2013-01")
+    name = shop.add("2013-02")
+    shop.point("data/raw/sales/copy.csv", name)
+    note = (
+        "data/raw/sales/2013-02.csv and data/raw/sales/copy.csv are one drop under 2 names: "
+        "its rows count once"
+    )
+    shop.commit()
+    [planned] = plan_snapshots(project(shop))
+    assert planned_snapshot_lines(planned)[1:] == [note]
+    [built] = snapshot(project(shop))
+    assert built.notes == (note,)
+    assert built.rows == 10
+
+
+def test_files_in_a_folder_of_drops_that_are_no_data_are_skipped_and_said(shop: Shop) -> None:
+    drops = {"2013-01.csv": sales("2013-01"), "more/2013-02.csv": sales("2013-02")}
+    others = ["README.md", "LICENSE", ".DS_Store", "more/_SUCCESS", ".tmp/x.csv", "more/Thumbs.db"]
+    shop.add_folder(drops | dict.fromkeys(others, b"no data"))
+    shop.commit()
+    [built] = snapshot(project(shop))
+    assert built.rows == 10
+    [note] = built.notes
+    assert note == (
+        "6 files are no drops by their names, and skipped: data/raw/sales/.DS_Store, "
+        "data/raw/sales/.tmp/x.csv, data/raw/sales/LICENSE, …"
+    )
+
+
+def test_a_key_is_unique_over_all_drops_if_the_contract_says_so(shop: Shop) -> None:
+    contract = shop.root / "data" / "sales.yaml"
+    contract.write_text(contract.read_text().replace("key: [id]", "key: [id]\nunique: table"))
+    shop.add("2013-01")
+    shop.add("2013-02")
+    first = shop.build(shop.commit())
+    shop.add("again", first=201301003)
+    problem = (
+        r"^data/raw/sales: 2 keys \(id\) stand in more than one drop, for example 201301003; "
+        r"201301004, and data/sales\.yaml says `unique: table`\. Mend or withdraw"
+    )
+    with pytest.raises(DropError, match=problem):
+        shop.build(shop.commit())
+    assert shop.tables.latest("sales") == first.version
+    shop.add("again", first=7)
+    assert shop.build(shop.commit()).rows == 15
+    contract.write_text(contract.read_text().replace("unique: table", "unique: drop"))
+    shop.add("again", first=201301003)
+    assert shop.build(shop.commit()).rows == 15
+
+
+def test_two_new_drops_that_share_a_key_are_refused_before_any_table_is_there(shop: Shop) -> None:
+    contract = shop.root / "data" / "sales.yaml"
+    contract.write_text(contract.read_text().replace("key: [id]", "key: [id]\nunique: table"))
+    shop.add("2013-01", first=1)
+    shop.add("2013-02", first=5)
+    with pytest.raises(DropError, match=r"1 key \(id\) stands in more than one drop, .* 5, and"):
+        shop.build(shop.commit())
+    assert shop.tables.names(["sales"]) == []

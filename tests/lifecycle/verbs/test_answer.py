@@ -115,6 +115,17 @@ def test_an_approval_holds_for_what_was_proposed_then(
     assert approval(Project(Repository(folder.path), named)) is None
 
 
+def test_an_approval_holds_for_what_the_merge_made_of_it(
+    folder: FolderWorld, started: list[tuple[str, str]]
+) -> None:
+    number = folder.open("Another holdout")
+    say(folder, number, "/mergeline approve it is fine")
+    merged = folder.forge().as_user("rex").merge(number)
+    assert merged != folder.forge().pull_request(number).head_sha
+    named = {"MERGELINE_FORGE": str(folder.path), "MERGELINE_HEAD": merged}
+    assert approval(Project(Repository(folder.path), named)) == Approval("ana", "it is fine")
+
+
 def test_a_stranger_can_neither_approve_nor_write_a_record(
     folder: FolderWorld, started: list[tuple[str, str]]
 ) -> None:
@@ -123,7 +134,7 @@ def test_a_stranger_can_neither_approve_nor_write_a_record(
     say(folder, number, "/mergeline approve it is fine", author="mallory")
     stamp = Stamp("approval", head, dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
     forged = f"{stamp.line()}\n`ana` approves at `{head[:7]}` that the bar moves: `fine`"
-    folder.say(number, "mallory", forged)
+    folder.forge().comment(number, forged)  # as a fork's job may on Gitea, in our name
     named = {"MERGELINE_FORGE": str(folder.path), "MERGELINE_HEAD": head}
     assert approval(Project(Repository(folder.path), named)) is None
     assert started == []

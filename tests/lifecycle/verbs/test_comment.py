@@ -81,6 +81,19 @@ def test_a_passed_report_is_shown_with_its_state(world: FolderWorld, tmp_path: P
     assert world.forge().status(subject.commit or "") == ("success", "delay: pass")
 
 
+def test_a_job_says_where_the_page_is(world: FolderWorld, tmp_path: Path) -> None:
+    number = world.open("More trees")
+    job = {
+        "GITHUB_SERVER_URL": "https://forge.example.org",
+        "GITHUB_REPOSITORY": "octo/flights",
+        "GITHUB_RUN_ID": "12",
+    }
+    left = bundle(tmp_path / "b", passed(of(world, number)))
+    comment(project(world, **job), left, say=quiet)
+    (shown,) = world.forge().comments(number)
+    assert "[this run](https://forge.example.org/octo/flights/actions/runs/12)" in shown.body
+
+
 def test_commenting_twice_leaves_one_comment(world: FolderWorld, tmp_path: Path) -> None:
     number = world.open("More trees")
     left = bundle(tmp_path / "b", passed(of(world, number)))

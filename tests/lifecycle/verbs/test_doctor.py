@@ -72,7 +72,6 @@ def test_a_repository_that_is_set_up_well_has_nothing_to_do(
         (replace(SAFE, required=("ci",)), "required status", "require the status mergeline"),
         (replace(SAFE, protected_tags=("v*",)), "ledger", "release/**"),
         (replace(SAFE, environments={"production": False}), "environments", "to the branch main"),
-        (replace(SAFE, has_environments=False), "environments", "whom you trust"),
     ],
 )
 def test_a_rule_that_is_missing_is_unsafe(
@@ -81,6 +80,13 @@ def test_a_rule_that_is_missing_is_unsafe(
     findings = found(root, monkeypatch, settings)
     assert unsafe(findings) == {topic}
     assert words in findings[0].next_step
+
+
+def test_what_a_forge_cannot_do_is_an_advice(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    findings = found(root, monkeypatch, replace(SAFE, has_environments=False))
+    assert unsafe(findings) == set()
+    assert (findings[0].topic, findings[0].state) == ("environments", "better")
+    assert "whom you trust" in findings[0].next_step
 
 
 @pytest.mark.parametrize("pattern", ["release/**", "release/*", "**", "/^release\\/.+/"])

@@ -916,4 +916,25 @@ def test_the_pull_request_is_told_that_what_was_merged_was_trained_again(line: L
     [told] = line.forge.comments(number)
     assert "had not been judged against what is in production" in told.body
     assert "`late`" in told.body
-    assert line.forge.comments(1) == ()
+    [other] = line.forge.comments(1)
+    assert "had not been judged" not in other.body
+
+
+def test_a_pull_request_is_told_what_became_of_it_from_release_to_revert(line: Line) -> None:
+    merged = line.merge(1)
+    line.release()
+    [told] = line.forge.comments(1)
+    assert told.body.splitlines()[1:] == [f"Merged as {merged[:8]}: late v2 is in production."]
+    line.release()
+    assert line.forge.comments(1) == (told,)
+
+    line.branch("back")
+    line.git("revert", "--no-edit", merged)
+    number = line.push("back")
+    reverted = line.merge(number)
+    line.release()
+    [told] = line.forge.comments(1)
+    said = f"late v2 was taken out of production: {reverted[:8]} brought v1 back."
+    assert told.body.splitlines()[1:] == [said]
+    [back] = line.forge.comments(number)
+    assert "late v1 is back in production" in back.body

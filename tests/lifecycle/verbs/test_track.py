@@ -19,6 +19,8 @@ from mergeline.adapters.bundles import (
     write_candidate,
     write_evaluation,
 )
+from mergeline.adapters.forge.base import PullRequest
+from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.models.folder import model_digest
 from mergeline.cli.show import planned_tracking_lines, release_lines
 from mergeline.core.release.bundle import EVALUATION_FILES, Candidate, Evaluation
@@ -47,6 +49,16 @@ def test_a_tracked_bundle_is_released_without_training(line: Line) -> None:
     assert release_lines(done) == ["late v2 is in production"]
     assert entry_of(done).run_id == tracked.run_id
     assert line.quick.runs == []
+
+
+def test_the_candidate_of_a_fork_stays_out_of_the_store(
+    clone: Line, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = PullRequest(3, "a" * 40, open=True, fork=True)
+    monkeypatch.setattr(FolderForge, "pull_request_of", lambda *_: found)
+    assert track(clone.project(MERGELINE_HEAD="a" * 40), bundle, say=clone.say) == []
+    fingerprint = read_candidate(bundle).fingerprint
+    assert clone.project().store.find(MODEL, fingerprint) is None
 
 
 def test_a_bundle_is_tracked_once(line: Line) -> None:

@@ -6,9 +6,11 @@ such files; a commit writes the difference from the last version to the table's 
     tables.py      all of it for its callers: `Tables`
     building.py    converts what is missing and commits, or starts over if another was quicker
     actions.py     the entries of a commit, with the statistics that let readers skip files
+    guests.py      what other engines have switched on in the table, before a commit of ours
     state.py       one version: its files, rows and schema
     log.py         the history that the table's log tells
     comparing.py   two versions and what differs
+    rows.py        rows that changed between two versions, by key
     summaries.py   summaries of files, merged and kept, so that a comparison reads only new files
     profiles.py    one file's summary; keys.py: keys that two files share
     verify.py      whether a file still holds what was written

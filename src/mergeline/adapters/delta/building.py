@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
+import os
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +19,15 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, Transaction, create_table_with_add_actions
 
 from mergeline.adapters.delta.actions import add_action, delta_schema, remove_action
+from mergeline.adapters.delta.guests import refuse_unsafe
+from mergeline.adapters.delta.keys import keys_in_several
 from mergeline.adapters.delta.state import State, app_id, find_state, open_state, translated
-from mergeline.adapters.delta.storage import LocalStorage, Storage, new_part
+from mergeline.adapters.delta.storage import (
+    LocalStorage,
+    Storage,
+    message_in_one_line,
+    new_part,
+)
 from mergeline.adapters.delta.summaries import forget
 from mergeline.adapters.delta.verify import is_sound
 from mergeline.core.data.snapshot import (
@@ -29,11 +39,13 @@ from mergeline.core.data.snapshot import (
     drop_md5,
     plan_commit,
 )
-from mergeline.errors import TableError
+from mergeline.core.data.wording import shared_keys_line
+from mergeline.errors import DropError, TableError
 
 _log = logging.getLogger(__name__)
 Write = Callable[[Drop, Path], None]
 _PATIENCE_SECONDS = 120.0
+_AT_ONCE = 2  # conversions, each of which may take a few hundred MB
 # A pinned version stays readable only as long as its log entries and files do.
 _CONFIGURATION: Mapping[str, str | None] = {
     "delta.logRetentionDuration": "interval 36500 days",
@@ -58,16 +70,22 @@ class Building:
     _adds: dict[str, AddAction] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
     _sound: set[str] = field(default_factory=set)
+    _is_unique: bool = False
 
     def prepare(self) -> None:
         """Convert what the commit will add, and commit nothing; see `Tables.prepare`."""
         latest = open_state(self.storage)
         if latest is not None and find_state(latest, self.snapshot) is not None:
             return
+        plan = plan_commit(latest.files if latest else {}, self.snapshot.files)
+        if latest is not None:  # before what takes long
+            refuse_unsafe(latest, removes=bool(plan.removes))
         self._open()
         self._sizes = self.storage.sizes()
-        for name in plan_commit(latest.files if latest else {}, self.snapshot.files).adds:
+        self._convert_side_by_side([name for name in plan.adds if name not in self._sizes])
+        for name in plan.adds:
             self._ready(name)
+        self._refuse_repeated_keys(latest)
 
     def run(self) -> Built:
         """Until the table holds the snapshot; see `Tables.build`."""
@@ -102,6 +120,21 @@ class Building:
                         next_step="Run again",
                     )
                 time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - only to spread the writers
+
+    def _refuse_repeated_keys(self, latest: State | None) -> None:
+        """Refuse keys that two drops have, if the contract says that none has: once is enough."""
+        contract = self.snapshot.contract
+        if contract.unique == "drop" or self._is_unique:
+            return
+        with translated(self.storage):
+            shared = keys_in_several(self.storage, latest, contract.key, self.snapshot.files)
+        if shared.count:
+            raise DropError(
+                f"{shared_keys_line(shared)}, and {contract.path} says `unique: table`",
+                where=self.snapshot.contract.source,
+                next_step="Mend or withdraw the drop that has them again, or say `unique: drop`",
+            )
+        self._is_unique = True
 
     def _open(self) -> None:
         if isinstance(self.storage, LocalStorage):
@@ -139,22 +172,52 @@ class Building:
         stale = self._stale(latest) if latest else ()
         plan = plan_commit(latest.files if latest else {}, self.snapshot.files)
         adds = [] if stale else [self._ready(name) for name in plan.adds]
+        if not stale:
+            self._refuse_repeated_keys(latest)
+        if latest is not None:
+            removes = bool(stale or plan.removes) or not self._has_our_schema(latest)
+            refuse_unsafe(latest, removes=removes)
         with translated(self.storage):
             try:
-                if latest is None:
-                    self._create(adds, plan)
-                    return 0
-                if stale:
-                    self._take_out(latest, stale)
+                return self._write_entry(latest, adds, plan, stale)
+            except CommitFailedError as error:
+                if self._is_passed(latest):
                     return None
-                self._change(latest, adds, plan)
-                return latest.version + 1
-            except CommitFailedError:
-                return None
+                raise TableError(
+                    f"the commit is refused: {message_in_one_line(error)}",
+                    where=self.storage.uri,
+                    next_step="Mend that there, or give mergeline tables of its own: set "
+                    "MERGELINE_TABLES to another place and run `mergeline snapshot`",
+                ) from error
             except DeltaError as error:
                 if latest is None and "already exists" in str(error):
                     return None
                 raise
+
+    def _write_entry(
+        self,
+        latest: State | None,
+        adds: list[AddAction],
+        plan: CommitPlan,
+        stale: Collection[str],
+    ) -> int | None:
+        """Write the next entry of the log; its version, or None if another must follow."""
+        if latest is None:
+            self._create(adds, plan)
+            return 0
+        if stale:
+            self._take_out(latest, stale)
+            return None
+        self._change(latest, adds, plan)
+        return latest.version + 1
+
+    def _is_passed(self, latest: State | None) -> bool:
+        """Whether another writer has committed since: the one failure that a new try can mend."""
+        now = open_state(self.storage)
+        return now is not None and (latest is None or now.version > latest.version)
+
+    def _has_our_schema(self, latest: State) -> bool:
+        return bool(latest.table.schema() == delta_schema(self.snapshot.contract))
 
     def _create(self, adds: list[AddAction], plan: CommitPlan) -> None:
         create_table_with_add_actions(
@@ -168,29 +231,32 @@ class Building:
         )
 
     def _take_out(self, latest: State, names: Collection[str]) -> None:
+        write = latest.table.create_write_transaction
+        if latest.deleted:
+            # Only an overwrite removes a file together with its deletion vector, as Delta wants it.
+            write([], "overwrite", latest.table.schema(), commit_properties=_commit_once())
+            return
         removes = [remove_action(name, latest.files[name]) for name in names]
-        latest.table.create_write_transaction(
-            removes, "append", latest.table.schema(), commit_properties=_commit_once()
-        )
+        write(removes, "append", latest.table.schema(), commit_properties=_commit_once())
 
     def _change(self, latest: State, adds: list[AddAction], plan: CommitPlan) -> None:
         schema = delta_schema(self.snapshot.contract)
         properties = self._properties(latest.version + 1, plan)
         write = latest.table.create_write_transaction
-        if latest.table.schema() == schema:
+        if self._has_our_schema(latest) and not latest.deleted:
             removes = [remove_action(name, latest.files[name]) for name in plan.removes]
             write([*adds, *removes], "append", schema, commit_properties=properties)
-        else:  # only an overwrite changes the schema; it removes every file by itself
+        else:  # only an overwrite changes the schema, or removes files with deletion vectors
             write(adds, "overwrite", schema, commit_properties=properties)
 
     def _stale(self, latest: State) -> Collection[str]:
         """Files to take out of the table before the snapshot's commit can add them again.
 
-        Those whose size is no longer what the log says; where somebody changed the schema by hand,
-        all that the snapshot shares. One commit can not both remove and add a file.
+        Those whose size is no longer what the log says; all that the snapshot shares, where
+        somebody changed the schema or deleted rows. One commit can not both remove and add a file.
         """
         shared = self.snapshot.files.keys() & latest.files.keys()
-        if shared and latest.table.schema() != delta_schema(self.snapshot.contract):
+        if shared and (latest.deleted or not self._has_our_schema(latest)):
             return sorted(shared)
         return self._mend(latest)
 
@@ -216,15 +282,32 @@ class Building:
         self._sizes.pop(name, None)
         self._adds.pop(name, None)
 
+    def _convert_side_by_side(self, names: Sequence[str]) -> None:
+        """Convert drops, some at a time; the first that is refused ends it.
+
+        In threads: Arrow and Polars work outside of Python's lock. Each conversion takes memory of
+        its own, so there are few at a time.
+        """
+        with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
+            for name, size in zip(names, pool.map(self._make, names), strict=True):
+                self.converted.append(self._made(name, size))
+
     def _convert(self, name: str) -> Drop:
-        drop = self.snapshot.files[name]
+        return self._made(name, self._make(name))
+
+    def _make(self, name: str) -> int:
+        """Put the file of a drop into the table's folder; its size as it was made."""
         with new_part(self.storage) as part:
-            self.write(drop, part)
-            self.bytes_written += part.stat().st_size
+            self.write(self.snapshot.files[name], part)
+            size = part.stat().st_size
             self.storage.put(part, name)
+        return size
+
+    def _made(self, name: str, size: int) -> Drop:
+        self.bytes_written += size
         self._sizes[name] = self.storage.size(name) or 0
         self._sound.add(name)
-        return drop
+        return self.snapshot.files[name]
 
     def _properties(self, version: int, plan: CommitPlan) -> CommitProperties:
         """What the version's entry in the table's history says."""
@@ -247,8 +330,10 @@ def _commit_once(
 
     Left to itself, delta-rs puts a raced commit on top of the other's, with both writers' files.
     """
+    said = {name: value for name, value in (metadata or {}).items() if isinstance(value, str)}
+    shown = {"userMetadata": json.dumps(said)} if said else {}  # by Spark's history()
     return CommitProperties(
-        custom_metadata=dict(metadata or {}),
+        custom_metadata={**(metadata or {}), **shown},
         max_commit_retries=0,
         app_transactions=list(transactions),
     )

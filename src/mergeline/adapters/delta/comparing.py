@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
 
 from mergeline.adapters.delta.keys import shared_keys
 from mergeline.adapters.delta.log import read_entry
@@ -48,6 +47,7 @@ class Comparing:
 
     def _summary(self, version: int) -> SnapshotSummary:
         state = self._state(version)
+        state.refuse_deleted()
         entry = self._entry(version)
         metadata = entry.metadata if entry else {}
         side = Side(
@@ -59,7 +59,7 @@ class Comparing:
             contract=metadata.get("contract"),
         )
         types = state.types
-        return SnapshotSummary(side, types, self._profile(types, state.files))
+        return SnapshotSummary(side, types, self._profile(types, state.files), state.empty)
 
     def _profile(self, types: Mapping[str, str], files: Collection[str]) -> DropProfile:
         known = tuple(types.items())
@@ -94,7 +94,8 @@ class Comparing:
         if len(versions) < _BLOCK:
             return read()
         # The id: a table that was deleted and built anew has other versions.
-        block = f"{MERGED}/{PATHS}{self._latest.table.metadata().id}-{versions.start}.z"
+        table = self._state(versions[-1]).table.metadata().id
+        block = f"{MERGED}/{PATHS}{table}-{versions.start}.z"
         return kept(self._storage, block, make=read, write=dict, read=dict)
 
     def _entry(self, version: int) -> LogEntry | None:
@@ -102,13 +103,7 @@ class Comparing:
             self._entries[version] = read_entry(self._storage, version)
         return self._entries[version]
 
-    @cached_property
-    def _latest(self) -> State:
-        return open_version(self._storage)
-
     def _state(self, version: int) -> State:
-        if version == self._latest.version:
-            return self._latest
         if version not in self._states:
             self._states[version] = open_version(self._storage, version)
         return self._states[version]

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import polars as pl
 
 from mergeline.adapters.delta.state import State
+from mergeline.adapters.delta.storage import Storage
 from mergeline.core.data.diff import SharedKeys
 
 _EXAMPLES = 3
@@ -18,15 +19,58 @@ def shared_keys(state: State, key: Sequence[str], added: Collection[str]) -> Sha
     Only files whose bounds in the log overlap in every column of the key are read, and of those
     only the key.
     """
-    read = _overlapping(state.adds, key, added)
+    return _shared(state.storage, state.adds, key, added)
+
+
+def keys_in_several(
+    storage: Storage, latest: State | None, key: Sequence[str], files: Collection[str]
+) -> SharedKeys:
+    """Keys that several of the files have, of which at least one is not in the latest version yet.
+
+    What the latest version has is known by its log; of the other files the key is read.
+    """
+    known = latest.files.keys() & set(files) if latest else set()
+    fresh = sorted(set(files) - known)
+    if not fresh:
+        return SharedKeys(tuple(key), 0)
+    bounds = [_bounds_of(storage, name, key) for name in fresh]
+    if latest and known:
+        named = [f"{side}.{column}" for column in key for side in ("min", "max")]
+        old = latest.adds.filter(pl.col("path").is_in(list(known)))
+        bounds.append(old.select("path", *(name for name in named if name in old.columns)))
+    return _shared(storage, pl.concat(bounds, how="diagonal_relaxed"), key, fresh)
+
+
+def _bounds_of(storage: Storage, name: str, key: Sequence[str]) -> pl.DataFrame:
+    """The least and the greatest of each key column, named as in a table's log."""
+    keys = _keys(storage, name, key).collect()
+    bounds = {}
+    for column, inner in _inner(key).items():
+        values = keys[inner]
+        if values.dtype in {pl.Decimal, pl.Binary}:  # of which the log has none
+            continue
+        for side, bound in (("min", values.min()), ("max", values.max())):
+            bounds[f"{side}.{column}"] = pl.Series([bound], dtype=values.dtype)
+    return pl.DataFrame({"path": [name], **bounds})
+
+
+def _keys(storage: Storage, name: str, key: Sequence[str]) -> pl.LazyFrame:
+    """The key of each row of a file, by the names of `_inner`."""
+    rows = storage.scan(name)
+    place = rows.collect_schema().names().index  # by place: a name may be a pattern to Polars
+    return rows.select(pl.nth(place(column)).alias(inner) for column, inner in _inner(key).items())
+
+
+def _shared(
+    storage: Storage, adds: pl.DataFrame, key: Sequence[str], added: Collection[str]
+) -> SharedKeys:
+    read = _overlapping(adds, key, added)
     if not read:
         return SharedKeys(tuple(key), 0)
     names = _inner(key)
     files = []
     for name in read:
-        rows = state.storage.scan(name)
-        place = rows.collect_schema().names().index  # by place: a name may be a pattern to Polars
-        keys = rows.select(pl.nth(place(column)).alias(inner) for column, inner in names.items())
+        keys = _keys(storage, name, key)
         marks = {"files": pl.lit(1), "is_added": pl.lit(name in added)}
         files.append(keys.unique().with_columns(**marks))
     shared = (

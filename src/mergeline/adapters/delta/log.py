@@ -1,4 +1,7 @@
-"""Read a table's log as it is written: one JSON file a commit, none of which is ever cleaned."""
+"""Read a table's log as it is written: one JSON file a commit.
+
+Ours are never cleaned away; another engine may clean those before a checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,17 @@ def read_entry(storage: Storage, version: int) -> LogEntry | None:
         return None if content is None else _read_entry(version, content)
 
 
+def logged_version(storage: Storage, digest: str) -> int | None:
+    """The last version that a commit of ours made for a snapshot, by the log alone."""
+    files = storage.listing("_delta_log", ".json")
+    versions = sorted((int(f.name[:20]) for f in files if f.name[:20].isdecimal()), reverse=True)
+    for version in versions:
+        entry = read_entry(storage, version)
+        if entry is not None and entry.metadata.get("snapshot") == digest:
+            return version
+    return None
+
+
 def _read_entry(version: int, content: bytes) -> LogEntry:
     actions = [json.loads(line) for line in content.splitlines() if line.strip()]
     info: dict[str, Any] = next((a["commitInfo"] for a in actions if "commitInfo" in a), {})
@@ -39,4 +53,5 @@ def _read_entry(version: int, content: bytes) -> LogEntry:
 
 def _rows(add: dict[str, Any]) -> int:
     stats = json.loads(add.get("stats") or "{}")
-    return int(stats.get("numRecords", 0))
+    deleted = add.get("deletionVector") or {}
+    return int(stats.get("numRecords", 0)) - int(deleted.get("cardinality", 0))

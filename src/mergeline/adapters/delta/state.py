@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -16,6 +17,7 @@ from polars.exceptions import PolarsError
 from mergeline.adapters.delta.actions import DELTA_TYPES
 from mergeline.adapters.delta.storage import Storage, message_in_one_line
 from mergeline.core.data.snapshot import Snapshot
+from mergeline.core.numbers import counted
 from mergeline.errors import NotFoundError, TableError
 
 _CONTRACT_TYPES = {delta: ours for ours, delta in DELTA_TYPES.items()} | {
@@ -44,8 +46,31 @@ class State:
 
     @cached_property
     def rows_by_file(self) -> dict[str, int]:
-        """Rows of each file of the version, by name."""
-        return dict(self.adds.select("path", pl.col("num_records").fill_null(0)).iter_rows())
+        """Rows of each file of the version, by name, without those that are deleted in it."""
+        rows = self.adds.select("path", pl.col("num_records").fill_null(0)).iter_rows()
+        return {name: count - self.deleted.get(name, 0) for name, count in rows}
+
+    @property
+    def empty(self) -> dict[str, int]:
+        """By column, how many files have rows and no value in any of them, by their statistics."""
+        filled = self.adds.filter(pl.col("num_records") > 0)
+        names = {name: f"null_count.{name}" for name in self.types}
+        return {
+            name: int((filled[nulls] == filled["num_records"]).sum())
+            for name, nulls in names.items()
+            if nulls in filled.columns
+        }
+
+    @cached_property
+    def deleted(self) -> dict[str, int]:
+        """By the name of a file, how many of its rows another engine has marked as deleted."""
+        with translated(self.storage):
+            if "deletionVectors" not in (self.table.protocol().reader_features or ()):
+                return {}
+            marks = pl.DataFrame(self.table.deletion_vectors().read_all())
+            kept = pl.col("selection_vector")
+            gone = marks.select("filepath", kept.list.len() - kept.list.sum())
+            return {unquote(uri.rpartition("/")[2]): int(rows) for uri, rows in gone.iter_rows()}
 
     @property
     def rows(self) -> int:
@@ -71,12 +96,28 @@ class State:
             version: int | None = self.table.transaction_version(app_id(digest))
         return version
 
+    def refuse_deleted(self) -> None:
+        """Refuse to read a version in which rows are marked as deleted.
+
+        Raises:
+            TableError: there are such rows.
+        """
+        if self.deleted:
+            raise TableError(
+                f"version {self.version} has deletion vectors: another engine deleted "
+                f"{counted(sum(self.deleted.values()), 'row')} in it, and mergeline reads whole "
+                "files",
+                where=self.storage.uri,
+                next_step="Name a version that mergeline committed, see `mergeline data history`",
+            )
+
     def scan(self) -> pl.LazyFrame:
         """The rows in the order of the files' names.
 
         Raises:
-            TableError: a file is gone.
+            TableError: a file is gone, or has rows that another engine marked as deleted.
         """
+        self.refuse_deleted()
         if damaged := self.damaged(self.storage.sizes()):
             more = f" and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
             raise TableError(
@@ -115,21 +156,24 @@ def open_version(storage: Storage, version: int | None = None) -> State:
     Raises:
         NotFoundError: there is no such table or version.
     """
+    if version is not None and version >= 0:
+        # Not by way of the latest, which another engine may have made in a way that we cannot read.
+        with suppress(TableError):
+            state = open_state(storage, version)
+            if state is not None and state.version == version:
+                return state
     latest = open_state(storage)
     if latest is None:
         raise NotFoundError(
             "there is no such table", where=storage.uri, next_step="Run `mergeline snapshot`"
         )
-    if version is None or version == latest.version:
-        return latest
-    state = open_state(storage, version) if 0 <= version < latest.version else None
-    if state is None:
+    if version is not None and version != latest.version:
         raise NotFoundError(
             f"there is no version {version}, the latest is {latest.version}",
             where=storage.uri,
             next_step="Run `mergeline data history`",
         )
-    return state
+    return latest
 
 
 def find_state(latest: State, snapshot: Snapshot) -> State | None:
@@ -138,7 +182,8 @@ def find_state(latest: State, snapshot: Snapshot) -> State | None:
     if version is None:
         return None
     then = latest if version == latest.version else open_state(latest.storage, version)
-    return then if then and set(then.files) == set(snapshot.files) else None
+    holds = then is not None and set(then.files) == set(snapshot.files) and not then.deleted
+    return then if holds else None
 
 
 @contextmanager
@@ -152,8 +197,15 @@ def translated(storage: Storage) -> Iterator[None]:
             "Check the place and your access; if its log is damaged, move the table away: "
             "`mergeline snapshot` makes it anew from its drops"
         )
+        if "No space left" in message:
+            step = "Make room there and run again"
+        if "is not supported" in message or "olumn mapping" in message:
+            step = (
+                "Another engine has switched on what delta-rs cannot read. Give mergeline tables "
+                "of its own: set MERGELINE_TABLES to another place and run `mergeline snapshot`"
+            )
         raise TableError(
             f"the Delta table cannot be read or written: {message}",
             where=storage.uri,
-            next_step="Make room there and run again" if "No space left" in message else step,
+            next_step=step,
         ) from error

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from mergeline.adapters.delta.building import Building, Write
 from mergeline.adapters.delta.comparing import Comparing
-from mergeline.adapters.delta.log import read_entry
+from mergeline.adapters.delta.log import logged_version, read_entry
+from mergeline.adapters.delta.rows import ChangedRows
 from mergeline.adapters.delta.state import find_state, open_state, open_version, translated
 from mergeline.adapters.delta.storage import Storage, open_storage
 from mergeline.adapters.delta.summaries import Summaries, profile_name
+from mergeline.core.data.changed_rows import RowsDiff
 from mergeline.core.data.diff import SnapshotPair
 from mergeline.core.data.garbage import TableFile
-from mergeline.core.data.history import HistoryEntry, read_history
+from mergeline.core.data.history import HistoryEntry, LogEntry, read_history
 from mergeline.core.data.snapshot import Built, Drop, Provenance, Snapshot
 from mergeline.core.declare.contract import Format
-from mergeline.errors import NotFoundError
+from mergeline.errors import NotFoundError, TableError
 
 
 class Tables:
@@ -57,13 +59,15 @@ class Tables:
 
         Args:
             snapshot: what the version is to hold.
-            write: makes of a drop a Parquet file at the path it is given, or raises.
+            write: makes of a drop a Parquet file at the path it is given, or raises; called from
+                a few threads at once.
             provenance: for the table's history.
             verify: read every file of the snapshot, and make those again whose content is no
                 longer what was written; without it only those that are gone or of another size.
 
         Raises:
-            DropError: what `write` raises; nothing is committed.
+            DropError: what `write` raises, or two drops share a key and the contract says that
+                none do; nothing is committed.
             TableError: the table's log is damaged, or it cannot be reached or written.
         """
         return self.prepare(snapshot, write, provenance, verify=verify).run()
@@ -101,16 +105,42 @@ class Tables:
         """
         storage = self._storage(table)
         state = open_version(storage, version)
-        rows = state.scan()
         with translated(storage):
-            match form:
-                case "csv":
-                    rows.sink_csv(target)
-                case "jsonl":
-                    rows.sink_ndjson(target)
-                case "parquet":
-                    rows.sink_parquet(target)
+            _sink(state.scan(), target, form)
         return state.rows
+
+    def changed_rows(self, table: str, before: int, after: int, key: Sequence[str]) -> RowsDiff:
+        """The rows that two versions have under the same key with other values.
+
+        Raises:
+            NotFoundError: there is no such table or version, or a version lacks the key.
+            TableError: files of a version are gone or damaged.
+        """
+        storage = self._storage(table)
+        changed = _changed(storage, before, after, key)
+        with translated(storage):
+            return changed.summary(table)
+
+    def export_changed_rows(
+        self,
+        table: str,
+        before: int,
+        after: int,
+        key: Sequence[str],
+        *,
+        target: Path,
+        form: Format,
+    ) -> None:
+        """Write those rows to a file: the key, and each column before and after.
+
+        Raises:
+            NotFoundError: there is no such table or version, or a version lacks the key.
+            TableError: files of a version are gone or damaged, or the file cannot be written.
+        """
+        storage = self._storage(table)
+        changed = _changed(storage, before, after, key)
+        with translated(storage):
+            _sink(changed.wide(), target, form)
 
     def at_digest(self, table: str, digest: str) -> int:
         """The version that holds the snapshot of this digest.
@@ -119,8 +149,13 @@ class Tables:
             NotFoundError: no version holds it.
         """
         storage = self._storage(table)
-        latest = open_state(storage)
-        version = latest.version_of(digest) if latest else None
+        try:
+            latest = open_state(storage)
+            version = latest.version_of(digest) if latest else None
+        except TableError:  # another engine may have made it in a way that we cannot read
+            version = logged_version(storage, digest)
+            if version is None:
+                raise
         if version is None:
             raise NotFoundError(
                 f"the table holds no snapshot {digest[:12]}",
@@ -146,9 +181,23 @@ class Tables:
         storage = self._storage(table)
         end = open_version(storage).version + 1
         start = max(0, end - limit) if limit is not None else 0
-        before = open_version(storage, start - 1).rows_by_file if start else {}
-        entries = [read_entry(storage, version) for version in range(start, end)]
-        return read_history([entry for entry in entries if entry], before)
+        found = [read_entry(storage, version) for version in range(start, end)]
+        entries = [entry for entry in found if entry]
+        before: Mapping[str, int] = {}
+        if entries and entries[0].version:
+            before = self._rows_before(storage, entries[0])
+        return read_history(entries, before)
+
+    def _rows_before(self, storage: Storage, entry: LogEntry) -> Mapping[str, int]:
+        """Rows of each file of the version before an entry's, by name.
+
+        If another engine has cleaned that version away, of the files that the entry left in place.
+        """
+        try:
+            return open_version(storage, entry.version - 1).rows_by_file
+        except (NotFoundError, TableError):
+            after = open_version(storage, entry.version).rows_by_file
+            return {name: rows for name, rows in after.items() if name not in entry.added}
 
     def compare(
         self, table: str, before: int | None, after: int, *, key: Sequence[str] = ()
@@ -195,3 +244,25 @@ class Tables:
 
     def _storage(self, table: str) -> Storage:
         return open_storage(f"{self._root}/{table}")
+
+
+def _changed(storage: Storage, before: int, after: int, key: Sequence[str]) -> ChangedRows:
+    states = open_version(storage, before), open_version(storage, after)
+    if not key or any(set(key) - set(state.types) for state in states):
+        raise NotFoundError(
+            "rows are compared by the contract's key, which not both versions have",
+            where=storage.uri,
+            next_step="Declare `key` in the contract, and compare versions that have its columns",
+        )
+    with translated(storage):
+        return ChangedRows(*states, key)
+
+
+def _sink(rows: pl.LazyFrame, target: Path, form: Format) -> None:
+    match form:
+        case "csv":
+            rows.sink_csv(target)
+        case "jsonl":
+            rows.sink_ndjson(target)
+        case "parquet":
+            rows.sink_parquet(target)

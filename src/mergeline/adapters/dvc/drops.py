@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import threading
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mergeline.system.atomic_writes import file_written_whole
 from mergeline.system.digests import file_md5
 
 _log = logging.getLogger(__name__)
+_OLD_HASH = "md5-dos2unix"  # of pointers that DVC 2 made, whose objects lie in another place
 
 
 class DropStore:
@@ -23,6 +25,7 @@ class DropStore:
 
     def __init__(self, repository: Path) -> None:
         self._root = repository
+        self._one_at_a_time = threading.RLock()  # DVC's objects are of one thread
 
     def fetch(self, md5: str, *, pointer: str = "") -> Path:
         """A file with this content: in DVC's cache, in the working tree, or else fetched.
@@ -34,16 +37,20 @@ class DropStore:
             DropError: neither cache nor remote holds it, or what they hold is something else.
             RemoteError: the remote cannot be reached.
         """
-        cached = Path(self._cache.oid_to_path(md5))
-        if cached.is_file():
-            if file_md5(cached) == md5.removesuffix(".dir"):
-                return cached
-            _log.warning("the cache file %s is damaged; fetching it again", cached)
+        with self._one_at_a_time:
+            return self._fetch(md5, pointer)
+
+    def _fetch(self, md5: str, pointer: str) -> Path:
+        for cache, hash_name in ((self._cache, "md5"), (self._repo.cache.legacy, _OLD_HASH)):
+            cached = Path(cache.oid_to_path(md5))
+            if cached.is_file():
+                if _hash(cached, hash_name) == md5.removesuffix(".dir"):
+                    return cached
+                _log.warning("the cache file %s is damaged; fetching it again", cached)
         here = self._root / pointer
-        if pointer and here.is_file() and file_md5(here) == md5:
+        if pointer and here.is_file() and md5 in {_hash(here, "md5"), _hash(here, _OLD_HASH)}:
             return here  # as whoever made the drop left it, before any `dvc add` or `dvc pull`
-        self._download(md5, cached, pointer or md5)
-        return cached
+        return self._download(md5, pointer or md5)
 
     def put(self, md5: str, place: Path, *, path: str) -> None:
         """Copy the file or folder behind a pointer to a place; `path` is where it lies in the tree.
@@ -80,9 +87,9 @@ class DropStore:
             for path, md5, size in files:
                 file = self._root / path
                 try:
-                    if (
-                        size not in {None, file.stat().st_size}
-                        or hash_file(str(file), local, "md5", state)[1].value != md5
+                    if size not in {None, file.stat().st_size} or not any(
+                        hash_file(str(file), local, name, state)[1].value == md5
+                        for name in ("md5", _OLD_HASH)
                     ):
                         differing.append(path)
                 except PermissionError as error:
@@ -100,7 +107,7 @@ class DropStore:
         target = self._root / pointer.target
         if not pointer.is_folder:
             files = [(pointer.target, pointer.md5, pointer.size)]
-        elif target.is_dir() and Path(self._cache.oid_to_path(pointer.md5)).is_file():
+        elif target.is_dir() and self.has(pointer.md5):
             listed = self.listing(pointer.md5, pointer=pointer.path)
             files = [(f"{pointer.target}/{path}", md5, None) for path, md5 in listed]
         return [file for file in files if (self._root / file[0]).is_file()]
@@ -114,6 +121,11 @@ class DropStore:
         """
         entries = json.loads(self.fetch(md5, pointer=pointer).read_bytes())
         return sorted((entry["relpath"], entry["md5"]) for entry in entries)
+
+    def has(self, md5: str) -> bool:
+        """Whether the cache holds it, unread."""
+        caches = (self._cache, self._repo.cache.legacy)
+        return any(Path(cache.oid_to_path(md5)).is_file() for cache in caches)
 
     def cache_folder(self) -> Path:
         """The folder of the repository's DVC cache.
@@ -130,7 +142,7 @@ class DropStore:
             RemoteError: it cannot be opened.
             RepositoryError: DVC is not set up in the repository.
         """
-        remote = self._remote()
+        remote = self._remote("md5")
         return None if remote is None else str(remote.fs.unstrip_protocol(remote.path))
 
     @cached_property
@@ -150,59 +162,95 @@ class DropStore:
     def _cache(self) -> Any:  # noqa: ANN401 - dvc_data.hashfile.db.HashFileDB
         return self._repo.cache.local
 
-    def _remote(self) -> Any:  # noqa: ANN401 - dvc_data.hashfile.db.HashFileDB, or None
-        from dvc.config import NoRemoteError
+    def _remote(self, hash_name: str) -> Any:  # noqa: ANN401 - dvc_data's HashFileDB, or None
+        """Where the default remote keeps what is known by such a hash."""
+        from dvc.config import NoRemoteError, RemoteConfigError
         from dvc.exceptions import DvcException
 
         try:
-            remote = self._repo.cloud.get_remote_odb()
+            remote = self._repo.cloud.get_remote_odb(hash_name=hash_name)
         except NoRemoteError:
             return None
+        except RemoteConfigError as error:
+            raise RemoteError(
+                "the DVC remote keeps drops by the versions of a bucket, not by their md5",
+                next_step="Run `dvc pull`, which brings them into DVC's cache, and then again",
+            ) from error
         except (DvcException, OSError, ValueError) as error:
             raise RemoteError(
                 f"the DVC remote cannot be opened: {error}", next_step="Run `dvc remote list`"
             ) from error
         # If the folder is missing (not mounted, not made), that is why it holds nothing.
-        if remote.fs.protocol == "local" and not Path(remote.path).parents[1].is_dir():
+        folder = Path(remote.path) if hash_name == _OLD_HASH else Path(remote.path).parents[1]
+        if remote.fs.protocol == "local" and not folder.is_dir():
             raise RemoteError(
                 "the DVC remote's folder does not exist",
-                where=str(Path(remote.path).parents[1]),
+                where=str(folder),
                 next_step="Mount it, or correct the remote's url with `dvc remote modify`",
             )
         return remote
 
-    def _download(self, md5: str, cached: Path, pointer: str) -> None:
-        """Put the remote's object into the cache, checked and whole, or not at all."""
+    def _download(self, md5: str, pointer: str) -> Path:
+        """Put the remote's object into the cache, checked and whole, or not at all; where it is."""
+        cached = Path(self._cache.oid_to_path(md5))
         cache = f"{'damaged in' if cached.exists() else 'not in'} the DVC cache"
+        missing = partial(
+            DropError, where=pointer, next_step="Ask whoever added it to run `dvc push`"
+        )
+        for place, hash_name in ((self._cache, "md5"), (self._repo.cache.legacy, _OLD_HASH)):
+            remote = self._remote(hash_name)
+            if remote is None:
+                raise missing(f"the content (md5 {md5}) is {cache} and no DVC remote is configured")
+            target = Path(place.oid_to_path(md5))
+            if self._get(remote, md5, hash_name, target, pointer):
+                return target
+        raise missing(f"the content (md5 {md5}) is {cache} and not in the DVC remote")
 
-        def missing(remote: str) -> DropError:
-            return DropError(
-                f"the content (md5 {md5}) is {cache} {remote}",
-                where=pointer,
-                next_step="Ask whoever added it to run `dvc push`",
-            )
-
-        remote = self._remote()
-        if remote is None:
-            raise missing("and no DVC remote is configured")
+    def _get(
+        self,
+        remote: Any,  # noqa: ANN401 - dvc_data's HashFileDB
+        md5: str,
+        hash_name: str,
+        target: Path,
+        pointer: str,
+    ) -> bool:
+        """Bring an object; False if the remote does not have it."""
         source = remote.oid_to_path(md5)
-        with file_written_whole(cached) as part:
-            part.touch()  # else a remote that has a folder in its place makes one here
-            try:
-                remote.fs.get_file(source, str(part))
-            except FileNotFoundError as error:
-                raise missing("and not in the DVC remote") from error
-            except Exception as error:  # each backend has its own
-                raise RemoteError(
-                    f"the DVC remote cannot be read: {type(error).__name__}: {error}",
-                    where=str(source),
-                    next_step="Check the address, your access and the network, then run again",
-                ) from error
-            actual = file_md5(part)
-            if actual != md5.removesuffix(".dir"):
-                raise DropError(
-                    f"the remote's content is not what the pointer says: md5 {actual}, not {md5}",
-                    where=pointer,
-                    next_step="Ask whoever added it to run `dvc push` again",
-                )
-            part.chmod(0o444)
+        try:
+            with file_written_whole(target) as part:
+                part.touch()  # else a remote that has a folder in its place makes one here
+                _bring(remote, source, part)
+                actual = _hash(part, hash_name)
+                if actual != md5.removesuffix(".dir"):
+                    raise DropError(
+                        "the remote's content is not what the pointer says: "
+                        f"md5 {actual}, not {md5}",
+                        where=pointer,
+                        next_step="Ask whoever added it to run `dvc push` again",
+                    )
+                part.chmod(0o444)
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def _bring(remote: Any, source: str, part: Path) -> None:  # noqa: ANN401 - dvc_data's HashFileDB
+    try:
+        remote.fs.get_file(source, str(part))
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # each backend has its own
+        raise RemoteError(
+            f"the DVC remote cannot be read: {type(error).__name__}: {error}",
+            where=str(source),
+            next_step="Check the address, your access and the network, then run again",
+        ) from error
+
+
+def _hash(file: Path, name: str) -> str:
+    """The md5 of a file; as DVC 2 took it, line ends of Windows count as others."""
+    if name == "md5":
+        return file_md5(file)
+    from dvc_data.hashfile.hash import file_md5 as dvc_md5
+
+    return str(dvc_md5(str(file), name=name))

@@ -4,12 +4,12 @@
     environment.py   which forge the environment names
     event.py         what the event that started a workflow says of its pull request
     github.py        a repository on GitHub
+    gitea.py         a repository on Gitea or Forgejo
     folder.py        the same things as files beside a bare repository, without a server
 
     >>> forge = forge_from_environment(os.environ, repository.remote_url())
     >>> forge.set_status(sha, "success", "passed")
 
-Both forges keep one report a pull request, by the rule in `mergeline.core.report.one_comment`. Each
-makes its system's errors a `ForgeError` or `NotFoundError`: GitHub's in `github.py`, git's in
-`folder.py`.
+All keep one report a pull request, by the rule in `mergeline.core.report.one_comment`. Each makes
+its system's errors a `ForgeError` or `NotFoundError` in its own file.
 """

@@ -20,6 +20,7 @@ State = Literal["pending", "success", "failure", "error"]
 """What stands beside a commit: still running, passed, refused, or could not be judged."""
 
 STATUS_CONTEXT = "mergeline"
+APPROVAL_CONTEXT = f"{STATUS_CONTEXT}/approval"
 _DESCRIPTION_LIMIT = 140
 _ROUNDS = 6
 
@@ -119,6 +120,12 @@ class Forge(Protocol):
 
     def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
         """Set the state that stands as `mergeline` beside a commit (140 characters are shown)."""
+
+    def note_approval(self, sha: str, text: str) -> None:
+        """Set a note beside a commit, as the status `mergeline/approval`; it replaces the last."""
+
+    def noted_approval(self, sha: str) -> str | None:
+        """The note beside a commit, of up to 140 characters; None if there is none."""
 
     def may_write(self, user: str) -> bool:
         """Whether a person may push to the repository."""

@@ -6,6 +6,7 @@
       pulls/1/comments/0000007.json who wrote a comment
       pulls/1/comments/0000007.md   what it says
       statuses/<commit>.json        what stands beside a commit
+      approvals/<commit>.txt        who approved of it, and why
 
 For trying things out without a server, and for tests. One lock orders the writers; every file
 appears whole or not at all.
@@ -179,6 +180,18 @@ class FolderForge:
         status = _Status(state, shortened(description), url)
         with self._lock:
             write_file_whole(self.path / "statuses" / f"{sha}.json", write_json(status).encode())
+
+    def note_approval(self, sha: str, text: str) -> None:
+        """Set a note beside a commit; it replaces the last."""
+        self._commit(sha)
+        with self._lock:
+            note = self.path / "approvals" / f"{sha}.txt"
+            write_file_whole(note, shortened(text).encode())
+
+    def noted_approval(self, sha: str) -> str | None:
+        """The note beside a commit; None if there is none."""
+        note = self.path / "approvals" / f"{sha}.txt"
+        return note.read_text(encoding="utf-8") if note.exists() else None
 
     def may_write(self, user: str) -> bool:  # noqa: ARG002
         """Whoever reaches the folder may."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from mergeline.adapters.forge.base import (
+    APPROVAL_CONTEXT,
     STATUS_CONTEXT,
     Comment,
     PullRequest,
@@ -131,6 +133,13 @@ class _Branch:
 
 
 @dataclass(frozen=True)
+class _Status:
+    id: int
+    context: str
+    description: str
+
+
+@dataclass(frozen=True)
 class _Permission:
     permission: str
 
@@ -191,13 +200,10 @@ class GiteaForge:
             return self._get(_Pull, f"/commits/{commit}/pull").read()
         except NotFoundError:  # it ends no merge
             known = self._commit(commit)
-        merged: list[_Pull] = []
-        for pull in self._pages(_Pull, "/pulls?state=all&sort=recentupdate"):
-            if pull.head.sha == commit and pull.state == "open":
+        for pull in self._pages(_Pull, "/pulls?state=open&sort=recentupdate"):
+            if pull.head.sha == commit:
                 return pull.read()
-            if pull.merged_at and len(merged) < _MERGED_LOOKED_AT:
-                merged.append(pull)
-        for pull in merged:
+        for pull in self._recently_merged():
             if pull.merged_at and pull.merged_at < known.commit.committer.date:
                 continue
             own = f"/pulls/{pull.number}/commits?verification=false&files=false"
@@ -224,22 +230,59 @@ class GiteaForge:
 
     def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
         """Set the state that stands as `mergeline` beside a commit."""
+        self._set_status(sha, STATUS_CONTEXT, state, description, url or "")
+
+    def note_approval(self, sha: str, text: str) -> None:
+        """Set a note beside a commit, as a status; it replaces the last."""
+        self._set_status(sha, APPROVAL_CONTEXT, "success", text, "")
+
+    def noted_approval(self, sha: str) -> str | None:
+        """The note beside a commit; None if there is none."""
+        self._commit(sha)
+        statuses = self._pages(_Status, f"/statuses/{sha}?sort=recentupdate")
+        notes = [one for one in statuses if one.context == APPROVAL_CONTEXT]
+        return max(notes, key=lambda one: one.id).description if notes else None
+
+    def _set_status(self, sha: str, context: str, state: State, description: str, url: str) -> None:
         what = {
             "state": state,
             "description": shortened(description),
-            "context": STATUS_CONTEXT,
-            "target_url": url or "",
+            "context": context,
+            "target_url": url,
         }
         self._commit(sha)  # of one that is not there it would answer 500
         self._send("POST", f"/statuses/{sha}", what)
 
     def may_write(self, user: str) -> bool:
-        """Whether a person may push to the repository."""
+        """Whether a person may push to the repository.
+
+        Raises:
+            ForgeError: the token may not see it, as a job's in an organisation's repository.
+        """
         try:
-            permission = self._get(_Permission, f"/collaborators/{quote(user)}/permission")
+            found = self._if_allowed(_Permission, f"/collaborators/{quote(user)}/permission")
         except NotFoundError:  # no such person
             return False
-        return permission.permission in {"admin", "owner", "write"}
+        if found is not None:
+            return found.permission in {"admin", "owner", "write"}
+        # A job's token may not ask that. But it may ask to whom work can be assigned: that is who
+        # may write; in an organisation's repository readers too.
+        if self._is_of_organisation:
+            raise ForgeError(
+                "the job's token may not see who may write to an organisation's repository",
+                where=self.where,
+                next_step="Hand the job an administrator's token as GITHUB_TOKEN",
+            )
+        return any(one.login == user for one in self._get(tuple[_User, ...], "/assignees"))
+
+    @functools.cached_property
+    def _is_of_organisation(self) -> bool:
+        owner = self.where.split("/")[-2]
+        try:
+            self._send("GET", f"{self._api}/orgs/{owner}")
+        except NotFoundError:
+            return False
+        return True
 
     def run_again(self, workflow: str, sha: str) -> str:
         """Start the last run of a workflow for a commit once more; its address."""
@@ -256,15 +299,15 @@ class GiteaForge:
         rules = self._if_allowed(tuple[_BranchRule, ...], "/branch_protections")
         tags = self._if_allowed(tuple[_TagRule, ...], "/tag_protections")
         required = at.status_check_contexts if at.enable_status_check else ()
+        on_top = [
+            rule.block_on_outdated_branch
+            for rule in rules or ()
+            if fnmatch.fnmatchcase(branch, rule.rule_name)
+        ]
         return Settings(
             public=not self._get(_Repository, "").private,
             required=tuple(required or ()),
-            up_to_date=None
-            if rules is None
-            else any(
-                rule.block_on_outdated_branch and fnmatch.fnmatchcase(branch, rule.rule_name)
-                for rule in rules
-            ),
+            up_to_date=None if rules is None else any(on_top),
             protected_tags=None if tags is None else tuple(tag.name_pattern for tag in tags),
             has_environments=False,
         )
@@ -294,6 +337,10 @@ class GiteaForge:
     def _me(self) -> str:
         """Who the token speaks for."""
         return self._get(_User, f"{self._api}/user").login
+
+    def _recently_merged(self) -> Iterator[_Pull]:
+        closed = self._pages(_Pull, "/pulls?state=closed&sort=recentupdate")
+        return itertools.islice((pull for pull in closed if pull.merged_at), _MERGED_LOOKED_AT)
 
     def _commit(self, sha: str) -> _Commit:
         return self._get(_Commit, f"/git/commits/{sha}?stat=false&files=false&verification=false")

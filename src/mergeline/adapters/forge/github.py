@@ -19,6 +19,7 @@ from github.GithubException import (
 from github.GithubRetry import GithubRetry
 
 from mergeline.adapters.forge.base import (
+    APPROVAL_CONTEXT,
     STATUS_CONTEXT,
     Comment,
     PullRequest,
@@ -134,6 +135,20 @@ class GitHubForge:
             description=shortened(description),
             context=STATUS_CONTEXT,
         )
+
+    @_translated
+    def note_approval(self, sha: str, text: str) -> None:
+        """Set a note beside a commit, as a status; it replaces the last."""
+        self._repository.get_commit(sha).create_status(
+            "success", description=shortened(text), context=APPROVAL_CONTEXT
+        )
+
+    @_translated
+    def noted_approval(self, sha: str) -> str | None:
+        """The note beside a commit; None if there is none."""
+        statuses = self._repository.get_commit(sha).get_statuses()  # the newest first
+        notes = (one.description for one in statuses if one.context == APPROVAL_CONTEXT)
+        return next(notes, None)
 
     @_translated
     def may_write(self, user: str) -> bool:

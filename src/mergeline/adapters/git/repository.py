@@ -43,8 +43,9 @@ class Commit:
     parents: tuple[str, ...]
 
 
-# What verbs leave beside the sources; a project need not tell git to ignore it.
-_OWN_FILES = (":(exclude,glob).mergeline/**", ":(exclude,glob)data/*.snapshot.json")
+# What verbs leave beside the sources; a project need not tell git to ignore it. Where it does, git
+# would refuse a pattern that begins with the folder's own name.
+_OWN_FILES = (":(exclude,glob)[.]mergeline/**", ":(exclude,glob)data/*.snapshot.json")
 
 
 class Repository:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ _LONGEST = 200  # characters of a value
 def examples(
     holdout: Holdout, prepared: Prepared[Role], inputs: Sequence[str], model: Model
 ) -> dict[Other, tuple[Example, ...]]:
-    """By the model compared with, the rows that moved most, the first most of all.
+    """The rows that moved most from the champion's, else the base's, the first most of all.
 
     Of a classification they are rows that are decided otherwise, by how far the probability moved:
     that of the positive class, or with several classes that of the row's own. Of a regression they
@@ -38,36 +38,28 @@ def examples(
         inputs: the columns that the candidate takes.
         model: the declaration that judges.
     """
-    candidate = prepared.usable.of("candidate")
-    if candidate is None or not len(prepared.rows):
+    other: Other = "champion" if "champion" in prepared.models else "base"
+    candidate, before = prepared.usable.of("candidate"), prepared.usable.of(other)
+    if candidate is None or before is None:
         return {}
-    moved = {
-        other: _most_moved(candidate, predicted, prepared, model)
-        for other in get_args(Other)
-        if (predicted := prepared.usable.of(other)) is not None
-    }
-    found: dict[Other, tuple[Example, ...]] = {}
-    for other, rows in moved.items():
-        before = prepared.usable.of(other)
-        if before is None or not len(rows):
-            continue
-        unusual = _unusual(holdout, prepared.used, rows, inputs)
-        positions = np.flatnonzero(prepared.used)[rows].tolist()
-        found[other] = tuple(
-            Example(
-                row=position,
-                key=_texts_at(holdout, model.key, position),
-                slices={name: str(labels[position]) for name, labels in holdout.slices.items()},
-                label=_label(prepared.rows.labels[row], model),
-                candidate=_number(candidate, row, prepared, model),
-                other=_number(before, row, prepared, model),
-                candidate_says=_says(candidate, row, model),
-                other_says=_says(before, row, model),
-                unusual=of_row,
-            )
-            for row, position, of_row in zip(rows.tolist(), positions, unusual, strict=True)
+    rows = _most_moved(candidate, before, prepared, model)
+    unusual = _unusual(holdout, prepared.used, rows, inputs)
+    positions = np.flatnonzero(prepared.used)[rows].tolist()
+    found = tuple(
+        Example(
+            row=position,
+            key=_texts_at(holdout, model.key, position),
+            slices={name: str(labels[position]) for name, labels in holdout.slices.items()},
+            label=_label(prepared.rows.labels[row], model),
+            candidate=_number(candidate, row, prepared, model),
+            other=_number(before, row, prepared, model),
+            candidate_says=_says(candidate, row, model),
+            other_says=_says(before, row, model),
+            unusual=of_row,
         )
-    return found
+        for row, position, of_row in zip(rows.tolist(), positions, unusual, strict=True)
+    )
+    return {other: found} if found else {}
 
 
 def _most_moved(
@@ -114,7 +106,7 @@ def _unusual(
     """Of each row, the inputs that are furthest from typical, the furthest first."""
     told: list[list[tuple[float, UnusualInput]]] = [[] for _ in rows]
     for name in inputs:
-        if name not in holdout.shown:
+        if name not in holdout.shown or not len(rows):
             continue
         values = holdout.shown[name][used]
         shares, typical = _rarity(values, rows)

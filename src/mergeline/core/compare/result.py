@@ -398,7 +398,7 @@ class Comparison:
         level: of the intervals in `metrics`.
         slice_level: of the intervals in `slices`; `slice_adjustment` explains it.
         flips: by the model that the candidate is compared with; empty for a regression.
-        examples: likewise, the rows that moved most.
+        examples: the rows that moved most from the champion's, else the base's.
         roc: points of false-positive rate and true-positive rate, at most 100; binary only.
         pr: points of recall and precision, likewise.
         labels: of a classification; `label_quantiles` of a regression.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Literal
 
 from mergeline.core.data.drift import Drift, drift
 from mergeline.core.data.profile import DropProfile, Merged, Scalar, merge_profiles, shown_text
+from mergeline.core.numbers import counted
 
 CLASSES = 20
 _TOP = 5
@@ -62,15 +63,23 @@ class DropChange:
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """A column that is new (`before` is None), gone (`after` is None) or of another type."""
+    """A column that is new (`before` is None), gone (`after` is None) or of another type.
+
+    Attributes:
+        drops_without: of a new column, how many drops have no value in it, of how many `drops`.
+    """
 
     column: str
     before: str | None
     after: str | None
+    drops_without: int = 0
+    drops: int = 0
 
     def __str__(self) -> str:
         if self.before is None:
-            return f"column {self.column} is new ({self.after})"
+            new = f"column {self.column} is new ({self.after})"
+            of_drops = f"{self.drops_without} of {counted(self.drops, 'drop')}"
+            return f"{new}; {of_drops} without a value in it" if self.drops_without else new
         if self.after is None:
             return f"column {self.column} is gone (was {self.before})"
         return f"column {self.column} is {self.after}, was {self.before}"
@@ -178,11 +187,16 @@ class DataDiff:
 
 @dataclass(frozen=True)
 class SnapshotSummary:
-    """A snapshot with its columns' types, in the table's order, and the summary of its rows."""
+    """A snapshot with its columns' types, in the table's order, and the summary of its rows.
+
+    Attributes:
+        empty: by column, how many drops have rows, and no value in any of them.
+    """
 
     side: Side
     types: Mapping[str, str]
     profile: DropProfile
+    empty: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -214,7 +228,7 @@ def diff_snapshots(table: str, pair: SnapshotPair, labels: Collection[str] = ())
         before=before.side if before else None,
         after=after.side,
         drops=_drop_changes(pair),
-        schema=_schema_changes(before.types if before else after.types, after.types),
+        schema=_schema_changes(before.types if before else after.types, after),
         columns=_column_diffs(pair, labels),
         shared_keys=pair.shared_keys,
         labels=tuple(name for name in after.types if name in labels),
@@ -243,13 +257,17 @@ def _by_path(drops: Iterable[HeldDrop]) -> dict[str, list[HeldDrop]]:
     return by_path
 
 
-def _schema_changes(
-    before: Mapping[str, str], after: Mapping[str, str]
-) -> tuple[SchemaChange, ...]:
+def _schema_changes(before: Mapping[str, str], after: SnapshotSummary) -> tuple[SchemaChange, ...]:
     return tuple(
-        SchemaChange(name, before.get(name), after.get(name))
-        for name in {**before, **after}
-        if before.get(name) != after.get(name)
+        SchemaChange(
+            name,
+            before.get(name),
+            after.types.get(name),
+            after.empty.get(name, 0) if name not in before else 0,
+            after.side.drops if name not in before else 0,
+        )
+        for name in {**before, **after.types}
+        if before.get(name) != after.types.get(name)
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from mergeline.core.declare.contract import FOLDER, Contract
+from mergeline.core.numbers import counted
 
 _FILE = re.compile(r"([0-9a-f]{32})-[0-9a-f]{16}\.parquet")
 
@@ -30,11 +31,16 @@ class Drop:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One exact content of a table: a set of drops under a contract."""
+    """One exact content of a table: a set of drops under a contract.
+
+    Attributes:
+        skipped: files in folders of drops that are none, by their names.
+    """
 
     table: str
     contract: Contract
     drops: tuple[Drop, ...]
+    skipped: tuple[str, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -49,6 +55,31 @@ class Snapshot:
         """
         by_name = {file_name(self.contract, drop): drop for drop in reversed(self.drops)}
         return dict(sorted(by_name.items()))
+
+
+def snapshot_notes(snapshot: Snapshot) -> tuple[str, ...]:
+    """What a person might not expect of a snapshot, a sentence each."""
+    return (*same_drops(snapshot.drops), *_skipped(snapshot.skipped))
+
+
+def same_drops(drops: Iterable[Drop]) -> tuple[str, ...]:
+    """A sentence on each content that several drops have."""
+    paths: dict[str, list[str]] = {}
+    for drop in drops:
+        paths.setdefault(drop.md5, []).append(drop.path)
+    return tuple(
+        f"{' and '.join(sorted(same))} are one drop under {len(same)} names: its rows count once"
+        for same in paths.values()
+        if len(same) > 1
+    )
+
+
+def _skipped(paths: Sequence[str]) -> Sequence[str]:
+    if not paths:
+        return ()
+    shown = ", ".join([*paths[:3], *(["…"] if len(paths) > 3 else [])])
+    are = "is no drop" if len(paths) == 1 else "are no drops"
+    return [f"{counted(len(paths), 'file')} {are} by their names, and skipped: {shown}"]
 
 
 @dataclass(frozen=True)
@@ -127,6 +158,7 @@ class Built:
         repaired: drops whose file was missing from the table and was written again.
         bytes_written: size of the files written.
         found: whether the table had the snapshot already.
+        notes: what a person might not expect of it.
     """
 
     table: str
@@ -137,6 +169,7 @@ class Built:
     repaired: tuple[Drop, ...] = ()
     bytes_written: int = 0
     found: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def note_lines(diff: DataDiff) -> tuple[str, ...]:
         ]
     lines += [_balance_line(column) for column in diff.columns if column.name in diff.labels]
     if diff.shared_keys and diff.shared_keys.count:
-        lines += [_shared_keys_line(diff.shared_keys)]
+        lines += [shared_keys_line(diff.shared_keys)]
     return tuple(filter(None, lines))
 
 
@@ -103,7 +103,8 @@ def _balance_line(column: ColumnDiff) -> str:
     return f"label {column.name}: {', '.join(shares)}"
 
 
-def _shared_keys_line(shared: SharedKeys) -> str:
+def shared_keys_line(shared: SharedKeys) -> str:
+    """`2 keys (day, id) stand in more than one drop, for example 2013-01-01, 7; …`."""
     key = ", ".join(shared.key)
     first = f", for example {'; '.join(shared.examples)}" if shared.examples else ""
     keys = numbers.counted(shared.count, "key")

@@ -12,6 +12,7 @@ from mergeline.core.declare.strict import parse_yaml, refuse_unknown_keys
 from mergeline.errors import DeclarationError
 
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+_NO_DROP = re.compile(r"(readme|licen[cs]e)(\.(md|txt|rst|html))?|thumbs\.db|desktop\.ini")
 # A pointer of one file as `dvc add` writes it, with nothing in it that YAML reads as other than
 # text. A YAML parser takes 0.3 ms for each, which a thousand pointers make felt.
 _USUAL = re.compile(
@@ -21,6 +22,7 @@ _USUAL = re.compile(
 )
 # What DVC's own schema knows.
 _KEYS = {"outs", "deps", "md5", "wdir", "desc", "meta", "frozen", "locked", "always_changed"}
+_CLOUD_KEYS = {"files", "cloud", "version_id", "etag"}
 _OUT_KEYS = {
     "path", "md5", "size", "hash", "nfiles", "isexec", "cache", "checksum", "cloud", "desc", "etag",
     "files", "fs_config", "labels", "meta", "persist", "push", "remote", "type", "version_id",
@@ -47,6 +49,17 @@ class Pointer:
     def is_folder(self) -> bool:
         """Whether it stands for a folder of drops."""
         return self.md5.endswith(".dir")
+
+
+def is_no_drop(path: str) -> bool:
+    """Whether a file in a folder of drops is none, by its name.
+
+    Hidden files, names that begin with an underscore (as for Hive and Spark), and what tells of the
+    data: README, LICENSE, and what file managers leave.
+    """
+    parts = path.split("/")
+    name = parts[-1].lower()
+    return any(part.startswith((".", "_")) for part in parts) or bool(_NO_DROP.fullmatch(name))
 
 
 def describe_differing(paths: Sequence[str]) -> tuple[str, str]:
@@ -81,6 +94,13 @@ def parse_pointer(path: str, text: bytes | str) -> Pointer:
     refuse_unknown_keys(out, _OUT_KEYS, where=path)
     md5, name = out.get("md5"), out.get("path")
     if not isinstance(md5, str) or not _MD5.fullmatch(md5):
+        if out.keys() & _CLOUD_KEYS:
+            raise DeclarationError(
+                "the pointer names versions of a bucket, and no md5 of the whole",
+                where=path,
+                next_step="Take version_aware out of the DVC remote, `dvc pull` and `dvc add` "
+                "what it stands for, and `dvc push`",
+            )
         raise refused("the pointer has no md5")
     if not isinstance(name, str) or PurePosixPath(name).is_absolute() or ".." in name.split("/"):
         raise refused("the pointer's path leaves its folder")

@@ -20,6 +20,7 @@ class ChangePlan:
         known: where the candidate is already, in words, e.g. `run 3f2a…`.
         unpointed: by table, files among its drops that no pointer names.
         differing: drops in the working tree that are not what their pointers say.
+        notes: what else is worth a look before anything runs, a sentence each.
         locked: whether the tree has a dependency lock.
     """
 
@@ -34,6 +35,7 @@ class ChangePlan:
     known: str | None = None
     unpointed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     differing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     locked: bool = True
 
     @property
@@ -51,6 +53,7 @@ def plan_change(
     known: str | None = None,
     unpointed: Mapping[str, tuple[str, ...]] | None = None,
     differing: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> ChangePlan:
     """Compare the ingredients of two trees."""
     run = stages_to_run(before, after)
@@ -72,5 +75,6 @@ def plan_change(
         known=known,
         unpointed=unpointed or {},
         differing=tuple(differing),
+        notes=tuple(notes),
         locked=bool(after.lock),
     )

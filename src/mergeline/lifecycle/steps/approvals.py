@@ -1,24 +1,24 @@
-"""A person's recorded yes to a change that moves its own bar: a comment of ours that holds it."""
+"""A person's recorded yes to a change that moves its own bar.
+
+The record is a status beside the commit: on no forge may a stranger's job set one. The comment is
+for people; on Gitea a fork's job may write one in our name, so it proves nothing.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-import re
 
 from mergeline.adapters.forge.base import Forge
 from mergeline.core.gate.verdict import Approval
-from mergeline.core.report.one_comment import Stamp, read_stamp
+from mergeline.core.report.one_comment import Stamp
 from mergeline.errors import InputError
 
 _MARKER = "approval"
-_LONGEST = 300
-_RECORD = re.compile(
-    r"`(?P<by>[^`]+)` approves at `[0-9a-f]+` that the bar moves: `(?P<reason>[^`]+)`"
-)
+_LONGEST = 90  # with a name of 39 characters it fits a status
 
 
-def record_approval(forge: Forge, number: int, head: str, *, by: str, reason: str) -> str:
-    """Record that somebody approves of what a pull request proposes now; returns the record.
+def record_approval(forge: Forge, number: int, head: str, *, by: str, reason: str) -> None:
+    """Record that somebody approves of what a pull request proposes now.
 
     Raises:
         InputError: there is no reason.
@@ -27,16 +27,12 @@ def record_approval(forge: Forge, number: int, head: str, *, by: str, reason: st
     said = " ".join(reason.replace("`", "'").split())[:_LONGEST]
     if not said:
         raise InputError("an approval needs a reason", next_step="Write it after the command")
+    forge.note_approval(head, f"{by}: {said}")
     text = f"`{by}` approves at `{head[:7]}` that the bar moves: `{said}`"
     forge.upsert_report(number, text, Stamp(_MARKER, head, dt.datetime.now(dt.UTC)))
-    return text
 
 
-def find_approval(forge: Forge, number: int, head: str) -> Approval | None:
+def find_approval(forge: Forge, head: str) -> Approval | None:
     """Who approved of what a pull request proposes at `head`, and why; None if nobody did."""
-    for comment in reversed(forge.own_comments(number)):
-        stamp = read_stamp(comment.body, _MARKER)
-        found = _RECORD.search(comment.body)
-        if stamp and stamp.head_sha == head and found:
-            return Approval(found["by"], found["reason"])
-    return None
+    by, _, reason = (forge.noted_approval(head) or "").partition(": ")
+    return Approval(by, reason) if by and reason else None

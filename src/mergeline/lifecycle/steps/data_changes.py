@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from mergeline.adapters.delta.tables import Tables
+from mergeline.core.data.changed_rows import changed_lines
 from mergeline.core.data.diff import DataDiff, diff_snapshots
 from mergeline.core.data.wording import drift_lines, note_lines
 from mergeline.core.release.bundle import Origin
@@ -14,6 +15,8 @@ from mergeline.errors import MergelineError
 from mergeline.lifecycle.steps.case import NOT_SHOWN, Case
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.snapshots import build_snapshots
+
+_EXAMPLES = 3  # of rows that changed under the same key
 
 
 def data_changes(project: Project, case: Case) -> tuple[DataChange, ...]:
@@ -67,6 +70,10 @@ def _with_rows(change: DataChange, project: Project, case: Case) -> DataChange:
         key = case.tree.contracts[table].key
         compared = tables.compare(table, before, after.version, key=key)
         diff = diff_snapshots(table, compared, {case.model.label})
+        corrected: tuple[str, ...] = ()
+        if before is not None and key and compared.gone and compared.come:
+            rows = tables.changed_rows(table, before, after.version, key)
+            corrected = changed_lines(rows, most=_EXAMPLES, private=case.private)
     except MergelineError as error:
         why = NOT_SHOWN if case.private else str(error)
         return replace(change, notes=(f"the rows could not be compared: {why}",))
@@ -78,5 +85,5 @@ def _with_rows(change: DataChange, project: Project, case: Case) -> DataChange:
         rows=diff.after.rows,
         schema=tuple(map(str, diff.schema)),
         drift=drift_lines(diff),
-        notes=note_lines(diff),
+        notes=(*note_lines(diff), *corrected, *after.notes),
     )

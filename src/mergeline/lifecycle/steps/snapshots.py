@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +21,10 @@ from mergeline.core.data.snapshot import (
     Snapshot,
     pin,
     pin_path,
+    snapshot_notes,
 )
 from mergeline.core.declare.contract import Contract
-from mergeline.core.declare.pointer import Pointer
+from mergeline.core.declare.pointer import Pointer, is_no_drop
 from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.numbers import counted
 from mergeline.core.release.bundle import Origin
@@ -49,17 +51,32 @@ def gather_snapshots(
     snapshots = []
     for table, contract in tree.contracts.items():
         if only is None or table in only:
-            of_table = [d for p in tree.pointers_of(contract) for d in _drops_of(p, drops)]
-            of_table.sort(key=lambda drop: drop.path)
-            snapshots.append(Snapshot(table, contract, tuple(of_table)))
+            of_table, skipped = drops_of(tree.pointers_of(contract), drops)
+            snapshots.append(Snapshot(table, contract, of_table, skipped))
     return tuple(snapshots)
 
 
-def _drops_of(pointer: Pointer, store: DropStore) -> list[Drop]:
-    if not pointer.is_folder:
-        return [Drop(pointer.target, pointer.md5, pointer.size)]
-    listed = store.listing(pointer.md5, pointer=pointer.path)
-    return [Drop(f"{pointer.target}/{path}", md5) for path, md5 in listed]
+def drops_of(
+    pointers: Iterable[Pointer], store: DropStore
+) -> tuple[tuple[Drop, ...], tuple[str, ...]]:
+    """What pointers stand for, by path: drops, and files of folders that are none.
+
+    Raises:
+        DropError: the list of a folder pointer is missing.
+        RemoteError: the DVC remote cannot be reached.
+    """
+    drops, skipped = [], []
+    for pointer in pointers:
+        if not pointer.is_folder:
+            drops.append(Drop(pointer.target, pointer.md5, pointer.size))
+            continue
+        for path, md5 in store.listing(pointer.md5, pointer=pointer.path):
+            whole = f"{pointer.target}/{path}"
+            if is_no_drop(path):
+                skipped.append(whole)
+            else:
+                drops.append(Drop(whole, md5))
+    return tuple(sorted(drops, key=lambda drop: drop.path)), tuple(sorted(skipped))
 
 
 def build_snapshots(
@@ -90,8 +107,9 @@ def build_snapshots(
         ready.append(tables.prepare(snapshot, write, provenance, verify=snapshot.table in verify))
     done = []
     for building in ready:
-        built = building.run()
-        say(describe_built(built))
+        built = replace(building.run(), notes=snapshot_notes(building.snapshot))
+        for line in (describe_built(built), *built.notes):
+            say(line)
         done.append(built)
     return done
 

@@ -21,4 +21,7 @@ def approval(project: Project) -> Approval | None:
             "no forge or no commit is named", next_step="Set GITHUB_TOKEN and MERGELINE_HEAD"
         )
     pull = forge.pull_request_of(head)
-    return find_approval(forge, pull.number, head) if pull else None
+    if pull is None:
+        return None
+    # A commit that was merged is not what was approved, but what became of it.
+    return find_approval(forge, head if pull.open else pull.head_sha)

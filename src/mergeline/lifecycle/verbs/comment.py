@@ -8,6 +8,7 @@ whose report it is counts only if that pull request proposes the commit that was
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,14 +93,24 @@ def _show(
     """Post the reports as one, and set their state unless a later report stands."""
     reports = [_completed(project, report, head, number, say) for report in reports]
     evaluated_at = _evaluated_at(reports)
-    between = "\n---\n\n"
-    room = (ROOM - len(between) * (len(reports) - 1)) // len(reports)
-    text = between.join(to_markdown(report, limit=room) for report in reports)
+    between, end = "\n---\n\n", _where_the_page_is(project.environment)
+    room = (ROOM - len(between) * (len(reports) - 1) - len(end)) // len(reports)
+    text = between.join(to_markdown(report, limit=room) for report in reports) + end
     shown = forge.upsert_report(number, text, Stamp(MARKER, head, evaluated_at))
     stamp = read_stamp(shown.body, MARKER)
     if stamp is None or stamp.head_sha != head or stamp.evaluated_at <= evaluated_at:
         forge.set_status(head, *state(reports), _web(shown))
     return shown.url
+
+
+def _where_the_page_is(environment: Mapping[str, str]) -> str:
+    """Where a job leaves the report as a page; empty where this is no job."""
+    server, run = environment.get("GITHUB_SERVER_URL"), environment.get("GITHUB_RUN_ID")
+    repository = environment.get("GITHUB_REPOSITORY")
+    if not server or not run or not repository:
+        return ""
+    url = f"{server}/{repository}/actions/runs/{run}"
+    return f"\nThe whole report as a page: artifact `judged` of [this run]({url}), for two weeks.\n"
 
 
 def _shrink(forge: Forge, number: int, head: str) -> str | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from mergeline.adapters.delta.tables import Tables
+from mergeline.core.data.changed_rows import RowsDiff
 from mergeline.core.data.diff import DataDiff, diff_snapshots
 from mergeline.core.data.garbage import GarbagePlan, Pin, plan_garbage
 from mergeline.core.declare.contract import Format
@@ -122,6 +124,34 @@ def diff(project: Project, table: str, before: str, after: str | None = None) ->
     return diff_snapshots(table, compared, {model.label for model in declared.models.values()})
 
 
+def diff_rows(
+    project: Project,
+    table: str,
+    before: str,
+    after: str | None = None,
+    *,
+    target: Path | None = None,
+) -> RowsDiff:
+    """The rows that two versions have under the same key with other values.
+
+    With a `target` (`.csv`, `.parquet` or `.jsonl`) they are written there too.
+
+    Raises:
+        NotFoundError: there is no such table, version or folder, the table has no key, or the
+            file's kind is unknown.
+        TableError: the file cannot be written.
+    """
+    contract = project.working_tree().contracts.get(table)
+    versions = find_version(project, table, before), find_version(project, table, after)
+    key = contract.key if contract else ()
+    tables = Tables(project.tables)
+    found = tables.changed_rows(table, *versions, key)
+    if target is not None:
+        with _written(target) as (part, kind):
+            tables.export_changed_rows(table, *versions, key, target=part, form=kind)
+    return found
+
+
 def export(project: Project, table: str, reference: str | None, target: Path) -> int:
     """Write the rows of a version to a file (`.csv`, `.parquet` or `.jsonl`); their number.
 
@@ -129,6 +159,14 @@ def export(project: Project, table: str, reference: str | None, target: Path) ->
         NotFoundError: there is no such table, version or folder, or the file's kind is unknown.
         TableError: the file cannot be written.
     """
+    version = find_version(project, table, reference)
+    with _written(target) as (part, kind):
+        return Tables(project.tables).export(table, version, part, kind)
+
+
+@contextmanager
+def _written(target: Path) -> Iterator[tuple[Path, Format]]:
+    """A place to write a file to, and the format that its name says."""
     kind = _SUFFIXES.get(target.suffix.lower())
     if kind is None:
         raise NotFoundError(
@@ -140,10 +178,9 @@ def export(project: Project, table: str, reference: str | None, target: Path) ->
         raise NotFoundError(
             f"there is no folder {target.parent}", where=str(target), next_step="Make it first"
         )
-    version = find_version(project, table, reference)
     try:
         with file_written_whole(target) as part:
-            return Tables(project.tables).export(table, version, part, kind)
+            yield part, kind
     except OSError as error:
         raise TableError(f"cannot be written: {error.strerror}", where=str(target)) from error
 

@@ -146,7 +146,7 @@ def _of_secrets(settings: Settings, branch: str) -> Iterator[Finding]:
     if not settings.has_environments:
         yield Finding(
             topic,
-            "unsafe",
+            "better",
             "this forge has no environments: a job of any branch here can read each secret, and "
             "so can everyone who may push a branch",
             "Let only people push whom you trust with the secrets; others propose from forks",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import cache, partial
 
+from mergeline.core.data.snapshot import Snapshot, snapshot_notes
 from mergeline.core.fingerprint.change_plan import ChangePlan, plan_change
 from mergeline.core.release.bundle import MANIFEST
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.moved_bar import moved_bar
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.project_tree import ProjectTree
+from mergeline.lifecycle.steps.snapshots import drops_of
 
 
 def plan(
@@ -26,6 +28,7 @@ def plan(
     # Models share their drops: each list of them is looked at once.
     differing = cache(project.drops.differing)
     unpointed = cache(partial(_unpointed, project, tree))
+    notes = cache(partial(_notes, project, tree))
     plans = []
     for declared in tree.choose_models(model).values():
         name, ingredients = declared.name, tree.ingredients(declared)
@@ -48,6 +51,7 @@ def plan(
                 known=_known(project, name, ingredients.fingerprint),
                 unpointed={table: paths for table, paths in files.items() if paths},
                 differing=differing(tuple(tree.pointers_behind(ingredients))),
+                notes=[note for table in ingredients.snapshots for note in notes(table)],
             )
         )
     return plans
@@ -59,6 +63,18 @@ def _known(project: Project, model: str, fingerprint: str) -> str | None:
         return "in the store"
     here = (project.candidate_folder(model, fingerprint) / MANIFEST).is_file()
     return "on this machine, not in the store yet" if here else None
+
+
+def _notes(project: Project, tree: ProjectTree, table: str) -> tuple[str, ...]:
+    """What a person might not expect of a table's drops; nothing is fetched to say it."""
+    contract = tree.contracts[table]
+    here = [
+        pointer
+        for pointer in tree.pointers_of(contract)
+        if not pointer.is_folder or project.drops.has(pointer.md5)
+    ]
+    notes = snapshot_notes(Snapshot(table, contract, *drops_of(here, project.drops)))
+    return tuple(f"{table}: {note}" for note in notes)
 
 
 def _unpointed(project: Project, tree: ProjectTree, table: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from mergeline.core.release.bundle import Evaluation, gate_digest
 from mergeline.core.release.ledger import FORMAT, Entry, page_name, page_text
 from mergeline.core.release.plan import ReleasePlan, StepKind, Target, plan_release
 from mergeline.core.release.version import Version
-from mergeline.core.report.one_comment import ROOM
+from mergeline.core.report.one_comment import ROOM, Stamp
 from mergeline.core.report.render.markdown import to_markdown
 from mergeline.errors import (
     ForgeError,
@@ -370,29 +370,49 @@ class _Job:
             )
 
     def _tell(self, released: Released) -> None:
-        """Say on the pull request that something else was judged than it showed."""
-        project, forge = self.project, self.project.forge
-        if forge is None or not (self.entry or released.plan.refusal):
+        """Say on the pull request what became of it, and on another that its model is gone."""
+        if self.project.forge is None or not (self.entry or released.plan.refusal):
             return
-        stored = project.store.find(self.model.name, self.target.fingerprint)
-        evaluations = project.store.evaluations(stored) if stored else []
-        if stored is None or not evaluations or not self._judged_as_merged(evaluations[-1]):
-            return
-        number = self._pull_request()
-        if number is None:
-            return
-        head = (
-            f"Merged as {self.head.sha[:8]}, this tree had not been judged against what is in "
-            "production, so it was before the release: "
-        )
         try:
-            if any(comment.body.startswith(head) for comment in forge.comments(number)):
-                return
-            report = stored_report(project, stored)
-            head += f"{released.sentence}.\n\n"
-            forge.comment(number, head + to_markdown(report, limit=ROOM - len(head)))
+            number = self._pull_request()
+            if number is not None:
+                self._tell_one(number, self._outcome(released))
+            if self.entry is not None and self.entry.kind is Situation.RESTORE:
+                self._tell_replaced(self.entry, number)
         except MergelineError as error:  # the release is done
-            self.say(f"pull request {number} could not be told: {error}")
+            self.say(f"not everybody could be told of it: {error}")
+
+    def _tell_replaced(self, entry: Entry, number: int | None) -> None:
+        """Tell the pull request whose model left production."""
+        left = [
+            page
+            for page in self.project.ledger(self.model.name)
+            if page.version == entry.replaced and page.pull_request not in {None, number}
+        ]
+        if left and left[-1].pull_request:
+            taken = f"{self.model.name} v{left[-1].version} was taken out of production"
+            back = f"{self.head.sha[:8]} brought v{entry.version} back"
+            self._tell_one(left[-1].pull_request, f"{taken}: {back}.")
+
+    def _tell_one(self, number: int, text: str) -> None:
+        """Keep the one comment on what became of a pull request's model."""
+        # Of no head: a later word counts, whatever the pull request proposed.
+        stamp = Stamp(f"outcome/{self.model.name.lower()}", "0" * 40, dt.datetime.now(dt.UTC))
+        if self.project.forge is not None:
+            self.project.forge.upsert_report(number, text, stamp)
+
+    def _outcome(self, released: Released) -> str:
+        """What happened, and the report where something else was judged than was shown."""
+        said = f"Merged as {self.head.sha[:8]}: {released.sentence.rstrip('.')}."
+        stored = self.project.store.find(self.model.name, self.target.fingerprint)
+        evaluations = self.project.store.evaluations(stored) if stored else []
+        if stored is None or not evaluations or not self._judged_as_merged(evaluations[-1]):
+            return said
+        said += (
+            " This tree had not been judged against what is in production, so it was before the "
+            "release:\n\n"
+        )
+        return said + to_markdown(stored_report(self.project, stored), limit=ROOM - len(said))
 
     def _judged_as_merged(self, evaluation: Evaluation) -> bool:
         origin = evaluation.origin

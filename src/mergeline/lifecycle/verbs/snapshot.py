@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mergeline.adapters.delta.tables import Tables
-from mergeline.core.data.snapshot import Built
+from mergeline.core.data.snapshot import Built, snapshot_notes
 from mergeline.lifecycle.steps.changed_drops import refuse_differing
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.snapshots import build_snapshots, gather_snapshots, write_pins
@@ -19,6 +19,7 @@ class PlannedSnapshot:
         drops: how many drops the snapshot has.
         version: of the table that holds the snapshot; None if it would be built.
         damaged_files: how many of its files would be made again.
+        notes: what a person might not expect of it.
     """
 
     table: str
@@ -26,6 +27,7 @@ class PlannedSnapshot:
     drops: int
     version: int | None
     damaged_files: int
+    notes: tuple[str, ...] = ()
 
 
 def plan_snapshots(project: Project) -> list[PlannedSnapshot]:
@@ -44,6 +46,7 @@ def plan_snapshots(project: Project) -> list[PlannedSnapshot]:
             len(wanted.drops),
             version=tables.find(wanted),
             damaged_files=len(tables.lost(wanted)),
+            notes=snapshot_notes(wanted),
         )
         for wanted in gather_snapshots(tree, project.drops)
     ]

@@ -39,13 +39,21 @@ class Tracked:
 def track(project: Project, bundle: Path, *, say: Say) -> list[Tracked]:
     """Take in the candidates of a bundle, or of a folder of bundles, and their evaluations.
 
-    A run that failed leaves a report and no candidate; then there is nothing to take.
+    A run that failed leaves a report and no candidate; then there is nothing to take. Nor is where
+    the pull request that proposes MERGELINE_HEAD comes from a fork: anybody could fill the store.
 
     Raises:
         BundleError: a file is missing, altered or extra, or what the manifest says of fingerprint
             or model is not so. Nothing was taken of that bundle.
         StoreError: the store does not take it.
     """
+    head, forge = project.environment.get("MERGELINE_HEAD"), project.forge
+    pull = forge.pull_request_of(head) if forge and head else None
+    if pull is not None and pull.fork:
+        say(
+            f"pull request {pull.number} is a fork's: its candidate is made again once it is merged"
+        )
+        return []
     return [_track_one(project, folder, say) for folder in _bundles_with_candidate(bundle, say)]
 
 

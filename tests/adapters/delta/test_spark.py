@@ -1,0 +1,124 @@
+"""Real Spark at the table: it reads each version, and what it switches on we keep or refuse."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from mergeline.errors import TableError
+from tests.adapters.delta.conftest import World
+from tests.adapters.delta.readers import by_duckdb_s_extension
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    from delta import configure_spark_with_delta_pip
+    from pyspark.sql import SparkSession
+
+    catalog = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+    builder = (
+        SparkSession.builder.master("local[1]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.driver.memory", "1g")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.shuffle.partitions", "1")
+        .config("spark.databricks.delta.snapshotPartitions", "1")
+        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+        .config("spark.sql.catalog.spark_catalog", catalog)
+    )
+    session = configure_spark_with_delta_pip(builder).getOrCreate()
+    yield session
+    session.stop()
+
+
+def uri(world: World) -> str:
+    return str(Path(world.root) / "t")
+
+
+def count(spark: Any, world: World, version: int) -> int:
+    read = spark.read.format("delta").option("versionAsOf", version)
+    return int(read.load(uri(world)).count())
+
+
+def alter(spark: Any, world: World, **properties: str) -> None:
+    named = ", ".join(f"'{n.replace('_', '.')}' = '{v}'" for n, v in properties.items())
+    spark.sql(f"ALTER TABLE delta.`{uri(world)}` SET TBLPROPERTIES ({named})")
+
+
+def test_spark_reads_each_version_and_shows_what_we_say_of_it(spark: Any, world: World) -> None:
+    a, b, c = (world.drop(n) for n in range(3))
+    for drops in ([a, b], [a, b, c], [c], []):
+        built = world.build(*drops)
+        rows = world.rows(drops)
+        found = spark.read.format("delta").option("versionAsOf", built.version).load(uri(world))
+        ids = sorted(row.id for row in found.select("id").collect())
+        assert ids == sorted(rows["id"].to_list())
+        assert by_duckdb_s_extension(uri(world), built.version)["id"].sort().to_list() == ids
+    history = spark.sql(f"DESCRIBE HISTORY delta.`{uri(world)}`").collect()
+    assert all('"pull_request": "7"' in entry.userMetadata for entry in history)
+
+
+def test_what_spark_commits_between_ours_changes_no_snapshot(spark: Any, world: World) -> None:
+    a, b, c = (world.drop(n) for n in range(3))
+    first = world.build(a, b)
+    table = f"delta.`{uri(world)}`"
+    stranger = spark.read.format("delta").load(uri(world)).limit(3)
+    steps: tuple[Callable[[], object], ...] = (
+        lambda: stranger.write.format("delta").mode("append").save(uri(world)),
+        lambda: spark.sql(f"OPTIMIZE {table}"),
+        lambda: spark.sql(f"DELETE FROM {table} WHERE id < 5"),
+        lambda: spark.sql(f"RESTORE TABLE {table} TO VERSION AS OF 0"),
+        lambda: spark.sql(f"ALTER TABLE {table} ADD COLUMN more INT"),
+        lambda: stranger.write.format("delta").mode("overwrite").save(uri(world)),
+    )
+    for at, step in enumerate(steps):
+        step()
+        built = world.build(a, b, *([c] if at % 2 else []))
+        assert built.rows == count(spark, world, built.version) == (30 if at % 2 else 20)
+    assert world.scanned(first.version).sort("id").equals(world.rows([a, b]).sort("id"))
+
+
+def test_rows_that_spark_deletes_by_vectors_are_back_in_our_next_snapshot(
+    spark: Any, world: World
+) -> None:
+    a, b, c = (world.drop(n, rows=400) for n in range(3))
+    world.build(a, b)
+    alter(spark, world, delta_enableDeletionVectors="true")
+    spark.sql(f"DELETE FROM delta.`{uri(world)}` WHERE id % 7 = 0")
+    tip = world.tables.latest("t")
+    newest = world.tables.history("t")[0]
+    assert newest.rows == count(spark, world, tip) < 800
+    with pytest.raises(TableError, match="deletion vectors"):
+        world.scanned(tip)
+    built = world.build(a, b, c)
+    assert built.rows == count(spark, world, built.version) == 1200
+    for read in (pl.scan_delta(uri(world)).collect(), by_duckdb_s_extension(uri(world), None)):
+        assert read.height == 1200
+
+
+@pytest.mark.parametrize(
+    ("properties", "said"),
+    [
+        ({"delta_columnMapping_mode": "name"}, "column mapping"),
+        ({"delta_appendOnly": "true"}, "delta.appendOnly"),
+        ({"delta_enableRowTracking": "true"}, "row tracking"),
+        ({"delta_enableInCommitTimestamps": "true"}, "delta.enableInCommitTimestamps"),
+    ],
+)
+def test_what_spark_switches_on_and_our_commit_would_break_is_refused(
+    spark: Any, world: World, properties: dict[str, str], said: str
+) -> None:
+    a, b, c = (world.drop(n) for n in range(3))
+    first = world.build(a, b)
+    if "delta_columnMapping_mode" in properties:
+        properties |= {"delta_minReaderVersion": "2", "delta_minWriterVersion": "5"}
+    alter(spark, world, **properties)
+    with pytest.raises(TableError, match=said) as caught:
+        world.build(c)
+    assert "set MERGELINE_TABLES to another place" in caught.value.next_step
+    assert count(spark, world, world.tables.latest("t")) == 20
+    assert world.scanned(first.version).height == 20
