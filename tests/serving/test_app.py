@@ -15,10 +15,14 @@ import pytest
 import zstandard
 
 from mergeline.adapters.models.folder import load, model_digest
+from mergeline.adapters.scoring_server import Client
+from mergeline.errors import DeployError
+from mergeline.serving.app import Settings
 from mergeline.serving.http import BODY_LIMIT
+from mergeline.serving.routes import PROBES
 from mergeline.serving.served_versions import ServedVersions
 from tests.adapters.models.test_folder import Leaver
-from tests.support.model_server import Registry
+from tests.support.model_server import Registry, listening
 from tests.support.models import ROW, frame, regression, save
 
 PREDICT = "/models/delay/stages/production/predict"
@@ -331,3 +335,25 @@ def test_a_swap_under_constant_requests_loses_none_and_mixes_nothing(
     assert wrong == []
     assert set(seen) == set(truth)
     assert len(seen) > 50
+
+
+def test_a_server_with_a_token_answers_those_who_bear_it_and_probes(
+    registry: Registry, served_versions: ServedVersions, first: Path
+) -> None:
+    registry.register(first, "Production")
+    served_versions.reconcile()
+    body = {"rows": [ROW]}
+    with (
+        listening(served_versions, Settings(token="s3cret")) as address,
+        httpx.Client(base_url=address, trust_env=False) as http,
+    ):
+        for probe in PROBES:
+            assert http.get(probe).status_code == 200
+        for sent in ({}, {"authorization": "Bearer other"}, {"authorization": "Basic s3cret"}):
+            answer = http.post(PREDICT, json=body, headers=sent)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == "Bearer"
+        assert http.get("/models").status_code == 401
+        assert Client(address, token="s3cret").predict("delay", [ROW]).version == 1
+        with pytest.raises(DeployError, match="needs a token"):
+            Client(address).predict("delay", [ROW])

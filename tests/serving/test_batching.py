@@ -28,6 +28,7 @@ class Slow:
     reason: str = ""
     quick: bool = False
     labels: bool = False
+    exact: bool = True
     asked: list[int] = field(default_factory=list)
     go: threading.Event = field(default_factory=threading.Event)
 

@@ -201,3 +201,15 @@ def test_connections_leave_files_for_the_server_itself(
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
     assert most_connections() == most
+
+
+def test_a_flood_of_bad_requests_writes_few_lines(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(60):
+        with connect(address) as client:
+            client.sendall(b"nonsense\r\n\r\n")
+            assert client.recv(65_536).startswith(b"HTTP/1.1 400 ")
+    lines = [record.getMessage() for record in caplog.records]
+    assert 0 < len(lines) <= 22
+    assert "left out" in lines[-1]

@@ -100,6 +100,12 @@ def test_a_pipeline_has_the_fastest_form_that_answers_as_it_does(
         expected, said = model.predict(batch.frame()), chosen.answer(batch)
         np.testing.assert_allclose(said, expected, rtol=0, atol=1e-12)
     assert chosen.labels == bool(model.classes)
+    assert (
+        chosen.exact
+        or "Linear" in str(model.raw)
+        or "Ridge" in str(model.raw)
+        or "Logistic" in str(model.raw)
+    )
 
 
 def test_lightgbm_is_compiled_too(tmp_path: Path) -> None:

@@ -55,19 +55,33 @@ class Client:
         url: address of the server, e.g. `http://127.0.0.1:8000`.
         timeout: seconds that an answer may take.
         socket: of a server that listens on a Unix socket; `url` is then only its name.
+        token: of a server that needs one.
 
     Example:
         >>> Client("http://127.0.0.1:8000").predict("delay", [{"origin": "JFK", ...}])
     """
 
-    def __init__(self, url: str, *, timeout: float = _TIMEOUT, socket: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = _TIMEOUT,
+        socket: Path | None = None,
+        token: str | None = None,
+    ) -> None:
         import httpx
 
         self.url = url.rstrip("/")
         # One connection, kept: a new one for each question costs more than the answer.
         plain = self.url.lower().startswith("http:")  # then no certificates need to be read
         way = httpx.HTTPTransport(uds=str(socket)) if socket else None
-        self._http = httpx.Client(timeout=timeout, trust_env=False, verify=not plain, transport=way)
+        self._http = httpx.Client(
+            timeout=timeout,
+            trust_env=False,
+            verify=not plain,
+            transport=way,
+            headers={"authorization": f"Bearer {token}"} if token else None,
+        )
         weakref.finalize(self, self._http.close)
 
     def close(self) -> None:

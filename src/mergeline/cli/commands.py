@@ -304,7 +304,9 @@ def serve(*, memory: int, **options: Any) -> None:  # noqa: ANN401 - as `Options
     from mergeline.serving.server import Options
     from mergeline.serving.server import serve as run
 
-    run(this_project(), Options(memory=memory * 1_000_000, **options))
+    project = this_project()
+    token = project.server_token or ""
+    run(project, Options(memory=memory * 1_000_000, token=token, **options))
 
 
 @commands.command()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import logging
 import os
 import time
@@ -28,11 +29,12 @@ from mergeline.serving.http import (
     Receive,
     Scope,
     Send,
+    header,
     read_body,
     send_answer,
 )
 from mergeline.serving.metrics import Metrics
-from mergeline.serving.routes import MethodError, Refuse, Request, Route, find_route
+from mergeline.serving.routes import PROBES, MethodError, Refuse, Request, Route, find_route
 from mergeline.serving.rows import Batch
 from mergeline.serving.served_versions import (
     Asking,
@@ -60,6 +62,10 @@ class BusyError(MergelineError):
     """The server has no room for a request now."""
 
 
+class TokenError(MergelineError):
+    """A request does not bear the server's token."""
+
+
 class FailedError(MergelineError):
     """The server failed; its log says how."""
 
@@ -70,9 +76,11 @@ class Settings:
 
     Attributes:
         mlflow_lenient: whether MLflow's own code answers requests of MLflow's protocol.
+        token: that a request must bear; empty: none. Probes need none.
     """
 
     mlflow_lenient: bool = False
+    token: str = ""
 
 
 class Application:
@@ -100,6 +108,8 @@ class Application:
         try:
             route, names = self._route(scope["method"], scope["raw_path"])
             refuse = route.refuse
+            if self.settings.token and route.path not in PROBES:
+                self._check_token(scope)
             return await route.handler(self, Request(scope, receive, names))
         except ClientGoneError:
             return Answer(b"", 499)
@@ -119,6 +129,13 @@ class Application:
                 self._found.clear()
             self._found[place] = found
         return self._found[place]
+
+    def _check_token(self, scope: Scope) -> None:
+        kind, _, token = header(scope, b"authorization").partition(" ")
+        expected = self.settings.token.encode()
+        if kind.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), expected):
+            next_step = "Send Authorization: Bearer with the server's token"
+            raise TokenError("this server needs a token", next_step=next_step)
 
     async def predict(
         self, request: Request, protocol: str, find: Callable[[], ServedVersion], ask: Ask
@@ -230,6 +247,8 @@ def status_of(error: MergelineError) -> int:
             return 404
         case InputError() | BundleError():
             return 422
+        case TokenError():
+            return 401
         case FailedError():
             return 500
         case _:
@@ -242,4 +261,6 @@ def refusal(error: MergelineError, refuse: Refuse) -> Answer:
     said = refuse(error, status)
     if status == 408:  # a kept connection would wait for the rest of the body
         return replace(said, headers={"connection": "close"})
+    if status == 401:
+        return replace(said, headers={"www-authenticate": "Bearer"})
     return replace(said, headers={"retry-after": "1"}) if status == 503 else said

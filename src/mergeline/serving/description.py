@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -185,7 +186,8 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _model_section(path: str, served: ServedVersion, model: ServedModel) -> str:
     body = json.dumps({"rows": [example(model)]}, indent=2, default=str)
-    command = f"curl -s http://localhost:8000{path} -H 'content-type: application/json' -d '{body}'"
+    command = f"curl -s http://localhost:8000{path} -H 'content-type: application/json' \\\n"
+    command += f"  -d {shlex.quote(body)}"
     rows = "".join(
         f"<tr><td>{html.escape(name)}<td>{kind.type}<td>{'yes' if kind.required else 'no'}"
         for name, kind in model.inputs.items()

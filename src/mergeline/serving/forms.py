@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     Answers = npt.NDArray[np.float64]
 
 _FEW_ROWS = 200  # of more, scikit-learn's own trees take less time than Treelite's
-_FOREST = {"RandomForest", "ExtraTrees"}  # which round what they get to float32
 _TREES = {
     f"{family}{task}"
     for family in ("RandomForest", "ExtraTrees", "GradientBoosting", "HistGradientBoosting")
@@ -46,6 +45,7 @@ class Form(Protocol):
         quick: whether a row takes less than a millisecond.
         joins: whether rows of several requests may be asked about at once.
         labels: whether the model's own `predict` is known to give the most probable class.
+        exact: whether no answer was found to differ, not even in its last bit.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Form(Protocol):
     quick: bool
     joins: bool
     labels: bool
+    exact: bool
 
     def answer(self, batch: Batch) -> Answers:
         """Probabilities, shape (n, classes), or numbers, shape (n,).
@@ -73,6 +74,7 @@ class Frame:
     name: str = "frame"
     quick: bool = False
     labels: bool = False
+    exact: bool = True
 
     def answer(self, batch: Batch) -> Answers:
         """As the model answers."""
@@ -96,6 +98,7 @@ class OnArrays:
     many: Callable[[Answers], Answers]
     refused: frozenset[int] = frozenset()
     labels: bool = False
+    exact: bool = False
     reason: str = ""
     quick: bool = False
     joins: bool = True
@@ -189,7 +192,6 @@ def _by_treelite(
     import numpy as np
     import treelite
     import treelite.sklearn
-    from scipy.special import softmax
 
     try:
         if kind.startswith("XGB"):
@@ -200,23 +202,64 @@ def _by_treelite(
             trees = treelite.sklearn.import_model(estimator)
     except Exception:  # noqa: BLE001 - whatever it does not take has its other forms
         return None
-    forest = any(kind.startswith(family) for family in _FOREST)
-    rounded = forest or kind.startswith("Gradient")
+    rounded = kind.startswith(("RandomForest", "ExtraTrees", "Gradient"))
+    boosted = kind.startswith(("Gradient", "HistGradient")) and _boosted(trees, len(model.classes))
     entered = np.float32 if trees.input_type == "float32" else np.float64
     classes = len(model.classes)
-    scores = classes > 2 and not forest  # Treelite's own softmax has half the digits
+    ask = _asked(trees, "default")
 
     def answer(matrix: Answers) -> Answers:
         if rounded:
             matrix = matrix.astype(np.float32)
         matrix = matrix.astype(entered, copy=False)
-        given = treelite.gtil.predict(trees, matrix, nthread=1, pred_margin=scores)
-        given = np.asarray(given, dtype=np.float64).reshape(len(matrix), -1)
+        if boosted:
+            return boosted(matrix)
+        given = np.asarray(ask(matrix), dtype=np.float64).reshape(len(matrix), -1)
         if not classes:
             return given[:, 0]
-        if scores:
-            return np.asarray(softmax(given, axis=1))
         return np.column_stack([1 - given[:, 0], given[:, 0]]) if given.shape[1] == 1 else given
+
+    return answer
+
+
+def _asked(trees: Any, kind: str) -> Callable[[Answers], Answers]:  # noqa: ANN401 - of treelite
+    """Asks Treelite as `treelite.gtil.predict` does, which writes its settings anew at each call.
+
+    That takes as long as a third of the trees.
+    """
+    from treelite.gtil.gtil import GTILConfig, _predict_impl
+
+    settings = GTILConfig(nthread=1, predict_type=kind)
+    return lambda matrix: _predict_impl(trees, matrix, config=settings)
+
+
+def _boosted(trees: Any, classes: int) -> Callable[[Answers], Answers]:  # noqa: ANN401 - of treelite
+    """What scikit-learn's boosted trees answer, to the last bit.
+
+    It adds tree by tree, beginning with the base score, where Treelite ends with it; and Treelite's
+    own softmax has half the digits.
+    """
+    import numpy as np
+    from scipy.special import expit
+    from sklearn.utils.extmath import softmax
+
+    base = np.asarray(trees.get_header_accessor().get_field("base_scores"), dtype=np.float64)
+    ways = len(base)
+    ask = _asked(trees, "score_per_tree")
+
+    def answer(matrix: Answers) -> Answers:
+        each = np.asarray(ask(matrix), dtype=np.float64).reshape(len(matrix), -1)
+        each[:, :ways] += base
+        if ways > 1:
+            scores = each.reshape(len(matrix), -1, ways).cumsum(axis=1)[:, -1]
+            return np.asarray(softmax(scores, copy=False))
+        score = each.cumsum(axis=1)[:, -1]
+        if not classes:
+            return score
+        answers = np.empty((len(matrix), 2))
+        expit(score, out=answers[:, 1])
+        answers[:, 0] = 1 - answers[:, 1]
+        return answers
 
     return answer
 

@@ -169,6 +169,7 @@ def refusal(error: MergelineError, status: int) -> Answer:
     status = 400 if status == 422 else status
     code = {
         400: "BAD_REQUEST",
+        401: "UNAUTHENTICATED",
         404: "RESOURCE_DOES_NOT_EXIST",
         503: "TEMPORARILY_UNAVAILABLE",
     }.get(status, "INVALID_PARAMETER_VALUE" if status < 500 else "INTERNAL_ERROR")

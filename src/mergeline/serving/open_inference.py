@@ -73,7 +73,10 @@ def answer(served: ServedVersion, model: ServedModel, body: bytes, header_length
 
 
 def _check_outputs(document: Mapping[str, Any]) -> None:
-    for output in document.get("outputs") or []:
+    outputs = document.get("outputs") or []
+    if not isinstance(outputs, list):
+        raise InputError("must be a list", where="outputs")
+    for output in outputs:
         name = output.get("name") if isinstance(output, dict) else output
         if name != OUTPUT:
             raise InputError(f"no output {name!r:.80} (it is {OUTPUT!r})", where="outputs")
@@ -95,7 +98,7 @@ def _tensors(inputs: Sequence[Any], binary: bytes) -> dict[str, tuple[str, list[
                 values = [
                     one[0] if isinstance(one, list) and len(one) == 1 else one for one in values
                 ]
-        elif not isinstance(size, int) or not 0 <= size <= len(binary):
+        elif type(size) is not int or not 0 <= size <= len(binary):
             raise InputError("binary_data_size is beyond the body's end", where=where)
         else:
             values, binary = _unpacked(kind, binary[:size], where), binary[size:]
@@ -111,7 +114,8 @@ def _described(tensor: Any, where: str) -> tuple[str, list[int], str]:  # noqa: 
     if not isinstance(tensor, dict):
         raise InputError("a tensor must be an object", where=where)
     name, shape, kind = tensor.get("name"), tensor.get("shape"), tensor.get("datatype")
-    if not isinstance(name, str) or kind not in {*_FORMATS, "BYTES"}:
+    known = isinstance(kind, str) and kind in {*_FORMATS, "BYTES"}
+    if not isinstance(name, str) or not known:
         raise InputError("a tensor needs a 'name' and a 'datatype'", where=where)
     if not _is_column(shape):
         raise InputError("the shape of a column is [n] or [n, 1]", where=where)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ _NUMBERS = {"double", "float", "long", "integer"}
 _MOST_ROWS = 20_000  # at thresholds; of a model with more, some are drawn
 _UNSEEN = "mergeline: never seen"
 _QUICK = 0.0007  # seconds for one row
+_TRIES = 20
 _TOGETHER = 8  # rows
 _FEW = 150  # rows
 
@@ -50,7 +50,7 @@ def choose(model: LoadedModel, holdout: Batch | None = None) -> Form:
         if problem is None:
             form.reason = "; ".join([*reasons, proof.said()])
             form.quick = _is_quick(form, proof.base)
-            form.labels = proof.labels
+            form.labels, form.exact = proof.labels, proof.exact
             return form
         reasons.append(f"{form.name}: {problem}")
     base = _base(model, holdout, _known_categories(forms[0]))
@@ -77,6 +77,11 @@ class _Proof:
         self._rows = 0
         self._largest = 0.0
         self.labels = bool(model.classes) and hasattr(model.estimator, "predict")
+
+    @property
+    def exact(self) -> bool:
+        """Whether no answer differs."""
+        return self._largest == 0
 
     def said(self) -> str:
         """What it has shown."""
@@ -358,8 +363,8 @@ def _joins(model: LoadedModel, base: Batch | None) -> bool:
 def _is_quick(form: OnArrays, base: Batch | None) -> bool:
     assert base is not None  # noqa: S101 - it stood the proof
     times = []
-    for _ in range(9):
+    for _ in range(_TRIES):
         since = time.perf_counter()
         form.answer(base)
         times.append(time.perf_counter() - since)
-    return statistics.median(times) < _QUICK
+    return min(times) < _QUICK  # a busy machine makes some of them longer, none shorter

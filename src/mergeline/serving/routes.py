@@ -262,6 +262,8 @@ def _of_v2(method: str, path: str, handler: Handler) -> Route:
     return Route(method, path, handler, open_inference.refusal)
 
 
+# Whoever starts servers asks them, and knows no token.
+PROBES = {"/healthz", "/readyz", "/ping", "/health", "/v2/health/live", "/v2/health/ready"}
 ROUTES = [
     Route("POST", "/models/{model}/versions/{version}/predict", _predict),
     Route("POST", "/models/{model}/stages/{stage}/predict", _predict),

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _ROWS = 20_000  # of one batch
 _PROCESSES = 2
 METADATA = b"mergeline"
+_SUFFIXES = (".parquet", ".csv")
+_MARKS = "*?["  # of a glob
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,15 @@ def _dataset(source: str) -> ds.Dataset:
 def _is_delta(source: str) -> bool:
     from deltalake import DeltaTable
 
-    return DeltaTable.is_deltatable(source) if "*" not in source else False
+    if any(mark in source for mark in _MARKS) or source.endswith((*_SUFFIXES, ".gz")):
+        return False
+    return DeltaTable.is_deltatable(source)
 
 
 def _files(source: str) -> list[str] | str:
     if "://" in source:
         return source
-    if any(mark in source for mark in "*?["):
+    if any(mark in source for mark in _MARKS):
         import glob
 
         found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - a pattern with a root
@@ -132,9 +136,6 @@ def _files(source: str) -> list[str] | str:
     if not found or not all(map(os.path.exists, found)):
         raise NotFoundError("no such file", where=source)
     return found
-
-
-_SUFFIXES = {".parquet", ".csv"}
 
 
 def _count(rows: ds.Dataset) -> int:

@@ -69,9 +69,10 @@ class ServedModel:
 
     @property
     def answers_as_mlflow(self) -> bool:
-        """Whether MLflow's scoring server asks the same method of the estimator."""
+        """Whether MLflow's scoring server asks the same method, and gets the same bits."""
         method = "predict_proba" if self.classes else "predict"
-        return self.loaded.estimator is not None and self.loaded.scoring_function == method
+        asked = self.loaded.estimator is not None and self.loaded.scoring_function == method
+        return asked and self.form.exact
 
     @property
     def labels_as_mlflow(self) -> bool:

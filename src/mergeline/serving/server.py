@@ -35,6 +35,7 @@ class Options:
         only: a `model/version` to serve alone, whatever its stage.
         memory: bytes that models without a stage may take, in each process.
         workers: how many processes serve.
+        token: that a request must bear; empty: none.
         listener: the file descriptor of a socket that another process listens on.
     """
 
@@ -45,6 +46,7 @@ class Options:
     memory: int = MEMORY
     workers: int = 1
     mlflow_lenient: bool = False
+    token: str = ""
     listener: int | None = None
 
 
@@ -81,7 +83,7 @@ def run(served_versions: ServedVersions, options: Options) -> None:
     with listening as listener, contextlib.suppress(KeyboardInterrupt):
         # Requests that take a worker long must not keep the event loop from the others.
         sys.setswitchinterval(0.001)
-        settings = Settings(mlflow_lenient=options.mlflow_lenient)
+        settings = Settings(mlflow_lenient=options.mlflow_lenient, token=options.token)
         server = Server(uvicorn_settings(Application(served_versions, settings)))
         signal.signal(signal.SIGTERM, server.handle_exit)
         if options.listener is None:

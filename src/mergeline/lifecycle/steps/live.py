@@ -51,7 +51,7 @@ def ask_server(project: Project, model: str) -> str | None:
     """
     if project.server is None:
         return None
-    for version in Client(project.server).versions(model):
+    for version in Client(project.server, token=project.server_token).versions(model):
         if str(version.get("stage", "")).lower() == "production" and version.get("loaded"):
             return str(version["model_digest"])
     return ""

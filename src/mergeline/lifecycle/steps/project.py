@@ -157,6 +157,11 @@ class Project:
         return self.environment.get("MERGELINE_SERVER") or None
 
     @property
+    def server_token(self) -> str | None:
+        """What requests to the scoring server bear: MERGELINE_SERVER_TOKEN."""
+        return self.environment.get("MERGELINE_SERVER_TOKEN") or None
+
+    @property
     def pull_request(self) -> int | None:
         """Number of the pull request that is evaluated: MERGELINE_PULL_REQUEST, or GitHub's ref.
 
