@@ -114,14 +114,14 @@ def _described(tensor: Any, where: str) -> tuple[str, list[int], str]:  # noqa: 
     if not isinstance(tensor, dict):
         raise InputError("a tensor must be an object", where=where)
     name, shape, kind = tensor.get("name"), tensor.get("shape"), tensor.get("datatype")
-    known = isinstance(kind, str) and kind in {*_FORMATS, "BYTES"}
-    if not isinstance(name, str) or not known:
+    named = isinstance(name, str) and isinstance(kind, str)
+    if not named or kind not in {*_FORMATS, "BYTES"}:
         raise InputError("a tensor needs a 'name' and a 'datatype'", where=where)
     if not _is_column(shape):
         raise InputError("the shape of a column is [n] or [n, 1]", where=where)
     if not isinstance(tensor.get("parameters") or {}, dict):
         raise InputError("'parameters' must be an object", where=where)
-    return name, shape, kind
+    return str(name), shape, str(kind)
 
 
 def _is_column(shape: Any) -> TypeGuard[list[int]]:  # noqa: ANN401 - any JSON

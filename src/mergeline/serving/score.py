@@ -119,7 +119,7 @@ def _is_delta(source: str) -> bool:
 
     if any(mark in source for mark in _MARKS) or source.endswith((*_SUFFIXES, ".gz")):
         return False
-    return DeltaTable.is_deltatable(source)
+    return bool(DeltaTable.is_deltatable(source))
 
 
 def _files(source: str) -> list[str] | str:
