@@ -20,11 +20,11 @@ def supervise(
 ) -> None:
     """Run a command in `count` processes, which share a listening socket, until told to stop.
 
-    A worker that ends by itself is replaced. `listener` is the socket's file descriptor, `stopped`
+    A worker that is killed is replaced. `listener` is the socket's file descriptor, `stopped`
     is called as soon as the end begins.
 
     Raises:
-        SystemExit: a worker ended soon after its start, with its exit code; it said why.
+        SystemExit: a worker cannot serve and said why, with its exit code; or was killed at once.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -64,7 +64,8 @@ class _Worker:
         """Replace it if it has ended; whether that makes no sense."""
         if self.process.poll() is None:
             return False
-        if time.monotonic() - self._since < _SOON:
+        # It said why it cannot serve; one that was killed may do better, but not at once.
+        if self.process.returncode > 0 or time.monotonic() - self._since < _SOON:
             return True
         self._start()
         return False
