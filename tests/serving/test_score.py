@@ -51,7 +51,14 @@ def expected(first: Path, rows: pd.DataFrame) -> Any:
     return load(first, model_digest(first)).predict(rows)
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv", "folder", "glob", "delta"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "parquet",
+        "delta",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("csv", "folder", "glob")),
+    ],
+)
 def test_rows_of_files_are_written_with_the_answers_in_their_order(
     project: Project, first: Path, tmp_path: Path, kind: str
 ) -> None:

@@ -86,7 +86,7 @@ def test_a_model_s_own_words_are_told_only_where_no_column_is_private(
     assert trained
     declared = dataclasses.replace(case.model, private=private)
 
-    def failing(*_: object) -> contextlib.AbstractContextManager[object]:
+    def failing(*_: object, **__: object) -> contextlib.AbstractContextManager[object]:
         raise BundleError("could not convert 'secret' to float")
 
     monkeypatch.setattr(scoring, "confined_model", failing)
