@@ -27,12 +27,14 @@ from mergeline.core.report.content import Report, read_report
 from mergeline.errors import BundleError, MergelineError
 from mergeline.lifecycle.steps import scoring
 from mergeline.lifecycle.steps.evaluation import Evaluated
+from mergeline.lifecycle.steps.smoke_test import ask_its_server
 from mergeline.lifecycle.verbs.judge import judge
 from mergeline.lifecycle.verbs.track import track
 from mergeline.system.digests import file_sha256
 from tests.adapters.models.test_confined import by_value, hostile
 from tests.support.line import Line
 from tests.support.parcels import WORSE
+from tests.support.stand_ins import smoke_test_by
 
 
 @pytest.fixture
@@ -287,7 +289,9 @@ def test_what_a_hostile_model_does_is_a_finding_of_the_report(
     code: str,
     said: str,
 ) -> None:
+    # The stand-ins would load it in this process.
     monkeypatch.setattr(scoring, "confined_model", confined_model)
+    smoke_test_by(monkeypatch, ask_its_server)
     pickled = next((court.bundle / "candidate" / "model").glob("*.pkl"))
     with by_value():
         pickled.write_bytes(cloudpickle.dumps(hostile(code)))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ROWS = 20
-_SERVING = ("mergeline", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "uvicorn")
+_SERVING = ("mergeline", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "treelite", "uvicorn")
 
 
 def ask_its_server(
