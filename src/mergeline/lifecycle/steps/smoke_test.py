@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ROWS = 20
-_SERVING = ("mergeline", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "treelite", "uvicorn")
+_SERVING = (  # what loads and serves a model
+    "mergeline", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "treelite", "uvicorn",
+)  # fmt: skip
 
 
 def ask_its_server(
