@@ -114,7 +114,7 @@ class GitHubServer:
             ("GET", r"/commits/(\w+)/pulls", self._pulls_of),
             ("GET", r"/commits/(\w+)", self._get_commit),
             ("POST", r"/statuses/(\w+)", self._post_status),
-            ("GET", r"/statuses/(\w+)", self._list_statuses),
+            ("GET", r"/commits/(\w+)/statuses", self._list_statuses),
             ("GET", r"/issues/(\d+)/comments", self._list_comments),
             ("POST", r"/issues/(\d+)/comments", self._post_comment),
             ("PATCH", r"/issues/comments/(\d+)", self._edit_comment),

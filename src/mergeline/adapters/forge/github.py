@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import github
 import requests
+from github.CommitStatus import CommitStatus
 from github.GithubException import (
     BadAttributeException,
     GithubException,
@@ -17,6 +18,7 @@ from github.GithubException import (
     UnknownObjectException,
 )
 from github.GithubRetry import GithubRetry
+from github.PaginatedList import PaginatedList
 
 from mergeline.adapters.forge.base import (
     APPROVAL_CONTEXT,
@@ -146,7 +148,13 @@ class GitHubForge:
     @_translated
     def noted_approval(self, sha: str) -> str | None:
         """The note beside a commit; None if there is none."""
-        statuses = self._repository.get_commit(sha).get_statuses()  # the newest first
+        # The newest first. `Commit.get_statuses` asks at an address that GitHub does not describe.
+        statuses = PaginatedList(
+            CommitStatus,
+            self._repository.requester,
+            f"{self._repository.url}/commits/{sha}/statuses",
+            None,
+        )
         notes = (one.description for one in statuses if one.context == APPROVAL_CONTEXT)
         return next(notes, None)
 
