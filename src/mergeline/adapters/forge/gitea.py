@@ -68,6 +68,7 @@ class _Pull:
     base: _Side
     state: str
     merged_at: datetime | None
+    merge_commit_sha: str | None
     labels: tuple[_Named, ...] | None
 
     def read(self) -> PullRequest:
@@ -115,6 +116,21 @@ class _Commit:
         ours, theirs = self.commit, other.commit
         copied = (ours.author, ours.message) == (theirs.author, theirs.message)
         return self.sha == other.sha or copied
+
+
+@dataclass(frozen=True)
+class _Parent:
+    sha: str
+
+
+@dataclass(frozen=True)
+class _Parents:
+    parents: tuple[_Parent, ...]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    commits: tuple[_Commit, ...]
 
 
 class _ForbiddenError(ForgeError):
@@ -206,10 +222,20 @@ class GiteaForge:
         for pull in self._recently_merged():
             if pull.merged_at and pull.merged_at < known.commit.committer.date:
                 continue
-            own = f"/pulls/{pull.number}/commits?verification=false&files=false"
-            if any(known.same_change(each) for each in self._pages(_Commit, own)):
+            if any(known.same_change(each) for each in self._commits_of(pull)):
                 return pull.read()
         return None
+
+    def _commits_of(self, pull: _Pull) -> list[_Commit]:
+        """The commits of a pull request that was merged, as they were before."""
+        path = f"/pulls/{pull.number}/commits?verification=false&files=false"
+        own = list(self._pages(_Commit, path))
+        if own or not pull.merge_commit_sha:
+            return own
+        # Where it was merged right after a push, Gitea may take it for one without commits.
+        [before, *_] = self._get(_Parents, f"/git/commits/{pull.merge_commit_sha}").parents
+        compared = self._get(_Compared, f"/compare/{before.sha}...{pull.head.sha}")
+        return list(compared.commits)
 
     def upsert_report(self, number: int, markdown: str, stamp: Stamp) -> Comment:
         """Show a report as our one comment with that marker; the newest report stays."""
