@@ -82,10 +82,22 @@ class Registry:
 
     def put_manifest(self, content: bytes, media_type: str, tag: str) -> bool:
         """Write a manifest, and have the tag name it; whether its `subject` will list it."""
+        import tenacity
+
         url, headers = f"{self._root}/manifests/{tag}", {"Content-Type": media_type}
-        with self._asked("PUT", url, headers=headers, data=content) as response:
-            self._check(response, f"write {tag}")
-            return "OCI-Subject" in response.headers
+
+        def put() -> bool:
+            with self._asked("PUT", url, headers=headers, data=content) as response:
+                self._check(response, f"write {tag}")
+                return "OCI-Subject" in response.headers
+
+        # Two that write the same manifest at once disturb each other in a registry over a folder.
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception_message(match=".*DIGEST_INVALID"),
+            stop=tenacity.stop_after_attempt(5),
+            wait=tenacity.wait_random_exponential(multiplier=0.05, max=1),
+            reraise=True,
+        )(put)
 
     def referrers(self, digest: str) -> list[Descriptor] | None:
         """The manifests whose subject is this one; None if the registry does not list them."""
