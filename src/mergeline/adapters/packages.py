@@ -1,8 +1,8 @@
-"""Packages that a model needs and the judge does not have: installed from the change's own lock.
+"""Packages by a project's lock, installed into a folder: for a judge, or for an image.
 
 The lock is a stranger's. It is read as data, and of it only names, versions and hashes count: they
-are installed with uv from the judge's own index, as wheels only, into a folder. Nothing of them
-runs while they are installed; later they run behind walls (`system.confinement`).
+are installed with uv from the own index, as wheels only, into a folder. Nothing of them runs while
+they are installed; later they run behind walls (`system.confinement`), or in the image.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from importlib.metadata import version
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 from mergeline.errors import BundleError, WallsError
@@ -23,10 +23,16 @@ from mergeline.system.atomic_writes import folder_written_whole
 from mergeline.system.locks import file_lock
 
 LOCKS = ("uv.lock", "requirements.txt")
+_PLATFORMS = {  # of images, as uv calls them: glibc of 2018 and later
+    "linux/amd64": "x86_64-manylinux_2_28",
+    "linux/arm64": "aarch64-manylinux_2_28",
+}
 # What the process that asks a model imports (`adapters.models.child`), beside the model's own.
 _ASKING = ("numpy", "pandas", "pyarrow", "pyyaml", "threadpoolctl")
 _SECONDS = 600.0
 _PINNED = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w, .-]*\])?\s*==\s*[\w.!+-]+\s*(;[^#@]*)?")
+# A package by its name, maybe within bounds; nothing that leads elsewhere.
+_NAMED = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w, .-]*\])?\s*([=<>!~][\s\w.*+!,=<>~-]*)?(;[^#@]*)?")
 _HASH = re.compile(r"\s--hash=sha256:[0-9a-f]{64}(?=\s|$)")
 
 
@@ -42,13 +48,7 @@ def packages_of(files: Mapping[str, bytes], state: Path) -> Path:
             one of them has no wheel for this machine.
         WallsError: uv is not installed.
     """
-    beside = Path(sys.executable).parent
-    uv = shutil.which("uv", path=f"{beside}{os.pathsep}{os.environ.get('PATH', '')}")
-    if uv is None:
-        raise WallsError(
-            "the change has another dependency lock, and what it names cannot be installed",
-            next_step="Install uv",
-        )
+    uv = _uv("the change has another dependency lock, and what it names cannot be installed")
     with tempfile.TemporaryDirectory(prefix="mergeline-lock-") as scratch:
         text = _exported(uv, files, Path(scratch)) if "uv.lock" in files else ""
         wanted = list(_requirements(text or _decoded(files["requirements.txt"])))
@@ -61,6 +61,87 @@ def packages_of(files: Mapping[str, bytes], state: Path) -> Path:
             if not folder.is_dir():
                 _install(uv, requirements, folder)
     return folder
+
+
+def lock_for(
+    needs: Iterable[str], files: Mapping[str, bytes], *, python: str, platform: str
+) -> str:
+    """The packages of an image, each in one version and with the hashes of its files.
+
+    A version that the project's lock names is taken; another is the one that is installed here.
+
+    Args:
+        needs: packages by name, or with bounds.
+        files: as for `packages_of`; none where the project has no such lock.
+        python: of the image, such as 3.11.
+        platform: such as linux/amd64.
+
+    Raises:
+        BundleError: there is no wheel for one, bounds contradict the lock, or one of the needs is
+            no package by its name.
+        WallsError: uv is not installed.
+    """
+    uv = _uv("the packages of an image cannot be found")
+    wanted = sorted(set(needs))
+    for line in wanted:
+        if not _NAMED.fullmatch(line):
+            raise BundleError(
+                f"the model needs {line[:80]!r}, which is no released package",
+                where="requirements.txt",
+                next_step="Name packages as `name==version`",
+            )
+    with tempfile.TemporaryDirectory(prefix="mergeline-lock-") as scratch:
+        folder = Path(scratch)
+        whole = "uv.lock" in files and "pyproject.toml" in files
+        text = _exported(uv, files, folder) if whole else ""
+        text = text or _decoded(files.get("requirements.txt", b""))
+        pins = [_HASH.sub("", line).strip() for line in _lines(text)]
+        pins = [line for line in pins if _PINNED.fullmatch(line)]
+        named = {_canonical(line) for line in pins}
+        pins += [
+            f"{one.name}=={one.version}"
+            for one in distributions()
+            if _canonical(one.name) not in named | {"mergeline"}
+        ]
+        (folder / "needs.txt").write_text("\n".join(wanted), encoding="utf-8")
+        (folder / "pins.txt").write_text("\n".join(pins), encoding="utf-8")
+        return _run(
+            [
+                uv, "pip", "compile", "--quiet", "--generate-hashes", "--no-annotate",
+                "--no-header", "--only-binary", ":all:", "--python-platform",
+                _PLATFORMS[platform], "--python-version", python,
+                "--constraint", "pins.txt", "needs.txt",
+            ],
+            cwd=folder,
+        )  # fmt: skip
+
+
+def install_for(lock: str, folder: Path, *, python: str, platform: str) -> None:
+    """Install what `lock_for` gave into a folder, for another platform than this maybe.
+
+    Raises:
+        BundleError: a package cannot be had, or is not what the lock says.
+    """
+    uv = _uv("the packages of an image cannot be installed")
+    with tempfile.TemporaryDirectory(prefix="mergeline-lock-") as scratch:
+        (Path(scratch) / "lock.txt").write_text(lock, encoding="utf-8")
+        _run(
+            [
+                uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes",
+                "--only-binary", ":all:", "--python-platform", _PLATFORMS[platform],
+                "--python-version", python, "--target", str(folder),
+                "--requirement", "lock.txt",
+            ],
+            cwd=Path(scratch),
+        )  # fmt: skip
+
+
+def _uv(problem: str) -> str:
+    beside = Path(sys.executable).parent
+    uv = shutil.which("uv", path=f"{beside}{os.pathsep}{os.environ.get('PATH', '')}")
+    if uv is None:
+        raise WallsError(problem, next_step="Install uv")
+    return uv
 
 
 def _canonical(requirement: str) -> str:
@@ -85,10 +166,7 @@ def _requirements(text: str) -> Iterator[str]:
     Raises:
         BundleError: one is anything else: an option, an address, a path, a range.
     """
-    for line in text.replace("\\\n", " ").splitlines():
-        line = re.sub(r"(^|\s)#.*", "", line).strip()  # noqa: PLW2901 - without its comment
-        if not line:
-            continue
+    for line in _lines(text):
         plain = _HASH.sub("", line).strip()
         if not _PINNED.fullmatch(plain) or "--" in plain:
             raise BundleError(
@@ -96,6 +174,13 @@ def _requirements(text: str) -> Iterator[str]:
                 next_step="Name packages as `name==version`",
             )
         yield line
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines of requirements, without comments."""
+    for line in text.replace("\\\n", " ").splitlines():
+        if plain := re.sub(r"(^|\s)#.*", "", line).strip():
+            yield plain
 
 
 def _install(uv: str, requirements: str, folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mergeline.cli.data import contract, data, this_project
+from mergeline.cli.image import image
 from mergeline.cli.output import (
     JSON,
     as_document,
@@ -450,6 +451,7 @@ def demo(workspace: Path | None, keep: bool) -> None:  # noqa: FBT001
 
 
 commands.add_command(store)
+commands.add_command(image)
 commands.add_command(data)
 commands.add_command(contract)
 

@@ -27,6 +27,7 @@ The files in the order of a request:
     rows.py              from rows to the columns that the model's signature describes
     tables.py            the same from Arrow, Parquet and CSV
     strict_json.py       JSON, with limits that hold while it is read
+    image.py             the server of an image: the one model that lies in it
     single.py            the same server over one model folder, behind walls, for the smoke test
 
 `served_versions.py` and what is below it know nothing of HTTP:

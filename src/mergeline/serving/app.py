@@ -117,6 +117,9 @@ class Application:
             return refusal(BusyError("the server is stopping", next_step="Ask again"), refuse)
         except MergelineError as error:
             return refusal(error, refuse)
+        except ModuleNotFoundError as error:  # an image has what its model needs, and no more
+            problem = f"that needs {error.name}, which is not installed here"
+            return refusal(InputError(problem, next_step="Send JSON"), refuse)
         except Exception:  # noqa: BLE001 - uvicorn would cut the connection
             _log.exception("a request failed")
             return refusal(FailedError("the server failed", next_step="Look at its log"), refuse)

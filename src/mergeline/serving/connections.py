@@ -19,6 +19,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from mergeline.errors import DeployError, InputError
 from mergeline.serving.http import Answer, Receive, Scope, Send, send_answer
 
 HEAD_LIMIT = 16_384  # bytes
@@ -26,6 +27,7 @@ HEAD_TIME = 10.0  # seconds
 GRACE = 2  # seconds for requests under way to end
 _DRAIN = 0.75  # seconds for clients to be told: with the listener open, then without
 _MOST_CONNECTIONS = 1_000
+_LAST_PORT = 65_535
 _LOGGED = 20  # lines of one kind
 _LOG_PERIOD = 60.0  # seconds
 _BUSY = b'{"error":{"message":"too many connections","where":"","next_step":"Ask again later"}}'
@@ -163,6 +165,36 @@ def uvicorn_settings(app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> 
         # As many are accepted at once, before a limit is looked at.
         backlog=max(16, most_connections() // 4),
     )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; port 0 takes any free one.
+
+    Raises:
+        DeployError: the address cannot be listened on.
+        InputError: there is no such port.
+    """
+    if not 0 <= port <= _LAST_PORT:  # the resolver would take the remainder
+        raise InputError(f"--port takes 0 to {_LAST_PORT}, not {port}")
+    try:
+        # asyncio sets TCP_NODELAY only on a socket that names its protocol; without it, each answer
+        # on a kept connection waits 40 ms for the acknowledgement of its first half.
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )[0]
+        with contextlib.ExitStack() as undo:
+            listener = undo.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+            undo.pop_all()
+            return listener
+    except OSError as error:
+        raise DeployError(
+            f"cannot listen there: {error.strerror or error}",
+            where=f"{host}:{port}",
+            next_step="Choose another --host or --port",
+        ) from error
 
 
 def most_connections() -> int:

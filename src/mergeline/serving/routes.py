@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -179,7 +179,10 @@ async def _ping(app: Application, request: Request) -> Answer:  # noqa: ARG001
 
 
 async def _mlflow_version(app: Application, request: Request) -> Answer:  # noqa: ARG001
-    return Answer(version("mlflow").encode())
+    try:
+        return Answer(version("mlflow").encode())
+    except PackageNotFoundError:
+        raise NotFoundError("this server has no MLflow", next_step="GET /v2 says its own") from None
 
 
 async def _invocations(app: Application, request: Request) -> Answer:

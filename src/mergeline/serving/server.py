@@ -13,16 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mergeline.core.release.version import Version
-from mergeline.errors import DeployError, InputError, NotFoundError
+from mergeline.errors import InputError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.serving.app import Application, Settings
-from mergeline.serving.connections import GRACE, Server, uvicorn_settings
+from mergeline.serving.connections import GRACE, Server, listen, uvicorn_settings
 from mergeline.serving.registered import Registered
 from mergeline.serving.routes import VERSION_NUMBER
 from mergeline.serving.served_versions import MEMORY, ServedVersions, Source
 from mergeline.serving.workers import end_with_starter, supervise
-
-_LAST_PORT = 65_535
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def run(served_versions: ServedVersions, options: Options) -> None:
     It listens at once, and answers 503 until what the registry names is loaded.
     """
     if options.listener is None:
-        listening = _listen(options.host, options.port)
+        listening = listen(options.host, options.port)
     else:
         listening = socket.socket(fileno=options.listener)
         end_with_starter()
@@ -102,7 +100,7 @@ def run(served_versions: ServedVersions, options: Options) -> None:
 
 def _in_workers(options: Options) -> None:
     """Serve in several processes, each with the models of its own."""
-    with _listen(options.host, options.port) as listener:
+    with listen(options.host, options.port) as listener:
         command = [
             sys.executable, "-P", "-m", "mergeline", "serve",
             "--listener", str(listener.fileno()),
@@ -119,30 +117,6 @@ def _say_address(listener: socket.socket) -> None:
     address, port = listener.getsockname()[:2]
     address = f"[{address}]" if ":" in address else address
     _log(f"serving on http://{address}:{port}")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= _LAST_PORT:  # the resolver would take the remainder
-        raise InputError(f"--port takes 0 to {_LAST_PORT}, not {port}")
-    try:
-        # asyncio sets TCP_NODELAY only on a socket that names its protocol; without it, each answer
-        # on a kept connection waits 40 ms for the acknowledgement of its first half.
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-        )[0]
-        with contextlib.ExitStack() as undo:
-            listener = undo.enter_context(socket.socket(family, kind, protocol))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen()
-            undo.pop_all()
-            return listener
-    except OSError as error:
-        raise DeployError(
-            f"cannot listen there: {error.strerror or error}",
-            where=f"{host}:{port}",
-            next_step="Choose another --host or --port",
-        ) from error
 
 
 def _follow(served_versions: ServedVersions, poll: float, stop: threading.Event) -> None:

@@ -11,6 +11,8 @@ import functools
 import hashlib
 import io
 import json
+import os
+import re
 import tempfile
 import threading
 import time
@@ -41,6 +43,11 @@ _AROUND = {
     "MLmodel", "conda.yaml", "input_example.json", "python_env.yaml", "registered_model_meta",
     "requirements.txt", "serving_input_example.json",
 }  # fmt: skip
+# What MLmodel says that serving needs: no ids, no times.
+_SERVED = (
+    "flavors", "is_signature_from_type_hint", "metadata", "mlflow_version",
+    "saved_input_example_info", "signature", "type_hint_from_example",
+)  # fmt: skip
 _MOST_DESCRIPTION = 1_000_000  # characters
 _PLACES = {"env", "python_version", "uri"}
 _PART = 1 << 20  # bytes of a file that are read at once
@@ -194,6 +201,56 @@ def load(folder: Path, expected_digest: str) -> LoadedModel:
     return LoadedModel(inputs, classes, size, needed, raw, example, description, ask, threads)
 
 
+@dataclass(frozen=True)
+class Servable:
+    """What of a model's folder a server needs.
+
+    Attributes:
+        files: by path; the same for the same model, however often it is saved.
+        needs: the packages that it asks for, by name, maybe with bounds.
+    """
+
+    files: Mapping[str, Path | bytes]
+    needs: tuple[str, ...]
+
+
+def servable(folder: Path) -> Servable:
+    """What of a folder a server needs; the model is not loaded.
+
+    Raises:
+        BundleError: not the folder of an MLflow model.
+    """
+    description = _description(folder)
+    pickled = _pickle_of(folder, description)
+    named = [pickled] if pickled else _digested_files(folder)
+    info = description.get("saved_input_example_info") or {}
+    example = (folder / str(info.get("artifact_path"))).resolve()
+    if example.is_relative_to(folder.resolve()) and example.is_file():
+        named.append(example)
+    files: dict[str, Path | bytes] = {
+        file.resolve().relative_to(folder.resolve()).as_posix(): file for file in named
+    }
+    said = {key: description[key] for key in _SERVED if description.get(key) is not None}
+    files["MLmodel"] = yaml.safe_dump(said, sort_keys=True).encode()
+    return Servable(files, tuple(_needs(folder, by_mlflow=pickled is None)))
+
+
+def _needs(folder: Path, *, by_mlflow: bool) -> Iterator[str]:
+    """The lines of requirements.txt; MLflow, which it always names, only where it loads the model.
+
+    A pickled estimator needs scikit-learn, whatever the file says.
+    """
+    try:
+        text = (folder / "requirements.txt").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    yield "mlflow" if by_mlflow else "scikit-learn"
+    for line in text.splitlines():
+        plain = line.partition("#")[0].strip()
+        if plain and (by_mlflow or not re.match(r"mlflow(-skinny)?\b", plain)):
+            yield plain
+
+
 def own_size(folder: Path) -> int:
     """Bytes of the estimator's own files.
 
@@ -220,15 +277,22 @@ _Loaded = tuple[Any, tuple[Any, ...], "Callable[[pd.DataFrame], Any]"]
 def _own_copy(file: Path) -> Iterator[tuple[BinaryIO, str]]:
     """A file that nobody else can open, so that what was checked is what is loaded; its digest.
 
-    It is not read into memory: a model would be there twice while it is loaded.
+    It is not read into memory: a model would be there twice while it is loaded. One on a file
+    system that nobody can write to, as in an image, needs no copy.
     """
-    digest = hashlib.sha256()
-    with file.open("rb") as original, tempfile.TemporaryFile() as copy:
-        while part := original.read(_PART):
-            digest.update(part)
-            copy.write(part)
-        copy.seek(0)
-        yield copy, digest.hexdigest()
+    with file.open("rb") as original:
+        if os.fstatvfs(original.fileno()).f_flag & os.ST_RDONLY:
+            checked = hashlib.file_digest(original, "sha256").hexdigest()
+            original.seek(0)
+            yield original, checked
+            return
+        digest = hashlib.sha256()
+        with tempfile.TemporaryFile() as copy:
+            while part := original.read(_PART):
+                digest.update(part)
+                copy.write(part)
+            copy.seek(0)
+            yield copy, digest.hexdigest()
 
 
 class _Parts(io.RawIOBase):

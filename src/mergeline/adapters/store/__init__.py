@@ -1,6 +1,8 @@
 """The store: candidates and their evaluations as OCI artifacts, known by digest.
 
     store.py      candidates and evaluations, found by fingerprint: `Store`
+    images.py     images that serve a candidate, and the bases that they begin with: `Images`
+    layers.py     the layers of images
     artifact.py   manifests, descriptors and layers, the same bytes for the same content
     registry.py   manifests and blobs in an OCI registry
     layout.py     the same in a folder, as an OCI image layout

@@ -74,6 +74,9 @@ class Place(Protocol):
     def put_blob(self, file: Path, digest: str) -> None:
         """Write a blob, unless it is there."""
 
+    def borrow_blob(self, digest: str, repository: str) -> bool:
+        """Whether a blob is here without being sent, maybe from a repository beside this one."""
+
     def remove(self, tag: str) -> None:
         """Take a tag away, and with it the manifest."""
 

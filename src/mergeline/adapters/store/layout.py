@@ -105,6 +105,10 @@ class Layout:
             with file_written_whole(place) as part:
                 shutil.copyfile(file, part)
 
+    def borrow_blob(self, digest: str, repository: str) -> bool:  # noqa: ARG002
+        """False: no repository is beside it."""
+        return False
+
     def remove(self, tag: str) -> None:
         """Take a tag away, and with it what nothing else names."""
         with self.alone(), self._translating():

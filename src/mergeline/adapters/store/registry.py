@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from oras.provider import Registry as Client
 
 _GITHUB_REGISTRY = "ghcr.io"
-_ACCEPTED = {"Accept": f"{MANIFEST_TYPE}, {INDEX_TYPE}"}
+_DOCKER = "application/vnd.docker.distribution.manifest"  # what an image's base may still be
+_ACCEPTED = {"Accept": f"{MANIFEST_TYPE}, {INDEX_TYPE}, {_DOCKER}.v2+json, {_DOCKER}.list.v2+json"}
 _TIMEOUT = 10.0, 120.0  # seconds to connect, and between two bytes
 _TRIES = 3  # of what a busy registry refuses
 _BUSY = (429, 500, 502, 503, 504)
@@ -143,6 +144,18 @@ class Registry:
             url = place._replace(query=query).geturl()
             with self._asked("PUT", url, headers=headers, data=content) as response:
                 self._check(response, f"write {digest}")
+
+    def borrow_blob(self, digest: str, repository: str) -> bool:
+        """Whether a blob is here, or in another repository of this registry, which lends it."""
+        with self._asked("HEAD", f"{self._root}/blobs/{digest}") as response:
+            if response.status_code == 200:
+                return True
+        host, _, lender = repository.partition("/")
+        if host != self._host:
+            return False
+        query = urlencode({"mount": digest, "from": lender})
+        with self._asked("POST", f"{self._root}/blobs/uploads/?{query}") as response:
+            return response.status_code == 201
 
     def remove(self, tag: str) -> None:
         """Take a manifest away with all its tags; its blobs are the registry's to sweep."""

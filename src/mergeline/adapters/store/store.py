@@ -90,7 +90,12 @@ class Stored:
 
 
 def open_store(address: str, environment: Mapping[str, str]) -> Store:
-    """The store at an address: `oci://host/repository`, or a folder.
+    """The store at an address, see `open_place`."""
+    return Store(open_place(address, environment))
+
+
+def open_place(address: str, environment: Mapping[str, str]) -> Place:
+    """The place of a store at an address: `oci://host/repository`, or a folder.
 
     Raises:
         InputError: it is neither.
@@ -101,14 +106,14 @@ def open_store(address: str, environment: Mapping[str, str]) -> Store:
                 f"MERGELINE_STORE is {address!r}, which is no place for a store",
                 next_step="Name a registry as oci://host/owner/repository, or a folder",
             )
-        return Store(Layout(Path(address)))
+        return Layout(Path(address))
     repository = address.removeprefix(_SCHEME).strip("/").lower()
     if "/" not in repository or "@" in repository:
         raise InputError(
             "MERGELINE_STORE names no repository of a registry",
             next_step="Name it as oci://host/owner/repository, without a password",
         )
-    return Store(Registry(repository, environment))
+    return Registry(repository, environment)
 
 
 class Store:
@@ -213,14 +218,13 @@ class Store:
                 _ROWS_DIGEST: evaluation.rows,
                 _CREATED: evaluation.evaluated_at,
             }
-            self._refer(stored, _EVALUATION_TYPE, layers, noted)
+            self._refer(self._subject(stored), _EVALUATION_TYPE, layers, noted)
 
     def put_override(self, stored: Stored, reason: str) -> None:
         """Note a person's reason to release a candidate in spite of the verdict."""
         with self._place.alone():
-            self._refer(
-                stored, _OVERRIDE_TYPE, [self._put_bytes(b"{}", EMPTY_TYPE)], {_REASON: reason}
-            )
+            empty = [self._put_bytes(b"{}", EMPTY_TYPE)]
+            self._refer(self._subject(stored), _OVERRIDE_TYPE, empty, {_REASON: reason})
 
     def backing(self, stored: Stored) -> tuple[bool, str | None]:
         """Whether an evaluation of a candidate passed, and a person's reason to override one."""
@@ -276,6 +280,21 @@ class Store:
             found.append((evaluation, entry.digest))
         return sorted(found, key=lambda pair: (pair[0].evaluated_at, pair[1]))
 
+    def attach(self, subject: Descriptor, content: bytes, media_type: str) -> None:
+        """Put a document beside a manifest that is here, as an artifact that refers to it."""
+        with self._place.alone():
+            self._refer(subject, media_type, [self._put_bytes(content, media_type)], {})
+
+    def attached(self, digest: str, media_type: str) -> list[bytes]:
+        """The documents of a media type that were put beside a manifest."""
+        found = []
+        for entry in self._referrers(digest):
+            if entry.artifact_type == media_type:
+                document = read_document(self._manifest(entry.digest), where=self.name)
+                [layer] = read_descriptors(document, "layers", where=self.name)
+                found.append(self._content(layer))
+        return found
+
     def _referrers(self, digest: str) -> list[Descriptor]:
         listed = self._place.referrers(digest)
         if listed is not None:
@@ -287,23 +306,26 @@ class Store:
             read_document(content, where=self.name), "manifests", where=self.name
         )
 
+    def _subject(self, stored: Stored) -> Descriptor:
+        return described(self._manifest(stored.digest), MANIFEST_TYPE)
+
     def _refer(
         self,
-        stored: Stored,
+        subject: Descriptor,
         artifact_type: str,
         layers: Sequence[Descriptor],
         annotations: Mapping[str, str],
     ) -> None:
-        """Write an artifact whose subject is a candidate."""
+        """Write an artifact whose subject is a candidate, or an image."""
         entry, listed = self._put_manifest(
             artifact_type,
             self._put_bytes(b"{}", EMPTY_TYPE),
             layers,
             annotations=annotations,
-            subject=described(self._manifest(stored.digest), MANIFEST_TYPE),
+            subject=subject,
         )
         if not listed:
-            self._link(stored.digest, entry)
+            self._link(subject.digest, entry)
 
     def _link(self, digest: str, entry: Descriptor) -> None:
         """List what refers to a manifest under a tag, where the place does not by itself.

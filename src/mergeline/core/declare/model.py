@@ -103,6 +103,13 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """How a model is served: `base` is the image, by its digest, that its own image begins with."""
+
+    base: str
+
+
+@dataclass(frozen=True)
 class Model:
     """One declared model.
 
@@ -117,6 +124,7 @@ class Model:
         decision: probability from which a binary model says the positive class.
         slice_minimum: rows below which a slice is not judged.
         private: columns of the holdout and of the tables whose values no report may show.
+        serving: None where no image of it is made.
     """
 
     name: str
@@ -135,6 +143,7 @@ class Model:
     slice_minimum: int = 200
     private: tuple[str, ...] = ()
     attribution: bool = False
+    serving: Serving | None = None
 
 
 def is_name(text: str) -> bool:

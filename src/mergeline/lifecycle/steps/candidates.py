@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import shutil
@@ -38,12 +39,14 @@ from mergeline.errors import (
     BundleError,
     DeclarationError,
     NotFoundError,
+    RepositoryError,
     StageError,
     StoreError,
     TrackingError,
 )
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.scoring import CANDIDATE, score_models
 from mergeline.lifecycle.steps.snapshots import build_snapshots
 from mergeline.lifecycle.steps.trained import Trained
@@ -85,6 +88,29 @@ def find_by(project: Project, name: str) -> Stored:
             next_step="`mergeline report` names the fingerprint and the run of the newest one",
         )
     return stored
+
+
+def tree_of(project: Project, candidate: Candidate) -> ProjectTree:
+    """The tree that a candidate was trained from, by its content's own name first.
+
+    The commit may be a forge's trial merge, which no clone has; a release of the same fingerprint
+    may have another tree, with other files that determine nothing.
+
+    Raises:
+        NotFoundError: it is not in this repository.
+    """
+    for name in (candidate.origin.tree, candidate.origin.commit):
+        with contextlib.suppress(RepositoryError):
+            return project.tree(name or "")
+    for entry in project.ledger(candidate.model):
+        if entry.fingerprint == candidate.fingerprint:
+            with contextlib.suppress(RepositoryError):
+                return project.tree(entry.commit)
+    raise NotFoundError(
+        f"the tree {candidate.origin.tree[:8]} of the candidate is not in this repository",
+        where=str(project.repository.root),
+        next_step="Fetch the pull request's commits",
+    )
 
 
 def find_or_train(

@@ -17,7 +17,8 @@ from mergeline.adapters.git.repository import Commit, Repository
 from mergeline.adapters.git.signatures import Signing
 from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.mlflow.tracking import Tracking
-from mergeline.adapters.store.store import Store, open_store
+from mergeline.adapters.store.images import Images
+from mergeline.adapters.store.store import Store, open_place, open_store
 from mergeline.core.release.bundle import Origin
 from mergeline.core.release.ledger import LEDGER, Entry, Judged, Ledger, Page, believe, read_pages
 from mergeline.errors import InputError, RepositoryError, StoreError, WallsError
@@ -76,11 +77,21 @@ class Project:
         Without it, in a workflow on GitHub, the repository's own container registry; elsewhere a
         folder of the state folder.
         """
+        return open_store(self._store_address, self.environment)
+
+    @cached_property
+    def images(self) -> Images:
+        """Where images are: beside the candidates in the store."""
+        place = open_place(self._store_address, self.environment)
+        return Images(place, self.environment, self.state / "images")
+
+    @property
+    def _store_address(self) -> str:
         known = self.environment
         named = known.get("MERGELINE_STORE")
         if not named and self.in_workflow and known.get("GITHUB_SERVER_URL") == _GITHUB:
             named = f"oci://ghcr.io/{known.get('GITHUB_REPOSITORY', '')}"
-        return open_store(named or str(self.state / "store"), known)
+        return named or str(self.state / "store")
 
     @property
     def in_workflow(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +11,10 @@ from tempfile import TemporaryDirectory
 from mergeline.adapters.row_files import read_holdout
 from mergeline.core.compare.result import CLOSE
 from mergeline.core.declare.model import Model
-from mergeline.errors import BundleError, NotFoundError, RepositoryError
-from mergeline.lifecycle.steps.candidates import fetch, find_by, train
+from mergeline.errors import BundleError
+from mergeline.lifecycle.steps.candidates import fetch, find_by, train, tree_of
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project, Say
-from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.scoring import score_models
 from mergeline.lifecycle.steps.trained import Trained
 
@@ -64,7 +62,7 @@ def reproduce(project: Project, name: str, *, say: Say) -> Reproduced:
 
 
 def _case(project: Project, tracked: Trained) -> Case:
-    tree = _tree(project, tracked)
+    tree = tree_of(project, tracked.candidate)
     model = tree.choose_models(tracked.candidate.model)[tracked.candidate.model]
     ingredients = tree.ingredients(model)
     if ingredients.fingerprint != tracked.candidate.fingerprint:
@@ -75,27 +73,6 @@ def _case(project: Project, tracked: Trained) -> Case:
             next_step="Evaluate the tree again",
         )
     return Case(tree, tracked.candidate.origin, model, ingredients)
-
-
-def _tree(project: Project, tracked: Trained) -> ProjectTree:
-    """The tree that a candidate was trained from, by its content's own name first.
-
-    The commit may be a forge's trial merge, which no clone has; a release of the same fingerprint
-    may have another tree, with other files that determine nothing.
-    """
-    candidate = tracked.candidate
-    for name in (candidate.origin.tree, candidate.origin.commit):
-        with contextlib.suppress(RepositoryError):
-            return project.tree(name or "")
-    for entry in project.ledger(candidate.model):
-        if entry.fingerprint == candidate.fingerprint:
-            with contextlib.suppress(RepositoryError):
-                return project.tree(entry.commit)
-    raise NotFoundError(
-        f"the tree {candidate.origin.tree[:8]} of the candidate is not in this repository",
-        where=str(project.repository.root),
-        next_step="Fetch the pull request's commits",
-    )
 
 
 def _compare(project: Project, tracked: Trained, again: Trained, model: Model) -> Reproduced:
