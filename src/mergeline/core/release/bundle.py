@@ -3,7 +3,8 @@
 manifest.json        who and what the candidate is, and the digest of every other file
 candidate/           the model and the rows it is judged on
     model/               the MLflow model
-    holdout.parquet      key, label, cluster, slices and the columns the model takes
+    holdout.parquet      key, label, cluster, slices and the columns the model takes; where it is
+                         declared so, only the key, see `Rebuilt`
     training_rows.parquet  the keys of the rows it was fitted on
     artifacts/           anything else that the stages left
 evaluation.json      the comparison's circumstances and its verdict
@@ -71,6 +72,19 @@ class SnapshotUse:
 
 
 @dataclass(frozen=True)
+class Rebuilt:
+    """What a holdout's rows are, where only their keys are kept: columns of a table's snapshot.
+
+    Attributes:
+        digest: of the rows' content.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
 class Candidate:
     """The manifest's account of a trained model; the same for each evaluation of it.
 
@@ -81,6 +95,7 @@ class Candidate:
         seconds: that each stage took, for the stages that ran.
         environment: Python, platform and the versions that were in use.
         declaration: of the model, in the candidate's own tree.
+        rebuilt: None where `holdout.parquet` has the rows themselves.
     """
 
     model: str
@@ -95,6 +110,7 @@ class Candidate:
     metrics: Mapping[str, float]
     seconds: Mapping[str, float]
     environment: Mapping[str, str]
+    rebuilt: Rebuilt | None = None
 
 
 @dataclass(frozen=True)
