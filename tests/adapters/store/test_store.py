@@ -17,7 +17,14 @@ from mergeline.adapters.store.store import Store, Stored, open_store
 from mergeline.core.release.bundle import Candidate
 from mergeline.errors import InputError, StoreError
 from tests.support.parcels import MODEL
-from tests.support.registries import PASSWORD, USER, evaluate_bundle, make_bundle, registry
+from tests.support.registries import (
+    PASSWORD,
+    USER,
+    evaluate_bundle,
+    make_bundle,
+    registry,
+    short_tokens,
+)
 from tests.support.s3_server import s3_environment, s3_server
 
 LATER = "2026-02-01T00:00:00+00:00"
@@ -364,6 +371,33 @@ def test_a_registry_that_takes_nothing_is_said(candidate: Candidate, tmp_path: P
         store = open_store(f"oci://{host}/acme/parcels", {})
         with pytest.raises(StoreError, match=r"does not let anybody write sha256:"):
             store.put_candidate(candidate, tmp_path / "bundle")
+
+
+@pytest.mark.slow
+def test_a_registry_whose_disk_is_full_is_said_and_nothing_is_found(
+    candidate: Candidate, tmp_path: Path
+) -> None:
+    with registry(tmp_path / "registry", largest_file=2_000) as host:
+        store = open_store(f"oci://{host}/acme/parcels", {})
+        with pytest.raises(
+            StoreError, match=r"the store answers \d+ to: write sha256:.*space left"
+        ):
+            store.put_candidate(candidate, tmp_path / "bundle")
+        assert store.find(MODEL, candidate.fingerprint) is None
+
+
+@pytest.mark.slow
+def test_a_token_that_has_ended_is_asked_for_anew(candidate: Candidate, tmp_path: Path) -> None:
+    with registry(tmp_path / "registry") as behind, short_tokens(behind, uses=2) as host:
+        address = f"oci://{host}/acme/parcels"
+        store = open_store(address, {"ORAS_USER": USER, "ORAS_PASS": PASSWORD})
+        stored = put(store, candidate, tmp_path)
+        store.fetch(stored, tmp_path / "fetched")
+        assert read_candidate(tmp_path / "fetched") == candidate
+        ended = open_store(address, {"ORAS_USER": USER, "ORAS_PASS": "ended"})
+        with pytest.raises(StoreError, match=r"not allowed to read .*docker login") as said:
+            ended.find(MODEL, candidate.fingerprint)
+        assert "ended" not in str(said.value)
 
 
 def test_a_folder_that_cannot_be_written_is_said(candidate: Candidate, tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ class Registry:
             return
         status, said = response.status_code, _said(response)
         problem = f"the store answers {status} to: {what}{said}"
-        next_step = "Run again; if it stays so, look at the registry"
+        next_step = "Run again; if it stays so, look at the registry's log and the space left there"
         if status in _NOT_ALLOWED:
             problem = f"not allowed to {what}{said}"
             next_step = (
