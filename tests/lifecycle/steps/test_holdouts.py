@@ -68,6 +68,11 @@ def test_rows_that_are_others_or_gone_are_refused(line: Line) -> None:
     manifest.write_text(json.dumps(document))
     with pytest.raises(BundleError, match="cannot be made again: the rows with its keys are other"):
         judge(line.project(), bundle, into=line.root / "judged", say=line.say)
+    for rebuilt in ({**document["candidate"]["rebuilt"], "digest": "../../tables/x"}, None):
+        other = {**document, "candidate": {**document["candidate"], "rebuilt": rebuilt}}
+        manifest.write_text(json.dumps(other))
+        with pytest.raises(BundleError, match=r"digest of the holdout's rows is none|otherwise"):
+            judge(line.project(), bundle, into=line.root / "judged", say=line.say)
     # A row more, under a key that the snapshot does not have.
     path = bundle / CANDIDATE_FILES / HOLDOUT
     keys = pl.read_parquet(path)

@@ -18,6 +18,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -43,6 +44,7 @@ FLIPPED_ROWS = "flipped_rows.parquet"
 REPORT = "report.json"
 REPORT_MARKDOWN = "report.md"
 REPORT_PAGE = "report.html"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _FORMER = ("kind", "champion_version", "base")  # keys of evaluations that were made before
 
 
@@ -187,8 +189,8 @@ def check_manifest(manifest: Manifest) -> None:
 
     Raises:
         BundleError: it is of a format that this version does not read; the fingerprint or the
-            params are not those of the ingredients; or the name is no model's or not the
-            declaration's.
+            params are not those of the ingredients; the name is no model's or not the
+            declaration's; or the holdout is not kept as the declaration says.
     """
     candidate, ingredients = manifest.candidate, manifest.candidate.ingredients
     problems = {
@@ -200,6 +202,12 @@ def check_manifest(manifest: Manifest) -> None:
         ),
         "the params are not those of the ingredients beside them": (
             ingredients.params() != dict(candidate.params)
+        ),
+        "the digest of the holdout's rows is none": (
+            candidate.rebuilt is not None and not _SHA256.fullmatch(candidate.rebuilt.digest)
+        ),
+        "it has the holdout's rows otherwise than the declaration says": (
+            (candidate.rebuilt is not None) != (candidate.declaration.holdout == "rebuilt")
         ),
     }
     for problem, holds in problems.items():
