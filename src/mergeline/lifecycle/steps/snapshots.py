@@ -68,7 +68,7 @@ def drops_of(
     drops, skipped = [], []
     for pointer in pointers:
         if not pointer.is_folder:
-            drops.append(Drop(pointer.target, pointer.md5, pointer.size))
+            drops.append(Drop(pointer.target, pointer.md5, pointer.size, pointer.replaces))
             continue
         for path, md5 in store.listing(pointer.md5, pointer=pointer.path):
             whole = f"{pointer.target}/{path}"
