@@ -66,7 +66,7 @@ def drops_of(
     drops, skipped = [], []
     for pointer in pointers:
         if not pointer.is_folder:
-            drops.append(Drop(pointer.target, pointer.md5, pointer.size))
+            drops.append(Drop(pointer.target, pointer.md5, pointer.size, pointer.replaces))
             continue
         for path, md5 in store.listing(pointer.md5, pointer=pointer.path):
             whole = f"{pointer.target}/{path}"
@@ -103,7 +103,7 @@ def build_snapshots(
     )
     ready = []
     for snapshot in gather_snapshots(tree, drops, only=only):
-        write = partial(_write_rows, drops, snapshot.contract)
+        write = partial(write_rows, drops, snapshot.contract)
         ready.append(tables.prepare(snapshot, write, provenance, verify=snapshot.table in verify))
     done = []
     for building in ready:
@@ -114,7 +114,12 @@ def build_snapshots(
     return done
 
 
-def _write_rows(drops: DropStore, contract: Contract, drop: Drop, target: Path) -> None:
+def write_rows(drops: DropStore, contract: Contract, drop: Drop, target: Path) -> None:
+    """Fetch a drop and convert it; with its first two arguments it can be pickled.
+
+    Raises:
+        MergelineError: as `DropStore.fetch` and `convert`.
+    """
     from mergeline.adapters.drops.convert import convert
 
     convert(drops.fetch(drop.md5, pointer=drop.path), drop, contract, target)
