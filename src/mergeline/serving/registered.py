@@ -28,9 +28,9 @@ class Registered:
         self.model_files = tracking.model_files
 
     def holdout(self, version: Version, into: Path) -> Path | None:
-        """The holdout of the version's candidate."""
+        """The holdout of the version's candidate; None where the store has only its keys."""
         stored = self._store.find(version.model, version.fingerprint)
-        if stored is None:
+        if stored is None or self._store.read_candidate(stored).rebuilt is not None:
             return None
         self._store.fetch(stored, into)
         return into / CANDIDATE_FILES / HOLDOUT

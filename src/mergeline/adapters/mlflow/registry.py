@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mergeline.adapters.mlflow.embedded import read_registered
 from mergeline.adapters.mlflow.runs import COMMIT, FINGERPRINT, PULL_REQUEST, Run
 from mergeline.adapters.mlflow.store import Store, on_all_pages, without_password
 from mergeline.core.release.version import RegistryStage, Version
@@ -36,11 +37,17 @@ class Registry(Store):
         """Registered versions of a model, oldest first."""
         if self.absent():
             return []
-        with self.translating():
-            registered = self.client.search_model_versions(f"name='{model}'", max_results=10_000)
-            holders = self._holders(model)
-            versions = [_version(version, holders) for version in registered]
-            return sorted(versions, key=lambda version: version.number)
+        if embedded := read_registered(self._file, model) if self._file else None:
+            holders = _holders(embedded)
+            versions = [_version(version, holders) for version in embedded.versions]
+        else:
+            with self.translating():
+                registered = self.client.search_model_versions(
+                    f"name='{model}'", max_results=10_000
+                )
+                holders = self._holders(model)
+                versions = [_version(version, holders) for version in registered]
+        return sorted(versions, key=lambda version: version.number)
 
     def standing(self) -> list[Version]:
         """Versions of all models that mergeline registered and that are not archived.

@@ -117,6 +117,8 @@ class Model:
         decision: probability from which a binary model says the positive class.
         slice_minimum: rows below which a slice is not judged.
         private: columns of the holdout and of the tables whose values no report may show.
+        holdout: whether bundle and store hold the holdout's rows, or only their keys, by which the
+            rows are made again from a table.
     """
 
     name: str
@@ -135,6 +137,7 @@ class Model:
     slice_minimum: int = 200
     private: tuple[str, ...] = ()
     attribution: bool = False
+    holdout: Literal["stored", "rebuilt"] = "stored"
 
 
 def is_name(text: str) -> bool:

@@ -43,6 +43,7 @@ from mergeline.errors import (
     TrackingError,
 )
 from mergeline.lifecycle.steps.case import Case
+from mergeline.lifecycle.steps.holdouts import keep_keys
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.scoring import CANDIDATE, score_models
 from mergeline.lifecycle.steps.snapshots import build_snapshots
@@ -259,6 +260,9 @@ def _describe(
     read_training_rows(files / TRAINING_ROWS, model)
     read_inputs_hashes(files / TRAINING_ROWS, model)
     check_keys(files / HOLDOUT, files / TRAINING_ROWS, model)
+    rebuilt = None
+    if model.holdout == "rebuilt":
+        rebuilt = keep_keys(project, files / HOLDOUT, uses, model)
     candidate = Candidate(
         model=model.name,
         fingerprint=case.ingredients.fingerprint,
@@ -276,6 +280,7 @@ def _describe(
             "platform": f"{platform.system()} {platform.machine()}",
             "version": version("mergeline"),
         },
+        rebuilt=rebuilt,
     )
     own = Trained(candidate, folder, None, fresh=True)
     models = {CANDIDATE: own, **{str(at): other for at, other in enumerate(beside)}}

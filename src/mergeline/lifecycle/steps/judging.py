@@ -32,11 +32,12 @@ from mergeline.core.gate.verdict import Approval, Context, Judgement, Situation
 from mergeline.core.release.bundle import HOLDOUT, SmokeTest
 from mergeline.core.release.lineage import Reference
 from mergeline.core.report.content import AttributionShares, Moved
-from mergeline.errors import DeclarationError, StageError
+from mergeline.errors import BundleError, DeclarationError, StageError
 from mergeline.lifecycle.steps.attribution import split
 from mergeline.lifecycle.steps.candidates import find, find_or_train, importable
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.champion import InProduction, find_champion
+from mergeline.lifecycle.steps.holdouts import holdout_rows
 from mergeline.lifecycle.steps.looks import number_of_look
 from mergeline.lifecycle.steps.moved_bar import (
     may_move_rows,
@@ -81,12 +82,12 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
     models = _models(project, case, trained, champion)
     say("scoring the same rows with each model")
     with _judging_code(project, case):
-        holdout = read_holdout(trained.holdout, case.judge)
+        holdout = read_holdout(holdout_rows(project, trained), case.judge)
         _check_private(case, holdout)
         reference = reference_of(project, case, champion, holdout)
         contest = _Contest(project, case, models, reference)
         scored, comparison, tested = _score_and_serve(contest, trained, holdout)
-        before = _read_before(case, models.get("champion", models.get("base")), holdout)
+        before = _read_before(project, case, models.get("champion", models.get("base")), holdout)
         context = _context(case, holdout, scored, before)
         if champion is None or champion.version.fingerprint != case.ingredients.fingerprint:
             look = number_of_look(project, case, holdout.rows.digest)
@@ -240,12 +241,12 @@ class _Before:
     problem: str = ""
 
 
-def _read_before(case: Case, before: Trained | None, now: HoldoutFile) -> _Before:
+def _read_before(project: Project, case: Case, before: Trained | None, now: HoldoutFile) -> _Before:
     if before is None:
         return _Before()
     try:
-        rows = read_holdout(before.holdout, case.judge)
-    except StageError as error:
+        rows = read_holdout(holdout_rows(project, before), case.judge)
+    except (StageError, BundleError) as error:
         return _Before(problem=str(error))
     return _Before(rows, moved_rows(rows.content(case.judge), now.content(case.judge)))
 

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mergeline.adapters.delta.tables import Tables
-from mergeline.adapters.drops.convert import convert
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.adapters.git.repository import Repository
 from mergeline.core.data.snapshot import (
@@ -94,6 +92,8 @@ def build_snapshots(
     leaves every table as it was. Tables to `verify` are read to the snapshot's end, and drops whose
     rows are damaged are converted again.
     """
+    from mergeline.adapters.delta.tables import Tables
+
     tables, drops = Tables(project.tables), project.drops
     provenance = Provenance(
         commit=origin.commit or "",
@@ -115,6 +115,8 @@ def build_snapshots(
 
 
 def _write_rows(drops: DropStore, contract: Contract, drop: Drop, target: Path) -> None:
+    from mergeline.adapters.drops.convert import convert
+
     convert(drops.fetch(drop.md5, pointer=drop.path), drop, contract, target)
 
 
@@ -131,6 +133,8 @@ def write_pins(snapshots: Collection[Snapshot], project: Path) -> tuple[Path, ..
 
 def table(name: str, project: Path = Path()) -> pl.LazyFrame:
     """See `mergeline.table`."""
+    from mergeline.adapters.delta.tables import Tables
+
     start = project.absolute()
     for root in (start, *start.parents):
         path = root / pin_path(name)
