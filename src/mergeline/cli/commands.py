@@ -277,6 +277,27 @@ def release(model: str | None, plan_only: bool, override: str | None, as_json: b
 
 
 @commands.command()
+@click.argument("model")
+@click.argument("which")
+@click.argument("stage", type=click.Choice(["none", "staging", "archived"], case_sensitive=False))
+@_PLAN
+@JSON
+def promote(*, model: str, which: str, stage: str, plan_only: bool, as_json: bool) -> None:
+    """Move a version to another stage than production.
+
+    WHICH: a version (v3), the stage that has it (staging), or a commit whose candidate was
+    evaluated (HEAD). Into production a version goes by a release.
+    """
+    from mergeline.cli.show import promoted_lines
+    from mergeline.core.release.version import STAGES
+    from mergeline.lifecycle.verbs.promote import promote as run
+
+    to = next(known for known in STAGES if known.casefold() == stage.casefold())
+    done = run(this_project(), model, which, to, plan_only=plan_only, say=say)
+    print_results([done], promoted_lines, as_json=as_json)
+
+
+@commands.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, help="0: any free one.")
 @click.option(
@@ -355,9 +376,9 @@ def history(model: str | None, as_json: bool) -> None:  # noqa: FBT001
     for doubt in ledger.doubts:
         say(f"not believed: {doubt}")
     if as_json:
-        print_json(map(as_document, ledger.entries))
+        print_json(map(as_document, ledger.moves))
     else:
-        print_parts([ledger_table(ledger.entries)])
+        print_parts([ledger_table(ledger.moves)])
 
 
 @commands.command()

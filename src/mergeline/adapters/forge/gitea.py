@@ -28,6 +28,7 @@ from mergeline.adapters.forge.base import (
     PullRequest,
     Settings,
     State,
+    approving,
     checked_length,
     keep_one_report,
     never_ran,
@@ -70,6 +71,7 @@ class _Pull:
     merged_at: datetime | None
     merge_commit_sha: str | None
     labels: tuple[_Named, ...] | None
+    html_url: str | None = None
 
     def read(self) -> PullRequest:
         return PullRequest(
@@ -78,7 +80,15 @@ class _Pull:
             open=self.state == "open",
             labels=tuple(label.name for label in self.labels or ()),
             fork=self.head.repo_id != self.base.repo_id,
+            url=self.html_url,
         )
+
+
+@dataclass(frozen=True)
+class _Review:
+    state: str
+    dismissed: bool
+    user: _User | None
 
 
 @dataclass(frozen=True)
@@ -209,6 +219,15 @@ class GiteaForge:
     def pull_request(self, number: int) -> PullRequest:
         """The pull request of that number."""
         return self._get(_Pull, f"/pulls/{number}").read()
+
+    def approvers(self, number: int) -> tuple[str, ...]:
+        """Who approved a pull request and did not take that back."""
+        reviews = self._pages(_Review, f"/pulls/{number}/reviews?")
+        return approving(
+            (one.user.login, "DISMISSED" if one.dismissed else one.state)
+            for one in reviews
+            if one.user
+        )
 
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it."""

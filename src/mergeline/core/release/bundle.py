@@ -178,6 +178,12 @@ def parse_evaluation(text: bytes | str, *, where: str) -> Evaluation:
     return read_json(Evaluation, text, where=where, former=_FORMER)
 
 
+def evaluation_digest(evaluation: Evaluation) -> str:
+    """SHA-256 of an evaluation's values."""
+    document = json.dumps(json.loads(write_json(evaluation)), sort_keys=True)
+    return hashlib.sha256(document.encode()).hexdigest()
+
+
 def gate_digest(gate: object) -> str:
     """SHA-256 of a gate's parsed values."""
     document = json.dumps(json.loads(write_json(gate)), sort_keys=True)
