@@ -30,7 +30,7 @@ class Entry:
         better: whether its evaluation showed it better than what it replaced; pages that were
             written before this was noted say no.
         holdout_moved: whether it moved its holdout by more than drops.
-        approval: a person's yes to that.
+        approval: a person's yes to what it moves of its bar.
     """
 
     format: int
