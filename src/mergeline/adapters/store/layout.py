@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -25,6 +26,7 @@ from mergeline.system.atomic_writes import file_written_whole, write_file_whole
 from mergeline.system.locks import file_lock
 
 _TAG = "org.opencontainers.image.ref.name"
+_Index = tuple[list[Descriptor], dict[str | None, Descriptor]]
 _FORM = "oci-layout"
 _INDEX = "index.json"
 _NEXT = "Check that it is there, who may write to it, and the space left; then run again"
@@ -36,6 +38,7 @@ class Layout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = str(folder)
+        self._read: tuple[tuple[int, ...], _Index] | None = None
 
     def alone(self) -> AbstractContextManager[object]:
         """Keep this machine's other writers waiting; its holder may ask again."""
@@ -54,8 +57,7 @@ class Layout:
         """A manifest by its tag or digest; None if there is none."""
         digest = reference
         if not reference.startswith("sha256:"):
-            tagged = (entry for entry in self._entries() if _tag(entry) == reference)
-            found = next(tagged, None)
+            found = self._index()[1].get(reference)
             if found is None:
                 return None
             digest = found.digest
@@ -131,13 +133,29 @@ class Layout:
                 yield from self._reachable(manifest)
 
     def _entries(self) -> list[Descriptor]:
+        return self._index()[0]
+
+    def _index(self) -> _Index:
+        """The entries, in order and by tag; read again only where the file is another one.
+
+        With the releases of years it has thousands of entries, and each tag is looked up in it.
+        """
         with self._translating():
             try:
-                content = (self.folder / _INDEX).read_bytes()
+                with (self.folder / _INDEX).open("rb") as file:
+                    now = os.fstat(file.fileno())
+                    which = now.st_ino, now.st_mtime_ns, now.st_size
+                    known = self._read
+                    if known is not None and known[0] == which:
+                        return known[1]
+                    content = file.read()
             except FileNotFoundError:
-                return []
+                return [], {}
         where = f"{self.name}/{_INDEX}"
-        return read_descriptors(read_document(content, where=where), "manifests", where=where)
+        entries = read_descriptors(read_document(content, where=where), "manifests", where=where)
+        index = entries, {_tag(entry): entry for entry in reversed(entries)}
+        self._read = which, index
+        return index
 
     def _write_index(self, entries: Sequence[Descriptor]) -> None:
         self._write(self.folder / _FORM, b'{"imageLayoutVersion":"1.0.0"}')
