@@ -76,7 +76,7 @@ def plan(model: str | None, base: str | None, as_json: bool) -> None:  # noqa: F
     from mergeline.lifecycle.verbs.plan import plan as read
 
     plans = read(this_project(), model=model, base=base)
-    set_output("changes", "true" if any(plan.changes_model for plan in plans) else "false")
+    set_output("changes", "true" if any(plan.touched for plan in plans) else "false")
     print_results(plans, change_plan_lines, as_json=as_json)
 
 
@@ -126,7 +126,7 @@ def evaluate(
 @click.argument("bundle", type=_FOLDER)
 @click.option("--into", type=_FOLDER, required=True, help="Leave the judged bundle there.")
 @_BASE
-@click.option("--approved-by", metavar="NAME", help="Who approved that the holdout moves.")
+@click.option("--approved-by", metavar="NAME", help="Who approved that the bar moves.")
 @click.option("--reason", metavar="TEXT", help="Why it may move.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
 def judge(

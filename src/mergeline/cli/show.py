@@ -35,6 +35,7 @@ def change_plan_lines(plan: ChangePlan) -> list[str]:
         lines = [*map(str, plan.changes), f"{plan.model}: {_outcome(plan)}"]
     else:
         lines = [f"{change}: {_effect(plan, change)}" for change in plan.changes]
+    lines = [f"{plan.model}: {plan.unreleased}", *lines] if plan.unreleased else lines
     lines += [f"the bar moves: {path}" for path in plan.moved]
     for table, paths in plan.unpointed.items():
         files = f"{len(paths)} files have" if len(paths) > 1 else "1 file has"

@@ -21,6 +21,7 @@ from mergeline.adapters.store.artifact import (
 from mergeline.errors import StoreError
 
 _TAG = "org.opencontainers.image.ref.name"
+_Index = tuple[list[Descriptor], dict[str | None, Descriptor]]
 _FORM = "oci-layout"
 _INDEX = "index.json"
 _BLOBS = "blobs/sha256"
@@ -73,6 +74,7 @@ class Layout:
     def __init__(self, files: Files) -> None:
         self._files = files
         self.name = files.name
+        self._known: tuple[bytes, _Index] | None = None
 
     def alone(self) -> AbstractContextManager[object]:
         """Keep other writers waiting, where the place can."""
@@ -86,7 +88,7 @@ class Layout:
         """A manifest by its tag or digest; None if there is none."""
         digest = reference
         if not reference.startswith("sha256:"):
-            found = _tagged(self._entries(), reference)
+            found = self._read_index()[0][1].get(reference)
             if found is None:
                 return None
             digest = found.digest
@@ -111,7 +113,7 @@ class Layout:
         tagged = replace(entry, artifact_type=kind, annotations={_TAG: tag})
 
         def add(entries: list[Descriptor]) -> list[Descriptor]:
-            known = _tagged(entries, tag)
+            known = next((entry for entry in entries if _tag(entry) == tag), None)
             if known and known.digest not in {instead_of, entry.digest}:
                 raise OvertakenError(tag, where=self.name)
             return [*(other for other in entries if other is not known), tagged]
@@ -161,24 +163,31 @@ class Layout:
                 yield from self._reachable(manifest)
 
     def _entries(self) -> list[Descriptor]:
-        return self._read_index()[0]
+        return self._read_index()[0][0]
 
-    def _read_index(self) -> tuple[list[Descriptor], object]:
-        """What the index names, and what tells this index from others; None if there is none."""
+    def _read_index(self) -> tuple[_Index, object]:
+        """What the index names, and what tells this index from others; None if there is none.
+
+        With the releases of years it has thousands of entries, and each tag is looked up in it: it
+        is parsed again only where it is another one.
+        """
         read = self._files.read(_INDEX)
         if read is None:
-            return [], None
+            return ([], {}), None
         content, version = read
-        where = f"{self.name}/{_INDEX}"
-        index = read_document(content, where=where, largest=_LARGEST_INDEX)
-        return read_descriptors(index, "manifests", where=where), version
+        if self._known is None or self._known[0] != content:
+            where = f"{self.name}/{_INDEX}"
+            document = read_document(content, where=where, largest=_LARGEST_INDEX)
+            entries = read_descriptors(document, "manifests", where=where)
+            self._known = content, (entries, {_tag(entry): entry for entry in reversed(entries)})
+        return self._known[1], version
 
     def _change(self, change: Callable[[list[Descriptor]], list[Descriptor]]) -> None:
         """Change what the index names, from what it names when it is written."""
         import tenacity
 
         def write() -> bool:
-            entries, version = self._read_index()
+            (entries, _), version = self._read_index()
             changed = sorted(change(entries), key=lambda entry: _tag(entry) or "")
             if version is None:
                 form = b'{"imageLayoutVersion":"1.0.0"}'
@@ -195,10 +204,6 @@ class Layout:
             tries(write)
         except tenacity.RetryError as error:
             raise OvertakenError(_INDEX, where=self.name) from error
-
-
-def _tagged(entries: Sequence[Descriptor], tag: str) -> Descriptor | None:
-    return next((entry for entry in entries if _tag(entry) == tag), None)
 
 
 def _tag(entry: Descriptor) -> str | None:

@@ -152,7 +152,7 @@ class Evaluation:
         rows: digest of the keys of the holdout's rows.
         better: whether the primary metric was shown better than the champion's.
         holdout_moved: whether the change moves its holdout by more than drops.
-        approval: a person's yes to that.
+        approval: a person's yes to what it moves of its bar.
         files: SHA-256 of each file of the evaluation by its path in the bundle.
         smoke_test: None where it was made by a version of mergeline that did not test then.
     """

@@ -38,7 +38,7 @@ class Entry:
         better: whether its evaluation showed it better than what it replaced; pages that were
             written before this was noted say no.
         holdout_moved: whether it moved its holdout by more than drops.
-        approval: a person's yes to that.
+        approval: a person's yes to what it moves of its bar.
         pull_request_url: of its page, where the forge has pages.
         approved_by: who approved the pull request, by the forge.
         evaluation: digest of the evaluation that let it through; empty for a restore.

@@ -65,7 +65,7 @@ def judge(
         bundle: what the untrusted job left: a bundle, or a folder of bundles.
         into: where the bundle (of several models: a folder each) is left.
         base: branch that the tree would be merged onto; None: the main branch.
-        approval: of a person with write access, to a holdout that moves by more than drops.
+        approval: of a person with write access, to a bar or a holdout that moves.
         say: is told what goes on.
 
     Raises:
