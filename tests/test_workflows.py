@@ -12,15 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
+from mergeline.adapters.forge.workflow_files import CALLED as CALLERS
+
 FOLDER = Path(__file__).parent.parent / ".github" / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
 REUSABLE = sorted(FOLDER.glob("on-*.yml"))
-CALLERS = {
-    "pull-request.yml": "on-pull-request.yml",
-    "report.yml": "on-evaluated.yml",
-    "release.yml": "on-merge.yml",
-    "commands.yml": "on-comment.yml",
-}
 UNTRUSTED = [
     ("on-pull-request.yml", "evaluate"),
     ("on-merge.yml", "build"),
@@ -230,6 +226,14 @@ def test_a_workflow_for_other_repositories_knows_nothing_of_this_one(path: Path)
     for job in read(path)["jobs"].values():
         assert job["timeout-minutes"]
         assert job["runs-on"] == "${{ fromJSON(inputs.runner) }}"
+
+
+def test_what_mlflow_shows_is_put_right_on_a_schedule_and_by_hand() -> None:
+    assert set(read(FOLDER / "reconcile.yml")["on"]) == {"schedule", "workflow_dispatch"}
+    [job] = read(FOLDER / "on-reconcile.yml")["jobs"].values()
+    assert job["if"] == "${{ vars.MLFLOW_TRACKING_URI != '' }}"
+    assert job["environment"] == "tracking"
+    assert list(commands({"jobs": {"reconcile": job}})) == [["reconcile"]]
 
 
 def test_no_workflow_uses_pull_request_target() -> None:

@@ -113,7 +113,7 @@ def test_a_job_that_cannot_be_installed_ends_in_an_error(hosted: Hosted) -> None
 def test_a_refused_model_stays_refused_whatever_its_own_job_says(hosted: Hosted) -> None:
     hosted.branch("forged")
     hosted.edit("params.yaml", "min_samples_leaf: 100", "min_samples_leaf: 100000000")
-    workflow = ".github/workflows/pull-request.yml"
+    workflow = ".gitea/workflows/pull-request.yml"
     hosted.edit(workflow, "      - name: Leave the bundle\n", FORGE_THE_VERDICT)
     head = hosted.commit("No tree")
     number = hosted.propose("No tree")
@@ -125,7 +125,7 @@ def test_a_refused_model_stays_refused_whatever_its_own_job_says(hosted: Hosted)
 def test_a_fork_is_judged_once_approved_and_its_token_writes_nothing(hosted: Hosted) -> None:
     hosted.branch("from-afar")
     hosted.edit("README.md", "Merge is the release", "Merged is released")
-    workflow = ".github/workflows/pull-request.yml"
+    workflow = ".gitea/workflows/pull-request.yml"
     hosted.edit(workflow, "      - name: Leave the bundle\n", WRITE_WITH_THE_TOKEN)
     head = hosted.commit("From afar", author="mallory")
     number = hosted.propose_from_fork("From afar", "mallory")

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import requests
-import yaml
 
+from mergeline.adapters.forge.workflow_files import render
 from tests.support.gitea_server import PASSWORD, GiteaServer
 
 ROOT = Path(__file__).parent.parent.parent
-CALLED = {
-    "pull-request.yml": "on-pull-request.yml",
-    "report.yml": "on-evaluated.yml",
-    "release.yml": "on-merge.yml",
-    "commands.yml": "on-comment.yml",
+# To compile all packages would cost these short jobs more than it saves.
+INPUTS = {
+    "install": "uv sync --locked --no-dev --group reference",
+    "drops": 'cd "$GITHUB_WORKSPACE" && .venv/bin/python data/drops.py --into "$OLDPWD/data/raw"',
 }
 _LONGEST_WAIT = 900
 T = TypeVar("T")
@@ -28,8 +27,8 @@ T = TypeVar("T")
 class Hosted:
     """A repository made of this one's HEAD, with a clone that people work in.
 
-    The workflows are the shipped ones, but for the actions, which are stand-ins on this forge, and
-    for the right to set a status, which has another name here. Nothing runs on the first push.
+    The workflows are what mergeline renders for Gitea, but for the actions, which are stand-ins on
+    this forge. Nothing runs on the first push.
     """
 
     def __init__(self, server: GiteaServer, name: str, clone: Path) -> None:
@@ -43,12 +42,9 @@ class Hosted:
             ["git", "-C", str(ROOT), "archive", "HEAD"], check=True, capture_output=True
         ).stdout
         subprocess.run(["tar", "-x", "-C", str(clone)], input=archive, check=True)
-        folder = clone / ".github" / "workflows"
-        texts = {path.name: path.read_text() for path in folder.iterdir()}
-        for path in folder.iterdir():
-            path.unlink()
-        for caller, called in CALLED.items():
-            (folder / caller).write_text(for_this_forge(inlined(texts[caller], texts[called])))
+        for path, workflow in render("gitea", INPUTS).items():
+            (clone / path).parent.mkdir(parents=True, exist_ok=True)
+            (clone / path).write_text(with_stand_ins(workflow))
         self.git("init", "-q", "-b", "main")
         self.git("remote", "add", "origin", server.clone_url(name, owner))
         self.commit("Flights of six months [skip ci]", author=owner)
@@ -212,6 +208,16 @@ class Hosted:
             time.sleep(1)
         raise TimeoutError(self.tell())
 
+    def jobs(self) -> list[Any]:
+        """The jobs of the latest runs, oldest first, once all have ended."""
+
+        def ended() -> list[Any] | None:
+            runs = [self.call("GET", f"/actions/runs/{run['id']}/jobs") for run in self._runs()]
+            jobs = [job for run in reversed(runs) for job in run["jobs"]]
+            return jobs if all(job["status"] == "completed" for job in jobs) else None
+
+        return self._await(ended)
+
     def _runs(self) -> list[Any]:
         """The latest runs of workflows."""
         found: list[Any] = self.call("GET", "/actions/runs?limit=8")["workflow_runs"]
@@ -230,33 +236,6 @@ class Hosted:
         return "\n".join(lines)
 
 
-def inlined(caller: str, called: str) -> str:
-    """A caller with the jobs of the workflow that it calls, and the inputs as literals in them.
-
-    Gitea runs a called workflow as one job with one token; so its rooms would not be apart.
-    """
-    asked = yaml.safe_load(called)[True]["workflow_call"]["inputs"]
-    [given] = yaml.safe_load(caller)["jobs"].values()
-    values = {name: about["default"] for name, about in asked.items()} | given["with"]
-    # These jobs are short: to compile all packages costs more than it saves.
-    values["install"] = values["install"].replace(" --compile-bytecode", "")
-
-    def literal(found: re.Match[str]) -> str:
-        value = values[found[1]]
-        return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
-
-    head, jobs = caller[: caller.index("jobs:\n")], called[called.index("jobs:\n") :]
-    return head + re.sub(r"\binputs\.(\w+)", literal, jobs)
-
-
-def for_this_forge(workflow: str) -> str:
-    """A shipped workflow with stand-ins for actions, and Gitea's right to set a status."""
-    workflow = re.sub(r"(uses: [\w./-]+)@[0-9a-f]{40} # v\S+", r"\1@v1", workflow)
-
-    def rights(block: re.Match[str]) -> str:
-        if "statuses: write" not in block[0]:
-            return block[0]
-        kept = re.sub(r" +contents: read.*\n", "", block[0])
-        return kept.replace("statuses: write", "contents: write")
-
-    return re.sub(r"    permissions:\n(?:      .*\n)+", rights, workflow)
+def with_stand_ins(workflow: str) -> str:
+    """A workflow with the actions that stand in for others on this forge."""
+    return re.sub(r"(uses: [\w./-]+)@[0-9a-f]{40}.*", r"\1@v1", workflow)
