@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -95,6 +96,12 @@ class Layout:
                 if not into.parent.is_dir():
                     raise
                 raise StoreError(f"{digest} is missing", where=self.name) from error
+
+    def check_writable(self) -> None:
+        """Refuse where nothing may be written."""
+        there = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        with self._translating(), tempfile.TemporaryFile(dir=there):
+            pass
 
     def put_blob(self, file: Path, digest: str) -> None:
         """Write a blob, unless it is there."""
