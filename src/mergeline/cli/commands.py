@@ -227,7 +227,7 @@ def comment(bundle: Path | None, plan_only: bool, as_json: bool) -> None:  # noq
 def answer() -> None:
     """Do what the comment asks for that started this job.
 
-    Known are /mergeline evaluate and /mergeline retry, of people who may write.
+    Known are /mergeline evaluate, retry, approve REASON and attribution, of people who may write.
     """
     from mergeline.lifecycle.verbs.answer import answer as run
 

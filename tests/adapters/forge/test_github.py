@@ -245,6 +245,26 @@ def test_prism_would_tell_a_request_that_github_does_not_take(described: GitHubW
         described.forge().set_status(head, "excellent", "Better")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
+def test_the_rules_of_a_repository_are_read_as_github_describes_them(
+    examples: GitHubForge,
+) -> None:
+    found = examples.settings("main")
+    seen = (found.public, found.required, found.protected_tags, found.environments)
+    assert None not in (*seen, found.jobs_may_write), found
+    assert found.environments
+
+
+@pytest.mark.slow
+def test_a_run_is_started_again_and_a_writer_known_as_github_describes_it(
+    examples: GitHubForge,
+) -> None:
+    assert examples.run_again("pull-request.yml", "a" * 40).startswith("https://github.com/")
+    assert examples.may_write("ana")
+    examples.note("a" * 40, "asked", "ana: attribution")
+    assert examples.noted("a" * 40, "approval") is None
+
+
 def test_the_rules_of_a_repository_are_read_from_rulesets(github: GitHubWorld) -> None:
     checks = {
         "strict_required_status_checks_policy": True,

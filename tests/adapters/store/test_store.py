@@ -84,6 +84,15 @@ def blobs(tmp_path: Path) -> dict[str, Path]:
     return {path.name: path for path in (layout / "blobs/sha256").glob("*")}
 
 
+def test_whether_a_store_can_be_written_is_tried_without_a_trace(
+    store: Store, tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.rglob("blobs/*"))
+    store.check_writable()
+    assert store.known() == []
+    assert sorted(tmp_path.rglob("blobs/*")) == before
+
+
 def test_an_empty_store_knows_nothing(store: Store, candidate: Candidate) -> None:
     assert store.find(MODEL, candidate.fingerprint) is None
     assert store.known() == []
@@ -363,6 +372,9 @@ def test_a_registry_is_shown_the_credentials_that_it_asks_for(
         for wrong in ({}, {"ORAS_USER": USER, "ORAS_PASS": "other"}):
             with pytest.raises(StoreError, match=r"not allowed to read .*docker login"):
                 open_store(address, wrong).find(MODEL, candidate.fingerprint)
+            with pytest.raises(StoreError, match=r"not allowed to write .*docker login"):
+                open_store(address, wrong).check_writable()
+        store.check_writable()
 
 
 @pytest.mark.slow

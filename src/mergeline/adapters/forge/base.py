@@ -20,8 +20,9 @@ State = Literal["pending", "success", "failure", "error"]
 """What stands beside a commit: still running, passed, refused, or could not be judged."""
 
 STATUS_CONTEXT = "mergeline"
-APPROVAL_CONTEXT = f"{STATUS_CONTEXT}/approval"
 _DECIDING = {"APPROVED", "CHANGES_REQUESTED", "REQUEST_CHANGES", "DISMISSED"}  # of both forges
+Topic = Literal["approval", "asked"]
+"""What a note beside a commit is about: that its bar may move, or what its evaluation shall do."""
 _DESCRIPTION_LIMIT = 140
 _ROUNDS = 6
 
@@ -132,10 +133,10 @@ class Forge(Protocol):
     def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
         """Set the state that stands as `mergeline` beside a commit (140 characters are shown)."""
 
-    def note_approval(self, sha: str, text: str) -> None:
-        """Set a note beside a commit, as the status `mergeline/approval`; it replaces the last."""
+    def note(self, sha: str, topic: Topic, text: str) -> None:
+        """Set a note beside a commit, as the status `mergeline/TOPIC`; it replaces the last."""
 
-    def noted_approval(self, sha: str) -> str | None:
+    def noted(self, sha: str, topic: Topic) -> str | None:
         """The note beside a commit, of up to 140 characters; None if there is none."""
 
     def may_write(self, user: str) -> bool:
@@ -223,6 +224,11 @@ def checked_length(body: str) -> str:
             next_step="Fold the report and link to the full page",
         )
     return body
+
+
+def context_of(topic: Topic) -> str:
+    """The status that a note is."""
+    return f"{STATUS_CONTEXT}/{topic}"
 
 
 def shortened(description: str) -> str:

@@ -22,14 +22,15 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from mergeline.adapters.forge.base import (
-    APPROVAL_CONTEXT,
     STATUS_CONTEXT,
     Comment,
     PullRequest,
     Settings,
     State,
+    Topic,
     approving,
     checked_length,
+    context_of,
     keep_one_report,
     never_ran,
     shortened,
@@ -277,15 +278,15 @@ class GiteaForge:
         """Set the state that stands as `mergeline` beside a commit."""
         self._set_status(sha, STATUS_CONTEXT, state, description, url or "")
 
-    def note_approval(self, sha: str, text: str) -> None:
+    def note(self, sha: str, topic: Topic, text: str) -> None:
         """Set a note beside a commit, as a status; it replaces the last."""
-        self._set_status(sha, APPROVAL_CONTEXT, "success", text, "")
+        self._set_status(sha, context_of(topic), "success", text, "")
 
-    def noted_approval(self, sha: str) -> str | None:
+    def noted(self, sha: str, topic: Topic) -> str | None:
         """The note beside a commit; None if there is none."""
         self._commit(sha)
         statuses = self._pages(_Status, f"/statuses/{sha}?sort=recentupdate")
-        notes = [one for one in statuses if one.context == APPROVAL_CONTEXT]
+        notes = [one for one in statuses if one.context == context_of(topic)]
         return max(notes, key=lambda one: one.id).description if notes else None
 
     def _set_status(self, sha: str, context: str, state: State, description: str, url: str) -> None:

@@ -89,6 +89,9 @@ class Place(Protocol):
     def read_blob(self, digest: str, into: Path) -> None:
         """Write a blob to a file; its digest is not looked at."""
 
+    def check_writable(self) -> None:
+        """Refuse, with StoreError, where nothing may be written; nothing is left there."""
+
     def put_blob(self, file: Path, digest: str) -> None:
         """Write a blob, unless it is there."""
 

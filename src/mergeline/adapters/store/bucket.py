@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SCHEMES = ("s3://", "gs://", "az://")
 _SETTLED = dt.timedelta(days=1)  # nobody takes longer from a blob to the index that names it
+_PROBE = "mergeline-may-write"
 _RETRIES = 3
 _RETRY_FOR = dt.timedelta(seconds=30)
 _CHUNK = 8 << 20  # bytes
@@ -138,6 +139,11 @@ class Bucket:
         with self._translating(f"list {folder}"):
             listed = obstore.list(self._bucket, folder).collect()
         return [Path(one["path"]).name for one in listed if one["last_modified"] < before]
+
+    def check_writable(self) -> None:
+        """See `layout.Files`."""
+        self.put(_PROBE, b"")
+        self.delete([_PROBE])
 
     def delete(self, paths: Sequence[str]) -> None:
         """See `layout.Files`."""

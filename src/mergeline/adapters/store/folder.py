@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -76,6 +77,12 @@ class Folder:
         with self._translating():
             paths = (self._root / folder).glob("[!.]*")
             return [path.name for path in paths]
+
+    def check_writable(self) -> None:
+        """See `layout.Files`. The folder is not made."""
+        there = next(path for path in (self._root, *self._root.parents) if path.exists())
+        with self._translating(), tempfile.TemporaryFile(dir=there):
+            pass
 
     def delete(self, paths: Sequence[str]) -> None:
         """See `layout.Files`."""

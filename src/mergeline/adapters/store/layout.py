@@ -63,6 +63,9 @@ class Files(Protocol):
     def delete(self, paths: Sequence[str]) -> None:
         """Remove files; they may be gone already."""
 
+    def check_writable(self) -> None:
+        """Refuse where nothing may be written."""
+
 
 class Layout:
     """An OCI image layout.
@@ -130,6 +133,10 @@ class Layout:
         """Write a blob to a file; its digest is not looked at."""
         if not self._files.fetch(_blob(digest), into):
             raise StoreError(f"{digest} is missing", where=self.name)
+
+    def check_writable(self) -> None:
+        """Refuse where nothing may be written."""
+        self._files.check_writable()
 
     def put_blob(self, file: Path, digest: str) -> None:
         """Write a blob, unless it is there."""

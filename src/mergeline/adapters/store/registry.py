@@ -132,6 +132,15 @@ class Registry:
                 for chunk in response.iter_content(_CHUNK):
                     file.write(chunk)
 
+    def check_writable(self) -> None:
+        """Refuse where nothing may be written: an upload is begun, and given up."""
+        start = f"{self._root}/blobs/uploads/"
+        with self._asked("POST", start) as response:
+            self._check(response, "write")
+            place = urljoin(start, response.headers.get("Location", ""))
+        with self._asked("DELETE", place):
+            pass  # a registry that cannot give it up forgets it by itself
+
     def put_blob(self, file: Path, digest: str) -> None:
         """Write a blob, unless it is there."""
         with self._asked("HEAD", f"{self._root}/blobs/{digest}") as response:

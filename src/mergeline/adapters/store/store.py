@@ -151,6 +151,14 @@ class Store:
             )
         return stored
 
+    def check_writable(self) -> None:
+        """Refuse where nothing may be written; nothing is left there.
+
+        Raises:
+            StoreError: the token may not write, or the store fails.
+        """
+        self._place.check_writable()
+
     def known(self) -> list[tuple[str, str]]:
         """Model and fingerprint of each candidate."""
         return sorted(filter(None, map(_read_tag, self._place.tags())))

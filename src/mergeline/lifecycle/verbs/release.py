@@ -417,8 +417,8 @@ class _Job:
         if stored is None or not evaluations or not self._judged_as_merged(evaluations[-1]):
             return said
         said += (
-            " This tree had not been judged against what is in production, so it was before the "
-            "release:\n\n"
+            " Another change landed first, or this one was never evaluated: this tree had not been "
+            "judged against what is in production, so it was before the release:\n\n"
         )
         return said + to_markdown(stored_report(self.project, stored), limit=ROOM - len(said))
 
