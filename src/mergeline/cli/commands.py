@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mergeline.cli import begin
 from mergeline.cli.data import contract, data, this_project
 from mergeline.cli.output import (
     JSON,
@@ -61,6 +62,9 @@ class _Verbs(click.Group):
 @click.version_option(package_name="mergeline")
 def commands() -> None:
     """Merge is the release: a Git-driven lifecycle for machine-learning models."""
+
+
+commands.add_command(begin.schema)
 
 
 @commands.command()

@@ -110,9 +110,9 @@ class ToMatrix:
             if source.width == 1:
                 matrix[:, source.place] = values
             else:
-                for row, code in enumerate(values):
+                for place, code in enumerate(values):
                     if code >= 0:
-                        matrix[row, source.place + int(code)] = 1.0
+                        matrix[place, source.place + int(code)] = 1.0
         return matrix
 
     def _one_row(self, columns: Sequence[Any]) -> list[float | None] | None:
