@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 _VERSIONS = """
-    SELECT version, run_id FROM model_versions
+    SELECT version, run_id, description FROM model_versions
     WHERE name = ? AND workspace = 'default' AND current_stage != 'Deleted_Internal'
 """
 _TAGS = (
@@ -33,6 +33,7 @@ class EmbeddedVersion:
     name: str
     version: int
     run_id: str
+    description: str
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -56,8 +57,8 @@ def read_registered(file: Path, model: str) -> EmbeddedModel | None:
         ) as database:
             database.execute("BEGIN")
             versions = {
-                int(number): EmbeddedVersion(model, int(number), run_id or "")
-                for number, run_id in database.execute(_VERSIONS, (model,))
+                int(number): EmbeddedVersion(model, int(number), run_id or "", description or "")
+                for number, run_id, description in database.execute(_VERSIONS, (model,))
             }
             for number, key, value in database.execute(_TAGS, (model,)):
                 if int(number) in versions:
