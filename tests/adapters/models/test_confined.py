@@ -172,7 +172,7 @@ def test_a_hostile_model_is_contained_and_said(
         ("open('/etc/shadow').read()", "No such file|Permission denied"),
         ("import os\nwhile True: os.fork()", "Operation not permitted"),
         ("held = [bytearray(10**8) for _ in range(100)]", "MemoryError|more memory"),
-        ("raise ValueError('first\\n::error file=a::owned')", "owned"),
+        ("raise ValueError('first\\n::error file=a::owned')", "first$"),
         ("import time; time.sleep(600)", "took longer|ended with"),
     ],
 )
