@@ -12,15 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
+from mergeline.adapters.forge.workflow_files import CALLED as CALLERS
+
 FOLDER = Path(__file__).parent.parent / ".github" / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
 REUSABLE = sorted(FOLDER.glob("on-*.yml"))
-CALLERS = {
-    "pull-request.yml": "on-pull-request.yml",
-    "report.yml": "on-evaluated.yml",
-    "release.yml": "on-merge.yml",
-    "commands.yml": "on-comment.yml",
-}
 UNTRUSTED = [
     ("on-pull-request.yml", "evaluate"),
     ("on-merge.yml", "build"),
@@ -87,17 +83,16 @@ def test_a_job_that_runs_unreviewed_or_training_code_has_no_secret_and_may_only_
 ) -> None:
     found = read(FOLDER / name)["jobs"][job]
     assert set(found["permissions"].values()) == {"read"}
-    assert set(found["permissions"]) <= {"contents", "packages"}
+    assert set(found["permissions"]) <= {"contents", "packages", "statuses"}
     assert "environment" not in found
     assert "secrets." not in str(found)
 
 
-def test_a_label_starts_an_evaluation_and_ends_none() -> None:
+def test_a_push_starts_an_evaluation_and_no_label_does() -> None:
     workflow = read(FOLDER / "pull-request.yml")
-    started = {"opened", "synchronize", "reopened", "labeled"}
-    assert set(workflow["on"]["pull_request"]["types"]) == started
-    ends = workflow["concurrency"]["cancel-in-progress"]
-    assert ends == "${{ github.event.action != 'labeled' }}"
+    assert workflow["on"]["pull_request"]["types"] == ["opened", "synchronize", "reopened"]
+    for path in WORKFLOWS:
+        assert "labeled" not in json.dumps(read(path)["on"])
 
 
 def test_a_plan_that_fails_keeps_no_report_from_the_pull_request() -> None:
@@ -230,6 +225,14 @@ def test_a_workflow_for_other_repositories_knows_nothing_of_this_one(path: Path)
     for job in read(path)["jobs"].values():
         assert job["timeout-minutes"]
         assert job["runs-on"] == "${{ fromJSON(inputs.runner) }}"
+
+
+def test_what_mlflow_shows_is_put_right_on_a_schedule_and_by_hand() -> None:
+    assert set(read(FOLDER / "reconcile.yml")["on"]) == {"schedule", "workflow_dispatch"}
+    [job] = read(FOLDER / "on-reconcile.yml")["jobs"].values()
+    assert job["if"] == "${{ vars.MLFLOW_TRACKING_URI != '' }}"
+    assert job["environment"] == "tracking"
+    assert list(commands({"jobs": {"reconcile": job}})) == [["reconcile"]]
 
 
 def test_no_workflow_uses_pull_request_target() -> None:

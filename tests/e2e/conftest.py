@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.gitea_server import GiteaServer, uv_folder
-from tests.support.hosted import Hosted
+from tests.support.hosted import Hosted, write_reference
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +21,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GiteaServer]:
 
 @pytest.fixture(scope="session")
 def hosted(server: GiteaServer, tmp_path_factory: pytest.TempPathFactory) -> Hosted:
+    """The small project with its workflows, pushed to the forge."""
+    return Hosted(server, "acme/parcels", tmp_path_factory.mktemp("clone"))
+
+
+@pytest.fixture(scope="session")
+def reference(server: GiteaServer, tmp_path_factory: pytest.TempPathFactory) -> Hosted:
     """The reference project with its workflows, pushed to the forge."""
-    return Hosted(server, "acme/flights", tmp_path_factory.mktemp("clone"))
+    return Hosted(server, "acme/flights", tmp_path_factory.mktemp("flights"), write_reference)

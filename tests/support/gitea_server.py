@@ -153,8 +153,9 @@ class GiteaServer:
              "--name", "local", "--labels", ",".join(labels), "--config", config],
             cwd=place, check=True, capture_output=True,
         )  # fmt: skip
-        for name in ("actions/checkout", "actions/cache", "actions/upload-artifact",
-                     "actions/download-artifact", "astral-sh/setup-uv"):  # fmt: skip
+        for name in ("actions/checkout", "actions/cache", "astral-sh/setup-uv",
+                     "christopherhx/gitea-upload-artifact",
+                     "christopherhx/gitea-download-artifact"):  # fmt: skip
             self._push_action(name)
         own = {
             "FORGE_ACTIONS": str(ASSETS / "actions"),

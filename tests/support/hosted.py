@@ -1,57 +1,105 @@
-"""This repository's project on a forge that runs its workflows, as its people see it."""
+"""A project on a forge that runs its workflows, as its people see it."""
 
 from __future__ import annotations
 
+import hashlib
 import re
+import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import requests
-import yaml
 
+from mergeline.adapters.forge.workflow_files import render
 from tests.support.gitea_server import PASSWORD, GiteaServer
+from tests.support.parcels import PROJECT, drop
 
 ROOT = Path(__file__).parent.parent.parent
-CALLED = {
-    "pull-request.yml": "on-pull-request.yml",
-    "report.yml": "on-evaluated.yml",
-    "release.yml": "on-merge.yml",
-    "commands.yml": "on-comment.yml",
+# To compile all packages would cost these short jobs more than it saves.
+REFERENCE = {
+    "install": "uv sync --locked --no-dev --group reference",
+    "drops": 'cd "$GITHUB_WORKSPACE" && .venv/bin/python data/drops.py --into "$OLDPWD/data/raw"',
+}
+# The small project has no lock of its own; its drops come from DVC's remote.
+PARCELS = {
+    "install": f'UV_PROJECT_ENVIRONMENT="$PWD/.venv" uv sync --locked --no-dev --project "{ROOT}"'
 }
 _LONGEST_WAIT = 900
 T = TypeVar("T")
 
 
-class Hosted:
-    """A repository made of this one's HEAD, with a clone that people work in.
+def write_reference(folder: Path) -> Mapping[str, str]:
+    """This repository's HEAD; the inputs of its workflows."""
+    command = ["git", "-C", str(ROOT), "archive", "HEAD"]
+    archive = subprocess.run(command, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
+    return REFERENCE
 
-    The workflows are the shipped ones, but for the actions, which are stand-ins on this forge, and
-    for the right to set a status, which has another name here. Nothing runs on the first push.
+
+def write_parcels(folder: Path) -> Mapping[str, str]:
+    """The small project of the tests, with the drops of three months; its workflows' inputs."""
+    shutil.copytree(PROJECT, folder, dirs_exist_ok=True)
+    remote = folder.parent / f"{folder.name}-drops"
+    (folder / ".dvc").mkdir(exist_ok=True)
+    (folder / ".dvc" / "config").write_text(
+        "[core]\n    analytics = false\n    remote = here\n"
+        f"['remote \"here\"']\n    url = {remote}\n"
+    )
+    (folder / ".gitignore").write_text("/.mergeline/\n/.venv/\n/build/\n/data/*.snapshot.json\n")
+    for month in (1, 2, 3):
+        add_parcels(folder, month)
+    return PARCELS
+
+
+def add_parcels(folder: Path, month: int) -> None:
+    """A drop in the remote, and its pointer."""
+    content = drop(month).encode()
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    kept = folder.parent / f"{folder.name}-drops" / "files" / "md5" / md5[:2] / md5[2:]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(content)
+    write_pointer(folder / "data" / "raw" / "parcels" / f"2024-{month:02d}.csv", content)
+
+
+def write_pointer(path: Path, content: bytes) -> None:
+    """The pointer of a drop, as `dvc add` leaves it."""
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name(f"{path.name}.dvc").write_text(
+        f"outs:\n- md5: {md5}\n  size: {len(content)}\n  hash: md5\n  path: {path.name}\n"
+    )
+
+
+class Hosted:
+    """A repository on the forge, with a clone that people work in.
+
+    The workflows are what mergeline renders for Gitea, but for the actions, which are stand-ins on
+    this forge. Nothing runs on the first push.
     """
 
-    def __init__(self, server: GiteaServer, name: str, clone: Path) -> None:
+    def __init__(
+        self,
+        server: GiteaServer,
+        name: str,
+        clone: Path,
+        write: Callable[[Path], Mapping[str, str]] = write_parcels,
+    ) -> None:
         self.server, self.name, self.clone = server, name, clone
         owner, short = name.split("/")
         server.add_user(owner)
         server.call("POST", "/user/repos", {"name": short, "default_branch": "main"}, user=owner)
         for user in ("ana", "ben"):
             self.call("PUT", f"/collaborators/{user}", {"permission": "write"})
-        archive = subprocess.run(
-            ["git", "-C", str(ROOT), "archive", "HEAD"], check=True, capture_output=True
-        ).stdout
-        subprocess.run(["tar", "-x", "-C", str(clone)], input=archive, check=True)
-        folder = clone / ".github" / "workflows"
-        texts = {path.name: path.read_text() for path in folder.iterdir()}
-        for path in folder.iterdir():
-            path.unlink()
-        for caller, called in CALLED.items():
-            (folder / caller).write_text(for_this_forge(inlined(texts[caller], texts[called])))
+        inputs = write(clone)
+        for path, workflow in render("gitea", inputs).items():
+            (clone / path).parent.mkdir(parents=True, exist_ok=True)
+            (clone / path).write_text(with_stand_ins(workflow))
         self.git("init", "-q", "-b", "main")
         self.git("remote", "add", "origin", server.clone_url(name, owner))
-        self.commit("Flights of six months [skip ci]", author=owner)
+        self.commit("A project [skip ci]", author=owner)
         self.git("push", "-q", "origin", "main")
         self._await(lambda: not self.call("GET", "")["empty"])  # it takes a moment to be noted
         # The forge's own registry is the store. A job's token may read it, and not write.
@@ -192,17 +240,28 @@ class Hosted:
         """Comment as someone."""
         self.call("POST", f"/issues/{number}/comments", {"body": text}, user=user)
 
+    def cancel(self, sha: str) -> None:
+        """End the evaluation of a commit while it runs; as in the browser."""
+
+        def running() -> Any:
+            mine = [run for run in self._runs() if run["head_sha"] == sha]
+            return next((run for run in mine if run["status"] == "in_progress"), None)
+
+        self._press(self._await(running), "cancel")
+
     def approve_runs(self, sha: str) -> None:
         """Let the runs go on that wait because a stranger caused them; as in the browser."""
         waiting = self._await(lambda: [run for run in self._runs() if run["head_sha"] == sha])
+        for run in waiting:
+            self._press(run, "approve")
+
+    def _press(self, run: Any, button: str) -> None:
+        """A button of a run's page."""
         session = requests.Session()
         login = {"user_name": "owner", "password": PASSWORD}
         session.post(f"{self.server.url}/user/login", data=login, timeout=60)
-        for run in waiting:
-            answer = session.post(
-                f"{self.server.url}/{self.name}/actions/runs/{run['id']}/approve", timeout=60
-            )
-            answer.raise_for_status()
+        address = f"{self.server.url}/{self.name}/actions/runs/{run['id']}/{button}"
+        session.post(address, timeout=60).raise_for_status()
 
     def _await(self, find: Callable[[], T | None]) -> T:
         end = time.monotonic() + _LONGEST_WAIT
@@ -211,6 +270,16 @@ class Hosted:
                 return found
             time.sleep(1)
         raise TimeoutError(self.tell())
+
+    def jobs(self) -> list[Any]:
+        """The jobs of the latest runs, oldest first, once all have ended."""
+
+        def ended() -> list[Any] | None:
+            runs = [self.call("GET", f"/actions/runs/{run['id']}/jobs") for run in self._runs()]
+            jobs = [job for run in reversed(runs) for job in run["jobs"]]
+            return jobs if all(job["status"] == "completed" for job in jobs) else None
+
+        return self._await(ended)
 
     def _runs(self) -> list[Any]:
         """The latest runs of workflows."""
@@ -230,33 +299,6 @@ class Hosted:
         return "\n".join(lines)
 
 
-def inlined(caller: str, called: str) -> str:
-    """A caller with the jobs of the workflow that it calls, and the inputs as literals in them.
-
-    Gitea runs a called workflow as one job with one token; so its rooms would not be apart.
-    """
-    asked = yaml.safe_load(called)[True]["workflow_call"]["inputs"]
-    [given] = yaml.safe_load(caller)["jobs"].values()
-    values = {name: about["default"] for name, about in asked.items()} | given["with"]
-    # These jobs are short: to compile all packages costs more than it saves.
-    values["install"] = values["install"].replace(" --compile-bytecode", "")
-
-    def literal(found: re.Match[str]) -> str:
-        value = values[found[1]]
-        return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
-
-    head, jobs = caller[: caller.index("jobs:\n")], called[called.index("jobs:\n") :]
-    return head + re.sub(r"\binputs\.(\w+)", literal, jobs)
-
-
-def for_this_forge(workflow: str) -> str:
-    """A shipped workflow with stand-ins for actions, and Gitea's right to set a status."""
-    workflow = re.sub(r"(uses: [\w./-]+)@[0-9a-f]{40} # v\S+", r"\1@v1", workflow)
-
-    def rights(block: re.Match[str]) -> str:
-        if "statuses: write" not in block[0]:
-            return block[0]
-        kept = re.sub(r" +contents: read.*\n", "", block[0])
-        return kept.replace("statuses: write", "contents: write")
-
-    return re.sub(r"    permissions:\n(?:      .*\n)+", rights, workflow)
+def with_stand_ins(workflow: str) -> str:
+    """A workflow with the actions that stand in for others on this forge."""
+    return re.sub(r"(uses: [\w./-]+)@[0-9a-f]{40}.*", r"\1@v1", workflow)

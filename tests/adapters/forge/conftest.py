@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mergeline.adapters.forge.github import GitHubForge
 from tests.support.forge_worlds import FolderWorld, GiteaWorld, GitHubWorld, World
 from tests.support.gitea_server import GiteaServer
 
@@ -38,17 +39,33 @@ def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]
     Yields:
         Prism's port, and the port of the server behind it.
     """
+    front, behind = _free_port(), _free_port()
+    upstream = f"http://127.0.0.1:{behind}"
+    with _prism(["proxy", "--errors"], front, tmp_path_factory.mktemp("prism"), upstream):
+        yield front, behind
+
+
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHubForge]:
+    """A repository for which Prism answers by itself, with the examples of GitHub's description.
+
+    Some of those are not as the description demands, so only requests are held against it.
+    """
+    front = _free_port()
+    with _prism(["mock"], front, tmp_path_factory.mktemp("prism")):
+        yield GitHubForge("octo/flights", "a-robot", f"http://127.0.0.1:{front}", patient=False)
+
+
+@contextlib.contextmanager
+def _prism(how: list[str], port: int, folder: Path, *upstream: str) -> Iterator[None]:
     home = os.environ.get("PRISM_HOME")
     if not home:
         pytest.fail(
             "PRISM_HOME names no folder; make one: npm install --prefix FOLDER "
             "@octokit/openapi @stoplight/prism-cli"
         )
-    front, behind = _free_port(), _free_port()
-    log = tmp_path_factory.mktemp("prism") / "log"
-    program = str(Path(home) / "node_modules/.bin/prism")
-    upstream = f"http://127.0.0.1:{behind}"
-    command = [program, "proxy", "--errors", "--port", str(front), DESCRIPTION, upstream]
+    program, log = str(Path(home) / "node_modules/.bin/prism"), folder / "log"
+    command = [program, *how, "--port", str(port), DESCRIPTION, *upstream]
     with (
         log.open("wb") as printed,
         subprocess.Popen(
@@ -56,8 +73,8 @@ def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]
         ) as run,
     ):
         try:
-            _wait_for(front, run, log)
-            yield front, behind
+            _wait_for(port, run, log)
+            yield
         finally:
             os.killpg(run.pid, signal.SIGTERM)  # it has a child, which outlives it
 

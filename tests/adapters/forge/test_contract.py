@@ -218,11 +218,11 @@ def test_an_empty_comment_is_refused(world: World) -> None:
 
 def test_the_last_note_of_an_approval_stands_beside_its_commit(world: World) -> None:
     head = world.forge().pull_request(world.open("Another holdout")).head_sha
-    assert world.forge().noted_approval(head) is None
-    world.forge().note_approval(head, "ana: it is fine")
+    assert world.forge().noted(head, "approval") is None
+    world.forge().note(head, "approval", "ana: it is fine")
     world.forge().set_status(head, "success", "Better")
-    world.forge().note_approval(head, "ana: on second thought")
-    assert world.forge().noted_approval(head) == "ana: on second thought"
+    world.forge().note(head, "approval", "ana: on second thought")
+    assert world.forge().noted(head, "approval") == "ana: on second thought"
 
 
 def test_a_status_of_any_length_is_set(world: World) -> None:

@@ -19,6 +19,22 @@ from tests.support.github_server import REPOSITORY
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
+def test_who_approved_last_and_did_not_take_it_back_is_an_approver(github: GitHubWorld) -> None:
+    number = github.open("More trees")
+    github.server.rules = {
+        f"/pulls/{number}/reviews": [
+            {"user": {"login": login}, "state": state}
+            for login, state in [
+                ("bo", "CHANGES_REQUESTED"), ("bo", "APPROVED"), ("bo", "COMMENTED"),
+                ("cy", "APPROVED"), ("cy", "DISMISSED"), ("di", "COMMENTED"), ("al", "APPROVED"),
+            ]
+        ]
+    }  # fmt: skip
+    assert github.forge().approvers(number) == ("al", "bo")
+    url = f"https://github.com/{REPOSITORY}/pull/{number}"
+    assert github.forge().pull_request(number).url == url
+
+
 def test_two_runs_that_both_saw_no_report_leave_one(github: GitHubWorld) -> None:
     number = github.open("More trees")
     head = github.server.pulls[number].head
@@ -227,6 +243,26 @@ def test_prism_would_tell_a_request_that_github_does_not_take(described: GitHubW
     head = described.server.pulls[described.open("More trees")].head
     with pytest.raises(ForgeError, match="422"):
         described.forge().set_status(head, "excellent", "Better")  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_the_rules_of_a_repository_are_read_as_github_describes_them(
+    examples: GitHubForge,
+) -> None:
+    found = examples.settings("main")
+    seen = (found.public, found.required, found.protected_tags, found.environments)
+    assert None not in (*seen, found.jobs_may_write), found
+    assert found.environments
+
+
+@pytest.mark.slow
+def test_a_run_is_started_again_and_a_writer_known_as_github_describes_it(
+    examples: GitHubForge,
+) -> None:
+    assert examples.run_again("pull-request.yml", "a" * 40).startswith("https://github.com/")
+    assert examples.may_write("ana")
+    examples.note("a" * 40, "asked", "ana: attribution")
+    assert examples.noted("a" * 40, "approval") is None
 
 
 def test_the_rules_of_a_repository_are_read_from_rulesets(github: GitHubWorld) -> None:

@@ -48,6 +48,13 @@ def test_the_label_of_a_pull_request_on_the_forge_asks_for_it(mixed: Line) -> No
     assert len(mixed.quick.runs) == 2
 
 
+def test_a_comment_of_a_writer_asks_for_it(mixed: Line) -> None:
+    head = mixed.git("rev-parse", "HEAD")
+    mixed.forge.note(head, "asked", "ana: attribution")
+    assert evaluated(mixed, MERGELINE_HEAD=head).shares
+    assert len(mixed.quick.runs) == 2
+
+
 def test_the_label_in_the_event_file_asks_for_it_without_a_token(mixed: Line) -> None:
     found = evaluated(
         mixed, MERGELINE_FORGE="", GITHUB_EVENT_PATH=event(mixed, "data", "attribution")

@@ -55,6 +55,16 @@ def test_a_writer_has_the_head_evaluated_again(
     assert said.body == f"`{head[:7]}` is evaluated again: https://forge.example.org/runs/5"
 
 
+def test_what_is_asked_for_is_noted_beside_the_head(
+    folder: FolderWorld, started: list[tuple[str, str]]
+) -> None:
+    number = folder.open("More trees")
+    head = folder.forge().pull_request(number).head_sha
+    say(folder, number, "/mergeline attribution")
+    assert started == [("pull-request.yml", head)]
+    assert folder.forge().noted(head, "asked") == "ana: attribution"
+
+
 @pytest.mark.parametrize(
     ("text", "author"),
     [
@@ -82,7 +92,7 @@ def test_an_unknown_command_is_answered_with_those_that_are_known(
     [said] = folder.forge().comments(number)
     assert said.body == (
         "There is no such command. These are: `/mergeline evaluate`, `/mergeline retry`, "
-        "`/mergeline approve REASON`."
+        "`/mergeline approve REASON`, `/mergeline attribution`."
     )
     assert started == []
 

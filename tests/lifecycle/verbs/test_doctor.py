@@ -11,6 +11,8 @@ import pytest
 from mergeline.adapters.forge.base import Settings
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.git.repository import Repository
+from mergeline.adapters.store.store import Store
+from mergeline.errors import StoreError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs import doctor
 from mergeline.lifecycle.verbs.doctor import Finding, examine
@@ -126,6 +128,54 @@ def test_a_workflow_that_hands_secrets_to_a_pull_request_is_unsafe(
     findings = found(root, monkeypatch)
     assert unsafe(findings) == {"workflows"}
     assert ".github/workflows/leak.yml" in findings[0].text
+
+
+@pytest.mark.parametrize(
+    ("owners", "left_out"),
+    [
+        ("/models/ @ana\n", ".github/workflows/ci.yml"),
+        ("* @ana\n/.github/workflows/ci.yml\n", ".github/workflows/ci.yml"),
+        ("* @ana\n/models/late.yaml # nobody\n", "models/late.yaml"),
+        ("/.github/ @ana\n/models/late.yaml @ana\n", "models/new.yml"),
+        ("/.github/* @ana\n/models/* @ana\n", ".github/workflows/ci.yml"),
+    ],
+)
+def test_a_file_that_nobody_owns_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch, owners: str, left_out: str
+) -> None:
+    (root / "models").mkdir()
+    (root / "models" / "late.yaml").write_text("")
+    (root / ".github" / "CODEOWNERS").write_text(owners)
+    [told] = [one for one in found(root, monkeypatch) if one.state == "better"]
+    assert told.topic == "code owners"
+    assert left_out in told.text
+
+
+def test_on_gitea_code_owners_are_regular_expressions(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / ".gitea" / "workflows").mkdir(parents=True)
+    (root / ".gitea" / "workflows" / "report.yml").write_text("")
+    (root / ".gitea" / "CODEOWNERS").write_text(r"(models|\.g[a-z]+/workflows)/.* @ana")
+    assert {one.state for one in found(root, monkeypatch)} == {"ok"}
+    (root / ".gitea" / "CODEOWNERS").write_text("models/ @ana\n!models/.* @ben\n")
+    [told] = [one for one in found(root, monkeypatch) if one.state == "better"]
+    assert "models/new.yml" in told.text
+
+
+def test_a_store_that_may_not_be_written_is_said(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Store) -> None:
+        raise StoreError("not allowed to write", next_step="Log in")
+
+    project = Project(Repository(root), {})
+    assert doctor._of_writing(project).state == "ok"
+    assert not (project.state / "store").exists()
+    monkeypatch.setattr(Store, "check_writable", refuse)
+    told = doctor._of_writing(project)
+    assert told.state == "better"
+    assert "not allowed to write" in told.text
 
 
 def test_state_that_goes_away_with_the_runner_is_unsafe(

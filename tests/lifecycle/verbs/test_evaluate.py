@@ -628,9 +628,9 @@ def test_stages_run_by_dvc_make_the_same_model_wherever_they_run(
 
     stages_by_dvc(monkeypatch)
     made = []
+    case = read_cases(line.project(), "late", None)[0]
     for place in ("here", "there"):
         project = line.project().elsewhere(tmp_path / place)
-        case = read_cases(project, "late", None)[0]
         made.append(train(project, case, line.say).candidate)
     here, there = made
     assert here.model_digest == there.model_digest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -20,7 +20,9 @@ State = Literal["pending", "success", "failure", "error"]
 """What stands beside a commit: still running, passed, refused, or could not be judged."""
 
 STATUS_CONTEXT = "mergeline"
-APPROVAL_CONTEXT = f"{STATUS_CONTEXT}/approval"
+_DECIDING = {"APPROVED", "CHANGES_REQUESTED", "REQUEST_CHANGES", "DISMISSED"}  # of both forges
+Topic = Literal["approval", "asked"]
+"""What a note beside a commit is about: that its bar may move, or what its evaluation shall do."""
 _DESCRIPTION_LIMIT = 140
 _ROUNDS = 6
 
@@ -32,6 +34,7 @@ class PullRequest:
     Attributes:
         open: neither merged nor closed.
         fork: whether the change lies in another repository, which others may write to.
+        url: of its page; None where the forge has none.
     """
 
     number: int
@@ -39,6 +42,7 @@ class PullRequest:
     open: bool
     labels: tuple[str, ...] = ()
     fork: bool = False
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,14 @@ class Forge(Protocol):
             ForgeError: the forge cannot be reached or refuses.
         """
 
+    def approvers(self, number: int) -> tuple[str, ...]:
+        """Who approved a pull request and did not take that back, by name.
+
+        Raises:
+            NotFoundError: there is no such pull request.
+            ForgeError: the forge cannot be reached or refuses.
+        """
+
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it; squashed and rebased ones too.
 
@@ -121,10 +133,10 @@ class Forge(Protocol):
     def set_status(self, sha: str, state: State, description: str, url: str | None = None) -> None:
         """Set the state that stands as `mergeline` beside a commit (140 characters are shown)."""
 
-    def note_approval(self, sha: str, text: str) -> None:
-        """Set a note beside a commit, as the status `mergeline/approval`; it replaces the last."""
+    def note(self, sha: str, topic: Topic, text: str) -> None:
+        """Set a note beside a commit, as the status `mergeline/TOPIC`; it replaces the last."""
 
-    def noted_approval(self, sha: str) -> str | None:
+    def noted(self, sha: str, topic: Topic) -> str | None:
         """The note beside a commit, of up to 140 characters; None if there is none."""
 
     def may_write(self, user: str) -> bool:
@@ -140,6 +152,12 @@ class Forge(Protocol):
 
     def settings(self, branch: str) -> Settings:
         """The rules of the repository and of its main branch, as far as the token may see them."""
+
+
+def approving(reviews: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Whose last review that says yes or no says yes; reviews are of name and state, in order."""
+    last = {name: state for name, state in reviews if state in _DECIDING}
+    return tuple(sorted(name for name, state in last.items() if state == "APPROVED"))
 
 
 class CommentStore(Protocol):
@@ -206,6 +224,11 @@ def checked_length(body: str) -> str:
             next_step="Fold the report and link to the full page",
         )
     return body
+
+
+def context_of(topic: Topic) -> str:
+    """The status that a note is."""
+    return f"{STATUS_CONTEXT}/{topic}"
 
 
 def shortened(description: str) -> str:

@@ -6,7 +6,7 @@
       pulls/1/comments/0000007.json who wrote a comment
       pulls/1/comments/0000007.md   what it says
       statuses/<commit>.json        what stands beside a commit
-      approvals/<commit>.txt        who approved of it, and why
+      notes/<topic>/<commit>.txt    who approved of it, and why; who asked for what
 
 For trying things out without a server, and for tests. One lock orders the writers; every file
 appears whole or not at all.
@@ -27,6 +27,7 @@ from mergeline.adapters.forge.base import (
     PullRequest,
     Settings,
     State,
+    Topic,
     checked_length,
     keep_one_report,
     shortened,
@@ -143,6 +144,11 @@ class FolderForge:
             labels=pull.labels,
         )
 
+    def approvers(self, number: int) -> tuple[str, ...]:
+        """Nobody: reviews are not kept here."""
+        self._read(number)
+        return ()
+
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it."""
         self._commit(commit)
@@ -181,16 +187,16 @@ class FolderForge:
         with self._lock:
             write_file_whole(self.path / "statuses" / f"{sha}.json", write_json(status).encode())
 
-    def note_approval(self, sha: str, text: str) -> None:
+    def note(self, sha: str, topic: Topic, text: str) -> None:
         """Set a note beside a commit; it replaces the last."""
         self._commit(sha)
         with self._lock:
-            note = self.path / "approvals" / f"{sha}.txt"
+            note = self.path / "notes" / topic / f"{sha}.txt"
             write_file_whole(note, shortened(text).encode())
 
-    def noted_approval(self, sha: str) -> str | None:
+    def noted(self, sha: str, topic: Topic) -> str | None:
         """The note beside a commit; None if there is none."""
-        note = self.path / "approvals" / f"{sha}.txt"
+        note = self.path / "notes" / topic / f"{sha}.txt"
         return note.read_text(encoding="utf-8") if note.exists() else None
 
     def may_write(self, user: str) -> bool:  # noqa: ARG002

@@ -22,13 +22,15 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from mergeline.adapters.forge.base import (
-    APPROVAL_CONTEXT,
     STATUS_CONTEXT,
     Comment,
     PullRequest,
     Settings,
     State,
+    Topic,
+    approving,
     checked_length,
+    context_of,
     keep_one_report,
     never_ran,
     shortened,
@@ -70,6 +72,7 @@ class _Pull:
     merged_at: datetime | None
     merge_commit_sha: str | None
     labels: tuple[_Named, ...] | None
+    html_url: str | None = None
 
     def read(self) -> PullRequest:
         return PullRequest(
@@ -78,7 +81,15 @@ class _Pull:
             open=self.state == "open",
             labels=tuple(label.name for label in self.labels or ()),
             fork=self.head.repo_id != self.base.repo_id,
+            url=self.html_url,
         )
+
+
+@dataclass(frozen=True)
+class _Review:
+    state: str
+    dismissed: bool
+    user: _User | None
 
 
 @dataclass(frozen=True)
@@ -210,6 +221,15 @@ class GiteaForge:
         """The pull request of that number."""
         return self._get(_Pull, f"/pulls/{number}").read()
 
+    def approvers(self, number: int) -> tuple[str, ...]:
+        """Who approved a pull request and did not take that back."""
+        reviews = self._pages(_Review, f"/pulls/{number}/reviews?")
+        return approving(
+            (one.user.login, "DISMISSED" if one.dismissed else one.state)
+            for one in reviews
+            if one.user
+        )
+
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it."""
         try:
@@ -258,15 +278,15 @@ class GiteaForge:
         """Set the state that stands as `mergeline` beside a commit."""
         self._set_status(sha, STATUS_CONTEXT, state, description, url or "")
 
-    def note_approval(self, sha: str, text: str) -> None:
+    def note(self, sha: str, topic: Topic, text: str) -> None:
         """Set a note beside a commit, as a status; it replaces the last."""
-        self._set_status(sha, APPROVAL_CONTEXT, "success", text, "")
+        self._set_status(sha, context_of(topic), "success", text, "")
 
-    def noted_approval(self, sha: str) -> str | None:
+    def noted(self, sha: str, topic: Topic) -> str | None:
         """The note beside a commit; None if there is none."""
         self._commit(sha)
         statuses = self._pages(_Status, f"/statuses/{sha}?sort=recentupdate")
-        notes = [one for one in statuses if one.context == APPROVAL_CONTEXT]
+        notes = [one for one in statuses if one.context == context_of(topic)]
         return max(notes, key=lambda one: one.id).description if notes else None
 
     def _set_status(self, sha: str, context: str, state: State, description: str, url: str) -> None:

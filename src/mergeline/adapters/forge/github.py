@@ -7,6 +7,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import github
 import requests
@@ -21,13 +22,15 @@ from github.GithubRetry import GithubRetry
 from github.PaginatedList import PaginatedList
 
 from mergeline.adapters.forge.base import (
-    APPROVAL_CONTEXT,
     STATUS_CONTEXT,
     Comment,
     PullRequest,
     Settings,
     State,
+    Topic,
+    approving,
     checked_length,
+    context_of,
     keep_one_report,
     never_ran,
     shortened,
@@ -104,6 +107,12 @@ class GitHubForge:
         return _pull_request(self._repository.get_pull(number))
 
     @_translated
+    def approvers(self, number: int) -> tuple[str, ...]:
+        """Who approved a pull request and did not take that back."""
+        reviews = self._repository.get_pull(number).get_reviews()
+        return approving((one.user.login, one.state) for one in reviews if one.user)
+
+    @_translated
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it."""
         pulls = list(self._repository.get_commit(commit).get_pulls())
@@ -139,14 +148,14 @@ class GitHubForge:
         )
 
     @_translated
-    def note_approval(self, sha: str, text: str) -> None:
+    def note(self, sha: str, topic: Topic, text: str) -> None:
         """Set a note beside a commit, as a status; it replaces the last."""
         self._repository.get_commit(sha).create_status(
-            "success", description=shortened(text), context=APPROVAL_CONTEXT
+            "success", description=shortened(text), context=context_of(topic)
         )
 
     @_translated
-    def noted_approval(self, sha: str) -> str | None:
+    def noted(self, sha: str, topic: Topic) -> str | None:
         """The note beside a commit; None if there is none."""
         # The newest first. `Commit.get_statuses` asks at an address that GitHub does not describe.
         statuses = PaginatedList(
@@ -155,7 +164,7 @@ class GitHubForge:
             f"{self._repository.url}/commits/{sha}/statuses",
             None,
         )
-        notes = (one.description for one in statuses if one.context == APPROVAL_CONTEXT)
+        notes = (one.description for one in statuses if one.context == context_of(topic))
         return next(notes, None)
 
     @_translated
@@ -169,12 +178,13 @@ class GitHubForge:
     @_translated
     def run_again(self, workflow: str, sha: str) -> str:
         """Start the last run of a workflow for a commit once more; its address."""
-        runs = self._repository.get_workflow(workflow).get_runs(head_sha=sha)
-        newest = next(iter(runs), None)
-        if newest is None:
+        actions, ask = f"{self._repository.url}/actions", self._github.requester.requestJsonAndCheck
+        newest_first = f"{actions}/workflows/{quote(workflow)}/runs?head_sha={sha}&per_page=1"
+        runs = ask("GET", newest_first)[1]["workflow_runs"]
+        if not runs:
             raise never_ran(workflow, sha, self.where)
-        self._github.requester.requestJsonAndCheck("POST", f"{newest.url}/rerun")
-        return newest.html_url
+        ask("POST", f"{actions}/runs/{runs[0]['id']}/rerun")
+        return str(runs[0]["html_url"])
 
     @_translated
     def settings(self, branch: str) -> Settings:
@@ -304,6 +314,7 @@ def _pull_request(pull: GitHubPullRequest) -> PullRequest:
         open=pull.state == "open",
         labels=tuple(label.name for label in pull.labels),
         fork=_is_fork(pull),
+        url=pull.html_url,
     )
 
 

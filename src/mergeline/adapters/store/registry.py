@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
@@ -81,7 +81,14 @@ class Registry:
             content: bytes = response.content
             return content
 
-    def put_manifest(self, content: bytes, media_type: str, tag: str) -> bool:
+    def put_manifest(
+        self,
+        content: bytes,
+        media_type: str,
+        tag: str,
+        *,
+        instead_of: str | None,  # noqa: ARG002 - a registry has no compare-and-swap
+    ) -> bool:
         """Write a manifest, and have the tag name it; whether its `subject` will list it."""
         import tenacity
 
@@ -126,6 +133,15 @@ class Registry:
                 for chunk in response.iter_content(_CHUNK):
                     file.write(chunk)
 
+    def check_writable(self) -> None:
+        """Refuse where nothing may be written: an upload is begun, and given up."""
+        start = f"{self._root}/blobs/uploads/"
+        with self._asked("POST", start) as response:
+            self._check(response, "write")
+            place = urljoin(start, response.headers.get("Location", ""))
+        with self._asked("DELETE", place):
+            pass  # a registry that cannot give it up forgets it by itself
+
     def put_blob(self, file: Path, digest: str) -> None:
         """Write a blob, unless it is there."""
         with self._asked("HEAD", f"{self._root}/blobs/{digest}") as response:
@@ -157,14 +173,18 @@ class Registry:
         with self._asked("POST", f"{self._root}/blobs/uploads/?{query}") as response:
             return response.status_code == 201
 
-    def remove(self, tag: str) -> None:
-        """Take a manifest away with all its tags; its blobs are the registry's to sweep."""
-        content = self.manifest(tag)
-        if content is None:
-            return
-        with self._asked("DELETE", f"{self._root}/manifests/{digest_of(content)}") as response:
-            if response.status_code != 404:
-                self._check(response, f"delete {tag}")
+    def remove(self, tags: Collection[str]) -> None:
+        """Take manifests away with all their tags."""
+        for tag in tags:
+            content = self.manifest(tag)
+            if content is None:
+                continue
+            with self._asked("DELETE", f"{self._root}/manifests/{digest_of(content)}") as response:
+                if response.status_code != 404:
+                    self._check(response, f"delete {tag}")
+
+    def sweep(self) -> None:
+        """Nothing: blobs are the registry's to sweep."""
 
     @cached_property
     def _client(self) -> Client:
@@ -276,7 +296,7 @@ class Registry:
             return
         status, said = response.status_code, _said(response)
         problem = f"the store answers {status} to: {what}{said}"
-        next_step = "Run again; if it stays so, look at the registry"
+        next_step = "Run again; if it stays so, look at the registry's log and the space left there"
         if status in _NOT_ALLOWED:
             problem = f"not allowed to {what}{said}"
             next_step = (

@@ -17,7 +17,8 @@ from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.scoring import CANDIDATE, score_models
 from mergeline.lifecycle.steps.trained import Trained
 
-LABEL = "attribution"
+ATTRIBUTION = "attribution"
+"""The label of a pull request, and the command in a comment, that ask for the split."""
 _DATA = {"drop", "contract"}
 
 
@@ -97,17 +98,21 @@ def _data_only(project: Project, case: Case) -> Case | None:
 
 
 def _asked(project: Project, case: Case, say: Say) -> bool:
-    """By the declaration, or by a label: GitHub's event needs no token, else the forge knows."""
+    """By the declaration, a label or a comment; GitHub's event names labels without a token."""
     if case.model.attribution:
         return True
+    head = project.environment.get("MERGELINE_HEAD")
     try:
+        asked = project.forge.noted(head, "asked") if project.forge and head else None
+        if asked and asked.endswith(f": {ATTRIBUTION}"):
+            return True
         labels = labels_of_event(project.environment)
         if not labels and project.forge and project.pull_request:
             labels = project.forge.pull_request(project.pull_request).labels
     except (ForgeError, NotFoundError) as error:
-        say(f"whether the label `{LABEL}` is set cannot be told: {error}")
+        say(f"whether `{ATTRIBUTION}` is asked for cannot be told: {error}")
         return False
-    return LABEL in labels
+    return ATTRIBUTION in labels
 
 
 def _share(split: MetricSplit) -> AttributionShare | None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from mergeline.adapters.forge.base import STATUS_CONTEXT, Settings
+from mergeline.adapters.forge.owners import owners_on_gitea, owners_on_github
 from mergeline.adapters.git.tree import Tree
 from mergeline.core.release.ledger import LEDGER
-from mergeline.errors import MergelineError
+from mergeline.errors import MergelineError, StoreError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.system.confinement import find_walls
 
@@ -20,7 +21,8 @@ State = Literal["ok", "unsafe", "better", "unknown"]
 """Fine; breaks a law; could be better; cannot be seen from here."""
 
 _Find = Callable[[str, str], object]
-_OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS", ".gitea/CODEOWNERS")
+_OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")  # the first counts
+_OWNERS_ON_GITEA = ("CODEOWNERS", "docs/CODEOWNERS", ".gitea/CODEOWNERS")
 _WORKFLOWS = (".github/workflows/", ".gitea/workflows/", ".forgejo/workflows/")
 _PAGE = f"{LEDGER}/model/0001"
 
@@ -44,6 +46,7 @@ def examine(project: Project) -> list[Finding]:
     findings = [
         *_of_forge(project),
         *_of_tree(project.working_tree().files),
+        *_of_rows(project),
         *_of_machine(project),
         *_of_stores(project),
     ]
@@ -75,8 +78,9 @@ def _of_forge(project: Project) -> Iterator[Finding]:
             "artifacts",
             "better",
             "the repository is public, so anyone who is signed in can download the bundles of its "
-            "jobs: models, holdout and training rows",
-            "Keep the repository private if its rows are not for everyone",
+            "jobs: models, keys of training rows, and holdouts",
+            "Keep the repository private, or declare `holdout: rebuilt`, if its rows are not for "
+            "everyone",
         )
 
 
@@ -174,14 +178,7 @@ def _of_secrets(settings: Settings, branch: str) -> Iterator[Finding]:
 
 
 def _of_tree(files: Tree) -> Iterator[Finding]:
-    owned = next((blob for path in _OWNERS if (blob := files.blob(path)) is not None), None)
-    if owned is None:
-        yield Finding(
-            "code owners",
-            "better",
-            "nobody is named who must look at a change of models/ or the workflows",
-            "Write .github/CODEOWNERS with lines for /models/ and /.github/",
-        )
+    yield _of_owners(files)
     for path in (path for folder in _WORKFLOWS for path in files.list(folder)):
         text = (files.read(path) or b"").decode(errors="replace")
         if re.search(r"^\s*-?\s*['\"]?pull_request_target\b", text, re.MULTILINE):
@@ -198,6 +195,55 @@ def _of_tree(files: Tree) -> Iterator[Finding]:
                 f"{path} hands secrets to a job of a pull request",
                 "Move what needs secrets into a workflow that workflow_run starts",
             )
+
+
+def _of_rows(project: Project) -> Iterator[Finding]:
+    """What of each model's holdout can be read, and where."""
+    try:
+        models = project.working_tree().models
+    except MergelineError:  # which the store's finding says
+        return
+    for name, model in models.items():
+        kept = "the rows of" if model.holdout == "stored" else "only the keys of"
+        yield Finding(
+            "rows",
+            "ok",
+            f"{name}: who may read the jobs' artifacts or {project.store.name} sees {kept} its "
+            "holdout",
+        )
+
+
+def _of_owners(files: Tree) -> Finding:
+    """Whether somebody is named for each file that the verdict hangs on, and for new ones."""
+    topic = "code owners"
+    workflows = [path for folder in _WORKFLOWS for path in files.list(folder)]
+    on_gitea = any(not path.startswith(".github/") for path in workflows)
+    places = _OWNERS_ON_GITEA if on_gitea else _OWNERS
+    where = next((path for path in places if files.blob(path) is not None), None)
+    folders = sorted({".github/workflows", *(path.rpartition("/")[0] for path in workflows)})
+    if on_gitea:
+        folders.remove(".github/workflows")
+    folders.append("models")
+    if where is None:
+        return Finding(
+            topic,
+            "better",
+            "nobody is named who must look at a change of models/ or the workflows",
+            f"Write {places[0]} with lines for {' and '.join(folders)}",
+        )
+    text = (files.read(where) or b"").decode(errors="replace")
+    owners_of = owners_on_gitea if on_gitea else owners_on_github
+    looked_at = [*workflows, *files.list("models"), *(f"{folder}/new.yml" for folder in folders)]
+    free = [path for path in looked_at if not owners_of(text, path)]
+    if free:
+        return Finding(
+            topic,
+            "better",
+            f"{where} names nobody for {free[0]}"
+            + (f" and {len(free) - 1} more" if len(free) > 1 else ""),
+            f"Add a line for {free[0].rpartition('/')[0]} at its end",
+        )
+    return Finding(topic, "ok", f"{where} names somebody for models/ and the workflows")
 
 
 def _of_machine(project: Project) -> Iterator[Finding]:
@@ -242,6 +288,7 @@ def _of_stores(project: Project) -> Iterator[Finding]:
         places["MLflow"] = (project.mlflow.uri, project.mlflow.find)
     for topic, (name, find) in places.items():
         yield _of_candidates(project, topic, name, find)
+    yield _of_writing(project)
 
 
 def _of_candidates(project: Project, topic: str, name: str, find: _Find) -> Finding:
@@ -253,6 +300,22 @@ def _of_candidates(project: Project, topic: str, name: str, find: _Find) -> Find
     except MergelineError as error:
         return Finding(topic, "unsafe", error.message, error.next_step)
     return Finding(topic, "ok", f"{name} answers")
+
+
+def _of_writing(project: Project) -> Finding:
+    """Whether what is judged can be taken into the store, as `track` and `release` do."""
+    topic = "package permissions"
+    try:
+        project.store.check_writable()
+    except StoreError as error:
+        return Finding(
+            topic,
+            "better",
+            f"whoever runs this may not write there: {error.message}",
+            "It must be so in a pull request's job. For the jobs `track` and `release`: "
+            f"{error.next_step}",
+        )
+    return Finding(topic, "ok", f"{project.store.name} can be written from here")
 
 
 def _unseen(topic: str) -> Finding:

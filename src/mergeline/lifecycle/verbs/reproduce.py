@@ -14,6 +14,7 @@ from mergeline.core.declare.model import Model
 from mergeline.errors import BundleError
 from mergeline.lifecycle.steps.candidates import fetch, find_by, train, tree_of
 from mergeline.lifecycle.steps.case import Case
+from mergeline.lifecycle.steps.holdouts import holdout_rows
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.scoring import score_models
 from mergeline.lifecycle.steps.trained import Trained
@@ -78,7 +79,7 @@ def _case(project: Project, tracked: Trained) -> Case:
 def _compare(project: Project, tracked: Trained, again: Trained, model: Model) -> Reproduced:
     import numpy as np
 
-    holdout = read_holdout(tracked.holdout, model)
+    holdout = read_holdout(holdout_rows(project, tracked), model)
     scored = score_models(project, {"tracked": tracked, "again": again}, holdout, model)
     before, now = scored["tracked"].predictions, scored["again"].predictions
     same = (
