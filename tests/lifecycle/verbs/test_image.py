@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mergeline.adapters.models.folder import model_digest
+from mergeline.adapters.store.artifact import Place
 from mergeline.errors import DeclarationError, ExternalError, StoreError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs.image import Built, build, inspect, verify
@@ -177,15 +178,17 @@ def test_what_was_cut_off_is_not_found_and_done_by_the_next_run(
     built(project, packages)
     found = project.images.find(MODEL, inspect(project, MODEL).fingerprint)
     assert found is not None
-    project.images._place.remove(f"_image.{found.partition(':')[2]}")
+    project.images._place.remove([f"_image.{found.partition(':')[2]}"])
     real = type(project.images._place).put_manifest
     calls: list[str] = []
 
-    def cut_off(place: object, content: bytes, media_type: str, tag: str) -> bool:
+    def cut_off(
+        place: Place, content: bytes, media_type: str, tag: str, *, instead_of: str | None
+    ) -> bool:
         if tag.startswith("_image."):
             raise KeyboardInterrupt
         calls.append(tag)
-        return real(place, content, media_type, tag)  # type: ignore[arg-type]
+        return real(place, content, media_type, tag, instead_of=instead_of)
 
     with monkeypatch.context() as patch:
         patch.setattr(type(project.images._place), "put_manifest", cut_off)

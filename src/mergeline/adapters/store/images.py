@@ -117,10 +117,16 @@ class Images:
                 for layer in image.layers:
                     sent += self._send(layers[layer.digest], layer.digest)
                 sent += self._send_bytes(image.config)
-                self._place.put_manifest(image.manifest, MANIFEST_TYPE, image.digest)
+                self._place.put_manifest(
+                    image.manifest, MANIFEST_TYPE, image.digest, instead_of=None
+                )
                 sent += len(image.manifest)
             for tag in (_own_tag(index.digest), _tag(index.content)):
-                self._place.put_manifest(index.document, INDEX_TYPE, tag)
+                before = self._place.manifest(tag)
+                self._place.put_manifest(
+                    index.document, INDEX_TYPE, tag,
+                    instead_of=digest_of(before) if before is not None else None,
+                )  # fmt: skip
         return sent + len(index.document)
 
     def find(self, model: str, fingerprint: str) -> str | None:

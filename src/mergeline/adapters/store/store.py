@@ -98,7 +98,7 @@ def open_store(address: str, environment: Mapping[str, str]) -> Store:
 
 
 def open_place(address: str, environment: Mapping[str, str]) -> Place:
-    """The place of a store at an address: `oci://host/repository`, `s3://bucket/prefix`, or a folder.
+    """The place at an address: `oci://host/repository`, `s3://bucket/prefix`, or a folder.
 
     Raises:
         InputError: it is none of these.

@@ -125,7 +125,11 @@ class Gate:
 
 @dataclass(frozen=True)
 class Serving:
-    """How a model is served: `base` is the image, by its digest, that its own image begins with."""
+    """How a model is served.
+
+    Attributes:
+        base: the image, by its digest, that its own image begins with.
+    """
 
     base: str
 
