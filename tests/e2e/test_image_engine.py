@@ -64,7 +64,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for left in ("var/cache/apt", "var/lib/apt/lists"):
         shutil.rmtree(folder / left, ignore_errors=True)
     for device in (folder / "dev").iterdir():
-        device.unlink() if not device.is_dir() else shutil.rmtree(device)
+        plain = device.is_symlink() or not device.is_dir()
+        device.unlink() if plain else shutil.rmtree(device)
     return folder
 
 
