@@ -1,27 +1,37 @@
 """What converting one large drop takes: seconds and peak memory.
 
     python benchmarks/conversion.py [--gigabytes 4]
-    python benchmarks/conversion.py --drops 4 --gigabytes 1
+    python benchmarks/conversion.py --drops 4 --gigabytes 0.3 --rounds 3
 
 A CSV with a key, dates, moments, texts and numbers becomes Parquet under its contract, every value
 checked. Goal: at most 1 GB of memory, whatever the size of the drop. Exits with 1 above it.
 
-With several drops they become a snapshot, first one at a time and then side by side.
+Several drops are converted one after the other, and two at a time in threads and in processes.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+
+from mergeline.adapters.delta.building import make_file
+from mergeline.adapters.delta.storage import open_storage
+from mergeline.adapters.drops.convert import convert
+from mergeline.core.data.snapshot import Drop
+from mergeline.core.declare.contract import Contract, parse_contract
 
 GOAL_MB = 1000
 ROWS = 1_000_000
@@ -38,38 +48,10 @@ columns:
   delay: {type: float64, nullable: true}
   distance: {type: int32, min: 0}
 """
-CONVERT = """
-import sys
-from pathlib import Path
-from mergeline.adapters.drops.convert import convert
-from mergeline.core.declare.contract import parse_contract
-from mergeline.core.data.snapshot import Drop
-contract = parse_contract("trips", sys.argv[3])
-target = Path(sys.argv[2])
-rows = convert(Path(sys.argv[1]), Drop("trips.csv", ""), contract, target)
-print(f"{rows:,} rows, {target.stat().st_size / 1e6:,.0f} MB of Parquet")
-"""
-SNAPSHOT = """
-import sys
-from pathlib import Path
-from mergeline.adapters.delta import building
-from mergeline.adapters.delta.tables import Tables
-from mergeline.adapters.drops.convert import convert
-from mergeline.core.data.snapshot import Drop, Provenance, Snapshot
-from mergeline.core.declare.contract import parse_contract
-building._AT_ONCE = int(sys.argv[4])
-contract = parse_contract("trips", sys.argv[3])
-drops = tuple(Drop(f"{n}.csv", f"{n:032}") for n in range(int(sys.argv[5])))
-snapshot = Snapshot("trips", contract, drops)
-def write(drop, target):
-    convert(Path(sys.argv[1]), drop, contract, target)
-built = Tables(sys.argv[2]).build(snapshot, write, Provenance())
-print(f"{built.rows:,} rows of {len(drops)} drops, {sys.argv[4]} at once")
-"""
 
 
-def write(path: Path, size: int) -> None:
-    """A CSV of at least so many bytes."""
+def write(path: Path, size: int) -> int:
+    """A CSV of at least so many bytes; its rows."""
     random = np.random.default_rng(0)
     start = np.datetime64("2013-01-01T00:00:00", "ms")
     with path.open("wb") as sink:
@@ -93,12 +75,37 @@ def write(path: Path, size: int) -> None:
             )
             frame.write_csv(sink, include_header=part == 0)
             part += 1
+    return part * ROWS
 
 
-def measure(code: str, *arguments: object) -> tuple[float, float] | None:
-    """Seconds and megabytes at the peak of a process of its own; None if it fails."""
+def convert_side_by_side(source: Path, folder: Path, drops: int, at_once: int, way: str) -> None:
+    """What `mergeline snapshot` does before its commit, in threads or in spawned processes."""
+    contract = parse_contract("trips", CONTRACT)
+    make = partial(
+        make_file, open_storage(str(folder)), contract, write=partial(_rows, source, contract)
+    )
+    named = [Drop(f"{number}.csv", f"{number:032}") for number in range(drops)]
+    spawned = multiprocessing.get_context("spawn")
+    pool: Executor = (
+        ProcessPoolExecutor(at_once, mp_context=spawned)
+        if way == "processes"
+        else ThreadPoolExecutor(at_once)
+    )
+    with pool:
+        list(pool.map(make, named))
+
+
+def _rows(source: Path, contract: Contract, drop: Drop, target: Path) -> None:
+    convert(source, drop, contract, target)
+
+
+def measure(*arguments: object) -> tuple[float, float] | None:
+    """Seconds and megabytes at the peak of a process of its own; None if it fails.
+
+    If that process starts others, the megabytes are those of the largest of them.
+    """
     since = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)])
+    process = subprocess.Popen([sys.executable, __file__, "--one", *map(str, arguments)])
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - since
     if os.waitstatus_to_exitcode(status):
@@ -111,32 +118,45 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--gigabytes", type=float, default=4.0, help="of each drop")
     parser.add_argument("--drops", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)  # in a process of its own
     arguments = parser.parse_args()
+    if arguments.one:
+        source, folder, drops, at_once, way = arguments.one
+        convert_side_by_side(Path(source), Path(folder), int(drops), int(at_once), way)
+        return 0
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()}")
-    highest = 0.0
-    with tempfile.TemporaryDirectory(prefix="mergeline-bench-") as folder:
-        source = Path(folder, "trips.csv")
-        write(source, int(arguments.gigabytes * 1e9))
+    ways = [(1, "threads")]
+    if arguments.drops > 1:
+        ways += [(2, "threads"), (2, "processes")]
+    highest, took = 0.0, dict[tuple[int, str], list[float]]()
+    with tempfile.TemporaryDirectory(prefix="mergeline-bench-") as temporary:
+        source = Path(temporary, "trips.csv")
+        rows = write(source, int(arguments.gigabytes * 1e9))
         size = source.stat().st_size * arguments.drops
-        ways: list[tuple[object, ...]] = [
-            (CONVERT, source, Path(folder, "trips.parquet"), CONTRACT)
-        ]
-        if arguments.drops > 1:
-            ways = [
-                (SNAPSHOT, source, Path(folder, f"tables{n}"), CONTRACT, n, arguments.drops)
-                for n in (1, 2)
-            ]
-        for code, *rest in ways:
-            measured = measure(str(code), *rest)
+        for at_once, way in ways * arguments.rounds:
+            with tempfile.TemporaryDirectory(dir=temporary) as folder:
+                measured = measure(source, folder, arguments.drops, at_once, way)
             if measured is None:
                 return 1
             seconds, peak = measured
             highest = max(highest, peak)
+            took.setdefault((at_once, way), []).append(seconds)
             print(
-                f"{size / 1e9:.1f} GB of CSV: {seconds:.0f} s ({size / 1e6 / seconds:.0f} MB/s), "
-                f"{peak:.0f} MB peak (goal {GOAL_MB})"
+                f"{arguments.drops} drops of {rows:,} rows, {at_once} at once ({way}): "
+                f"{size / 1e9:.1f} GB in {seconds:.0f} s ({size / 1e6 / seconds:.0f} MB/s), "
+                f"{peak:.0f} MB peak",
+                flush=True,
             )
-    return int(highest > GOAL_MB)
+    alone = statistics.median(took[1, "threads"])
+    for at_once, way in ways[1:]:
+        print(
+            f"{at_once} {way}: {alone / statistics.median(took[at_once, way]):.2f} x as fast as one"
+        )
+    if arguments.drops == 1:
+        print(f"goal: {GOAL_MB} MB at the peak")
+        return int(highest > GOAL_MB)
+    return 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Needs `wrk` (Debian: apt-get install wrk). All servers are up at once and are as
 loopback, so that a busy machine weighs on each alike; a figure is the median of its rounds. The
 model is a classifier of 100 trees over twelve numbers and four texts, as raw columns. For slower
 forms the same model has a step that the faster one does not know. Prints the table of
-docs/serving.md, and exits with 1 where a goal is missed or the answers differ. About three minutes.
+docs/serving.md, and exits with 1 where a goal is missed or the answers differ. About two minutes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMS = ["compiled", "arrays", "frame"]
-ROUNDS = 5
+ROUNDS = 3
 SECONDS = 2  # of one round
 CLIENTS = 8
 ROWS = 1_000  # of a large request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.support.line import Line
 
 SOURCE = Path(__file__).parent.parent / "src" / "mergeline"
 FLOORS = ["errors", "system", "core", "adapters", "lifecycle", "serving", "demo", "cli"]
@@ -189,6 +192,24 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert "Merge is the release" in done.stdout
     assert HEAVY.isdisjoint(done.stderr.split())
+
+
+@pytest.mark.parametrize("verb", ["plan", "status", "release --plan", "history", "store gc --plan"])
+def test_verbs_that_ask_git_ledger_and_store_import_nothing_heavy(clone: Line, verb: str) -> None:
+    check = (
+        f"import sys; sys.argv = ['mergeline', *{verb.split()}]\n"
+        "from mergeline.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as done: assert not done.code, done.code\n"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check],
+        cwd=clone.runner.root, env={**os.environ, **clone.environment},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout
+    assert not {"mlflow", "polars", "deltalake"}.intersection(done.stderr.split())
 
 
 def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> None:

@@ -1,6 +1,6 @@
 """`python -m mergeline`."""
 
-from mergeline.cli.main import main
+from mergeline.cli.main import run
 
 if __name__ == "__main__":
-    main()
+    run()

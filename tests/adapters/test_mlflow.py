@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import http.server
 import importlib.util
 import json
@@ -25,6 +26,8 @@ from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.errors import NotFoundError, TrackingError
 from tests.support.line import Line, run_id_of
 from tests.support.parcels import MODEL
+
+AT = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
 
 # MLflow's own calls of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -235,6 +238,43 @@ def test_a_run_carries_params_metrics_and_where_it_comes_from(line: Line) -> Non
     assert tags["mergeline.python"] == platform.python_version()
 
 
+def test_a_run_looks_as_one_of_mlflow_s_own(line: Line) -> None:
+    tracking = line.project().tracking
+    logged = tracking.client.get_run(run_of(line, 1).run_id)
+    seconds = sum(v for name, v in logged.data.metrics.items() if name.startswith("seconds."))
+    assert logged.info.end_time - logged.info.start_time == round(seconds * 1000)
+    tags = logged.data.tags
+    assert tags["mlflow.user"] == "Ana <ana@example.org>"
+    assert (tags["mlflow.source.type"], tags["mlflow.source.name"]) == ("PROJECT", "dvc.yaml")
+    assert "`late` may be the first model in production" in tags["mlflow.note.content"]
+    experiment = tracking.client.get_experiment(logged.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_a_run_whose_logging_was_killed_is_ended_by_the_next(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = read_candidate(line.bundle)
+    store = Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
+    experiment = store.client.create_experiment(MODEL, tmp_path.as_uri())
+    theirs = store.client.create_run(experiment).info.run_id
+    with monkeypatch.context() as patch:
+        patch.setattr(store.client, "log_model_artifacts", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.log(candidate, line.bundle, AT)
+    assert store.find(MODEL, candidate.fingerprint) is None
+    run = store.log(candidate, line.bundle, AT)
+    found = store.client.search_runs([store.client.get_experiment_by_name(MODEL).experiment_id])
+    status = {one.info.run_id: one.info.status for one in found}
+    assert status.pop(run.run_id) == "FINISHED"
+    assert status.pop(theirs) == "RUNNING"
+    assert list(status.values()) == ["KILLED"]
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_run_of_a_pull_request_carries_its_number(line: Line) -> None:
     tracking = line.project().tracking
     assert {run.pull_request for run in tracking.candidates(MODEL)} == {None, 1, 2}
@@ -368,7 +408,7 @@ def test_any_number_of_params_of_any_name_is_logged(line: Line, tmp_path: Path) 
     candidate = read_candidate(bundle)
     many = {f"train.p{n}": n for n in range(250)} | {"train.größe+(x)": 1, "train.n": None}
     store = Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
-    run = store.log(replace(candidate, params=many), bundle)
+    run = store.log(replace(candidate, params=many), bundle, AT)
     params = store.client.get_run(run.run_id).data.params
     assert len(params) == 253
     assert params["train.größe__x_-d855cc31"] == "1"
@@ -384,7 +424,7 @@ def test_params_whose_names_mlflow_would_make_one_stay_two(line: Line, tmp_path:
     odd = {"a|b": 1, "a_b": 2, "a:b": 3, "a+b": 4, "s3://x//y/": 5, "../x": 6, "/": 7, "": 8}
     long = {"p" * 300 + "1": 9, "p" * 300 + "2": 10}
     store = Tracking(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "artifacts")
-    run = store.log(replace(candidate, params=odd | long), line.bundle)
+    run = store.log(replace(candidate, params=odd | long), line.bundle, AT)
     params = store.client.get_run(run.run_id).data.params
     del params["fingerprint"]
     assert sorted(map(int, params.values())) == list(range(1, 11))
@@ -477,9 +517,39 @@ def test_a_driver_that_is_not_installed_is_said_without_the_password(tmp_path: P
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, b"You are not authenticated."),
+        (403, b"Permission denied"),
+        (403, b'{"error_code": "PERMISSION_DENIED", "message": "no"}'),
+    ],
+)
+def test_a_server_that_refuses_is_said_with_the_variables_that_name_a_user(
+    tmp_path: Path, status: int, body: bytes
+) -> None:
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/health" else status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        store = Tracking(f"http://127.0.0.1:{server.server_port}", tmp_path)
+        with pytest.raises(TrackingError) as caught:
+            store.candidates(MODEL)
+        server.shutdown()
+    assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in caught.value.next_step
+
+
 def test_a_store_in_a_folder_that_cannot_be_is_said(line: Line, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     store = Tracking(f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}", tmp_path)
     assert store.champion(MODEL) is None
     with pytest.raises(TrackingError, match="the tracking store's files"):
-        store.log(read_candidate(line.bundle), line.bundle)
+        store.log(read_candidate(line.bundle), line.bundle, AT)

@@ -44,6 +44,58 @@ def test_edited_code_of_the_holdout_waits_though_the_rows_of_today_stay(line: Li
     assert unmet(found) == {"holdout_moved": "inconclusive"}
 
 
+GATE = ("models/late.yaml", "at_least: 0.6, margin: 0.05", "at_least: 0.1, margin: 1")
+DECISION = ("models/late.yaml", "task: binary", "task: binary\ndecision: 0.4")
+
+
+def test_an_edited_gate_waits_for_a_person_though_no_model_changes(line: Line) -> None:
+    """It counts for all that comes after it."""
+    found = line.review(line.propose("loose", GATE))
+    assert (found.report.kind, found.evaluation.verdict) == ("same", "inconclusive")
+    assert unmet(found) == {"bar_moved": "inconclusive"}
+    page = line.markdown(found)
+    assert "its bar moves, which a person must approve" in page
+    assert "what later changes must reach is edited (gate.metrics.roc" in page
+    assert "/mergeline approve REASON" in page
+
+
+@pytest.mark.slow
+def test_a_yes_to_one_edit_of_the_bar_is_none_to_another(line: Line) -> None:
+    """Both trees make the same model, of the same fingerprint."""
+    yes = Approval("Rex", "half is enough")
+    for branch, edits, verdict in (
+        ("decide", [DECISION], "pass"),
+        ("slyly", [DECISION, GATE], "inconclusive"),
+    ):
+        number = line.propose(branch, *edits)
+        line.check_out_pull(number)
+        left, into = line.root / f"{branch}-left", line.root / f"{branch}-judged"
+        line.evaluate(bundle=left, MERGELINE_PULL_REQUEST=str(number))
+        if branch == "decide":
+            [judged] = judge(line.project(), left, into=into, approval=yes, say=line.say)
+            assert judged.passed
+            line.publish(number, into)
+        assert line.review(number).evaluation.verdict == verdict
+
+
+@pytest.mark.slow
+def test_a_revert_to_a_release_brings_its_bar_back_without_a_person(line: Line) -> None:
+    number = line.propose("both", ("params.yaml", "C: 1.0", "C: 0.5"), GATE)
+    assert unmet(line.review(number)) == {"bar_moved": "inconclusive"}
+    merged = line.merge(number)
+    line.check_out(merged)
+    line.release(override="the parcels' people said so")
+    line.branch("back")
+    line.git("revert", "--no-edit", merged)
+    back = line.review(line.push("back"))
+    assert (back.report.kind, back.passed) == ("restore", True)
+    line.branch("back-and-looser")
+    line.git("revert", "--no-commit", merged)
+    line.edit("models/late.yaml", "at_least: 0.6, margin: 0.05", "at_least: 0.1, margin: 2")
+    line.commit("back, and looser")
+    assert unmet(line.review(line.push("back-and-looser"))) == {"bar_moved": "inconclusive"}
+
+
 @pytest.mark.slow
 def test_a_rare_slice_relabelled_waits_for_a_person(line: Line) -> None:
     line.branch("relabelled")

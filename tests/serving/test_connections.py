@@ -110,6 +110,41 @@ def test_a_body_that_does_not_come_in_time_is_refused_and_its_connection_closed(
     assert b'{"error":{"message":"not complete after 0.3 seconds","where":"body"' in answer
 
 
+def asked(rows: bytes) -> bytes:
+    head = b"POST /models/delay/stages/production/predict HTTP/1.1\r\nhost: x\r\n"
+    return head + b"content-length: %d\r\n\r\n" % len(rows) + rows
+
+
+def answers(client: socket.socket, count: int) -> list[bytes]:
+    """The bodies of so many answers, in their order."""
+    said = b""
+    while said.count(b"\r\n\r\n") < count or not said.endswith(b"}"):
+        said += client.recv(65_536)
+    return [part.partition(b"\r\n\r\n")[2] for part in said.split(b"HTTP/1.1 ")[1:]]
+
+
+def test_a_request_is_answered_alike_in_one_piece_in_parts_and_behind_another(
+    address: str, registry: Registry, served_versions: ServedVersions, first: Path
+) -> None:
+    registry.register(first, stage="Production")
+    served_versions.reconcile()
+    rows = [b'{"rows":[{"origin":"JFK","hour":17,"wind":%d.5}]}' % wind for wind in range(3)]
+    misspelt = rows[0].replace(b"wind", b"wnid")
+    with connect(address) as client:
+        alone = []
+        for body in [*rows, misspelt]:
+            client.sendall(asked(body))
+            alone += answers(client, 1)
+        assert len(set(alone)) == 4
+        assert b"did you mean 'wind'?" in alone[3]
+        client.sendall(b"".join(map(asked, [*rows, misspelt])))
+        assert answers(client, 4) == alone
+        for part in (asked(rows[1])[:30], asked(rows[1])[30:-9], asked(rows[1])[-9:]):
+            client.sendall(part)
+            time.sleep(0.02)
+        assert answers(client, 1) == [alone[1]]
+
+
 def test_a_head_that_grows_without_end_is_refused(address: str) -> None:
     with connect(address) as client:
         client.sendall(b"GET / HTTP/1.1\r\nx: " + b"x" * 20_000)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import http.client
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
 
@@ -25,8 +29,17 @@ _HTPASSWD = f"{USER}:$2b$04$cQ/bJzJcxiQXmrcEpI6aeuCUcZP.IWzrzKilPeKt5X.zI0bC.B2w
 
 
 @contextmanager
-def registry(folder: Path, *, password: bool = False, read_only: bool = False) -> Iterator[str]:
-    """Host and port of a registry that keeps its content in a folder."""
+def registry(
+    folder: Path,
+    *,
+    password: bool = False,
+    read_only: bool = False,
+    largest_file: int | None = None,
+) -> Iterator[str]:
+    """Host and port of a registry that keeps its content in a folder.
+
+    With `largest_file` no file gets more bytes, as on a disk that is full.
+    """
     program = shutil.which("docker-registry")
     if program is None:
         pytest.fail("docker-registry is not on the PATH: apt-get install docker-registry")
@@ -47,11 +60,10 @@ storage:
 http: {{addr: "{host}"}}
 {auth if password else ""}"""
     )
-    process = subprocess.Popen(
-        [program, "serve", str(folder / "config.yml")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = [program, "serve", str(folder / "config.yml")]
+    if largest_file is not None:
+        command = ["prlimit", f"--fsize={largest_file}", *command]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(200):
             with socket.socket() as probe:
@@ -62,6 +74,75 @@ http: {{addr: "{host}"}}
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+class _Way(BaseHTTPRequestHandler):
+    """A way to a registry; see `short_tokens`."""
+
+    server: _Tokens
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def answer(self) -> None:
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        shown = self.headers.get("Authorization", "")
+        left = self.server.left
+        if self.path.startswith("/token"):
+            good = shown == "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+            token = f"token-{len(left)}"
+            left.update({f"Bearer {token}": self.server.uses} if good else {})
+            self.reply(200 if good else 403, {}, b'{"token": "%s"}' % token.encode())
+        elif left.get(shown, 0) > 0:
+            left[shown] -= 1
+            self.pass_on(content)
+        else:
+            challenge = f'Bearer realm="http://{self.server.host}/token",service="x",scope="y"'
+            self.reply(401, {"WWW-Authenticate": challenge}, b"{}")
+
+    def pass_on(self, content: bytes) -> None:
+        kept = {k: v for k, v in self.headers.items() if k in {"Accept", "Content-Type"}}
+        connection = http.client.HTTPConnection(self.server.behind)
+        connection.request(
+            self.command, self.path, content, {**kept, "Content-Length": str(len(content))}
+        )
+        passed = connection.getresponse()
+        self.reply(passed.status, dict(passed.getheaders()), passed.read())
+        connection.close()
+
+    def reply(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in {"content-length", "connection", "date"}:
+                self.send_header(name, value.replace(self.server.behind, self.server.host))
+        length = headers.get("Content-Length") if self.command == "HEAD" else None
+        self.send_header("Content-Length", length or str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815
+
+
+class _Tokens(ThreadingHTTPServer):
+    def __init__(self, behind: str, uses: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Way)
+        self.behind, self.uses = behind, uses
+        self.host = f"127.0.0.1:{self.server_address[1]}"
+        self.left: dict[str, int] = {}
+
+
+@contextmanager
+def short_tokens(behind: str, *, uses: int) -> Iterator[str]:
+    """Host and port of a way to a registry that asks for tokens, each of which ends after `uses`.
+
+    Tokens are given for USER and PASSWORD.
+    """
+    with _Tokens(behind, uses) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.host
+        server.shutdown()
 
 
 def make_bundle(folder: Path, *, answer: str = "yes", pull_request: int | None = 7) -> Candidate:

@@ -14,8 +14,13 @@ import pytest
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[str]:
-    """Address of a server of which a bucket is a folder in `folder`."""
+def s3_server(
+    folder: Path, *, read_only: bool = False, largest_file: int | None = None
+) -> Iterator[str]:
+    """Address of a server of which a bucket is a folder in `folder`.
+
+    With `largest_file` no file gets more bytes, as on a disk that is full.
+    """
     program = shutil.which("versitygw")
     if program is None:
         pytest.fail(
@@ -25,11 +30,13 @@ def s3_server(folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [program, "--access", "tester", "--secret", "testersecret", "--port", f"127.0.0.1:{port}",
-         "posix", str(folder)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    command = [
+        program, "--access", "tester", "--secret", "testersecret", "--port", f"127.0.0.1:{port}",
+        *(["--readonly"] if read_only else []), "posix", str(folder),
+    ]  # fmt: skip
+    if largest_file is not None:
+        command = ["prlimit", f"--fsize={largest_file}", *command]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(200):
             with socket.socket() as probe:

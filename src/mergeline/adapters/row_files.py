@@ -223,15 +223,21 @@ def _row_ids(path: Path, model: Model) -> npt.NDArray[np.uint64]:
 
 
 def write_predictions(
-    path: Path, holdout: HoldoutFile, model: Model, predictions: Mapping[str, Any]
+    path: Path,
+    holdout: HoldoutFile,
+    model: Model,
+    predictions: Mapping[str, Any],
+    *,
+    labelled: bool = True,
 ) -> None:
-    """Write key, label and each model's predictions on the holdout's rows as Parquet.
+    """Write key, label (if `labelled`) and each model's predictions on the holdout's rows.
 
     The rows are in the holdout's order; a private column of the key is left out.
     """
     import numpy as np
 
-    frame = holdout.frame[[*_shown(model.key, model), model.label]].copy()
+    label = [model.label] if labelled else []
+    frame = holdout.frame[[*_shown(model.key, model), *label]].copy()
     for role, values in predictions.items():
         if values is None:
             continue

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mergeline.cli import begin
 from mergeline.cli.data import contract, data, this_project
 from mergeline.cli.output import (
     JSON,
@@ -63,6 +64,9 @@ def commands() -> None:
     """Merge is the release: a Git-driven lifecycle for machine-learning models."""
 
 
+commands.add_command(begin.schema)
+
+
 @commands.command()
 @_MODEL
 @_BASE
@@ -76,7 +80,7 @@ def plan(model: str | None, base: str | None, as_json: bool) -> None:  # noqa: F
     from mergeline.lifecycle.verbs.plan import plan as read
 
     plans = read(this_project(), model=model, base=base)
-    set_output("changes", "true" if any(plan.changes_model for plan in plans) else "false")
+    set_output("changes", "true" if any(plan.touched for plan in plans) else "false")
     print_results(plans, change_plan_lines, as_json=as_json)
 
 
@@ -129,7 +133,7 @@ def evaluate(
 @click.argument("bundle", type=_FOLDER)
 @click.option("--into", type=_FOLDER, required=True, help="Leave the judged bundle there.")
 @_BASE
-@click.option("--approved-by", metavar="NAME", help="Who approved that the holdout moves.")
+@click.option("--approved-by", metavar="NAME", help="Who approved that the bar moves.")
 @click.option("--reason", metavar="TEXT", help="Why it may move.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
 def judge(
@@ -281,6 +285,27 @@ def release(model: str | None, plan_only: bool, override: str | None, as_json: b
 
 
 @commands.command()
+@click.argument("model")
+@click.argument("which")
+@click.argument("stage", type=click.Choice(["none", "staging", "archived"], case_sensitive=False))
+@_PLAN
+@JSON
+def promote(*, model: str, which: str, stage: str, plan_only: bool, as_json: bool) -> None:
+    """Move a version to another stage than production.
+
+    WHICH: a version (v3), the stage that has it (staging), or a commit whose candidate was
+    evaluated (HEAD). Into production a version goes by a release.
+    """
+    from mergeline.cli.show import promoted_lines
+    from mergeline.core.release.version import STAGES
+    from mergeline.lifecycle.verbs.promote import promote as run
+
+    to = next(known for known in STAGES if known.casefold() == stage.casefold())
+    done = run(this_project(), model, which, to, plan_only=plan_only, say=say)
+    print_results([done], promoted_lines, as_json=as_json)
+
+
+@commands.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, help="0: any free one.")
 @click.option(
@@ -359,9 +384,9 @@ def history(model: str | None, as_json: bool) -> None:  # noqa: FBT001
     for doubt in ledger.doubts:
         say(f"not believed: {doubt}")
     if as_json:
-        print_json(map(as_document, ledger.entries))
+        print_json(map(as_document, ledger.moves))
     else:
-        print_parts([ledger_table(ledger.entries)])
+        print_parts([ledger_table(ledger.moves)])
 
 
 @commands.command()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import sys
+import threading
 import traceback
 from typing import NoReturn
 
@@ -17,6 +20,27 @@ from mergeline.errors import ExternalError, MergelineError, StageError
 _TAIL = 15  # lines shown of a stage that failed
 _PATIENCE = 5.0  # seconds until a verb that did not stop is asked again
 _ISSUES = "https://github.com/mergeline/mergeline/issues"
+
+
+def run() -> NoReturn:
+    """`main` as a process of its own, which ends once all that it has to say is written.
+
+    What a process leaves to its end is done, and only the interpreter's memory is not given back
+    piece by piece: with MLflow loaded that takes a second.
+    """
+    try:
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - waits for threads
+    atexit._run_exitfuncs()  # noqa: SLF001
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or ExternalError.exit_code
+    os._exit(code)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mergeline.core.report.content import Report
     from mergeline.lifecycle.verbs.comment import Commented
     from mergeline.lifecycle.verbs.doctor import Finding
+    from mergeline.lifecycle.verbs.promote import Promoted
     from mergeline.lifecycle.verbs.release import Released
     from mergeline.lifecycle.verbs.reproduce import Reproduced
     from mergeline.lifecycle.verbs.snapshot import PlannedSnapshot
@@ -34,6 +35,7 @@ def change_plan_lines(plan: ChangePlan) -> list[str]:
         lines = [*map(str, plan.changes), f"{plan.model}: {_outcome(plan)}"]
     else:
         lines = [f"{change}: {_effect(plan, change)}" for change in plan.changes]
+    lines = [f"{plan.model}: {plan.unreleased}", *lines] if plan.unreleased else lines
     lines += [f"the bar moves: {path}" for path in plan.moved]
     for table, paths in plan.unpointed.items():
         files = f"{len(paths)} files have" if len(paths) > 1 else "1 file has"
@@ -153,12 +155,23 @@ def status_lines(status: Status) -> list[str]:
         f"  target  {status.target[:8]}  main at {status.commit[:8]}",
         f"  live    {(status.fingerprint or 'none')[:8]}  {version} in production",
     ]
+    if status.staging:
+        lines.append(f"          v{status.staging} in staging")
     if status.served:
         lines.append(f"  server  answers with model {status.served[:8]}")
     if status.server_problem:
         lines.append(f"  server  {status.server_problem}")
     lines += [f"  drift   {line}" for line in status.drift] or ["  drift   none"]
     return lines + [f"  ledger  not believed: {doubt}" for doubt in status.doubts]
+
+
+def promoted_lines(promoted: Promoted) -> list[str]:
+    """What was moved, or would be."""
+    name, at = f"{promoted.model} v{promoted.version}", promoted.stage
+    if promoted.page is None:
+        return [f"{name} stands in {at}"]
+    verb = "moves" if promoted.applied else "would move"
+    return [f"{name} {verb} from {promoted.before} to {at}: {promoted.page}"]
 
 
 def reproduction_lines(reproduced: Reproduced) -> list[str]:

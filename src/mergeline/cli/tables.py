@@ -33,7 +33,9 @@ def ledger_table(entries: Sequence[Entry]) -> Table | str:
         suffix = f"(#{entry.pull_request})" if entry.pull_request else ""
         subject = entry.subject if suffix in entry.subject else f"{entry.subject} {suffix}"
         what = f"v{entry.version}"
-        if entry.replaced:
+        if entry.stage != "Production":
+            what += f" to {entry.stage}"
+        elif entry.replaced:
             what += f" {'back for' if entry.kind == 'restore' else 'for'} v{entry.replaced}"
         verdict = entry.verdict or "exempt"
         if entry.override:

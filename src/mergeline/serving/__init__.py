@@ -6,7 +6,7 @@ version before it answers until then; each answer names the version and the dige
 The files in the order of a request:
 
     server.py            the process: what it serves, the thread that follows the registry
-    connections.py       limits of a connection, and how it ends when the server stops
+    connections.py       a connection: its limits, its quick answers, and how it ends
     app.py               status codes, and where the work is done
     routes.py            the addresses
     http.py              requests and answers; the body of a request

@@ -34,7 +34,7 @@ from mergeline.serving.http import (
     send_answer,
 )
 from mergeline.serving.metrics import Metrics
-from mergeline.serving.routes import PROBES, MethodError, Refuse, Request, Route, find_route
+from mergeline.serving.routes import PROBES, Ask, MethodError, Question, Refuse, Route, find_route
 from mergeline.serving.rows import Batch
 from mergeline.serving.served_versions import (
     Asking,
@@ -48,12 +48,9 @@ from mergeline.serving.served_versions import (
 from mergeline.serving.tracing import Tracing
 
 QUEUE_LIMIT = 256  # requests that wait for a worker
-_SMALL = 16_384  # bytes of a body that takes less than a millisecond to read
+SMALL = 16_384  # bytes of a body that takes less than a millisecond to read
 _KNOWN_PATHS = 1_000
 _log = logging.getLogger("uvicorn.error")
-
-Ask = Callable[[ServedVersion, ServedModel, bytes], Asking]
-
 
 T = TypeVar("T")
 
@@ -98,6 +95,52 @@ class Application:
         self._waiting = 0
         self._found: dict[tuple[str, bytes], tuple[Route, Mapping[str, str]]] = {}
 
+    def answer_at_once(self, scope: Scope, body: bytes) -> Answer | None:
+        """The answer to a request for predictions that has to wait for nothing; else None.
+
+        It waits for nothing where its body is small and plain, and the model takes less than a
+        millisecond. None leaves the request to `__call__`.
+        """
+        refuse: Refuse = native.refusal
+        try:
+            route, names = self._route(scope["method"], scope["raw_path"])
+            refuse = route.refuse
+            if route.question is None or self._tracing.on:
+                return None
+            if self.settings.token:
+                self._check_token(scope)
+            return self._predict_at_once(route.question(self, scope, names), body)
+        except MergelineError as error:
+            return refusal(error, refuse)
+        except Exception:  # noqa: BLE001 - it is asked again, where a failure is logged
+            return None
+
+    def _predict_at_once(self, question: Question, body: bytes) -> Answer | None:
+        since = time.perf_counter()
+        served = self._find_served(question.find)
+        model = served.model
+        if model is None or not model.form.quick or len(body) > SMALL:
+            return None
+        asking = question.ask(served, model, body)
+        try:
+            wanted = next(asking)
+            while isinstance(wanted, Batch):
+                wanted = asking.send(predict(model, wanted))
+        except StopIteration as end:
+            return self._counted(end.value, served, question, since)
+        except MergelineError as error:
+            self.metrics.count(served, question.protocol, status_of(error), since=since)
+            raise
+        return None
+
+    def _counted(
+        self, said: Answer, served: ServedVersion, question: Question, since: float
+    ) -> Answer:
+        """An answer that is counted, and says which version gave it."""
+        self.metrics.count(served, question.protocol, said.status, since=since, rows=said.rows)
+        headers = {**said.headers, **served.headers}
+        return Answer(said.body, said.status, said.kind, headers, said.rows)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http":
@@ -110,7 +153,10 @@ class Application:
             refuse = route.refuse
             if self.settings.token and route.path not in PROBES:
                 self._check_token(scope)
-            return await route.handler(self, Request(scope, receive, names))
+            if route.question is not None:
+                return await self._predict(route.question(self, scope, names), scope, receive)
+            assert route.handler is not None  # noqa: S101 - it has one or the other
+            return await route.handler(self, names)
         except ClientGoneError:
             return Answer(b"", 499)
         except asyncio.CancelledError:  # the stopping server waits for nobody
@@ -137,33 +183,29 @@ class Application:
             next_step = "Send Authorization: Bearer with the server's token"
             raise TokenError("this server needs a token", next_step=next_step)
 
-    async def predict(
-        self, request: Request, protocol: str, find: Callable[[], ServedVersion], ask: Ask
-    ) -> Answer:
-        """Answer a request for predictions, where it takes long in a worker's thread."""
-        with self._tracing.span(request.scope, f"predict ({protocol})") as span:
-            said = await self._predict(request, protocol, find, ask)
+    async def _predict(self, question: Question, scope: Scope, receive: Receive) -> Answer:
+        with self._tracing.span(scope, f"predict ({question.protocol})") as span:
+            said = await self._predicted(question, scope, receive)
             if span is not None:
                 span.set_attributes({**said.headers, "http.response.status_code": said.status})
             return said
 
-    async def _predict(
-        self, request: Request, protocol: str, find: Callable[[], ServedVersion], ask: Ask
-    ) -> Answer:
+    async def _predicted(self, question: Question, scope: Scope, receive: Receive) -> Answer:
+        """Answer a request for predictions, where it takes long in a worker's thread."""
         since = time.perf_counter()
-        body = await read_body(request.scope, request.receive)
-        served = self._find_served(find)
+        body = await read_body(scope, receive)
+        served = self._find_served(question.find)
+        ask = question.ask
         try:
-            if served.model and len(body) <= _SMALL:
+            if served.model and len(body) <= SMALL:
                 said = await self._ask_here(served.model, ask(served, served.model, body))
             else:
                 # Parsed, predicted and written outside the event loop, which others wait for.
                 said = await self._in_worker(lambda: self._ask_there(served, ask, body))
         except MergelineError as error:
-            self.metrics.count(served, protocol, status_of(error), since=since)
+            self.metrics.count(served, question.protocol, status_of(error), since=since)
             raise
-        self.metrics.count(served, protocol, said.status, since=since, rows=said.rows)
-        return replace(said, headers={**said.headers, **served.headers})
+        return self._counted(said, served, question, since)
 
     async def _ask_here(self, model: ServedModel, asking: Asking) -> Answer:
         """Read and write in the event loop; ask the model there too if that takes no time."""

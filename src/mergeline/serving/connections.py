@@ -16,10 +16,11 @@ from asyncio import TimerHandle
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from mergeline.serving.http import Answer, Receive, Scope, Send, send_answer
+from mergeline.serving.http import Answer, Receive, Scope, Send, head_of, send_answer
 
 HEAD_LIMIT = 16_384  # bytes
 HEAD_TIME = 10.0  # seconds
@@ -31,20 +32,29 @@ _LOG_PERIOD = 60.0  # seconds
 _BUSY = b'{"error":{"message":"too many connections","where":"","next_step":"Ask again later"}}'
 
 
-class Protocol(HttpToolsProtocol):
+class Connection(HttpToolsProtocol):
     """One connection, with limits on the head of a request.
 
     A head of two lengths is refused: whoever stands in front of this server may have believed the
     other one (RFC 9112, 6.1).
+
+    A request that comes in one piece, and whose answer has to wait for nothing, is answered as it
+    is read: a task and the messages between server and application would take as long again.
     """
 
     _head_bytes = 0
     _in_head = True
     _head_timer: TimerHandle | None = None
+    _most = 0
+    _at_once: Callable[[Scope, bytes], Answer | None] | None = None
+    _first = True  # of the requests that came in one piece
+    _held: list[bytes] | None = None  # the body of one that may be answered as it is read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the client a while for its first request."""
         super().connection_made(transport)
+        self._most = most_connections()
+        self._at_once = getattr(self.config.app, "answer_at_once", None)
         self._head_timer = self.loop.call_later(HEAD_TIME, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -54,7 +64,10 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the head of a request grows or takes too long."""
+        self._first = True
         super().data_received(data)
+        if self._held is not None:  # there is more to come
+            self._let_go(self._held)
         if not self._in_head:
             return
         self._head_bytes += len(data)
@@ -76,9 +89,65 @@ class Protocol(HttpToolsProtocol):
         lengths = [name for name, _ in self.headers if name in _LENGTHS]
         if len(lengths) > 1:
             raise ValueError("two lengths")
-        crowded = len(self.connections) > most_connections()
+        crowded = len(self.connections) > self._most
         self.app = _busy if crowded else self.config.loaded_app
+        if not crowded and self._may_answer_at_once():
+            self._held = []
+        else:
+            super().on_headers_complete()
+
+    def _may_answer_at_once(self) -> bool:
+        """Whether nothing stands before an answer, and nobody else waits for this connection."""
+        first, self._first = self._first, False
+        return (
+            first
+            and self.parser.get_method() == b"POST"
+            and self._at_once is not None
+            and (self.cycle is None or self.cycle.response_complete)
+            and self.parser.should_keep_alive()
+            and self.parser.get_http_version() == "1.1"
+            and not self.parser.should_upgrade()
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+            and _CLOSE not in self.server_state.default_headers
+            and not any(name in _APART for name, _ in self.headers)
+        )
+
+    def _let_go(self, body: list[bytes]) -> None:
+        """Leave the request to the application, with as much of its body as is there."""
+        self._held = None
         super().on_headers_complete()
+        for part in body:
+            super().on_body(part)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        if self._held is None:
+            super().on_body(body)
+        else:
+            self._held.append(body)
+
+    def on_message_complete(self) -> None:
+        """Answer the request, if that has not begun."""
+        if self._held is not None and not self._answers_at_once(b"".join(self._held)):
+            self._let_go(self._held)
+        if self._held is None:
+            super().on_message_complete()
+        self._held = None
+
+    def _answers_at_once(self, body: bytes) -> bool:
+        assert self._at_once is not None  # noqa: S101 - it was looked at before
+        address = httptools.parse_url(self.url)
+        scope = {"method": "POST", "raw_path": address.path, "headers": self.headers}
+        answer = self._at_once(scope, body)
+        if answer is None:
+            return False
+        parts = [STATUS_LINE[answer.status]]
+        for name, value in self.server_state.default_headers:
+            parts += [name, b": ", value, b"\r\n"]
+        self.transport.write(b"".join([*parts, head_of(answer), b"\r\n", answer.body]))
+        self.on_response_complete()
+        return True
 
     def end_after_answer(self) -> None:
         """Close the connection after the answer that is under way."""
@@ -97,6 +166,8 @@ class Protocol(HttpToolsProtocol):
 
 
 _LENGTHS = {b"content-length", b"transfer-encoding"}
+_CLOSE = (b"connection", b"close")
+_APART = {b"content-encoding", b"upgrade"}  # headers of a request that takes longer to read
 
 
 async def _busy(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
@@ -113,9 +184,9 @@ class Server(uvicorn.Server):
         Clients that ask nothing more meanwhile are closed without one.
         """
         state = self.server_state
-        state.default_headers = [*state.default_headers, (b"connection", b"close")]
+        state.default_headers = [*state.default_headers, _CLOSE]
         for connection in list(state.connections):
-            if isinstance(connection, Protocol):
+            if isinstance(connection, Connection):
                 connection.end_after_answer()
         await self._until_closed(_DRAIN)
         await self._stop_listening(sockets or [])
@@ -142,8 +213,8 @@ class Server(uvicorn.Server):
                     await loop.connect_accepted_socket(self._connection, client)
             listener.close()
 
-    def _connection(self) -> Protocol:
-        return Protocol(self.config, self.server_state, app_state={})
+    def _connection(self) -> Connection:
+        return Connection(self.config, self.server_state, app_state={})
 
 
 def uvicorn_settings(app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> uvicorn.Config:
@@ -151,7 +222,7 @@ def uvicorn_settings(app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> 
     logging.getLogger("uvicorn.error").addFilter(_FEW)
     return uvicorn.Config(
         app,
-        http=Protocol,
+        http=Connection,
         ws="none",
         lifespan="off",
         interface="asgi3",

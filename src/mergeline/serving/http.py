@@ -161,6 +161,13 @@ def _too_large() -> BodyError:
     )
 
 
+def head_of(answer: Answer) -> bytes:
+    """The lines of an answer's own headers."""
+    headers = "".join([f"{name}: {text}\r\n" for name, text in answer.headers.items()])
+    size = len(answer.body)
+    return f"content-type: {answer.kind}\r\ncontent-length: {size}\r\n{headers}".encode("latin-1")
+
+
 async def send_answer(answer: Answer, scope: Scope, send: Send) -> None:
     """Write an answer; the body of one to HEAD is left out."""
     headers = [

@@ -26,16 +26,7 @@ def answer(
     if wanted in {ARROW, PARQUET}:
         table = write_table(predictions, answer_columns(model), wanted)
         return Answer(table, kind=wanted, rows=batch.size)
-    version = served.version
-    document = {
-        "model": version.model,
-        "version": version.number,
-        "stage": version.stage,
-        "fingerprint": version.fingerprint,
-        "model_digest": version.model_digest,
-        "classes": [plain(label) for label in model.classes],
-        "predictions": predictions.tolist(),
-    }
+    document = {**served.described, "predictions": predictions.tolist()}
     return json_answer(document, rows=batch.size)
 
 

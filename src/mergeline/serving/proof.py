@@ -9,14 +9,15 @@ answer is the model's within 1e-12, and no class changes places.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mergeline.adapters.models.folder import LoadedModel
 from mergeline.errors import BundleError, InputError
-from mergeline.serving.forms import Form, Frame, OnArrays, candidates, thresholds
+from mergeline.serving.forms import FEW_ROWS, Form, Frame, OnArrays, candidates, thresholds
 from mergeline.serving.rows import Batch, to_batch
 from mergeline.serving.steps import NoStepsError, Source
 
@@ -34,6 +35,7 @@ _QUICK = 0.0007  # seconds for one row
 _TRIES = 20
 _TOGETHER = 8  # rows
 _FEW = 150  # rows
+_MANY = 1_000
 
 
 def choose(model: LoadedModel, holdout: Batch | None = None) -> Form:
@@ -98,6 +100,7 @@ class _Proof:
         try:
             refused = self._refused()
             self._form.refused = frozenset(refused)
+            self._form.most = self._most_for_few()
             for batch in self._batches(refused):
                 difference = self._difference(batch)
                 if difference is not None:
@@ -105,6 +108,17 @@ class _Proof:
         except (BundleError, ArithmeticError, ValueError, TypeError) as error:
             return f"it fails where the model does not: {error}"
         return None
+
+    def _most_for_few(self) -> float:
+        """Of how many rows at once the form for few ends to be the faster one."""
+        form = self._form
+        rows = self._holdout or self.base
+        assert rows is not None  # noqa: S101 - `problem` has seen to it
+        if form.few is form.many:
+            return FEW_ROWS
+        matrix = form.to_matrix(_rows(rows, [row % rows.size for row in range(_MANY)]))
+        few, many = (_shortest(functools.partial(ask, matrix), 5) for ask in (form.few, form.many))
+        return math.inf if few < many else FEW_ROWS
 
     def _refused(self) -> list[int]:
         """The columns in which the model takes no missing value."""
@@ -362,9 +376,14 @@ def _joins(model: LoadedModel, base: Batch | None) -> bool:
 
 def _is_quick(form: OnArrays, base: Batch | None) -> bool:
     assert base is not None  # noqa: S101 - it stood the proof
+    return _shortest(lambda: form.answer(base), _TRIES) < _QUICK
+
+
+def _shortest(work: Callable[[], object], tries: int) -> float:
+    """Seconds that work takes: a busy machine makes some tries longer, none shorter."""
     times = []
-    for _ in range(_TRIES):
+    for _ in range(tries):
         since = time.perf_counter()
-        form.answer(base)
+        work()
         times.append(time.perf_counter() - since)
-    return min(times) < _QUICK  # a busy machine makes some of them longer, none shorter
+    return min(times)

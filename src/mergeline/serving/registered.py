@@ -28,9 +28,9 @@ class Registered:
         self.model_files = tracking.model_files
 
     def holdout(self, version: Version, into: Path) -> Path | None:
-        """The holdout of the version's candidate."""
+        """The holdout of the version's candidate; None where the store has only its keys."""
         stored = self._store.find(version.model, version.fingerprint)
-        if stored is None:
+        if stored is None or self._store.read_candidate(stored).rebuilt is not None:
             return None
         self._store.fetch(stored, into)
         return into / CANDIDATE_FILES / HOLDOUT
@@ -56,11 +56,11 @@ def released(tracking: Tracking, model: str, which: str) -> Version:
     raise NotFoundError(f"no version of {model} is {which!r} (registered: {listed})")
 
 
-def load_checked(tracking: Tracking, version: Version) -> LoadedModel:
-    """Load a registered version; nothing is unpickled unless its bytes have its digest.
+def checkable_files(tracking: Tracking, version: Version, into: Path) -> Path:
+    """Put a registered version's files into a folder; where its MLflow folder is.
 
     Raises:
-        BundleError: the registry has no digest of it, or its bytes are others.
+        BundleError: the registry has no digest that they could be checked by.
     """
     if not version.model_digest:
         raise BundleError(
@@ -68,10 +68,18 @@ def load_checked(tracking: Tracking, version: Version) -> LoadedModel:
             where=f"{version.model} v{version.number}",
             next_step="Release it with mergeline",
         )
+    return tracking.model_files(version.model, version.number, into)
+
+
+def load_checked(tracking: Tracking, version: Version) -> LoadedModel:
+    """Load a registered version; nothing is unpickled unless its bytes have its digest.
+
+    Raises:
+        BundleError: the registry has no digest of it, or its bytes are others.
+    """
     scratch = Path(tempfile.mkdtemp(prefix="mergeline-load-"))
     try:
-        folder = tracking.model_files(version.model, version.number, scratch)
-        model = load(folder, version.model_digest)
+        model = load(checkable_files(tracking, version, scratch), version.model_digest)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 
 from mergeline.errors import MergelineError, NotFoundError
 from mergeline.serving import description, mlflow_protocol, native, open_inference
-from mergeline.serving.http import Answer, Receive, Scope, header, json_answer
+from mergeline.serving.http import Answer, Scope, header, json_answer
 from mergeline.serving.served_versions import (
     Asking,
     Routing,
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 VERSION_NUMBER = "[0-9]{1,18}"  # Python refuses to read thousands of digits
 
-Handler = Callable[["Application", "Request"], Awaitable[Answer]]
+Names = Mapping[str, str]
+Handler = Callable[["Application", Names], Awaitable[Answer]]
+Ask = Callable[[ServedVersion, ServedModel, bytes], Asking]
 Refuse = Callable[[MergelineError, int], Answer]
 _PRODUCTION = "production"
 
@@ -36,21 +39,32 @@ class MethodError(NotFoundError):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A request and the names in its address."""
+class Question:
+    """What a request for predictions asks.
 
-    scope: Scope
-    receive: Receive
-    names: Mapping[str, str]
+    Attributes:
+        protocol: as it is counted.
+        find: the version that is asked.
+        ask: that version about a body.
+    """
+
+    protocol: str
+    find: Callable[[], ServedVersion]
+    ask: Ask
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An address, what answers there, and how it says errors."""
+    """An address, and what answers there: a handler, or a model to a question.
+
+    Attributes:
+        refuse: how it says errors.
+    """
 
     method: str
     path: str
-    handler: Handler
+    handler: Handler | None = None
+    question: Callable[[Application, Scope, Names], Question] | None = None
     refuse: Refuse = native.refusal
 
     def match(self, parts: list[str]) -> dict[str, str] | None:
@@ -67,7 +81,7 @@ class Route:
         return names if re.fullmatch(VERSION_NUMBER, names.get("version", "0")) else None
 
 
-def find_route(method: str, raw_path: bytes) -> tuple[Route, Mapping[str, str]]:
+def find_route(method: str, raw_path: bytes) -> tuple[Route, Names]:
     """The route of an address, and the names in it.
 
     Raises:
@@ -89,7 +103,7 @@ def find_route(method: str, raw_path: bytes) -> tuple[Route, Mapping[str, str]]:
     raise NotFoundError("unknown address", where=where, next_step=next_step)
 
 
-def _found(held: ServedVersions, names: Mapping[str, str]) -> Callable[[], ServedVersion]:
+def _found(held: ServedVersions, names: Names) -> Callable[[], ServedVersion]:
     """What finds the version that an address names; without a version or stage, in production."""
     model = names["model"]
     if "version" in names:
@@ -100,33 +114,32 @@ def _found(held: ServedVersions, names: Mapping[str, str]) -> Callable[[], Serve
 # ---- mergeline's own
 
 
-async def _health(app: Application, request: Request) -> Answer:  # noqa: ARG001
+async def _health(app: Application, names: Names) -> Answer:  # noqa: ARG001
     return json_answer({"live": True})
 
 
-async def _ready(app: Application, request: Request) -> Answer:  # noqa: ARG001
+async def _ready(app: Application, names: Names) -> Answer:  # noqa: ARG001
     held = app.served_versions
     document = {"ready": held.ready, "loading": held.loading, "problems": held.problems()}
     return json_answer(document, 200 if held.ready else 503)
 
 
-async def _models(app: Application, request: Request) -> Answer:  # noqa: ARG001
+async def _models(app: Application, names: Names) -> Answer:  # noqa: ARG001
     routing = app.served_versions.routing
     return json_answer({"models": [_model(routing, name) for name in routing.models()]})
 
 
-async def _one_model(app: Application, request: Request) -> Answer:
-    return json_answer(_model(app.served_versions.routing, request.names["model"]))
+async def _one_model(app: Application, names: Names) -> Answer:
+    return json_answer(_model(app.served_versions.routing, names["model"]))
 
 
-async def _predict(app: Application, request: Request) -> Answer:
-    kind, wanted = header(request.scope, b"content-type"), header(request.scope, b"accept")
+def _predict(app: Application, scope: Scope, names: Names) -> Question:
+    kind, wanted = header(scope, b"content-type"), header(scope, b"accept")
 
     def ask(served: ServedVersion, model: ServedModel, body: bytes) -> Asking:
         return native.answer(served, model, body, kind=kind, wanted=wanted)
 
-    find = _found(app.served_versions, request.names)
-    return await app.predict(request, "native", find, ask)
+    return Question("native", _found(app.served_versions, names), ask)
 
 
 def _model(routing: Routing, name: str) -> dict[str, Any]:
@@ -157,16 +170,16 @@ def _version(served: ServedVersion) -> dict[str, Any]:
     }
 
 
-async def _openapi(app: Application, request: Request) -> Answer:  # noqa: ARG001
+async def _openapi(app: Application, names: Names) -> Answer:  # noqa: ARG001
     return json_answer(description.openapi(app.served_versions.routing, ROUTES))
 
 
-async def _docs(app: Application, request: Request) -> Answer:  # noqa: ARG001
+async def _docs(app: Application, names: Names) -> Answer:  # noqa: ARG001
     page = description.page(app.served_versions.routing)
     return Answer(page.encode(), kind="text/html; charset=utf-8")
 
 
-async def _metrics(app: Application, request: Request) -> Answer:  # noqa: ARG001
+async def _metrics(app: Application, names: Names) -> Answer:  # noqa: ARG001
     body, kind = app.metrics.page(app.served_versions)
     return Answer(body, kind=kind)
 
@@ -174,17 +187,17 @@ async def _metrics(app: Application, request: Request) -> Answer:  # noqa: ARG00
 # ---- MLflow's scoring protocol
 
 
-async def _ping(app: Application, request: Request) -> Answer:  # noqa: ARG001
+async def _ping(app: Application, names: Names) -> Answer:  # noqa: ARG001
     return Answer(b"\n", 200 if app.served_versions.ready else 503)
 
 
-async def _mlflow_version(app: Application, request: Request) -> Answer:  # noqa: ARG001
+async def _mlflow_version(app: Application, names: Names) -> Answer:  # noqa: ARG001
     return Answer(version("mlflow").encode())
 
 
-async def _invocations(app: Application, request: Request) -> Answer:
-    held, names = app.served_versions, request.names
-    kind = header(request.scope, b"content-type")
+def _invocations(app: Application, scope: Scope, names: Names) -> Question:
+    held = app.served_versions
+    kind = header(scope, b"content-type")
     lenient = app.settings.mlflow_lenient
 
     def find() -> ServedVersion:
@@ -198,7 +211,7 @@ async def _invocations(app: Application, request: Request) -> Answer:
     def ask(served: ServedVersion, model: ServedModel, body: bytes) -> Asking:  # noqa: ARG001
         return mlflow_protocol.answer(model, body, kind, lenient=lenient)
 
-    return await app.predict(request, "mlflow", find, ask)
+    return Question("mlflow", find, ask)
 
 
 def _only_in_production(routing: Routing) -> str:
@@ -219,54 +232,48 @@ def _only_in_production(routing: Routing) -> str:
 # ---- Open Inference Protocol
 
 
-async def _v2(app: Application, request: Request) -> Answer:  # noqa: ARG001
+async def _v2(app: Application, names: Names) -> Answer:  # noqa: ARG001
     return json_answer(open_inference.server_metadata(version("mergeline")))
 
 
-async def _v2_live(app: Application, request: Request) -> Answer:  # noqa: ARG001
+async def _v2_live(app: Application, names: Names) -> Answer:  # noqa: ARG001
     return json_answer({"live": True})
 
 
-async def _v2_ready(app: Application, request: Request) -> Answer:  # noqa: ARG001
+async def _v2_ready(app: Application, names: Names) -> Answer:  # noqa: ARG001
     ready = app.served_versions.ready
     return json_answer({"ready": ready}, 200 if ready else 503)
 
 
-async def _v2_model(app: Application, request: Request) -> Answer:
+async def _v2_model(app: Application, names: Names) -> Answer:
     held = app.served_versions
-    served, model = await app.loaded(_found(held, request.names))
+    served, model = await app.loaded(_found(held, names))
     versions = [one.version.number for one in held.routing.of(served.version.model)]
     return json_answer(open_inference.model_metadata(served, model, versions))
 
 
-async def _v2_model_ready(app: Application, request: Request) -> Answer:
-    served, _ = await app.loaded(_found(app.served_versions, request.names))
+async def _v2_model_ready(app: Application, names: Names) -> Answer:
+    served, _ = await app.loaded(_found(app.served_versions, names))
     return json_answer({"name": served.version.model, "ready": True})
 
 
-async def _v2_infer(app: Application, request: Request) -> Answer:
-    length = header(request.scope, open_inference.BINARY.encode())
+def _v2_infer(app: Application, scope: Scope, names: Names) -> Question:
+    length = header(scope, open_inference.BINARY.encode())
 
     def ask(served: ServedVersion, model: ServedModel, body: bytes) -> Asking:
         return open_inference.answer(served, model, body, length)
 
-    find = _found(app.served_versions, request.names)
-    return await app.predict(request, "open inference", find, ask)
+    return Question("open inference", _found(app.served_versions, names), ask)
 
 
-def _of_mlflow(method: str, path: str, handler: Handler) -> Route:
-    return Route(method, path, handler, mlflow_protocol.refusal)
-
-
-def _of_v2(method: str, path: str, handler: Handler) -> Route:
-    return Route(method, path, handler, open_inference.refusal)
-
+_of_mlflow = functools.partial(Route, refuse=mlflow_protocol.refusal)
+_of_v2 = functools.partial(Route, refuse=open_inference.refusal)
 
 # Whoever starts servers asks them, and knows no token.
 PROBES = {"/healthz", "/readyz", "/ping", "/health", "/v2/health/live", "/v2/health/ready"}
 ROUTES = [
-    Route("POST", "/models/{model}/versions/{version}/predict", _predict),
-    Route("POST", "/models/{model}/stages/{stage}/predict", _predict),
+    Route("POST", "/models/{model}/versions/{version}/predict", question=_predict),
+    Route("POST", "/models/{model}/stages/{stage}/predict", question=_predict),
     Route("GET", "/models", _models),
     Route("GET", "/models/{model}", _one_model),
     Route("GET", "/readyz", _ready),
@@ -274,9 +281,9 @@ ROUTES = [
     Route("GET", "/metrics", _metrics),
     Route("GET", "/openapi.json", _openapi),
     Route("GET", "/docs", _docs),
-    _of_mlflow("POST", "/invocations", _invocations),
-    _of_mlflow("POST", "/model/{model}/{which}/invocations", _invocations),
-    _of_mlflow("POST", "/serving-endpoints/{model}/invocations", _invocations),
+    _of_mlflow("POST", "/invocations", question=_invocations),
+    _of_mlflow("POST", "/model/{model}/{which}/invocations", question=_invocations),
+    _of_mlflow("POST", "/serving-endpoints/{model}/invocations", question=_invocations),
     _of_mlflow("GET", "/ping", _ping),
     _of_mlflow("GET", "/health", _ping),
     _of_mlflow("GET", "/version", _mlflow_version),
@@ -285,8 +292,8 @@ ROUTES = [
     _of_v2("GET", "/v2/health/ready", _v2_ready),
     _of_v2("GET", "/v2/models/{model}", _v2_model),
     _of_v2("GET", "/v2/models/{model}/ready", _v2_model_ready),
-    _of_v2("POST", "/v2/models/{model}/infer", _v2_infer),
+    _of_v2("POST", "/v2/models/{model}/infer", question=_v2_infer),
     _of_v2("GET", "/v2/models/{model}/versions/{version}", _v2_model),
     _of_v2("GET", "/v2/models/{model}/versions/{version}/ready", _v2_model_ready),
-    _of_v2("POST", "/v2/models/{model}/versions/{version}/infer", _v2_infer),
+    _of_v2("POST", "/v2/models/{model}/versions/{version}/infer", question=_v2_infer),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,12 +15,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mergeline.core.release.version import Version
+from mergeline.adapters.models.folder import load
 from mergeline.errors import DeployError, InputError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.serving.native import answer_columns
 from mergeline.serving.proof import choose
-from mergeline.serving.registered import load_checked, released
+from mergeline.serving.registered import checkable_files, released
 from mergeline.serving.rows import RowReader
 from mergeline.serving.served_versions import ServedModel, predict
 from mergeline.serving.tables import table_batch
@@ -82,7 +83,17 @@ def score(
     }
     done = 0
     total = _count(rows)
-    with _Sink(out, facts) as sink, _Scorers(project, version) as scorers:
+    with (
+        tempfile.TemporaryDirectory(
+            prefix="mergeline-score-", ignore_cleanup_errors=True
+        ) as folder,
+        _Sink(out, facts) as sink,
+        _Scorers(
+            checkable_files(project.tracking, version, Path(folder)),
+            version.model_digest,
+            processes=1 if 0 < total <= _ROWS else _PROCESSES,
+        ) as scorers,
+    ):
         for table in scorers.answers(_batches(rows)):
             sink.write(table)
             done += table.num_rows
@@ -102,9 +113,7 @@ def _dataset(source: str) -> ds.Dataset:
 
     try:
         if _is_delta(source):
-            from deltalake import DeltaTable
-
-            return DeltaTable(source).to_pyarrow_dataset()
+            return _delta(source)
         files: Any = _files(source)
         first = files[0] if isinstance(files, list) else files
         kind = "csv" if first.removesuffix(".gz").endswith(".csv") else "parquet"
@@ -112,6 +121,19 @@ def _dataset(source: str) -> ds.Dataset:
     except (OSError, pa.ArrowException, ValueError) as error:
         line = str(error).splitlines()[0][:200]
         raise NotFoundError(f"no rows can be read: {line}", where=source) from error
+
+
+def _delta(source: str) -> ds.Dataset:
+    """The rows of a Delta table, read by Arrow's own file system.
+
+    Read by the one of deltalake, one process in ten is aborted at its end.
+    """
+    from deltalake import DeltaTable
+    from pyarrow.fs import FileSystem, SubTreeFileSystem
+
+    table = DeltaTable(source)
+    files, root = FileSystem.from_uri(table.table_uri)
+    return table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(root, files))
 
 
 def _is_delta(source: str) -> bool:
@@ -165,20 +187,22 @@ def _batches(rows: ds.Dataset) -> Iterator[pa.Table]:
 
 
 class _Scorers:
-    """Two processes that hold the model; answers come in the order of the batches."""
+    """Processes that hold the model; answers come in the order of the batches.
 
-    def __init__(self, project: Project, version: Version) -> None:
-        self._root = project.repository.root
-        self._environment = dict(project.environment)
-        self._version = version
+    They load it from one folder, each after its own check of the digest, and need no registry.
+    """
+
+    def __init__(self, folder: Path, digest: str, *, processes: int) -> None:
+        self._model = folder, digest
+        self._processes = processes
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> _Scorers:
         self._pool = ProcessPoolExecutor(
-            _PROCESSES,
+            self._processes,
             mp_context=get_context("spawn"),
             initializer=_load,
-            initargs=(self._root, self._environment, self._version),
+            initargs=self._model,
         )
         return self
 
@@ -199,7 +223,7 @@ class _Scorers:
             for table in tables:
                 waiting.append(self._pool.submit(_answered, table, start))
                 start += table.num_rows
-                if len(waiting) > _PROCESSES + 1:
+                if len(waiting) > self._processes + 1:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -212,11 +236,10 @@ class _Scorers:
 _held: list[ServedModel | Exception] = []
 
 
-def _load(root: Path, environment: Mapping[str, str], version: Version) -> None:
+def _load(folder: Path, digest: str) -> None:
     """Load the model in a process of its own; what fails is said with the first batch."""
     try:
-        project = Project.at(root, environment)
-        model = load_checked(project.tracking, version)
+        model = load(folder, digest)
         _held.append(ServedModel(model, RowReader(model.inputs), choose(model)))
     except Exception as error:  # noqa: BLE001 - an initializer's error would only be printed
         _held.append(error)

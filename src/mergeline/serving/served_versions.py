@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import tempfile
 import threading
 import time
@@ -34,6 +36,7 @@ Asking = Generator[Batch | Callable[[], Any], Any, Answer]
 STAGES = ("Production", "Staging")
 MEMORY = 1_000_000_000  # bytes for models without a stage
 _PROOF_ROWS = 2_000
+_FEW = 64  # numbers
 _LONGEST_PAUSE = 30.0  # seconds between tries to load a version that cannot be loaded
 
 Key = tuple[str, int]
@@ -113,13 +116,25 @@ class ServedVersion:
         """Model and number."""
         return self.version.model, self.version.number
 
-    @property
+    @functools.cached_property
     def headers(self) -> dict[str, str]:
         """What each answer says of it, whatever the protocol."""
         return {
             "mergeline-model": quote(self.version.model),
             "mergeline-version": str(self.version.number),
             "mergeline-model-digest": self.version.model_digest,
+        }
+
+    @functools.cached_property
+    def described(self) -> dict[str, Any]:
+        """What each answer of mergeline's own protocol says of it."""
+        return {
+            "model": self.version.model,
+            "version": self.version.number,
+            "stage": self.version.stage,
+            "fingerprint": self.version.fingerprint,
+            "model_digest": self.version.model_digest,
+            "classes": [plain(label) for label in self.model.classes] if self.model else [],
         }
 
     def __str__(self) -> str:
@@ -457,6 +472,8 @@ def finite(predictions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """
     import numpy as np
 
+    if predictions.size <= _FEW and all(map(math.isfinite, predictions.ravel().tolist())):
+        return predictions  # an array takes its time for few numbers too
     finite = np.isfinite(predictions)
     if not finite.all():
         row = finite.reshape(len(finite), -1).all(axis=1).argmin()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from mergeline.core.compare.result import InputColumn
@@ -80,6 +81,12 @@ class ToMatrix:
                 raise NoStepsError("a text that no step encodes")
             source.place, place = place, place + source.width
         self.width = place
+        self._narrow = all(source.width == 1 for source in sources)
+        self._ways = [
+            (one.column, one.change, one.codes.get if one.codes is not None else None, one.unknown)
+            for one in sources
+        ]
+        self._texts = [kind.type == "string" for kind in inputs.values()]
 
     @property
     def sources(self) -> Sequence[Source]:
@@ -94,19 +101,33 @@ class ToMatrix:
         """
         import numpy as np
 
-        columns = [self._entered(source, batch) for source in self._sources]
-        if batch.size == 1 and all(source.width == 1 for source in self._sources):
+        if batch.size == 1 and self._narrow and (row := self._one_row(batch.columns)):
             # An array takes its time for each column, whatever the rows.
-            return np.array([[values[0] for values in columns]], dtype=np.float64)
+            return np.array([row], dtype=np.float64)
+        columns = [self._entered(source, batch) for source in self._sources]
         matrix = np.zeros((batch.size, self.width))
         for source, values in zip(self._sources, columns, strict=True):
             if source.width == 1:
                 matrix[:, source.place] = values
             else:
-                for row, code in enumerate(values):
+                for place, code in enumerate(values):
                     if code >= 0:
-                        matrix[row, source.place + int(code)] = 1.0
+                        matrix[place, source.place + int(code)] = 1.0
         return matrix
+
+    def _one_row(self, columns: Sequence[Any]) -> list[float | None] | None:
+        """The numbers of one row; None if a category is not known."""
+        row = []
+        for column, change, code, unknown in self._ways:
+            value = columns[column][0]
+            if change is not None:
+                value = change(value)
+            if code is not None:
+                value = code(value if type(value) is str else _key(value), unknown)
+                if value is None:
+                    return None
+            row.append(value)
+        return row
 
     def _entered(self, source: Source, batch: Batch) -> Any:  # noqa: ANN401 - a list or an array
         """The numbers, or codes, that a column's raw values become."""
@@ -116,9 +137,11 @@ class ToMatrix:
         if source.codes is None:
             return values
         code, unknown = source.codes.get, source.unknown
-        codes = [
-            code(value if type(value) is str else _key(value), unknown) for value in _listed(values)
-        ]
+        if self._texts[source.column] and source.change is None:
+            keys = _listed(values)  # texts and None, which are their own keys
+        else:
+            keys = [_key(value) for value in _listed(values)]
+        codes = list(map(code, keys, repeat(unknown)))
         if unknown is None and None in codes:
             value = _listed(values)[codes.index(None)]
             raise BundleError(

@@ -27,6 +27,11 @@ class Tracing:
         if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
             self._tracer = trace.get_tracer("mergeline")
 
+    @property
+    def on(self) -> bool:
+        """Whether somebody has configured it."""
+        return self._tracer is not None
+
     @contextlib.contextmanager
     def span(self, scope: Scope, name: str) -> Iterator[Any]:
         """The span of a request; None where nobody has configured any."""

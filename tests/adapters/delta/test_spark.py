@@ -11,7 +11,11 @@ from mergeline.errors import TableError
 from tests.adapters.delta.conftest import World
 from tests.adapters.delta.readers import by_duckdb_s_extension
 
-pytestmark = pytest.mark.spark
+pytestmark = [
+    pytest.mark.spark,
+    # pyspark leaves its sockets to the JVM open for the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ def test_memory_does_not_grow_with_the_rows_that_a_key_names(tmp_path: Path, dis
         from pathlib import Path
         from mergeline.adapters.drops.keys import find_duplicates
         from mergeline.core.declare.columns import Column
-from mergeline.core.declare.contract import Contract
+        from mergeline.core.declare.contract import Contract
         from mergeline.core.data.snapshot import Drop
         contract = Contract("t", "d", "csv", {"k": Column("string")}, key=("k",))
         path, rows = Path(sys.argv[1]), int(sys.argv[2])

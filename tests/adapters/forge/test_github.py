@@ -19,6 +19,22 @@ from tests.support.github_server import REPOSITORY
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
+def test_who_approved_last_and_did_not_take_it_back_is_an_approver(github: GitHubWorld) -> None:
+    number = github.open("More trees")
+    github.server.rules = {
+        f"/pulls/{number}/reviews": [
+            {"user": {"login": login}, "state": state}
+            for login, state in [
+                ("bo", "CHANGES_REQUESTED"), ("bo", "APPROVED"), ("bo", "COMMENTED"),
+                ("cy", "APPROVED"), ("cy", "DISMISSED"), ("di", "COMMENTED"), ("al", "APPROVED"),
+            ]
+        ]
+    }  # fmt: skip
+    assert github.forge().approvers(number) == ("al", "bo")
+    url = f"https://github.com/{REPOSITORY}/pull/{number}"
+    assert github.forge().pull_request(number).url == url
+
+
 def test_two_runs_that_both_saw_no_report_leave_one(github: GitHubWorld) -> None:
     number = github.open("More trees")
     head = github.server.pulls[number].head

@@ -21,6 +21,7 @@ from mergeline.adapters.models.confined import confined_model
 from mergeline.adapters.models.folder import load, model_digest
 from mergeline.errors import BundleError
 from mergeline.system.confinement import Limits, Walls, probe
+from tests.support.line import content_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
 FRAME = pd.DataFrame({"weight": np.linspace(0, 1, 60), "distance": np.linspace(1, 0, 60)})
@@ -43,6 +44,16 @@ class Hostile(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-le
         exec(self.code, {"self": self, "rows": rows})
         positive = rows["weight"].to_numpy()
         return np.column_stack([1 - positive, positive])
+
+
+class HostileLoading:
+    """Does something while it is loaded, and is no model at all."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def __setstate__(self, state: dict[str, str]) -> None:
+        exec(state["code"], {})
 
 
 @pytest.fixture(params=["landlock", pytest.param("bubblewrap", marks=pytest.mark.slow)])
@@ -149,6 +160,91 @@ def test_a_hostile_model_is_contained_and_said(
     folder = saved(code)
     with pytest.raises(BundleError, match=message):
         asked(folder, walls)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import os; os._exit(0)", "the model"),
+        ("import os; os.kill(os.getppid(), 9)", "Operation not permitted"),
+        ("import socket; socket.create_connection(('127.0.0.1', 9))", "Operation not permitted"),
+        ("open('/etc/shadow').read()", "No such file|Permission denied"),
+        ("import os\nwhile True: os.fork()", "Operation not permitted"),
+        ("held = [bytearray(10**8) for _ in range(100)]", "MemoryError|more memory"),
+        ("raise ValueError('first\\n::error file=a::owned')", "first$"),
+        ("import time; time.sleep(600)", "took longer|ended with"),
+    ],
+)
+def test_a_model_that_is_hostile_while_it_is_loaded_is_contained_and_said(
+    walls: Walls, saved: Saved, code: str, message: str
+) -> None:
+    folder = saved()
+    with by_value():
+        (folder / "model.pkl").write_bytes(cloudpickle.dumps(HostileLoading(code)))
+    with pytest.raises(BundleError, match=message) as found:
+        asked(folder, walls, SHORT if "sleep" in code else ROOM)
+    assert "::" not in str(found.value)
+
+
+@pytest.mark.slow
+def test_a_model_that_patches_mergeline_changes_only_what_it_says_itself(
+    walls: Walls, saved: Saved
+) -> None:
+    code = """
+import mergeline.adapters.models.confined as confined
+import mergeline.core.gate.judge as gate
+gate.judge = confined.confined_model = lambda *_, **__: 'pass'
+import mergeline.adapters.models.folder as folder
+folder.model_digest = lambda *_: '0' * 64
+"""
+    from mergeline.core.gate import judge as gate
+
+    was = gate.judge
+    folder = saved(code)
+    digest = model_digest(folder)
+    assert asked(folder, walls).shape == (60, 2)
+    assert (gate.judge, model_digest(folder)) == (was, digest)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("said", ["b''", "b'\\xff' * 64", "numbers(a)[:-8]", "numbers(a) * 2"])
+def test_a_model_that_patches_the_program_that_asks_it_is_refused(
+    walls: Walls, saved: Saved, said: str
+) -> None:
+    code = f"""
+import sys
+child = sys.modules['__main__']
+numbers = child._numbers
+child._numbers = lambda a: {said}
+"""
+    with pytest.raises(BundleError, match="the model"):
+        asked(saved(code), walls)
+
+
+@pytest.mark.slow
+def test_a_model_that_writes_a_verdict_changes_no_file(
+    walls: Walls, saved: Saved, tmp_path: Path
+) -> None:
+    places = [tmp_path / "judged" / "evaluation", Path.cwd() / "evaluation"]
+    code = f"""
+import pathlib
+for place in {[str(place) for place in places]!r}:
+    for name in ('report.json', 'report.md', 'evaluation.json'):
+        try:
+            pathlib.Path(place).mkdir(parents=True, exist_ok=True)
+            pathlib.Path(place, name).write_text('{{"verdict": "pass"}}')
+        except OSError:
+            pass
+"""
+    folder = saved(code)
+    (tmp_path / "judged" / "evaluation").mkdir(parents=True)
+    report = tmp_path / "judged" / "evaluation" / "report.json"
+    report.write_text('{"verdict": "fail"}')
+    before = content_of(tmp_path)
+    assert asked(folder, walls).shape == (60, 2)
+    assert content_of(tmp_path) == before
+    assert not places[1].exists()
 
 
 @pytest.mark.parametrize("code", ["import time; time.sleep(600)", "while True: pass"])

@@ -17,24 +17,49 @@ from mergeline.adapters.store.store import Store, Stored, open_store
 from mergeline.core.release.bundle import Candidate
 from mergeline.errors import InputError, StoreError
 from tests.support.parcels import MODEL
-from tests.support.registries import PASSWORD, USER, evaluate_bundle, make_bundle, registry
+from tests.support.registries import (
+    PASSWORD,
+    USER,
+    evaluate_bundle,
+    make_bundle,
+    registry,
+    short_tokens,
+)
+from tests.support.s3_server import s3_environment, s3_server
 
 LATER = "2026-02-01T00:00:00+00:00"
-PLACES = ["layout", pytest.param("registry", marks=pytest.mark.slow)]
+PLACES = [
+    "layout",
+    pytest.param("registry", marks=pytest.mark.slow),
+    pytest.param("bucket", marks=pytest.mark.s3),
+]
+IN_BUCKET = "s3/warehouse/models/store"
 
 
 @pytest.fixture(params=PLACES)
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def address(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
     if request.param == "layout":
         yield str(tmp_path / "store")
-        return
-    with registry(tmp_path / "registry") as host:
-        yield f"oci://{host}/acme/parcels"
+    elif request.param == "registry":
+        with registry(tmp_path / "registry") as host:
+            yield f"oci://{host}/acme/parcels"
+    else:
+        (tmp_path / IN_BUCKET).parent.parent.mkdir(parents=True)
+        with s3_server(tmp_path / "s3") as server:
+            for name, value in s3_environment(server).items():
+                monkeypatch.setenv(name, value)
+            yield f"s3://{IN_BUCKET.removeprefix('s3/')}"
 
 
 @pytest.fixture
 def store(address: str) -> Store:
-    return open_store(address, {})
+    return opened(address)
+
+
+def opened(address: str) -> Store:
+    return open_store(address, os.environ if address.startswith("s3:") else {})
 
 
 @pytest.fixture
@@ -54,7 +79,9 @@ def blobs(tmp_path: Path) -> dict[str, Path]:
     content = tmp_path / "registry/content/docker/registry/v2/blobs/sha256"
     if content.exists():
         return {path.parent.name: path for path in content.rglob("data")}
-    return {path.name: path for path in (tmp_path / "store/blobs/sha256").iterdir()}
+    layouts = [tmp_path / "store", tmp_path / IN_BUCKET]
+    [layout] = [path for path in layouts if path.exists()]
+    return {path.name: path for path in (layout / "blobs/sha256").glob("*")}
 
 
 def test_whether_a_store_can_be_written_is_tried_without_a_trace(
@@ -75,7 +102,7 @@ def test_a_candidate_comes_back_as_it_was(
     store: Store, address: str, candidate: Candidate, tmp_path: Path
 ) -> None:
     stored = put(store, candidate, tmp_path)
-    again = open_store(address, {})
+    again = opened(address)
     assert again.find(MODEL, candidate.fingerprint) == stored
     assert again.known() == [(MODEL, candidate.fingerprint)]
     assert again.read_candidate(stored) == candidate
@@ -148,7 +175,10 @@ def test_a_removed_candidate_takes_its_evaluations_along(
     store.remove(MODEL, candidate.fingerprint)
     assert store.known() == []
     assert store.find(MODEL, candidate.fingerprint) is None
-    if (tmp_path / "store").exists():
+    if not (tmp_path / "registry").exists():
+        for path in blobs(tmp_path).values():
+            os.utime(path, (0, 0))
+        store.sweep()
         assert not blobs(tmp_path)
     store.remove(MODEL, candidate.fingerprint)
     stored = put(store, candidate, tmp_path)
@@ -193,7 +223,7 @@ def test_a_damaged_blob_is_said(
         path.unlink()
     with pytest.raises(StoreError, match=rf"{digest}.*(is missing|is not what it was).* Evaluate"):
         store.fetch(stored, tmp_path / "fetched")
-    if (tmp_path / "store").exists():  # a registry's own copy is the registry's to mend
+    if not (tmp_path / "registry").exists():  # a registry's own copy is the registry's to mend
         assert store.put_candidate(candidate, tmp_path / "bundle") == stored
         store.fetch(stored, tmp_path / "mended")
         assert read_candidate(tmp_path / "mended") == candidate
@@ -205,7 +235,7 @@ def test_a_damaged_manifest_is_said(store: Store, candidate: Candidate, tmp_path
     path.write_bytes(path.read_bytes().replace(b"weight", b"WEIGHT", 1))
     with pytest.raises(StoreError):
         store.fetch(stored, tmp_path / "fetched")
-    if (tmp_path / "store").exists():
+    if not (tmp_path / "registry").exists():
         with pytest.raises(StoreError, match="Delete it, and evaluate again"):
             store.find(MODEL, candidate.fingerprint)
         path.unlink()
@@ -213,11 +243,11 @@ def test_a_damaged_manifest_is_said(store: Store, candidate: Candidate, tmp_path
 
 
 _RACER = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from mergeline.adapters.bundles import read_candidate, read_evaluation
 from mergeline.adapters.store.store import open_store
-store, bundle = open_store(sys.argv[1], {}), Path(sys.argv[2])
+store, bundle = open_store(sys.argv[1], os.environ), Path(sys.argv[2])
 candidate, evaluation = read_candidate(bundle), read_evaluation(bundle)
 print("ready", flush=True)
 sys.stdin.readline()
@@ -251,18 +281,18 @@ def test_of_writers_at_once_one_is_found_whole(store: Store, address: str, tmp_p
 
 
 _WRITER = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from mergeline.adapters.bundles import read_candidate, read_evaluation
 from mergeline.adapters.store.store import open_store
-store, bundle = open_store(sys.argv[1], {}), Path(sys.argv[2])
+store, bundle = open_store(sys.argv[1], os.environ), Path(sys.argv[2])
 write, left = type(store._place).%s, [int(sys.argv[3])]
-def slow(self, *given):
+def slow(self, *given, **named):
     if not left[0]:
         print("here", flush=True)
         time.sleep(60)
     left[0] -= 1
-    return write(self, *given)
+    return write(self, *given, **named)
 type(store._place).%s = slow
 stored = store.put_candidate(read_candidate(bundle), bundle)
 store.put_evaluation(stored, read_evaluation(bundle), bundle)
@@ -276,7 +306,7 @@ store.put_evaluation(stored, read_evaluation(bundle), bundle)
 def test_a_writer_that_is_killed_leaves_nothing_half_written(
     address: str, candidate: Candidate, tmp_path: Path, step: str, after: int
 ) -> None:
-    store, script = open_store(address, {}), _WRITER % (step, step)
+    store, script = opened(address), _WRITER % (step, step)
     writer = subprocess.Popen(
         [sys.executable, "-c", script, address, str(tmp_path / "bundle"), str(after)],
         stdout=subprocess.PIPE,
@@ -297,7 +327,16 @@ def test_a_writer_that_is_killed_leaves_nothing_half_written(
 
 
 @pytest.mark.parametrize(
-    "address", ["https://example.org/x", "oci://", "oci://host", "oci://me:secret@host/x"]
+    "address",
+    [
+        "https://example.org/x",
+        "oci://",
+        "oci://host",
+        "oci://me:secret@host/x",
+        "s3://",
+        "s3://me:secret@bucket/x",
+        "az://box/x?sig=secret",
+    ],
 )
 def test_what_is_no_place_for_a_store_is_refused(address: str) -> None:
     with pytest.raises(InputError) as refused:
@@ -344,6 +383,33 @@ def test_a_registry_that_takes_nothing_is_said(candidate: Candidate, tmp_path: P
         store = open_store(f"oci://{host}/acme/parcels", {})
         with pytest.raises(StoreError, match=r"does not let anybody write sha256:"):
             store.put_candidate(candidate, tmp_path / "bundle")
+
+
+@pytest.mark.slow
+def test_a_registry_whose_disk_is_full_is_said_and_nothing_is_found(
+    candidate: Candidate, tmp_path: Path
+) -> None:
+    with registry(tmp_path / "registry", largest_file=2_000) as host:
+        store = open_store(f"oci://{host}/acme/parcels", {})
+        with pytest.raises(
+            StoreError, match=r"the store answers \d+ to: write sha256:.*space left"
+        ):
+            store.put_candidate(candidate, tmp_path / "bundle")
+        assert store.find(MODEL, candidate.fingerprint) is None
+
+
+@pytest.mark.slow
+def test_a_token_that_has_ended_is_asked_for_anew(candidate: Candidate, tmp_path: Path) -> None:
+    with registry(tmp_path / "registry") as behind, short_tokens(behind, uses=2) as host:
+        address = f"oci://{host}/acme/parcels"
+        store = open_store(address, {"ORAS_USER": USER, "ORAS_PASS": PASSWORD})
+        stored = put(store, candidate, tmp_path)
+        store.fetch(stored, tmp_path / "fetched")
+        assert read_candidate(tmp_path / "fetched") == candidate
+        ended = open_store(address, {"ORAS_USER": USER, "ORAS_PASS": "ended"})
+        with pytest.raises(StoreError, match=r"not allowed to read .*docker login") as said:
+            ended.find(MODEL, candidate.fingerprint)
+        assert "ended" not in str(said.value)
 
 
 def test_a_folder_that_cannot_be_written_is_said(candidate: Candidate, tmp_path: Path) -> None:

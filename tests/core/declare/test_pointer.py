@@ -1,6 +1,6 @@
 import pytest
 
-from mergeline.core.declare.pointer import Pointer, is_no_drop, parse_pointer
+from mergeline.core.declare.pointer import Pointer, is_no_drop, parse_pointer, without_replaced
 from mergeline.errors import DeclarationError
 
 MD5 = "f69f5b72bc79a92dc70c63c9aa142e36"
@@ -89,3 +89,42 @@ def test_a_pointer_to_versions_of_a_bucket_ends_in_what_to_do(out: str) -> None:
 )  # fmt: skip
 def test_a_file_in_a_folder_of_drops_is_none_by_its_name(path: str, is_none: bool) -> None:
     assert is_no_drop(path) == is_none
+
+
+CORRECTION = f"meta:\n  replaces: 01.csv\n  by: us\nouts:\n- md5: {MD5}\n  path: 01-b.csv\n"
+
+
+def test_a_pointer_can_say_which_drop_its_own_replaces() -> None:
+    assert parse_pointer("d/01-b.csv.dvc", CORRECTION).replaces == "d/01.csv"
+    far = CORRECTION.replace("01.csv", "../e/01.csv")
+    assert parse_pointer("d/01-b.csv.dvc", far).replaces == "e/01.csv"
+    for wrong in ("3", "[01.csv]", "/01.csv", "''"):
+        with pytest.raises(DeclarationError, match=r"meta\.replaces is the name of one drop"):
+            parse_pointer("d/01-b.csv.dvc", CORRECTION.replace("01.csv", wrong))
+
+
+def pointers(**replaced: str | None) -> list[Pointer]:
+    return [Pointer(f"{of}.dvc", of, MD5, None, other) for of, other in replaced.items()]
+
+
+def test_a_drop_that_another_replaces_does_not_count() -> None:
+    assert [one.target for one in without_replaced(pointers(a=None, b="a", c="b", d=None))] == [
+        "c",
+        "d",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "replaced"),
+    [
+        ("b.dvc: replaces aa, which no pointer of the table names", {"a": None, "b": "aa"}),
+        ("a.dvc: replaces b, and is replaced by it", {"a": "b", "b": "a"}),
+        ("a.dvc: replaces a, and is replaced by it", {"a": "a"}),
+    ],
+)
+def test_a_replacement_of_what_is_not_there_or_in_a_circle_is_refused(
+    said: str, replaced: dict[str, str | None]
+) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        without_replaced(pointers(**replaced))
+    assert str(caught.value).startswith(said)

@@ -28,7 +28,7 @@ from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.gate.judge import (
     judge,
     judge_both,
-    judge_moved_holdout,
+    judge_moved,
     judge_on_base_rows,
     judge_without_base_rows,
 )
@@ -744,15 +744,17 @@ def test_a_reference_that_cannot_score_the_rows_is_inconclusive() -> None:
     assert judge(unasked, lost, CHANGE).outcome == "pass"
 
 
+@pytest.mark.parametrize("rule", ["holdout_moved", "bar_moved"])
 @pytest.mark.parametrize("policy", ["pass", "fail", "ask"])
-def test_a_moved_holdout_waits_for_a_person_whatever_the_policy(policy: Any) -> None:
+def test_a_moved_bar_waits_for_a_person_whatever_the_policy(policy: Any, rule: Any) -> None:
     gate = Gate("roc_auc", inconclusive=policy)
     passed = Judgement(judge(gate, comparison(), CHANGE))
-    waiting = judge_moved_holdout(passed, "rows are gone", None)
+    waiting = judge_moved(passed, rule, "rows are gone", None)
     assert waiting.verdict.outcome == "inconclusive"
-    approved = judge_moved_holdout(passed, "rows are gone", Approval("Rex", "they were wrong"))
+    assert getattr(waiting, rule) == "rows are gone"
+    approved = judge_moved(passed, rule, "rows are gone", Approval("Rex", "they were wrong"))
     assert approved.verdict.outcome == "pass"
-    assert only(approved.verdict, "holdout_moved").text == (
+    assert only(approved.verdict, rule).text == (
         "rows are gone; Rex approved that: they were wrong"
     )
     for told, outcome in ((approved, "pass"), (waiting, {"fail": "fail"}.get(policy))):
@@ -762,7 +764,7 @@ def test_a_moved_holdout_waits_for_a_person_whatever_the_policy(policy: Any) -> 
 
 def test_a_refused_change_is_not_saved_by_an_approval() -> None:
     refused = Judgement(Verdict("fail", (Reason("leak", "fail", "it takes the label"),)))
-    approved = judge_moved_holdout(refused, "rows are gone", Approval("Rex", "fine"))
+    approved = judge_moved(refused, "holdout_moved", "rows are gone", Approval("Rex", "fine"))
     assert approved.verdict.outcome == "fail"
 
 

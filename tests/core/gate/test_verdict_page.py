@@ -27,7 +27,8 @@ def rule_names() -> set[str]:
     absent = {f"metric_{kind}" for kind in get_args(Absent) if kind not in {"", "unscored"}}
     others = {f"{other}_{what}" for other in get_args(Other) for what in ("missing", "unscored")}
     others -= {"reference_missing"}  # the champion stands for it where there is none
-    return plain | absent | others | set(get_args(ProblemKind))
+    moved = set(get_args(judge.MovedRule))
+    return plain | absent | others | moved | set(get_args(ProblemKind))
 
 
 def test_every_rule_is_on_the_page_and_every_rule_on_the_page_exists() -> None:

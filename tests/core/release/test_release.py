@@ -64,13 +64,13 @@ def steps(live: Live, **options: str) -> list[str]:
 
 
 def test_a_reviewed_model_is_recorded_registered_and_then_promoted() -> None:
-    assert steps(IN_PRODUCTION) == ["record", "register", "promote"]
+    assert steps(IN_PRODUCTION) == ["record", "register", "promote", "describe"]
 
 
 def test_the_first_model_is_released_by_its_own_verdict() -> None:
     live = replace(NOTHING, model_digest="d2", evaluation=evaluation(None))
     assert plan_release(TARGET, live).kind == "first"
-    assert steps(live) == ["record", "register", "promote"]
+    assert steps(live) == ["record", "register", "promote", "describe"]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def restoring() -> Live:
 def test_an_earlier_release_goes_back_without_a_verdict_but_with_a_smoke_test() -> None:
     plan = plan_release(TARGET, restoring())
     assert plan.kind == "restore"
-    assert [step.kind for step in plan.steps] == ["record", "promote"]
+    assert [step.kind for step in plan.steps] == ["record", "promote", "describe"]
 
 
 def test_a_registered_version_that_was_never_released_must_still_pass_the_gate() -> None:
@@ -170,7 +170,7 @@ def test_a_version_that_somebody_promoted_by_hand_must_still_pass_the_gate() -> 
 def test_killed_after_the_record_only_the_promotion_is_left() -> None:
     live = replace(RELEASED, promoted=OLD)
     assert plan_release(TARGET, live).kind == "change"
-    assert steps(live) == ["promote"]
+    assert steps(live) == ["promote", "describe"]
 
 
 def test_applied_twice_leaves_an_empty_plan() -> None:
@@ -180,7 +180,7 @@ def test_applied_twice_leaves_an_empty_plan() -> None:
 def test_a_version_that_was_deleted_is_registered_again_under_its_page() -> None:
     live = replace(RELEASED, promoted=None, registered=None)
     assert plan_release(TARGET, live).kind == "change"
-    assert steps(live) == ["register", "promote"]
+    assert steps(live) == ["register", "promote", "describe"]
 
 
 def test_what_is_in_production_needs_no_evaluation_to_stay_there() -> None:
@@ -190,6 +190,11 @@ def test_what_is_in_production_needs_no_evaluation_to_stay_there() -> None:
 def test_a_server_that_answers_with_another_model_is_deployed_to() -> None:
     assert steps(replace(RELEASED, served="d1")) == ["deploy"]
     assert steps(replace(IN_PRODUCTION, served="d1"))[-1] == "deploy"
+
+
+def test_a_page_of_the_registry_that_says_something_else_is_written_again() -> None:
+    assert steps(replace(RELEASED, described=False)) == ["describe"]
+    assert steps(replace(RELEASED, described=False, registry=False)) == []
 
 
 def test_the_page_is_the_next_that_no_tag_has() -> None:

@@ -42,5 +42,5 @@ def test_rules_that_need_the_same_say_it_once() -> None:
 
 def test_where_the_rows_cannot_tell_more_rows_would() -> None:
     assert steps(refused_by("margin", outcome="inconclusive"))[0].startswith("add drops: ")
-    [approve, _] = steps(refused_by("holdout_moved", outcome="inconclusive"))
+    [approve, _] = steps(refused_by("holdout_moved", "bar_moved", outcome="inconclusive"))
     assert approve.endswith("/mergeline approve REASON")

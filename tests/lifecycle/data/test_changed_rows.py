@@ -7,10 +7,12 @@ import polars as pl
 import pytest
 
 from mergeline.core.data.changed_rows import ChangedRow, changed_lines
-from mergeline.errors import NotFoundError
+from mergeline.core.data.snapshot import pointers_digest
+from mergeline.core.data.wording import note_lines
+from mergeline.errors import DeclarationError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs.data import diff, diff_rows
-from tests.support.shop import Shop
+from tests.support.shop import Shop, md5
 
 HEADER = b"id,shop,amount,big\n"
 
@@ -112,3 +114,63 @@ def test_a_column_added_later_is_told_with_the_drops_that_lack_it(shop: Shop) ->
     assert list(map(str, found.schema)) == [
         "column tax is new (float64); 2 of 3 drops without a value in it"
     ]
+
+
+@pytest.fixture
+def replaced(shop: Shop) -> Shop:
+    """January's correction comes under a name of its own, and January's pointer stays."""
+    add(shop, "01", "1,N,1.5,true", "2,W,2,false")
+    add(shop, "02", "20,N,1.5,true")
+    shop.build(shop.commit())
+    add(shop, "01-b", "1,N,1.5,true", "2,W,9,true", "3,S,1,true")
+    pointer = shop.root / "data/raw/sales/01-b.csv.dvc"
+    pointer.write_text(f"meta:\n  replaces: 01.csv\n{pointer.read_text()}")
+    shop.build(shop.commit())
+    return shop
+
+
+def test_a_drop_takes_the_place_of_the_one_that_its_pointer_says_it_replaces(
+    replaced: Shop,
+) -> None:
+    found = diff(project(replaced), "sales", "0", "1")
+    [change] = found.drops
+    assert change.path == "data/raw/sales/01-b.csv"
+    assert change.replaces == "data/raw/sales/01.csv"
+    assert (change.change, change.rows_before, change.rows_after) == ("replaced", 2, 3)
+    assert note_lines(found) == ("data/raw/sales/01-b.csv replaces data/raw/sales/01.csv",)
+    rows = diff_rows(project(replaced), "sales", "0", "1")
+    assert (rows.changed, rows.added, rows.removed) == (1, 1, 0)
+    assert sorted(replaced.tables.scan("sales", 1).collect()["id"]) == [1, 2, 3, 20]
+
+
+def test_the_fingerprint_s_snapshot_is_the_one_that_was_built(replaced: Shop) -> None:
+    tree = project(replaced).tree("HEAD")
+    md5s = [pointer.md5 for pointer in tree.pointers_of(tree.contracts["sales"])]
+    digest = pointers_digest(tree.contracts["sales"], md5s)
+    assert replaced.tables.at_digest("sales", digest) == 1
+
+
+def test_what_a_pointer_replaces_must_be_there(replaced: Shop) -> None:
+    (replaced.root / "data/raw/sales/01.csv.dvc").unlink()
+    with pytest.raises(DeclarationError) as caught:
+        replaced.build(replaced.commit())
+    assert str(caught.value) == (
+        "data/raw/sales/01-b.csv.dvc: replaces data/raw/sales/01.csv, which no pointer of the "
+        "table names. Correct the name. The pointer of a replaced drop stays, and counts no more; "
+        "if it is gone for good, take `replaces` out."
+    )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of DVC's own dependencies
+def test_dvc_itself_keeps_what_a_pointer_replaces(replaced: Shop) -> None:
+    """Where the drop is corrected once more, by `dvc add`."""
+    from dvc.repo import Repo
+
+    content = HEADER + b"2,W,10,true\n"
+    (replaced.root / "data/raw/sales/01-b.csv").write_bytes(content)
+    with Repo(str(replaced.root)) as repo:
+        repo.add([str(replaced.root / "data/raw/sales/01-b.csv")])
+    found = project(replaced).working_tree()
+    pointers = found.pointers_of(found.contracts["sales"])
+    assert pointers[0].replaces == "data/raw/sales/01.csv"
+    assert pointers[0].md5 == md5(content)

@@ -2,11 +2,16 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 import mergeline
+from mergeline.adapters.delta.building import make_file
+from mergeline.adapters.delta.storage import open_storage
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.adapters.git.repository import Repository
 from mergeline.cli.show import planned_snapshot_lines
@@ -20,6 +25,7 @@ from mergeline.lifecycle.steps.snapshots import (
     describe_built,
     gather_snapshots,
     write_pins,
+    write_rows,
 )
 from mergeline.lifecycle.verbs.snapshot import plan_snapshots, snapshot
 from tests.support.shop import Shop, sales
@@ -330,3 +336,19 @@ def test_two_new_drops_that_share_a_key_are_refused_before_any_table_is_there(sh
     with pytest.raises(DropError, match=r"1 key \(id\) stands in more than one drop, .* 5, and"):
         shop.build(shop.commit())
     assert shop.tables.names(["sales"]) == []
+
+
+@pytest.mark.slow
+def test_a_conversion_can_go_to_another_process_and_leaves_the_same_file(shop: Shop) -> None:
+    """As to an executor of another machine: what it is given can be pickled."""
+    shop.add("2013-01")
+    built = shop.build(shop.commit())
+    wanted = gather(shop)
+    [(name, drop)] = wanted.files.items()
+    elsewhere = open_storage(str(shop.root.parent / "elsewhere"))
+    write = partial(write_rows, DropStore(shop.root), wanted.contract)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        size = pool.submit(make_file, elsewhere, wanted.contract, drop, write).result()
+    here = Path(shop.tables.uri("sales"), name).read_bytes()
+    assert Path(elsewhere.path(name)).read_bytes() == here
+    assert size == len(here) == built.bytes_written

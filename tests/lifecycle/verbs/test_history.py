@@ -13,7 +13,7 @@ from tests.support.line import Line
 
 def shown(line: Line, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("COLUMNS", "160")
-    Console().print(ledger_table(read(line.project(), None).entries))
+    Console().print(ledger_table(read(line.project(), None).moves))
     return capsys.readouterr().out
 
 

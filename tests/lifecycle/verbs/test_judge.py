@@ -82,6 +82,20 @@ def test_a_verdict_that_a_job_wrote_itself_is_never_read(line: Line) -> None:
     assert left["verdict"] == "fail"
 
 
+def test_other_bytes_of_a_fingerprint_that_the_store_knows_are_refused(court: Line) -> None:
+    """Only training again could tell which of the two the tree makes."""
+    track(court.project(), court.bundle, say=court.say)
+    pickled = next((court.bundle / "candidate" / "model").glob("*.pkl"))
+    estimator = cloudpickle.loads(pickled.read_bytes())
+    estimator[-1].coef_ = estimator[-1].coef_ * 2
+    pickled.write_bytes(cloudpickle.dumps(estimator))
+    _write_digests(court.bundle, model_digest=model_digest(pickled.parent))
+    with pytest.raises(BundleError, match=r"the store has model .* of this fingerprint") as caught:
+        judged(court)
+    assert "mergeline reproduce" in str(caught.value)
+    assert report_of(court).kind == "failed"
+
+
 def _another_fingerprint(bundle: Path) -> None:
     path = bundle / "manifest.json"
     document = json.loads(path.read_text())

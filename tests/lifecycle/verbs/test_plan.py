@@ -11,6 +11,7 @@ from mergeline.lifecycle.verbs.plan import plan
 from tests.support.line import Line, content_of
 from tests.support.parcels import MODEL
 
+APPROVAL = "a person with write access must approve that the bar moves: /mergeline approve REASON"
 NOTHING = f"{MODEL}: nothing that determines the model changes; nothing runs"
 
 
@@ -53,6 +54,7 @@ def test_a_parameter_of_the_holdout_moves_the_bar(clone: Line) -> None:
     assert lines(clone) == [
         "params.yaml: evaluate.holdout_every 4 → 5: train and evaluate run; snapshots stay",
         "the bar moves: params.yaml: evaluate.holdout_every 4 → 5: it makes the holdout",
+        APPROVAL,
     ]
 
 
@@ -63,6 +65,7 @@ def test_other_outputs_move_the_bar(clone: Line) -> None:
     assert lines(clone) == [
         "models/: outputs build/late → build/alt: evaluate runs; snapshots stay",
         "the bar moves: models/: outputs build/late → build/alt: it makes the holdout",
+        APPROVAL,
     ]
 
 
@@ -85,6 +88,7 @@ def test_changed_code_is_told_with_the_stages_that_read_it(clone: Line) -> None:
     assert lines(clone) == [
         "pipelines/evaluate.py: evaluate.py changed: evaluate runs; snapshots stay",
         "the bar moves: pipelines/evaluate.py: evaluate.py changed: it makes the holdout",
+        APPROVAL,
     ]
 
 
@@ -102,6 +106,7 @@ def test_a_changed_gate_runs_nothing_and_moves_the_bar(clone: Line) -> None:
     assert lines(clone) == [
         NOTHING,
         "the bar moves: models/late.yaml: the gate changed; the base's still judges",
+        APPROVAL,
     ]
 
 
@@ -112,6 +117,7 @@ def test_a_changed_metric_and_key_move_the_bar(clone: Line) -> None:
         "models/: decision 0.5 → 0.3: another model, though no stage reads it",
         "the bar moves: models/late.yaml: metrics changed",
         "the bar moves: models/late.yaml: decision changed",
+        APPROVAL,
     ]
 
 
@@ -138,7 +144,9 @@ def test_an_unchanged_tree_that_was_never_trained_is_trained(line: Line, tmp_pat
     line.merge(line.propose("words", ("README.md", "late?", "late?!")))
     [one] = plan(line.project(MERGELINE_STATE=str(tmp_path / "empty")))
     said = "it was never trained: snapshot, train and evaluate run"
-    assert change_plan_lines(one) == [f"{MODEL}: nothing that determines the model changes; {said}"]
+    [unknown, told] = change_plan_lines(one)
+    assert "what is in production is not known here" in unknown
+    assert told == f"{MODEL}: nothing that determines the model changes; {said}"
 
 
 def test_a_drop_without_a_pointer_is_told(clone: Line) -> None:
@@ -155,6 +163,29 @@ def test_the_first_commit_has_no_base(clone: Line, tmp_path: Path) -> None:
     assert said.startswith(f"{MODEL}: no base to compare with; this tree was trained already (in")
 
 
+def test_a_change_on_an_unreleased_main_is_held_against_what_is_in_production(line: Line) -> None:
+    released = line.git("rev-parse", "origin/main", at="runner")
+    onto = line.merge(line.propose("unreleased", ("params.yaml", "C: 1.0", "C: 3.0")))
+    line.check_out_pull(line.propose("words", ("README.md", "late?", "late?!")))
+    [one] = plan(line.project())
+    assert change_plan_lines(one) == [
+        (
+            f"{MODEL}: {onto[:7]} is not what is in production, so this is what differs from "
+            f"{released[:7]}, the last release"
+        ),
+        "params.yaml: train.C 1.0 → 3.0: train and evaluate run; snapshots stay",
+    ]
+    assert not one.touched, "the pull request itself changes no model"
+
+
+def test_where_the_store_is_another_the_base_is_compared_with(line: Line, tmp_path: Path) -> None:
+    line.check_out_pull(1)
+    [one] = plan(line.project(MERGELINE_STORE=str(tmp_path / "other")))
+    told, change, *_ = change_plan_lines(one)
+    assert told.startswith(f"{MODEL}: what is in production is not known here, so the base is: ")
+    assert change.startswith("params.yaml: train.C 1.0 → 0.5")
+
+
 def test_planning_writes_nothing(clone: Line) -> None:
     clone.edit("params.yaml", "C: 1.0", "C: 0.25", at="runner")
     before = content_of(clone.state)
@@ -165,5 +196,5 @@ def test_planning_writes_nothing(clone: Line) -> None:
 def test_planning_needs_no_state_at_all(clone: Line, tmp_path: Path) -> None:
     clone.edit("params.yaml", "C: 1.0", "C: 0.25", at="runner")
     [one] = plan(clone.project(MERGELINE_STATE=str(tmp_path / "none")))
-    assert len(change_plan_lines(one)) == 1
+    assert change_plan_lines(one)[1].startswith("params.yaml: train.C 1.0 → 0.25: ")
     assert not (tmp_path / "none").exists()

@@ -53,6 +53,17 @@ def assert_healed(project: Project, line: Line) -> None:
     assert seen.drift == ()
 
 
+def test_descriptions_that_somebody_changed_are_written_again(two: Line) -> None:
+    project = two.project()
+    client = project.tracking.client
+    written = client.get_model_version(MODEL, "1").description
+    client.update_model_version(MODEL, "1", "mine")
+    client.update_registered_model(MODEL, "mine too")
+    assert planned(project, two) == ["describe v1", "describe"]
+    assert_healed(project, two)
+    assert client.get_model_version(MODEL, "1").description == written
+
+
 def test_a_line_that_nobody_touched_needs_nothing(line: Line) -> None:
     assert planned(line.project(), line) == []
     before = content_of(line.state)
@@ -63,7 +74,9 @@ def test_a_line_that_nobody_touched_needs_nothing(line: Line) -> None:
 
 def test_a_lost_server_is_written_again(two: Line) -> None:
     project = two.project(MLFLOW_TRACKING_URI=f"sqlite:///{two.root / 'new.db'}")
-    assert planned(project, two)[-4:] == ["register v1", "archive v1", "register v2", "promote v2"]
+    assert planned(project, two)[-6:] == [
+        "register v1", "move v1", "describe v1", "register v2", "promote v2", "describe v2",
+    ]  # fmt: skip
     assert not (two.root / "new.db").exists()
     assert_healed(project, two)
     runs = project.tracking.candidates(MODEL)

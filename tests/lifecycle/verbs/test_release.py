@@ -75,12 +75,28 @@ def another_machine(line: Line, at: str = "runner") -> Project:
 
 def test_the_first_release_records_registers_and_promotes(line: Line) -> None:
     assert [step.kind for step in line.first.plan.steps] == [
-        "record", "register", "promote",
+        "record", "register", "promote", "describe",
     ]  # fmt: skip
     [page] = ledger(line)
     assert (page.kind, page.version, page.verdict, page.replaced) == ("first", 1, "pass", None)
     assert page.fingerprint == champion(line).fingerprint
     assert page.subject == "Parcels of three months"
+
+
+def test_the_registry_s_pages_say_what_a_version_is_and_when_it_was_in_production(
+    line: Line,
+) -> None:
+    line.merge(1)
+    page = entry_of(line.release())
+    client = line.project().tracking.client
+    first, second = (client.get_model_version(MODEL, n).description for n in ("1", "2"))
+    assert "`late` may replace v1" in second
+    assert "| ROC AUC |" in second
+    assert page.model_digest in second
+    assert "- Pull request: #1 better\n" in second
+    assert "until now, in place of v1 (`release/late/0002`)" in second
+    assert "until now" not in first
+    assert "$MERGELINE_SERVER/models/late/" in client.get_registered_model(MODEL).description
 
 
 @pytest.mark.parametrize("method", ["squash", "rebase", "merge"])
@@ -153,7 +169,7 @@ def test_plan_names_the_steps_and_changes_nothing(line: Line) -> None:
     before = content_of(line.root)
     done = line.release(plan_only=True)
     assert [text.split(":")[1].strip() for text in release_lines(done)] == [
-        "record", "register", "promote",
+        "record", "register", "promote", "describe",
     ]  # fmt: skip
     assert content_of(line.root) == before
     assert champion(line).number == 1
@@ -163,7 +179,7 @@ class Killed(BaseException):
     """As `kill -9`: nothing catches it."""
 
 
-@pytest.mark.parametrize("step", ["_register", "_record", "_promote"])
+@pytest.mark.parametrize("step", ["_register", "_record", "_promote", "_describe"])
 def test_killed_after_any_step_and_run_again_it_converges(
     line: Line, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -501,7 +517,7 @@ def test_a_registry_whose_alias_is_gone_gets_it_back_for_what_the_ledger_names(l
     client = line.project().tracking.client
     client.delete_registered_model_alias(MODEL, "production")
     done = line.release()
-    assert [step.kind for step in done.plan.steps] == ["promote"]
+    assert [step.kind for step in done.plan.steps] == ["promote", "describe"]
     assert champion(line).number == 1
 
 
@@ -757,7 +773,7 @@ def test_a_version_that_somebody_deleted_goes_back_into_production(line: Line) -
     assert line.review(line.propose("on", ("params.yaml", "C: 0.5", "C: 0.4"))).passed
     line.check_out("origin/main")
     [seen] = status(line.project())
-    assert [text.split(":")[0] for text in seen.drift] == ["register", "promote"]
+    assert [text.split(":")[0] for text in seen.drift] == ["register", "promote", "describe"]
     assert line.release().entry is None
     assert champion(line).number == 2
     assert line.release().plan.steps == ()

@@ -18,7 +18,7 @@ def test_status_shows_what_a_merge_would_have_released(line: Line) -> None:
     [found] = status(line.project())
     assert found.champion == 1
     assert [text.split(":")[0] for text in found.drift] == [
-        "record", "register", "promote",
+        "record", "register", "promote", "describe",
     ]  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def test_status_shows_an_alias_that_somebody_moved(line: Line) -> None:
     line.project().tracking.move(MODEL, 1, "Production")
     [found] = status(line.project())
     assert found.champion == 2  # by the ledger
-    assert [text.split(":")[0] for text in found.drift] == ["promote"]
+    assert [text.split(":")[0] for text in found.drift] == ["promote", "describe"]
     line.release()
     champion = line.project().tracking.champion(MODEL)
     assert champion is not None

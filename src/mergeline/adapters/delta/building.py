@@ -37,9 +37,11 @@ from mergeline.core.data.snapshot import (
     Provenance,
     Snapshot,
     drop_md5,
+    file_name,
     plan_commit,
 )
 from mergeline.core.data.wording import shared_keys_line
+from mergeline.core.declare.contract import Contract
 from mergeline.errors import DropError, TableError
 
 _log = logging.getLogger(__name__)
@@ -296,12 +298,9 @@ class Building:
         return self._made(name, self._make(name))
 
     def _make(self, name: str) -> int:
-        """Put the file of a drop into the table's folder; its size as it was made."""
-        with new_part(self.storage) as part:
-            self.write(self.snapshot.files[name], part)
-            size = part.stat().st_size
-            self.storage.put(part, name)
-        return size
+        return make_file(
+            self.storage, self.snapshot.contract, self.snapshot.files[name], self.write
+        )
 
     def _made(self, name: str, size: int) -> Drop:
         self.bytes_written += size
@@ -318,9 +317,26 @@ class Building:
             "contract": self.snapshot.contract.digest,
             "drops": str(len(self.snapshot.files)),
             "drops_added": {drop.md5: drop.path for drop in added},
+            "drops_replacing": {drop.md5: drop.replaces for drop in added if drop.replaces},
             "drops_removed": [drop_md5(name) for name in plan.removes],
         }
         return _commit_once(metadata, [Transaction(app_id(self.snapshot.digest), version, None)])
+
+
+def make_file(storage: Storage, contract: Contract, drop: Drop, write: Write) -> int:
+    """Put the file of a drop into the table's folder, under the name that says its content.
+
+    The seam at which conversions can go elsewhere: it needs nothing but its arguments, so any
+    thread, process or machine that reaches drop and table may run it, also twice. A file that is
+    not whole has no name there. The commit is not its affair.
+
+    Returns: the file's size as it was made, in bytes.
+    """
+    with new_part(storage) as part:
+        write(drop, part)
+        size = part.stat().st_size
+        storage.put(part, file_name(contract, drop))
+    return size
 
 
 def _commit_once(

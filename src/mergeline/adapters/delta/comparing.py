@@ -15,6 +15,7 @@ from mergeline.core.data.profile import DropProfile
 from mergeline.core.data.snapshot import drop_md5
 
 _BLOCK = 64  # log entries whose paths are kept together
+_Paths = dict[str, tuple[str, str | None]]  # of drops by md5, as in `LogEntry.drops_added`
 
 
 class Comparing:
@@ -72,31 +73,35 @@ class Comparing:
     ) -> tuple[HeldDrop, ...]:
         rows = self._state(version).rows_by_file
         paths = self._paths(version, md5s)
-        return tuple(HeldDrop(paths.get(md5, md5), md5, rows[files[md5]]) for md5 in sorted(md5s))
+        held = []
+        for md5 in sorted(md5s):
+            path, replaces = paths.get(md5, (md5, None))
+            held.append(HeldDrop(path, md5, rows[files[md5]], replaces))
+        return tuple(held)
 
-    def _paths(self, version: int, md5s: Collection[str]) -> dict[str, str]:
+    def _paths(self, version: int, md5s: Collection[str]) -> _Paths:
         """Paths of drops, as the last commit that added each says."""
         wanted, at = set(md5s), version
-        paths: dict[str, str] = {}
+        paths: _Paths = {}
         while at >= 0 and not wanted <= paths.keys():
             start = at if (at + 1) % _BLOCK else at + 1 - _BLOCK
             paths = {**self._added(range(start, at + 1)), **paths}
             at = start - 1
         return paths
 
-    def _added(self, versions: range) -> dict[str, str]:
+    def _added(self, versions: range) -> _Paths:
         """Paths of the drops that these commits added, by md5."""
 
-        def read() -> dict[str, str]:
+        def read() -> _Paths:
             entries = [entry for version in versions if (entry := self._entry(version))]
-            return {md5: path for entry in entries for md5, path in entry.drops_added.items()}
+            return {md5: paths for entry in entries for md5, paths in entry.drops_added.items()}
 
         if len(versions) < _BLOCK:
             return read()
         # The id: a table that was deleted and built anew has other versions.
         table = self._state(versions[-1]).table.metadata().id
         block = f"{MERGED}/{PATHS}{table}-{versions.start}.z"
-        return kept(self._storage, block, make=read, write=dict, read=dict)
+        return kept(self._storage, block, make=read, write=dict, read=_read_paths)
 
     def _entry(self, version: int) -> LogEntry | None:
         if version not in self._entries:
@@ -107,6 +112,11 @@ class Comparing:
         if version not in self._states:
             self._states[version] = open_version(self._storage, version)
         return self._states[version]
+
+
+def _read_paths(kept_paths: Mapping[str, Sequence[str | None]]) -> _Paths:
+    """As they were kept; a TypeError or ValueError if something else was."""
+    return {md5: (str(path), replaces) for md5, (path, replaces) in kept_paths.items()}
 
 
 def _by_md5(files: Collection[str]) -> dict[str, str]:

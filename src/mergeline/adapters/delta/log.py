@@ -39,13 +39,16 @@ def _read_entry(version: int, content: bytes) -> LogEntry:
     actions = [json.loads(line) for line in content.splitlines() if line.strip()]
     info: dict[str, Any] = next((a["commitInfo"] for a in actions if "commitInfo" in a), {})
     metadata = {key: str(info[key]) for key in _METADATA if key in info}
-    drops = info.get("drops_added", {})
+    drops, replacing = (
+        named if isinstance(named := info.get(f"drops_{what}"), dict) else {}
+        for what in ("added", "replacing")
+    )
     return LogEntry(
         version=version,
         time=dt.datetime.fromtimestamp(info.get("timestamp", 0) / 1000, tz=dt.UTC),
         operation=str(info.get("operation", "unknown")),
         metadata=metadata if "snapshot" in metadata else {},
-        drops_added=drops if isinstance(drops, dict) else {},
+        drops_added={md5: (path, replacing.get(md5)) for md5, path in drops.items()},
         added={unquote(a["add"]["path"]): _rows(a["add"]) for a in actions if "add" in a},
         removed=tuple(unquote(a["remove"]["path"]) for a in actions if "remove" in a),
     )

@@ -27,6 +27,10 @@ class DropStore:
         self._root = repository
         self._one_at_a_time = threading.RLock()  # DVC's objects are of one thread
 
+    def __reduce__(self) -> tuple[type[DropStore], tuple[Path]]:
+        """Another process opens the repository for itself."""
+        return DropStore, (self._root,)
+
     def fetch(self, md5: str, *, pointer: str = "") -> Path:
         """A file with this content: in DVC's cache, in the working tree, or else fetched.
 

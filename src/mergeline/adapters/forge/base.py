@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -20,6 +20,7 @@ State = Literal["pending", "success", "failure", "error"]
 """What stands beside a commit: still running, passed, refused, or could not be judged."""
 
 STATUS_CONTEXT = "mergeline"
+_DECIDING = {"APPROVED", "CHANGES_REQUESTED", "REQUEST_CHANGES", "DISMISSED"}  # of both forges
 Topic = Literal["approval", "asked"]
 """What a note beside a commit is about: that its bar may move, or what its evaluation shall do."""
 _DESCRIPTION_LIMIT = 140
@@ -33,6 +34,7 @@ class PullRequest:
     Attributes:
         open: neither merged nor closed.
         fork: whether the change lies in another repository, which others may write to.
+        url: of its page; None where the forge has none.
     """
 
     number: int
@@ -40,6 +42,7 @@ class PullRequest:
     open: bool
     labels: tuple[str, ...] = ()
     fork: bool = False
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,14 @@ class Forge(Protocol):
 
     def pull_request(self, number: int) -> PullRequest:
         """The pull request of that number.
+
+        Raises:
+            NotFoundError: there is no such pull request.
+            ForgeError: the forge cannot be reached or refuses.
+        """
+
+    def approvers(self, number: int) -> tuple[str, ...]:
+        """Who approved a pull request and did not take that back, by name.
 
         Raises:
             NotFoundError: there is no such pull request.
@@ -141,6 +152,12 @@ class Forge(Protocol):
 
     def settings(self, branch: str) -> Settings:
         """The rules of the repository and of its main branch, as far as the token may see them."""
+
+
+def approving(reviews: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Whose last review that says yes or no says yes; reviews are of name and state, in order."""
+    last = {name: state for name, state in reviews if state in _DECIDING}
+    return tuple(sorted(name for name, state in last.items() if state == "APPROVED"))
 
 
 class CommentStore(Protocol):

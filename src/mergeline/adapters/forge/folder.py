@@ -144,6 +144,11 @@ class FolderForge:
             labels=pull.labels,
         )
 
+    def approvers(self, number: int) -> tuple[str, ...]:
+        """Nobody: reviews are not kept here."""
+        self._read(number)
+        return ()
+
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it."""
         self._commit(commit)

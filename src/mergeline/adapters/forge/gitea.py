@@ -28,6 +28,7 @@ from mergeline.adapters.forge.base import (
     Settings,
     State,
     Topic,
+    approving,
     checked_length,
     context_of,
     keep_one_report,
@@ -71,6 +72,7 @@ class _Pull:
     merged_at: datetime | None
     merge_commit_sha: str | None
     labels: tuple[_Named, ...] | None
+    html_url: str | None = None
 
     def read(self) -> PullRequest:
         return PullRequest(
@@ -79,7 +81,15 @@ class _Pull:
             open=self.state == "open",
             labels=tuple(label.name for label in self.labels or ()),
             fork=self.head.repo_id != self.base.repo_id,
+            url=self.html_url,
         )
+
+
+@dataclass(frozen=True)
+class _Review:
+    state: str
+    dismissed: bool
+    user: _User | None
 
 
 @dataclass(frozen=True)
@@ -210,6 +220,15 @@ class GiteaForge:
     def pull_request(self, number: int) -> PullRequest:
         """The pull request of that number."""
         return self._get(_Pull, f"/pulls/{number}").read()
+
+    def approvers(self, number: int) -> tuple[str, ...]:
+        """Who approved a pull request and did not take that back."""
+        reviews = self._pages(_Review, f"/pulls/{number}/reviews?")
+        return approving(
+            (one.user.login, "DISMISSED" if one.dismissed else one.state)
+            for one in reviews
+            if one.user
+        )
 
     def pull_request_of(self, commit: str) -> PullRequest | None:
         """The pull request that brought a commit, or proposes it."""

@@ -28,6 +28,7 @@ from mergeline.adapters.forge.base import (
     Settings,
     State,
     Topic,
+    approving,
     checked_length,
     context_of,
     keep_one_report,
@@ -104,6 +105,12 @@ class GitHubForge:
     def pull_request(self, number: int) -> PullRequest:
         """The pull request of that number."""
         return _pull_request(self._repository.get_pull(number))
+
+    @_translated
+    def approvers(self, number: int) -> tuple[str, ...]:
+        """Who approved a pull request and did not take that back."""
+        reviews = self._repository.get_pull(number).get_reviews()
+        return approving((one.user.login, one.state) for one in reviews if one.user)
 
     @_translated
     def pull_request_of(self, commit: str) -> PullRequest | None:
@@ -307,6 +314,7 @@ def _pull_request(pull: GitHubPullRequest) -> PullRequest:
         open=pull.state == "open",
         labels=tuple(label.name for label in pull.labels),
         fork=_is_fork(pull),
+        url=pull.html_url,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mergeline.adapters.git.signatures import Signing, is_signed
+from mergeline.adapters.git.signatures import Signing, is_signed, signed_tags
 from mergeline.adapters.git.tree import Tree, listed
 from mergeline.core.release.ledger import Tag
 from mergeline.errors import GitError, InputError, RepositoryError
@@ -364,6 +364,13 @@ class Repository:
         out = run_git(["cat-file", "--batch-check"], cwd=self.root, stdin=names).decode()
         found = zip(commits, out.splitlines(), strict=True)
         return {commit for commit, line in found if not line.endswith(" missing")}
+
+    def signed_tags(self, tags: Sequence[str], signers: bytes, remembered: Path) -> set[str]:
+        """Those of the tag objects with a good SSH signature by one of the signers.
+
+        What was found good is noted in the folder `remembered`, and not looked at again.
+        """
+        return signed_tags(self.root, tags, signers, remembered)
 
     def is_signed(self, tag: str, signers: bytes) -> bool:
         """Whether a tag object has a good SSH signature by one of the signers."""

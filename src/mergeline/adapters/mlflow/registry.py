@@ -10,11 +10,13 @@ deprecated.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mergeline.adapters.mlflow.embedded import read_registered
 from mergeline.adapters.mlflow.runs import COMMIT, FINGERPRINT, PULL_REQUEST, Run
 from mergeline.adapters.mlflow.store import Store, on_all_pages, without_password
 from mergeline.core.release.version import RegistryStage, Version
@@ -23,6 +25,7 @@ from mergeline.errors import NotFoundError
 _NUMBER = "mergeline.version"
 _STAGE = "mergeline.stage"
 _OVERRIDE = "mergeline.override"
+_DESCRIBED = "mergeline.described"
 _ALIASES: Mapping[RegistryStage, str] = {"Production": "production", "Staging": "staging"}
 _TAG_LIMIT = 5_000  # characters
 
@@ -34,11 +37,17 @@ class Registry(Store):
         """Registered versions of a model, oldest first."""
         if self.absent():
             return []
-        with self.translating():
-            registered = self.client.search_model_versions(f"name='{model}'", max_results=10_000)
-            holders = self._holders(model)
-            versions = [_version(version, holders) for version in registered]
-            return sorted(versions, key=lambda version: version.number)
+        if embedded := read_registered(self._file, model) if self._file else None:
+            holders = _holders(embedded)
+            versions = [_version(version, holders) for version in embedded.versions]
+        else:
+            with self.translating():
+                registered = self.client.search_model_versions(
+                    f"name='{model}'", max_results=10_000
+                )
+                holders = self._holders(model)
+                versions = [_version(version, holders) for version in registered]
+        return sorted(versions, key=lambda version: version.number)
 
     def standing(self) -> list[Version]:
         """Versions of all models that mergeline registered and that are not archived.
@@ -126,6 +135,32 @@ class Registry(Store):
             raw = int(self._raw(version.model, version.number))
             self._tag(version.model, raw, _OVERRIDE, reason[:_TAG_LIMIT])
         return replace(version, override=reason)
+
+    def describe(self, version: Version, text: str, facts: str) -> None:
+        """Write a version's description; `facts` is the digest of what it was written from."""
+        with self.translating(f"no version {version.number} of {version.model}"):
+            raw = self._raw(version.model, version.number)
+            self.client.update_model_version(version.model, raw, text)
+            self._tag(version.model, int(raw), _DESCRIBED, f"{facts} {_mark(text)}")
+
+    def describe_model(self, model: str, text: str) -> None:
+        """Write a registered model's description."""
+        with self.translating(f"no model {model}"):
+            self.client.update_registered_model(model, text)
+
+    def description(self, model: str) -> str | None:
+        """A registered model's description; None if it is not registered."""
+        from mlflow.exceptions import MlflowException
+
+        if self.absent():
+            return None
+        with self.translating():
+            try:
+                return self.client.get_registered_model(model).description or ""
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                raise
 
     def move(self, model: str, number: int, stage: RegistryStage) -> None:
         """Move a version to a stage; the one that held Production or Staging is archived.
@@ -225,7 +260,18 @@ def _version(version: Any, holders: Mapping[RegistryStage, int]) -> Version:  # 
         model_digest=tags.get("mergeline.model_digest", ""),
         run_id=version.run_id or "",
         override=tags.get(_OVERRIDE),
+        described=_described(version),
     )
+
+
+def _described(version: Any) -> str:  # noqa: ANN401 - mlflow's ModelVersion
+    facts, _, mark = version.tags.get(_DESCRIBED, "").partition(" ")
+    return str(facts) if mark == _mark(version.description or "") else ""
+
+
+def _mark(text: str) -> str:
+    """By which a text is known again."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _number(version: Any) -> int:  # noqa: ANN401 - mlflow's ModelVersion

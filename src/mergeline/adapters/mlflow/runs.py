@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from mergeline.core.release.bundle import (
     HOLDOUT,
     MANIFEST,
     MODEL,
+    REPORT,
     TRAINING_ROWS,
     Candidate,
     Evaluation,
@@ -27,12 +29,21 @@ from mergeline.core.release.bundle import (
     SnapshotUse,
     parse_evaluation,
 )
-from mergeline.errors import NotFoundError
+from mergeline.core.report.content import read_report
+from mergeline.core.report.render.markdown import to_markdown
+from mergeline.errors import MergelineError, NotFoundError
 
 FINGERPRINT = "mergeline.fingerprint"
 COMPLETE = "mergeline.complete"
 COMMIT = "mergeline.commit"
 PULL_REQUEST = "mergeline.pull_request"
+_COMPLETED = "mergeline.completed_at"
+_LOGGED_SINCE = "mergeline.logged_since"
+_CUT_OFF_AFTER = dt.timedelta(hours=1)  # nobody logs a candidate that long
+# By these MLflow's pages show an experiment with the columns of trained models, and not of traces:
+# the experiment's tag and, where the pages have a switch between both, what an address says.
+PAGES = "workflowType=machine_learning"
+_EXPERIMENT_KIND = ("mlflow.experimentKind", "custom_model_development")
 # One tag for each number, so that two evaluations at once both leave theirs.
 _EVALUATED_FOR = "mergeline.evaluated_for."
 _TAG_LIMIT = 5_000  # characters
@@ -43,6 +54,7 @@ _RUN_ID_LENGTH = 32
 _ACTIVE = 1  # ViewType.ACTIVE_ONLY, whose module is imported late
 _BATCH = 100  # params that one call may log
 _PARAM_NAME = re.compile(r"[\w\- :/][\w.\- :/]{0,249}")  # and it must be a relative path
+_ORDER = (f"tags.`{_COMPLETED}` ASC", "attributes.end_time ASC")
 _NOT_IN_A_NAME = re.compile(r"[^\w.-]")
 
 
@@ -74,7 +86,7 @@ class Runs(Store):
     def find(self, model: str, fingerprint: str) -> Run | None:
         """The complete run of a fingerprint; of several, the one that was complete first."""
         condition = f"tags.`{FINGERPRINT}` = '{fingerprint}' and "
-        return next(self._complete_runs(model, "end_time ASC", condition), None)
+        return next(self._complete_runs(model, _ORDER, condition), None)
 
     def run(self, run_id: str) -> Run:
         """A run by its id, or by the beginning of it that a report shows.
@@ -112,10 +124,10 @@ class Runs(Store):
 
     def candidates(self, model: str) -> list[Run]:
         """All complete runs of a model, newest first."""
-        return list(self._complete_runs(model, "start_time DESC"))
+        return list(self._complete_runs(model, ("attributes.start_time DESC",)))
 
     def _complete_runs(
-        self, model: str, order: str, condition: str = "", *, view: int = _ACTIVE
+        self, model: str, order: Sequence[str], condition: str = "", *, view: int = _ACTIVE
     ) -> Iterator[Run]:
         if self.absent():
             return
@@ -128,22 +140,25 @@ class Runs(Store):
                 [experiment.experiment_id],
                 f"{condition}tags.`{COMPLETE}` = 'true'",
                 view,
-                order_by=[f"attributes.{order}"],
+                order_by=list(order),
             )
             for run in on_all_pages(search):
                 yield _run(run, self.uri)
 
-    def log(self, candidate: Candidate, bundle: Path) -> Run:
+    def log(self, candidate: Candidate, bundle: Path, trained_at: dt.datetime) -> Run:
         """Log a candidate out of its bundle, unless its fingerprint is logged already.
 
         Its last tag marks the run as complete, so that a run that was cut off is never found.
+        The run lasts as long as the training did, which began at `trained_at`.
         """
         with self.translating(), self.alone():
-            self._experiment(candidate.model)
+            experiment = self._experiment(candidate.model)
             known = self.find(candidate.model, candidate.fingerprint) or self._restored(candidate)
             if known is not None:
                 return known
-            run_id = self._start(candidate)
+            self._end_cut_off(experiment)
+            start = int(trained_at.timestamp() * 1000)
+            run_id = self._start(experiment, candidate, start)
             self._log_inputs(run_id, candidate.snapshots)
             for path in sorted((bundle / CANDIDATE_FILES).iterdir()):
                 if path.name not in {MODEL, HOLDOUT, TRAINING_ROWS}:  # rows stay in the store
@@ -153,7 +168,9 @@ class Runs(Store):
             self.client.log_artifact(run_id, str(bundle / MANIFEST))
             model_uri = self._log_model(run_id, candidate, bundle / CANDIDATE_FILES / MODEL)
             self.client.set_tag(run_id, "mergeline.model_uri", model_uri)
-            self.client.set_terminated(run_id, "FINISHED")
+            end = start + int(sum(candidate.seconds.values()) * 1000)
+            self.client.set_terminated(run_id, "FINISHED", end)
+            self.client.set_tag(run_id, _COMPLETED, _now().isoformat(timespec="microseconds"))
             self.client.set_tag(run_id, COMPLETE, "true")
             first = self.find(candidate.model, candidate.fingerprint)
             if first is not None and first.run_id != run_id:
@@ -161,13 +178,23 @@ class Runs(Store):
                 return first
             return _run(self.client.get_run(run_id), self.uri)
 
+    def _end_cut_off(self, experiment: str) -> None:
+        """Mark runs as killed whose logging was cut off; no other process writes to a file now."""
+        search = partial(self.client.search_runs, [experiment], "attributes.status = 'RUNNING'")
+        for run in list(on_all_pages(search)):
+            since = run.data.tags.get(_LOGGED_SINCE)
+            if since is None:  # somebody else's
+                continue
+            if self.is_file or _now() - dt.datetime.fromisoformat(since) > _CUT_OFF_AFTER:
+                self.client.set_terminated(run.info.run_id, "KILLED")
+
     def _restored(self, candidate: Candidate) -> Run | None:
         """The run of a fingerprint that somebody deleted, brought back."""
         from mlflow.entities import ViewType
 
         condition = f"tags.`{FINGERPRINT}` = '{candidate.fingerprint}' and "
         deleted = self._complete_runs(
-            candidate.model, "end_time ASC", condition, view=ViewType.DELETED_ONLY
+            candidate.model, _ORDER, condition, view=ViewType.DELETED_ONLY
         )
         for run in deleted:
             if run.model_digest == candidate.model_digest:
@@ -192,6 +219,7 @@ class Runs(Store):
                 "mergeline.evaluation": write_json(_in_a_tag(evaluation), indent=None),
                 "mergeline.evaluation_path": place,
                 "mergeline.verdict": evaluation.verdict,
+                "mlflow.note.content": _note(folder),
                 **{key: value for key, value in origin.items() if value and not known.get(key)},
             }
             if evaluation.origin.pull_request is not None:
@@ -230,35 +258,39 @@ class Runs(Store):
         with self.translating(f"run {run.run_id} has no artifact {path!r}"):
             return Path(self.client.download_artifacts(run.run_id, path, str(into)))
 
-    def _start(self, candidate: Candidate) -> str:
-        from mlflow.entities import Metric, Param, RunTag
+    def _start(self, experiment: str, candidate: Candidate, at: int) -> str:
+        from mlflow.entities import Metric, Param
 
         origin = candidate.origin
         name = f"#{origin.pull_request}" if origin.pull_request else (origin.ref or "tree")
-        run = self.client.create_run(
-            self._experiment(candidate.model),
-            run_name=f"{name} {candidate.fingerprint[:8]}",
-        )
-        at = int(run.info.start_time)
         seconds = {f"seconds.{stage}": value for stage, value in candidate.seconds.items()}
         tags = {
             FINGERPRINT: candidate.fingerprint,
+            _LOGGED_SINCE: _now().isoformat(),
             "mergeline.model": candidate.model,
             "mergeline.model_digest": candidate.model_digest,
             "mergeline.holdout_digest": candidate.holdout_digest,
             "mergeline.tree": origin.tree,
             **_origin_tags(origin),
-            "mergeline.author": origin.author or "",
             **{f"mergeline.snapshot.{use.table}": use.digest for use in candidate.snapshots},
             **{f"mergeline.{key}": value for key, value in candidate.environment.items()},
+            # What MLflow's pages show as the run's source.
+            "mlflow.source.type": "PROJECT",
+            "mlflow.source.name": "dvc.yaml",
+            "mlflow.project.entryPoint": candidate.declaration.stage,
         }
+        run = self.client.create_run(
+            experiment,
+            start_time=at,
+            tags={key: value[:_TAG_LIMIT] for key, value in tags.items()},
+            run_name=f"{name} {candidate.fingerprint[:8]}",
+        )
         run_id: str = run.info.run_id
         self.client.log_batch(
             run_id,
             metrics=[
                 Metric(key, value, at, 0) for key, value in {**candidate.metrics, **seconds}.items()
             ],
-            tags=[RunTag(key, value[:_TAG_LIMIT]) for key, value in tags.items()],
         )
         params = {**_params(candidate, _PARAM_LIMIT), "fingerprint": candidate.fingerprint}
         entries = [Param(name, text) for name, text in params.items()]
@@ -275,11 +307,15 @@ class Runs(Store):
         if experiment is None:
             place = (self.artifacts / model).as_uri() if self.uri.startswith("sqlite") else None
             try:
-                return str(self.client.create_experiment(model, artifact_location=place))
+                kind = dict([_EXPERIMENT_KIND])
+                made = self.client.create_experiment(model, artifact_location=place, tags=kind)
+                return str(made)
             except MlflowException:  # unless another process has made it just now
                 experiment = self.client.get_experiment_by_name(model)
                 if experiment is None:
                     raise
+        if _EXPERIMENT_KIND[0] not in experiment.tags:
+            self.client.set_experiment_tag(experiment.experiment_id, *_EXPERIMENT_KIND)
         return str(experiment.experiment_id)
 
     def _log_inputs(self, run_id: str, snapshots: tuple[SnapshotUse, ...]) -> None:
@@ -318,14 +354,30 @@ class Runs(Store):
         return f"models:/{logged.model_id}"
 
 
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
 def _origin_tags(origin: Origin) -> dict[str, str]:
     """Tags that are blank at first if a candidate was evaluated before it was committed."""
     commit = origin.commit or ""
     return {
+        "mlflow.user": origin.author or "",
+        "mlflow.source.git.branch": origin.ref or "",
         "mlflow.source.git.commit": commit,
+        "mergeline.author": origin.author or "",
         COMMIT: commit,
         PULL_REQUEST: str(origin.pull_request or ""),
     }
+
+
+def _note(folder: Path) -> str:
+    """The report as MLflow shows it beside a run, cut to what a tag takes."""
+    try:
+        report = read_report((folder / REPORT).read_bytes(), where=REPORT)
+    except MergelineError:  # of another version of mergeline
+        return ""
+    return to_markdown(report, _TAG_LIMIT)
 
 
 def _in_a_tag(evaluation: Evaluation) -> Evaluation:
@@ -357,7 +409,7 @@ def _page(run: Any, uri: str) -> str | None:  # noqa: ANN401
     server = urlsplit(uri)
     if server.scheme not in {"http", "https"}:
         return None
-    place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?{PAGES}"
     host = server.netloc.rpartition("@")[2]
     return f"{server.scheme}://{host}{server.path.rstrip('/')}/{place}"
 

@@ -16,6 +16,7 @@ from mergeline.system.locks import file_lock
 
 _SQLITE = "sqlite:///"
 _DATABASES = {"mssql", "mysql", "postgresql", "sqlite"}  # that MLflow opens by SQLAlchemy
+_REFUSED = {"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}  # 401 and 403
 _PATIENCE = 10  # seconds for a server to answer that it is there
 _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^\s/]+@")
 T = TypeVar("T")
@@ -32,6 +33,11 @@ class Store:
     def __init__(self, uri: str, artifacts: Path) -> None:
         self.uri = uri
         self.artifacts = artifacts
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a SQLite file, which `alone` keeps other processes from."""
+        return self._file is not None
 
     def absent(self) -> bool:
         """Whether it is a SQLite store that nobody has written to yet."""
@@ -165,10 +171,16 @@ def translated(error: Exception, uri: str, missing: str) -> MergelineError:
         error, MlflowException | requests.RequestException | sqlalchemy.exc.SQLAlchemyError
     ):
         lines = str(error).strip().splitlines() or [type(error).__name__]
+        next_step = "Check MLFLOW_TRACKING_URI and that the store answers, then run again"
+        if isinstance(error, MlflowException) and error.error_code in _REFUSED:
+            next_step = (
+                "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                "MLFLOW_TRACKING_TOKEN, to somebody's who may do that there"
+            )
         return TrackingError(
             f"the tracking store failed: {without_password(lines[0][:300])}",
             where=where,
-            next_step="Check MLFLOW_TRACKING_URI and that the store answers, then run again",
+            next_step=next_step,
         )
     if isinstance(error, ImportError):
         return TrackingError(

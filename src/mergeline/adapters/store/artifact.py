@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +44,15 @@ class Descriptor:
         return document
 
 
+class OvertakenError(StoreError):
+    """Another writer was quicker, so what was about to be written is out of date."""
+
+    def __init__(self, what: str, *, where: str) -> None:
+        super().__init__(
+            f"others write {what} at the same time", where=where, next_step="Run again"
+        )
+
+
 class Place(Protocol):
     """Where manifests and blobs lie; every method raises StoreError if the place fails.
 
@@ -62,8 +71,17 @@ class Place(Protocol):
     def manifest(self, reference: str) -> bytes | None:
         """A manifest by its tag or digest; None if there is none."""
 
-    def put_manifest(self, content: bytes, media_type: str, tag: str) -> bool:
-        """Write a manifest, and have the tag name it; whether its `subject` will list it."""
+    def put_manifest(
+        self, content: bytes, media_type: str, tag: str, *, instead_of: str | None
+    ) -> bool:
+        """Write a manifest, and have the tag name it instead of another one, or of none.
+
+        Returns:
+            Whether its `subject` will list it.
+
+        Raises:
+            OvertakenError: the tag names something else by now; a registry cannot tell.
+        """
 
     def referrers(self, digest: str) -> list[Descriptor] | None:
         """The manifests whose subject is this one; None if the place does not list them."""
@@ -77,8 +95,11 @@ class Place(Protocol):
     def put_blob(self, file: Path, digest: str) -> None:
         """Write a blob, unless it is there."""
 
-    def remove(self, tag: str) -> None:
-        """Take a tag away, and with it the manifest."""
+    def remove(self, tags: Collection[str]) -> None:
+        """Take tags away, and with them their manifests, in this order."""
+
+    def sweep(self) -> None:
+        """Delete the blobs that nothing names, unless the place does by itself."""
 
 
 def canonical(document: object) -> bytes:
@@ -101,14 +122,14 @@ def described(content: bytes, media_type: str) -> Descriptor:
     return Descriptor(media_type, digest_of(content), len(content))
 
 
-def read_document(content: bytes, *, where: str) -> dict[str, Any]:
-    """A manifest or index as JSON.
+def read_document(content: bytes, *, where: str, largest: int = _LARGEST) -> dict[str, Any]:
+    """A manifest or index as JSON, of so many bytes at most.
 
     Raises:
         StoreError: it is none.
     """
     try:
-        document = json.loads(content) if len(content) <= _LARGEST else None
+        document = json.loads(content) if len(content) <= largest else None
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):

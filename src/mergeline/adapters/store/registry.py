@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
@@ -80,7 +80,14 @@ class Registry:
             content: bytes = response.content
             return content
 
-    def put_manifest(self, content: bytes, media_type: str, tag: str) -> bool:
+    def put_manifest(
+        self,
+        content: bytes,
+        media_type: str,
+        tag: str,
+        *,
+        instead_of: str | None,  # noqa: ARG002 - a registry has no compare-and-swap
+    ) -> bool:
         """Write a manifest, and have the tag name it; whether its `subject` will list it."""
         import tenacity
 
@@ -153,14 +160,18 @@ class Registry:
             with self._asked("PUT", url, headers=headers, data=content) as response:
                 self._check(response, f"write {digest}")
 
-    def remove(self, tag: str) -> None:
-        """Take a manifest away with all its tags; its blobs are the registry's to sweep."""
-        content = self.manifest(tag)
-        if content is None:
-            return
-        with self._asked("DELETE", f"{self._root}/manifests/{digest_of(content)}") as response:
-            if response.status_code != 404:
-                self._check(response, f"delete {tag}")
+    def remove(self, tags: Collection[str]) -> None:
+        """Take manifests away with all their tags."""
+        for tag in tags:
+            content = self.manifest(tag)
+            if content is None:
+                continue
+            with self._asked("DELETE", f"{self._root}/manifests/{digest_of(content)}") as response:
+                if response.status_code != 404:
+                    self._check(response, f"delete {tag}")
+
+    def sweep(self) -> None:
+        """Nothing: blobs are the registry's to sweep."""
 
     @cached_property
     def _client(self) -> Client:
@@ -272,7 +283,7 @@ class Registry:
             return
         status, said = response.status_code, _said(response)
         problem = f"the store answers {status} to: {what}{said}"
-        next_step = "Run again; if it stays so, look at the registry"
+        next_step = "Run again; if it stays so, look at the registry's log and the space left there"
         if status in _NOT_ALLOWED:
             problem = f"not allowed to {what}{said}"
             next_step = (

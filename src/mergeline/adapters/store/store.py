@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from mergeline.adapters.store.artifact import (
     INDEX_TYPE,
     MANIFEST_TYPE,
     Descriptor,
+    OvertakenError,
     Place,
     canonical,
     described,
@@ -27,6 +28,8 @@ from mergeline.adapters.store.artifact import (
     read_document,
     unpack,
 )
+from mergeline.adapters.store.bucket import SCHEMES, Bucket
+from mergeline.adapters.store.folder import Folder
 from mergeline.adapters.store.layout import Layout
 from mergeline.adapters.store.registry import Registry
 from mergeline.core.declare.model import is_name
@@ -90,18 +93,22 @@ class Stored:
 
 
 def open_store(address: str, environment: Mapping[str, str]) -> Store:
-    """The store at an address: `oci://host/repository`, or a folder.
+    """The store at an address: `oci://host/repository`, `s3://bucket/prefix`, or a folder.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is none of these.
     """
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return Store(Layout(Folder(Path(address))))
+    if f"{scheme}://" in SCHEMES and rest.strip("/") and not set(rest) & set("@?#"):
+        return Store(Layout(Bucket(address, environment)))
     if not address.startswith(_SCHEME):
-        if "://" in address:
-            raise InputError(
-                f"MERGELINE_STORE is {address!r}, which is no place for a store",
-                next_step="Name a registry as oci://host/owner/repository, or a folder",
-            )
-        return Store(Layout(Path(address)))
+        raise InputError(
+            f"MERGELINE_STORE is of kind {scheme}://, and is no place for a store",
+            next_step="Name a registry as oci://host/owner/repository, a bucket as "
+            "s3://bucket/prefix, gs://… or az://… without a password, or a folder",
+        )
     repository = address.removeprefix(_SCHEME).strip("/").lower()
     if "/" not in repository or "@" in repository:
         raise InputError(
@@ -182,17 +189,18 @@ class Store:
                 "config": {"format": "mlflow"},
                 "modelfs": {"type": "layers", "diffIds": [layer.digest for layer in layers]},
             }
-            self._put_manifest(
-                _CANDIDATE_TYPE,
-                self._put_bytes(canonical(config), _CONFIG_TYPE),
-                layers,
-                tag=_tag(model, fingerprint),
-                annotations={
-                    _TITLE: model,
-                    _REVISION: fingerprint,
-                    _MODEL_DIGEST: candidate.model_digest,
-                },
-            )
+            with suppress(OvertakenError):
+                self._put_manifest(
+                    _CANDIDATE_TYPE,
+                    self._put_bytes(canonical(config), _CONFIG_TYPE),
+                    layers,
+                    tag=_tag(model, fingerprint),
+                    annotations={
+                        _TITLE: model,
+                        _REVISION: fingerprint,
+                        _MODEL_DIGEST: candidate.model_digest,
+                    },
+                )
             stored = self.find(model, fingerprint)  # another one may have set the tag at once
         if stored is None:
             raise self._lost(_tag(model, fingerprint))
@@ -263,14 +271,17 @@ class Store:
         raise self._lost(f"the evaluation of {evaluation.evaluated_at}")
 
     def remove(self, model: str, fingerprint: str) -> None:
-        """Delete a candidate and what refers to it."""
+        """Delete a candidate and what refers to it; `sweep` deletes their files."""
         stored = self.find(model, fingerprint)
         if stored is None:
             return
         referring = [_referring_tag(entry.digest) for entry in self._referrers(stored.digest)]
         # The candidate goes last: cut off before, it is found, and removed again.
-        for tag in (*referring, _listing(stored.digest), _tag(model, fingerprint)):
-            self._place.remove(tag)
+        self._place.remove([*referring, _listing(stored.digest), _tag(model, fingerprint)])
+
+    def sweep(self) -> None:
+        """Delete the files that nothing in the store names any more."""
+        self._place.sweep()
 
     def _evaluations(self, stored: Stored) -> list[tuple[Evaluation, str]]:
         found = []
@@ -288,7 +299,9 @@ class Store:
         listed = self._place.referrers(digest)
         if listed is not None:
             return listed
-        content = self._place.manifest(_listing(digest))
+        return self._listed(self._place.manifest(_listing(digest)))
+
+    def _listed(self, content: bytes | None) -> list[Descriptor]:
         if content is None:
             return []
         return read_descriptors(
@@ -319,7 +332,8 @@ class Store:
         https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
         """
         for attempt in range(_LINKING_TRIES):
-            listed = self._referrers(digest)
+            before = self._place.manifest(_listing(digest))
+            listed = self._listed(before)
             if any(known.digest == entry.digest for known in listed):
                 return  # still there after another writer's turn
             entries = sorted([*listed, entry], key=lambda each: each.digest)
@@ -328,13 +342,15 @@ class Store:
                 "mediaType": INDEX_TYPE,
                 "manifests": [each.document() for each in entries],
             }
-            self._place.put_manifest(canonical(index), INDEX_TYPE, _listing(digest))
+            with suppress(OvertakenError):
+                self._place.put_manifest(
+                    canonical(index),
+                    INDEX_TYPE,
+                    _listing(digest),
+                    instead_of=digest_of(before) if before is not None else None,
+                )
             time.sleep(0.01 * 2**attempt if attempt else 0)
-        raise StoreError(
-            "others write the evaluations of one candidate at the same time",
-            where=self.name,
-            next_step="Run again",
-        )
+        raise OvertakenError("the evaluations of one candidate", where=self.name)
 
     def _put_manifest(
         self,
@@ -362,7 +378,7 @@ class Store:
         )
         # Each has a tag, so that what cleans a registry of untagged manifests leaves it.
         tag = tag or _referring_tag(entry.digest)
-        return entry, self._place.put_manifest(content, MANIFEST_TYPE, tag)
+        return entry, self._place.put_manifest(content, MANIFEST_TYPE, tag, instead_of=None)
 
     def _put_layers(
         self, bundle: Path, parts: Mapping[str, str], only: Container[str] | None = None

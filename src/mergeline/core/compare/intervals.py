@@ -32,7 +32,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[Any]
@@ -352,6 +351,8 @@ def _too_few_of_a_kind(clusters: Codes | None, kinds: Codes) -> str:
 
 def _quantile(level: float, degrees: float) -> float:
     """Two-sided quantile of Student's t."""
+    from scipy import special
+
     upper = (1 + level) / 2
     return float(special.ndtri(upper) if math.isinf(degrees) else special.stdtrit(degrees, upper))
 

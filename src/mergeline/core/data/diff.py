@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Literal
@@ -38,11 +38,17 @@ class Side:
 
 @dataclass(frozen=True)
 class HeldDrop:
-    """A drop of a snapshot; its path is its md5 if the table's history does not know the path."""
+    """A drop of a snapshot.
+
+    Attributes:
+        path: its md5 if the table's history does not know the path.
+        replaces: path of an earlier drop that it corrects; its own path needs no saying.
+    """
 
     path: str
     md5: str
     rows: int
+    replaces: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class DropChange:
     Attributes:
         path: as in `HeldDrop`; after a rename two drops may share it.
         md5: of its content in the second snapshot; of a withdrawn drop, in the first.
+        replaces: path of the drop that it replaces, if that is another one.
     """
 
     path: str
@@ -59,6 +66,7 @@ class DropChange:
     rows_before: int
     rows_after: int
     md5: str = ""
+    replaces: str | None = None
 
 
 @dataclass(frozen=True)
@@ -236,7 +244,8 @@ def diff_snapshots(table: str, pair: SnapshotPair, labels: Collection[str] = ())
 
 
 def _drop_changes(pair: SnapshotPair) -> tuple[DropChange, ...]:
-    gone, come = _by_path(pair.gone), _by_path(pair.come)
+    gone = _by_path(pair.gone, {})
+    come = _by_path(pair.come, gone)
     nothing = HeldDrop("", "", 0)
     changes = []
     for path in sorted({*gone, *come}):
@@ -245,15 +254,30 @@ def _drop_changes(pair: SnapshotPair) -> tuple[DropChange, ...]:
             change: Literal["added", "withdrawn", "replaced"] = "replaced"
             if nothing in {was, now}:
                 change = "added" if was == nothing else "withdrawn"
-            changes.append(DropChange(path, change, was.rows, now.rows, now.md5 or was.md5))
+            changes.append(
+                DropChange(
+                    path=now.path or was.path,
+                    change=change,
+                    rows_before=was.rows,
+                    rows_after=now.rows,
+                    md5=now.md5 or was.md5,
+                    replaces=was.path if change == "replaced" and now.path != was.path else None,
+                )
+            )
     return tuple(changes)
 
 
-def _by_path(drops: Iterable[HeldDrop]) -> dict[str, list[HeldDrop]]:
-    """Drops by path; several share one if a drop was renamed and another took its name."""
+def _by_path(
+    drops: Iterable[HeldDrop], gone: Mapping[str, Sequence[HeldDrop]]
+) -> dict[str, list[HeldDrop]]:
+    """Drops by path, or by that of the one among the `gone` that they replace.
+
+    Several share a path if a drop was renamed and another took its name.
+    """
     by_path: dict[str, list[HeldDrop]] = {}
     for drop in sorted(drops, key=lambda drop: drop.md5):
-        by_path.setdefault(drop.path, []).append(drop)
+        earlier = drop.replaces if drop.replaces in gone and drop.path not in gone else None
+        by_path.setdefault(earlier or drop.path, []).append(drop)
     return by_path
 
 

@@ -16,6 +16,8 @@ class LogEntry:
     Attributes:
         operation: as delta-rs names it.
         metadata: what mergeline wrote into it; empty if somebody else made the commit.
+        drops_added: of the drops that it adds, by md5, the path and that of the drop that it
+            replaces, or None.
         added: rows of each file that it adds, by name.
         removed: names of the files that it removes.
     """
@@ -24,7 +26,7 @@ class LogEntry:
     time: dt.datetime
     operation: str
     metadata: Mapping[str, str] = field(default_factory=dict)
-    drops_added: Mapping[str, str] = field(default_factory=dict)
+    drops_added: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
     added: Mapping[str, int] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
 

@@ -22,11 +22,13 @@ class Drop:
     Attributes:
         path: in the repository, e.g. `data/raw/flights/2013-01.csv`.
         size: in bytes; None if the pointer does not say.
+        replaces: path of an earlier drop that it corrects, where its pointer says so.
     """
 
     path: str
     md5: str
     size: int | None = None
+    replaces: str | None = None
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,11 @@ def drop_names(diff: DataDiff) -> tuple[str, ...]:
     )
 
 
+def _replaced_lines(diff: DataDiff) -> tuple[str, ...]:
+    """`sales/01-b.csv replaces sales/01.csv`, of each drop that replaces one of another path."""
+    return tuple(f"{drop.path} replaces {drop.replaces}" for drop in diff.drops if drop.replaces)
+
+
 def drift_lines(diff: DataDiff) -> tuple[str, ...]:
     """A line for each column whose values drifted enough to be worth a look, the largest first."""
     moved = [
@@ -72,7 +77,7 @@ def p_words(p_value: float) -> str:
 
 def note_lines(diff: DataDiff) -> tuple[str, ...]:
     """What else to know: a changed contract, the labels' balance, keys in more than one drop."""
-    lines = []
+    lines = list(_replaced_lines(diff))
     if diff.contract_changed:
         lines += [
             "the contract changed: every row was made anew, also of drops that did not change"

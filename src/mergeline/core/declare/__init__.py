@@ -9,6 +9,7 @@ a number belongs.
     pointer   a `.dvc` file: which drops stand behind it
     contract  `data/<table>.yaml`: what a table's drops must be
     model     `models/<name>.yaml`: what a model predicts, its metrics and its gate
+    schemas   JSON schemas of the two, for editors
     stages    `dvc.yaml`: the stages, what they run, read and write
 
 For example, with a spelling error in a gate:

@@ -34,14 +34,17 @@ class Column:
     """What one column's values must be.
 
     Attributes:
+        type: of the values; `decimal(10,2)` has 10 digits, 2 of them after the point.
         nullable: whether a value may be absent.
         min: the least value allowed; for a number, date or datetime.
         max: the greatest value allowed.
         allowed: the only values allowed.
+        description: for people.
         format: of a date or datetime that is a text, by the directives of `strptime`; ISO 8601
             without one.
         zone: where a datetime without an offset was noted: a name, or an offset such as `+01:00`.
-        true: texts that mean true; `false` those that mean false.
+        true: texts that mean true.
+        false: texts that mean false.
         default: null if a drop may lack the column, which was added later.
     """
 

@@ -64,6 +64,7 @@ class Contract:
         source: folder in Git whose `.dvc` pointers are the drops, or one folder pointer.
         format: of the drops; a name ending in `.gz` or `.zip` says the compression.
         columns: in the order that the table has them.
+        description: for people.
         null: texts that stand for an absent value.
         key: columns that together name a row; no two rows of a drop share one.
         unique: whether the rows of one drop are meant, or those of all drops of the table.

@@ -25,6 +25,10 @@ class MetricChoice:
     """A metric by scikit-learn scorer name, or a custom one by import path.
 
     A custom `name` is `package.module.function`, called as `function(labels, predictions)`.
+
+    Attributes:
+        name: of a scikit-learn scorer, such as `roc_auc`, or an import path.
+        greater_is_better: of a custom metric; more is better of every scikit-learn scorer.
     """
 
     name: str
@@ -38,7 +42,12 @@ class MetricChoice:
 
 @dataclass(frozen=True)
 class SliceChoice:
-    """A column whose values, or `bins` of whose values, make slices."""
+    """A column whose values, or `bins` of whose values, make slices.
+
+    Attributes:
+        column: of the holdout.
+        bins: edges, each above the last; a bin holds its lower edge, and not its upper one.
+    """
 
     column: str
     bins: tuple[float, ...] = ()
@@ -77,6 +86,18 @@ class Gate:
     """The policy; see `core.gate` for what each line means on a comparison.
 
     Attributes:
+        primary: the metric of the headline, one of the model's.
+        metrics: the bar of each metric on all rows.
+        slices: the bar of a metric in each slice by itself.
+        first: the bars of a first release, which has no other model to be held against.
+        improve: whether the primary metric must get better, and not only not worse.
+        inconclusive: what a comparison that cannot tell amounts to; `ask` for a person's yes.
+        latency_ms: at most so many milliseconds for one row, the median.
+        size_mb: at most so large a model.
+        load_s: at most so many seconds to load it.
+        memory_mb: at most so much memory, in MB.
+        schema: `compatible` if no column may be taken that production does not need.
+        freshness_days: how old the newest row of the holdout may be.
         unavailable: columns that are not known yet when a prediction is asked for; a model that
             takes one is refused.
         looks: how many candidates may be judged on the same rows; each interval is widened so that
@@ -108,15 +129,24 @@ class Model:
 
     Attributes:
         name: the file's name without `.yaml`.
+        task: what is predicted: one of two classes, one of several, or a number.
         stage: the last stage of `dvc.yaml` that makes the model.
         outputs: folder of what its stages leave: `model/`, `holdout.parquet`,
             `training_rows.parquet`.
+        label: column of the holdout that is predicted.
+        metrics: what is measured, by names of scikit-learn scorers or import paths.
+        gate: the policy that a candidate must meet.
+        description: for people.
         classes: order of the probability columns; of a binary task the last is the positive one.
         key: columns that name a row.
         cluster: column of rows that are not independent of each other.
         decision: probability from which a binary model says the positive class.
+        slices: columns whose values are looked at one by one.
         slice_minimum: rows below which a slice is not judged.
         private: columns of the holdout and of the tables whose values no report may show.
+        holdout: whether bundle and store hold the holdout's rows, or only their keys, by which the
+            rows are made again from a table.
+        attribution: whether a change of data and code is taken apart, which trains once more.
     """
 
     name: str
@@ -135,6 +165,7 @@ class Model:
     slice_minimum: int = 200
     private: tuple[str, ...] = ()
     attribution: bool = False
+    holdout: Literal["stored", "rebuilt"] = "stored"
 
 
 def is_name(text: str) -> bool:

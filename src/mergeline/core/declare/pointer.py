@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,12 +39,15 @@ class Pointer:
         target: of the drop or folder it points to, e.g. `data/raw/flights/2013-01.csv`.
         md5: of the content; a folder's ends in `.dir`.
         size: in bytes, where the pointer says so.
+        replaces: the drop that this one corrects, by its path in the repository; its own pointer
+            may stay, and counts no more. None if the pointer says nothing of the kind.
     """
 
     path: str
     target: str
     md5: str
     size: int | None = None
+    replaces: str | None = None
 
     @property
     def is_folder(self) -> bool:
@@ -60,6 +64,36 @@ def is_no_drop(path: str) -> bool:
     parts = path.split("/")
     name = parts[-1].lower()
     return any(part.startswith((".", "_")) for part in parts) or bool(_NO_DROP.fullmatch(name))
+
+
+def without_replaced(pointers: Sequence[Pointer]) -> tuple[Pointer, ...]:
+    """The pointers of a table that count: those that no other one replaces.
+
+    Raises:
+        DeclarationError: one replaces what no pointer of the table names, or some replace each
+            other in a circle.
+    """
+    by_target = {pointer.target: pointer for pointer in pointers}
+    for pointer in pointers:
+        met, at = {pointer.target}, pointer
+        while at.replaces is not None:
+            if at.replaces not in by_target:
+                raise DeclarationError(
+                    f"replaces {at.replaces}, which no pointer of the table names",
+                    where=at.path,
+                    next_step="Correct the name. The pointer of a replaced drop stays, and counts "
+                    "no more; if it is gone for good, take `replaces` out",
+                )
+            at = by_target[at.replaces]
+            if at.target in met:
+                raise DeclarationError(
+                    f"replaces {pointer.replaces}, and is replaced by it",
+                    where=pointer.path,
+                    next_step="Take `replaces` out of one of them",
+                )
+            met.add(at.target)
+    replaced = {pointer.replaces for pointer in pointers}
+    return tuple(pointer for pointer in pointers if pointer.target not in replaced)
 
 
 def describe_differing(paths: Sequence[str]) -> tuple[str, str]:
@@ -106,4 +140,23 @@ def parse_pointer(path: str, text: bytes | str) -> Pointer:
         raise refused("the pointer's path leaves its folder")
     size = out.get("size")
     inside = PurePosixPath(path).parent / str(document.get("wdir", "."))
-    return Pointer(path, str(inside / name), md5, size if isinstance(size, int) else None)
+    size, earlier = out.get("size"), _replaced(document.get("meta"), path)
+    return Pointer(
+        path,
+        str(inside / name),
+        md5,
+        size if isinstance(size, int) else None,
+        posixpath.normpath(inside / earlier) if earlier else None,
+    )
+
+
+def _replaced(meta: object, path: str) -> str | None:
+    """What a pointer's `meta: {replaces: 2013-01.csv}` says."""
+    name = meta.get("replaces") if isinstance(meta, dict) else None
+    if name is not None and (not isinstance(name, str) or not name or name.startswith("/")):
+        raise DeclarationError(
+            "meta.replaces is the name of one drop, as the pointer names its own",
+            where=path,
+            next_step="Write, for example, `replaces: 2013-01.csv`",
+        )
+    return name

@@ -247,7 +247,7 @@ def _new_adapter(cls: type[Any]) -> Any:  # noqa: ANN401 - pydantic.TypeAdapter,
     """With pydantic's `extra="forbid"` on every dataclass reachable from the fields."""
     import pydantic
 
-    for dataclass in _reachable(cls):
+    for dataclass in reachable(cls):
         dataclass.__pydantic_config__ = {
             "extra": "forbid", "ser_json_inf_nan": "constants", "arbitrary_types_allowed": True,
         }  # fmt: skip
@@ -258,7 +258,7 @@ def _new_adapter(cls: type[Any]) -> Any:  # noqa: ANN401 - pydantic.TypeAdapter,
 _adapter: Callable[[Any], Any] = functools.cache(_new_adapter)
 
 
-def _reachable(cls: type[Any]) -> list[type[Any]]:
+def reachable(cls: type[Any]) -> list[type[Any]]:
     """The dataclasses among `cls` and what its fields are made of."""
     found: list[type[Any]] = []
     waiting: list[Any] = [cls]
@@ -274,7 +274,7 @@ def _reachable(cls: type[Any]) -> list[type[Any]]:
 
 def _explain(error: Any, cls: type[Any]) -> str:  # noqa: ANN401 - pydantic.ValidationError
     """The first problems in words; a did-you-mean for an unknown key."""
-    known = sorted({f.name for kind in _reachable(cls) for f in dataclasses.fields(kind)})
+    known = sorted({f.name for kind in reachable(cls) for f in dataclasses.fields(kind)})
     lines = []
     for problem in error.errors()[:3]:
         place = [str(part) for part in problem["loc"] if _speaks(str(part))]

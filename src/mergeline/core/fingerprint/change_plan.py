@@ -13,7 +13,7 @@ class ChangePlan:
     """What a tree means for one model.
 
     Attributes:
-        before: fingerprint at the base; None if the base has no such model.
+        before: fingerprint at the base, or in production; None if that has no such model.
         run: stages that must run; `stay`: stages whose result stands.
         snapshots: tables whose snapshot is another one.
         moved: gate, holdout or contract files that the change edits.
@@ -22,6 +22,8 @@ class ChangePlan:
         differing: drops in the working tree that are not what their pointers say.
         notes: what else is worth a look before anything runs, a sentence each.
         locked: whether the tree has a dependency lock.
+        unreleased: that the base is not what is in production, which it is compared with then.
+        touched: whether it makes another model than the base, or another bar for it.
     """
 
     model: str
@@ -37,11 +39,8 @@ class ChangePlan:
     differing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     locked: bool = True
-
-    @property
-    def changes_model(self) -> bool:
-        """Whether there is something to judge: another model, or another bar for it."""
-        return self.before != self.fingerprint or bool(self.moved)
+    unreleased: str = ""
+    touched: bool = True
 
 
 def plan_change(
@@ -54,6 +53,8 @@ def plan_change(
     unpointed: Mapping[str, tuple[str, ...]] | None = None,
     differing: Sequence[str] = (),
     notes: Sequence[str] = (),
+    unreleased: str = "",
+    touched: bool = True,
 ) -> ChangePlan:
     """Compare the ingredients of two trees."""
     run = stages_to_run(before, after)
@@ -77,4 +78,6 @@ def plan_change(
         differing=tuple(differing),
         notes=tuple(notes),
         locked=bool(after.lock),
+        unreleased=unreleased,
+        touched=touched,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from mergeline.core.compare.result import Comparison
 from mergeline.core.declare.model import Gate
@@ -42,6 +43,7 @@ RULES = (
     absolute.freshness,
     absolute.looks,
 )
+MovedRule = Literal["holdout_moved", "bar_moved"]
 _WORST_FIRST: Mapping[VerdictWord, int] = {"fail": 0, "inconclusive": 1, "pass": 2}
 
 
@@ -66,22 +68,31 @@ def _verdict(word: VerdictWord, reasons: Iterable[Reason]) -> Verdict:
 def judge_both(base: Gate, candidate: Gate, comparison: Comparison, context: Context) -> Judgement:
     """The verdict by the base's gate; where the change edits the gate, the verdict by that too."""
     verdict = judge(base, comparison, context)
-    moved = _moved_lines(base, candidate)
+    moved = moved_lines(base, candidate)
     if not moved:
         return Judgement(verdict)
     return Judgement(verdict, moved, judge(candidate, comparison, context))
 
 
-def judge_moved_holdout(judgement: Judgement, how: str, approval: Approval | None) -> Judgement:
-    """A holdout that moves by more than drops needs a person's yes, whatever the gate's policy."""
-    if approval is None:
-        text = f"{how}; a person with write access must approve that"
-        reason = Reason("holdout_moved", "inconclusive", text)
-        verdict = _with(judgement.verdict, reason, "inconclusive")
-    else:
+def judge_moved(
+    judgement: Judgement,
+    rule: MovedRule,
+    how: str,
+    approval: Approval | None,
+) -> Judgement:
+    """A change that moves what it or the next is judged by needs a person's yes (law 5).
+
+    Whatever the gate says of what the rows cannot tell.
+    """
+    word: VerdictWord = "pass" if approval else "inconclusive"
+    text = f"{how}; a person with write access must approve that"
+    if approval is not None:
         text = f"{how}; {approval.by} approved that: {approval.reason}"
-        verdict = _with(judgement.verdict, Reason("holdout_moved", "pass", text), "pass")
-    return dataclasses.replace(judgement, verdict=verdict, holdout_moved=how, approval=approval)
+    verdict = _with(judgement.verdict, Reason(rule, word, text), word)
+    moved = dataclasses.replace(judgement, verdict=verdict, approval=approval)
+    if rule == "holdout_moved":
+        return dataclasses.replace(moved, holdout_moved=how)
+    return dataclasses.replace(moved, bar_moved=how)
 
 
 def judge_on_base_rows(
@@ -137,8 +148,8 @@ def _with(verdict: Verdict, reason: Reason, word: VerdictWord) -> Verdict:
     return _verdict(worse, [*verdict.reasons, reason])
 
 
-def _moved_lines(base: Gate, candidate: Gate) -> tuple[MovedLine, ...]:
-    """The gate's lines that differ."""
+def moved_lines(base: Gate, candidate: Gate) -> tuple[MovedLine, ...]:
+    """The lines of a gate that a change edits."""
     before, after = (dict(_flat("", dataclasses.asdict(gate))) for gate in (base, candidate))
     absent = "not set"
     return tuple(

@@ -74,7 +74,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Approval:
-    """The recorded yes of a person with write access to a holdout that moves by more than drops."""
+    """The recorded yes of a person with write access to a change that moves its bar."""
 
     by: str
     reason: str
@@ -109,7 +109,8 @@ class Judgement:
         on_base_rows: the verdict on those.
         base_problem: why there is no verdict on those.
         holdout_moved: how the change moves its holdout by more than drops; empty if it does not.
-        approval: of that move.
+        bar_moved: how it edits what later changes must reach; empty if it does not.
+        approval: a person's yes to those moves.
     """
 
     verdict: Verdict
@@ -119,4 +120,5 @@ class Judgement:
     on_base_rows: Verdict | None = None
     base_problem: str = ""
     holdout_moved: str = ""
+    bar_moved: str = ""
     approval: Approval | None = None

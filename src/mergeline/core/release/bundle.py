@@ -3,7 +3,8 @@
 manifest.json        who and what the candidate is, and the digest of every other file
 candidate/           the model and the rows it is judged on
     model/               the MLflow model
-    holdout.parquet      key, label, cluster, slices and the columns the model takes
+    holdout.parquet      key, label, cluster, slices and the columns the model takes; where it is
+                         declared so, only the key, see `Rebuilt`
     training_rows.parquet  the keys of the rows it was fitted on
     artifacts/           anything else that the stages left
 evaluation.json      the comparison's circumstances and its verdict
@@ -17,6 +18,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -42,6 +44,7 @@ FLIPPED_ROWS = "flipped_rows.parquet"
 REPORT = "report.json"
 REPORT_MARKDOWN = "report.md"
 REPORT_PAGE = "report.html"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _FORMER = ("kind", "champion_version", "base")  # keys of evaluations that were made before
 
 
@@ -71,6 +74,19 @@ class SnapshotUse:
 
 
 @dataclass(frozen=True)
+class Rebuilt:
+    """What a holdout's rows are, where only their keys are kept: columns of a table's snapshot.
+
+    Attributes:
+        digest: of the rows' content.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
 class Candidate:
     """The manifest's account of a trained model; the same for each evaluation of it.
 
@@ -81,6 +97,7 @@ class Candidate:
         seconds: that each stage took, for the stages that ran.
         environment: Python, platform and the versions that were in use.
         declaration: of the model, in the candidate's own tree.
+        rebuilt: None where `holdout.parquet` has the rows themselves.
     """
 
     model: str
@@ -95,6 +112,7 @@ class Candidate:
     metrics: Mapping[str, float]
     seconds: Mapping[str, float]
     environment: Mapping[str, str]
+    rebuilt: Rebuilt | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +152,7 @@ class Evaluation:
         rows: digest of the keys of the holdout's rows.
         better: whether the primary metric was shown better than the champion's.
         holdout_moved: whether the change moves its holdout by more than drops.
-        approval: a person's yes to that.
+        approval: a person's yes to what it moves of its bar.
         files: SHA-256 of each file of the evaluation by its path in the bundle.
         smoke_test: None where it was made by a version of mergeline that did not test then.
     """
@@ -160,6 +178,12 @@ def parse_evaluation(text: bytes | str, *, where: str) -> Evaluation:
     return read_json(Evaluation, text, where=where, former=_FORMER)
 
 
+def evaluation_digest(evaluation: Evaluation) -> str:
+    """SHA-256 of an evaluation's values."""
+    document = json.dumps(json.loads(write_json(evaluation)), sort_keys=True)
+    return hashlib.sha256(document.encode()).hexdigest()
+
+
 def gate_digest(gate: object) -> str:
     """SHA-256 of a gate's parsed values."""
     document = json.dumps(json.loads(write_json(gate)), sort_keys=True)
@@ -171,8 +195,8 @@ def check_manifest(manifest: Manifest) -> None:
 
     Raises:
         BundleError: it is of a format that this version does not read; the fingerprint or the
-            params are not those of the ingredients; or the name is no model's or not the
-            declaration's.
+            params are not those of the ingredients; the name is no model's or not the
+            declaration's; or the holdout is not kept as the declaration says.
     """
     candidate, ingredients = manifest.candidate, manifest.candidate.ingredients
     problems = {
@@ -184,6 +208,12 @@ def check_manifest(manifest: Manifest) -> None:
         ),
         "the params are not those of the ingredients beside them": (
             ingredients.params() != dict(candidate.params)
+        ),
+        "the digest of the holdout's rows is none": (
+            candidate.rebuilt is not None and not _SHA256.fullmatch(candidate.rebuilt.digest)
+        ),
+        "it has the holdout's rows otherwise than the declaration says": (
+            (candidate.rebuilt is not None) != (candidate.declaration.holdout == "rebuilt")
         ),
     }
     for problem, holds in problems.items():

@@ -6,14 +6,22 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.gate.verdict import Approval, Situation
+from mergeline.core.release.version import RegistryStage
 from mergeline.errors import DeclarationError
 
 LEDGER = "release"  # namespace of the tags
 _PAGE_NAME = re.compile(rf"{LEDGER}/(?P<model>[^/]+)/(?P<sequence>\d{{4,15}})")
 FORMAT = 1
+_WHERE: Mapping[RegistryStage, str] = {
+    "Production": "into production",
+    "Staging": "into staging",
+    "Archived": "into the archive",
+    "None": "out of all stages",
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,11 @@ class Entry:
         better: whether its evaluation showed it better than what it replaced; pages that were
             written before this was noted say no.
         holdout_moved: whether it moved its holdout by more than drops.
-        approval: a person's yes to that.
+        approval: a person's yes to what it moves of its bar.
+        pull_request_url: of its page, where the forge has pages.
+        approved_by: who approved the pull request, by the forge.
+        evaluation: digest of the evaluation that let it through; empty for a restore.
+        stage: that the version enters. What leaves production does so by another's page only.
     """
 
     format: int
@@ -52,6 +64,10 @@ class Entry:
     better: bool = False
     holdout_moved: bool = False
     approval: Approval | None = None
+    pull_request_url: str | None = None
+    approved_by: tuple[str, ...] = ()
+    evaluation: str = ""
+    stage: RegistryStage = "Production"
 
 
 def page_name(model: str, sequence: int) -> str:
@@ -66,7 +82,8 @@ def page_text(entry: Entry) -> str:
     if entry.kind is Situation.CHANGE:
         document["kind"] = "release"  # what every page so far calls it
     text = json.dumps(document, indent=2, ensure_ascii=False)
-    return f"{entry.model} v{entry.version} goes {back}into production\n\n{text}\n"
+    where = _WHERE[entry.stage]
+    return f"{entry.model} v{entry.version} goes {back}{where}\n\n{text}\n"
 
 
 @dataclass(frozen=True)
@@ -121,14 +138,19 @@ class Ledger:
     """The releases of one model that are believed, and what else bears a page's name.
 
     Attributes:
-        entries: oldest first.
+        moves: all pages, oldest first: of production, and of the other stages.
         doubts: one sentence for each tag that is not believed, and each gap.
         next: the number of the next page: the first that no tag has.
     """
 
-    entries: tuple[Entry, ...] = ()
+    moves: tuple[Entry, ...] = ()
     doubts: tuple[str, ...] = ()
     next: int = 1
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """The releases, oldest first: what went into production."""
+        return tuple(move for move in self.moves if move.stage == "Production")
 
     @property
     def champion(self) -> Entry | None:
@@ -137,8 +159,8 @@ class Ledger:
 
     def number_of(self, fingerprint: str) -> int:
         """The version that a fingerprint was released as, or the next that none has been."""
-        known = (entry.version for entry in self.entries if entry.fingerprint == fingerprint)
-        return next(known, max((entry.version for entry in self.entries), default=0) + 1)
+        known = (move.version for move in self.moves if move.fingerprint == fingerprint)
+        return next(known, max((move.version for move in self.moves), default=0) + 1)
 
 
 def read_pages(tags: Mapping[str, Tag]) -> tuple[Page, ...]:
@@ -220,13 +242,19 @@ def _unbacked(entry: Entry, judged: Judged | None) -> str:
 
 def _contradiction(entry: Entry, before: Sequence[Entry]) -> str:
     """What the pages before it have against a page; empty if nothing."""
-    known = any(one.fingerprint == entry.fingerprint for one in before)
+    production = [one for one in before if one.stage == "Production"]
+    last = production[-1] if production else None
+    if entry.stage != "Production":
+        if last and last.version == entry.version:
+            return "it takes what is in production out of it, and puts nothing in its place"
+        return ""
+    known = any(one.fingerprint == entry.fingerprint for one in production)
     if entry.kind is Situation.RESTORE and not known:
         return "it restores what no page before it released"
-    if entry.kind is Situation.FIRST and before:
+    if entry.kind is Situation.FIRST and last:
         return "it calls itself the first release, and there is one before it"
-    last = before[-1] if before else None
-    if last and last.sequence == entry.sequence - 1 and entry.replaced != last.version:
+    between = len(before) - before.index(last) if last else 0
+    if last and last.sequence == entry.sequence - between and entry.replaced != last.version:
         replaced = f"v{entry.replaced}" if entry.replaced else "nothing"
         return f"it says that it replaced {replaced}, and v{last.version} was in production"
     return ""

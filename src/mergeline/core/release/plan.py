@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ from mergeline.core.release.bundle import Evaluation
 from mergeline.core.release.ledger import Entry, Ledger, page_name
 from mergeline.core.release.version import Version
 
-StepKind = Literal["register", "record", "promote", "deploy"]
+StepKind = Literal["register", "record", "promote", "describe", "deploy"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Live:
         serving: versions of the packages that serve models here, by name.
         served: digest of the model that the server answers with; None if no server is configured,
             empty if it serves none.
+        versions: all that the registry has of the model.
+        described: whether the registry's page of the target's version says what the ledger says.
     """
 
     ledger: Ledger
@@ -48,6 +50,8 @@ class Live:
     evaluation: Evaluation | None
     serving: Mapping[str, str]
     served: str | None
+    described: bool = True
+    versions: tuple[Version, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,10 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
     numbers = {version.number if version else None for version in (live.promoted, live.registered)}
     promoted = not live.registry or (len(numbers) == 1 and None not in numbers)
     kind = champion.kind if champion and recorded else _kind(target, live.ledger)
+    name = f"v{live.ledger.number_of(target.fingerprint)}"
+    shown = tuple(_shown(live, name, promoted=promoted))
     if champion and recorded and promoted:
-        return ReleasePlan(kind, _deploy(live, champion.model_digest))
+        return ReleasePlan(kind, (*shown, *_deploy(live, champion.model_digest)))
     refusal: tuple[str, ...] = ()
     missing = ""
     if kind is not Situation.RESTORE and not recorded:
@@ -95,16 +101,12 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
     if refusal or missing:
         return ReleasePlan(kind, (), refusal, missing)
     steps: list[Step] = []
-    name = f"v{live.ledger.number_of(target.fingerprint)}"
     if not recorded:
         page = page_name(target.model, live.ledger.next)
         steps.append(Step("record", f"{name} in the ledger: {page}"))
-    if live.registry and live.registered is None:
-        steps.append(Step("register", f"{name} where people look at it"))
-    if not promoted:
-        replaced = f" in place of v{live.promoted.number}" if live.promoted else ""
-        steps.append(Step("promote", f"{name} to Production{replaced}"))
-    return ReleasePlan(kind, (*steps, *_deploy(live, live.model_digest if promoted else None)))
+    return ReleasePlan(
+        kind, (*steps, *shown, *_deploy(live, live.model_digest if promoted else None))
+    )
 
 
 def _kind(target: Target, ledger: Ledger) -> Situation:
@@ -147,6 +149,19 @@ def _tested(live: Live) -> _Obstacle:
         if then != now:
             return (), f"its model was smoke-tested with {name} {then}, and here is {now}"
     return (("the smoke test failed", tested.problem) if tested.problem else ()), ""
+
+
+def _shown(live: Live, name: str, *, promoted: bool) -> Iterator[Step]:
+    """What must be written for people to look at, and for servers to follow."""
+    if not live.registry:
+        return
+    if live.registered is None:
+        yield Step("register", f"{name} where people look at it")
+    if not promoted:
+        replaced = f" in place of v{live.promoted.number}" if live.promoted else ""
+        yield Step("promote", f"{name} to Production{replaced}")
+    if not promoted or not live.described:
+        yield Step("describe", f"{name} on the registry's pages")
 
 
 def _deploy(live: Live, promoted: str | None) -> tuple[Step, ...]:

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from mergeline.core.release.bundle import Evaluation
+from mergeline.core.release.facts import facts_of
 from mergeline.core.release.ledger import Entry
-from mergeline.core.release.version import Version
+from mergeline.core.release.stages import stages_of
+from mergeline.core.release.version import RegistryStage, Version
 
-ShowKind = Literal["take over", "log", "log evaluation", "register", "promote", "archive"]
+ShowKind = Literal["take over", "log", "log evaluation", "register", "promote", "move", "describe"]
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,16 @@ class Kept:
     """A candidate in the store, known by the digest of its model.
 
     Attributes:
-        evaluated_at: time of its newest evaluation; None if there is none.
+        evaluations: of it, oldest first.
     """
 
     model_digest: str
-    evaluated_at: str | None
+    evaluations: tuple[Evaluation, ...] = ()
+
+    @property
+    def evaluated_at(self) -> str | None:
+        """Time of its newest evaluation; None if there is none."""
+        return self.evaluations[-1].evaluated_at if self.evaluations else None
 
 
 @dataclass(frozen=True)
@@ -35,12 +43,17 @@ class ShownRun:
 
 @dataclass(frozen=True)
 class ShowStep:
-    """One thing to write; `fingerprint` and `number` say of which candidate and version."""
+    """One thing to write; `fingerprint` and `number` say of which candidate and version.
+
+    Attributes:
+        stage: that the version is moved to.
+    """
 
     kind: ShowKind
     text: str
     fingerprint: str
     number: int = 0
+    stage: RegistryStage = "None"
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ class ShowPlan:
 
 def plan_showing(
     model: str,
-    entries: Sequence[Entry],
+    moves: Sequence[Entry],
     kept: Mapping[str, Kept],
     runs: Mapping[str, ShownRun],
     versions: Sequence[Version],
@@ -62,12 +75,12 @@ def plan_showing(
 
     Args:
         model: its name.
-        entries: of the ledger, oldest first.
+        moves: all pages of the ledger, oldest first.
         kept: the store's candidates by fingerprint.
         runs: MLflow's by fingerprint.
         versions: MLflow's registered ones.
     """
-    return ShowPlan(model, (*_run_steps(kept, runs), *_version_steps(entries, kept, versions)))
+    return ShowPlan(model, (*_run_steps(kept, runs), *_version_steps(moves, kept, versions)))
 
 
 def plan_taking_over(
@@ -97,22 +110,23 @@ def _run_steps(kept: Mapping[str, Kept], runs: Mapping[str, ShownRun]) -> Iterat
 
 
 def _version_steps(
-    entries: Sequence[Entry],
+    moves: Sequence[Entry],
     kept: Mapping[str, Kept],
     versions: Sequence[Version],
 ) -> Iterator[ShowStep]:
-    released = {entry.version: entry for entry in entries}  # a restore repeats its number
-    champion = entries[-1].version if entries else None
-    known = {(version.number, version.model_digest): version.stage for version in versions}
+    released = {entry.version: entry for entry in moves}  # a restore repeats its number
+    stages = stages_of(moves)
+    known = {(version.number, version.model_digest): version for version in versions}
     for number, entry in sorted(released.items()):
-        fingerprint = entry.fingerprint
+        fingerprint, stage = entry.fingerprint, stages[number]
         if fingerprint not in kept:
             continue  # nobody has its files any more
-        stage = known.get((number, entry.model_digest))
-        if stage is None:
+        version = known.get((number, entry.model_digest))
+        if version is None:
             yield ShowStep("register", f"v{number} ({fingerprint[:8]})", fingerprint, number)
-        if number == champion:
-            if stage != "Production":
-                yield ShowStep("promote", f"v{number} to Production", fingerprint, number)
-        elif stage in {None, "None", "Production"}:
-            yield ShowStep("archive", f"v{number}", fingerprint, number)
+        if (version.stage if version else "None") != stage:
+            kind: ShowKind = "promote" if stage == "Production" else "move"
+            yield ShowStep(kind, f"v{number} to {stage}", fingerprint, number, stage)
+        facts = facts_of(moves, fingerprint, kept[fingerprint].evaluations)
+        if version is None or version.described != facts.digest:
+            yield ShowStep("describe", f"v{number}", fingerprint, number)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 RegistryStage = Literal["None", "Staging", "Production", "Archived"]
+STAGES: tuple[RegistryStage, ...] = get_args(RegistryStage)
 
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version; `override` is a person's reason to promote it against the verdict."""
+    """A registered version.
+
+    Attributes:
+        override: a person's reason to promote it against the verdict.
+        described: digest of the `Facts` that its description was written from; empty if it has
+            none, or somebody changed it.
+    """
 
     model: str
     number: int
@@ -19,3 +26,4 @@ class Version:
     model_digest: str
     run_id: str
     override: str | None = None
+    described: str = ""

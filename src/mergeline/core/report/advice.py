@@ -15,6 +15,10 @@ _CHEAPER = "make the model cheaper; " + _OWN_CHANGE
 _SAVED = "save the model so that it answers with probabilities (predict_proba)"
 _ROW_BY_ROW = "have each row's prediction depend on that row alone, and be the same each time"
 _ROWS = "correct the stage that writes holdout.parquet"
+_APPROVAL = (
+    "have a person with write access approve it, with the reason in a comment: "
+    "/mergeline approve REASON"
+)
 _METRIC = "look at that metric's reason; take it out in a pull request of its own if it has none"
 _TRAINING_ROWS = "keep the holdout's rows out of training, and write their keys nowhere else"
 _OTHER_MODEL = "keep each column that the other model takes in holdout.parquet"
@@ -58,10 +62,8 @@ ADVICE: Mapping[str, str] = {
     "base_unscored": _OTHER_MODEL,
     "reference_unscored": _OTHER_MODEL,
     "baseline_missing": _METRIC,
-    "holdout_moved": (
-        "have a person with write access approve it, with the reason in a comment: "
-        "/mergeline approve REASON"
-    ),
+    "holdout_moved": _APPROVAL,
+    "bar_moved": _APPROVAL,
     "base_holdout": (
         "bring the move of the holdout and the change of the model in two pull requests"
     ),

@@ -116,6 +116,9 @@ def headline(report: Report) -> Sentence:
         where = (": ", code(report.failure.stage), " failed") if report.failure else ()
         return say(model, " could not be evaluated", *where)
     if report.kind == "same":
+        bar = report.judgement.bar_moved if report.judgement else ""
+        if bar and report.verdict and report.verdict.outcome == "inconclusive":
+            return say(model, " stays as it is — its bar moves, which a person must approve")
         return say(model, " stays as it is — nothing that determines the model changes")
     if report.verdict is None:
         return say(model, " has no verdict")

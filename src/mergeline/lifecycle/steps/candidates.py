@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import platform
 import re
 import shutil
@@ -14,7 +15,6 @@ from pathlib import Path
 from mergeline.adapters.bundles import read_candidate, write_candidate
 from mergeline.adapters.dvc.stages import reproduce, share_cache
 from mergeline.adapters.mlflow.runs import Run
-from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.models.folder import model_digest
 from mergeline.adapters.row_files import (
     check_keys,
@@ -43,6 +43,7 @@ from mergeline.errors import (
     TrackingError,
 )
 from mergeline.lifecycle.steps.case import Case
+from mergeline.lifecycle.steps.holdouts import keep_keys
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.scoring import CANDIDATE, score_models
 from mergeline.lifecycle.steps.snapshots import build_snapshots
@@ -121,20 +122,27 @@ def show_run(project: Project, trained: Trained, say: Say) -> Run | None:
     if project.mlflow is None:
         return None
     try:
-        return logged_run(project.mlflow, trained)
+        return logged_run(project, trained)
     except TrackingError as error:
         say(f"the run could not be logged, `mergeline reconcile` will: {error}")
         return None
 
 
-def logged_run(mlflow: Tracking, trained: Trained) -> Run:
+def logged_run(project: Project, trained: Trained) -> Run:
     """The run of a candidate in MLflow, logged if it is not there yet.
+
+    It was trained just now, or when it was evaluated first.
 
     Raises:
         TrackingError: MLflow fails, or has another model with this fingerprint.
     """
-    candidate = trained.candidate
-    run = mlflow.log(candidate, trained.folder)
+    candidate, mlflow = trained.candidate, project.tracking
+    known = project.store.evaluations(trained.stored) if trained.stored else []
+    taken = dt.timedelta(seconds=sum(candidate.seconds.values()))
+    at = dt.datetime.now(dt.UTC) - taken
+    if known and not trained.fresh:
+        at = dt.datetime.fromisoformat(known[0].evaluated_at)
+    run = mlflow.log(candidate, trained.folder, at)
     if run.model_digest != candidate.model_digest:
         raise TrackingError(
             f"run {run.run_id} is of another model with fingerprint {candidate.fingerprint[:8]}",
@@ -252,6 +260,9 @@ def _describe(
     read_training_rows(files / TRAINING_ROWS, model)
     read_inputs_hashes(files / TRAINING_ROWS, model)
     check_keys(files / HOLDOUT, files / TRAINING_ROWS, model)
+    rebuilt = None
+    if model.holdout == "rebuilt":
+        rebuilt = keep_keys(project, files / HOLDOUT, uses, model)
     candidate = Candidate(
         model=model.name,
         fingerprint=case.ingredients.fingerprint,
@@ -269,6 +280,7 @@ def _describe(
             "platform": f"{platform.system()} {platform.machine()}",
             "version": version("mergeline"),
         },
+        rebuilt=rebuilt,
     )
     own = Trained(candidate, folder, None, fresh=True)
     models = {CANDIDATE: own, **{str(at): other for at, other in enumerate(beside)}}

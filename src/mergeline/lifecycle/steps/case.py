@@ -52,7 +52,7 @@ class Case:
             of the tree is run, and what came of its stages is not taken for granted.
         renamed: the model's name at the base, where the change gives it another.
         restored: the latest release with this fingerprint, where the tree goes back to one.
-        approval: a person's yes to a holdout that moves by more than drops.
+        approval: a person's yes to a bar or a holdout that moves.
     """
 
     tree: ProjectTree

@@ -71,7 +71,7 @@ def read_promoted(
             project of the same model's name on the same server, or somebody's own version.
     """
     promoted = next((version for version in versions if version.stage == "Production"), None)
-    ours = {target, *(entry.fingerprint for entry in ledger.entries)}
+    ours = {target, *(entry.fingerprint for entry in ledger.moves)}
     if promoted is None or promoted.fingerprint in ours:
         return promoted
     by_hand = ledger.entries and promoted.fingerprint

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from mergeline.adapters.delta.tables import Tables
 from mergeline.core.data.changed_rows import changed_lines
 from mergeline.core.data.diff import DataDiff, diff_snapshots
 from mergeline.core.data.wording import drift_lines, note_lines
@@ -59,6 +58,8 @@ def _drops(these: Mapping[str, str], others: Mapping[str, str]) -> tuple[str, ..
 
 def _with_rows(change: DataChange, project: Project, case: Case) -> DataChange:
     """The change with how the rows differ; only those of changed drops are read."""
+    from mergeline.adapters.delta.tables import Tables
+
     table, tables = change.table, Tables(project.tables)
     try:
         [after] = build_snapshots(project, case.tree, case.origin, only={table})

@@ -119,7 +119,10 @@ def leave_bundle(folder: Path, match: Match, report: Report) -> Evaluated:
         files = scratch / EVALUATION_FILES
         files.mkdir()
         answers = {str(role): scored.predictions for role, scored in match.scored.items()}
-        write_predictions(files / PREDICTIONS, match.holdout, match.case.judge, answers)
+        stored = match.trained.candidate.rebuilt is None
+        write_predictions(
+            files / PREDICTIONS, match.holdout, match.case.judge, answers, labelled=stored
+        )
         if (view := view_of(report)) is not None and view.examples and view.against:
             path = files / FLIPPED_ROWS
             write_examples(path, match.holdout, match.case.judge, view.examples, view.against)

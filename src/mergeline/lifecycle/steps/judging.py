@@ -23,7 +23,7 @@ from mergeline.core.declare.model import Role
 from mergeline.core.declare.strict import CORRECT
 from mergeline.core.gate.judge import (
     judge_both,
-    judge_moved_holdout,
+    judge_moved,
     judge_on_base_rows,
     judge_renamed,
     judge_without_base_rows,
@@ -32,13 +32,15 @@ from mergeline.core.gate.verdict import Approval, Context, Judgement, Situation
 from mergeline.core.release.bundle import HOLDOUT, SmokeTest
 from mergeline.core.release.lineage import Reference
 from mergeline.core.report.content import AttributionShares, Moved
-from mergeline.errors import DeclarationError, StageError
+from mergeline.errors import BundleError, DeclarationError, RepositoryError, StageError
 from mergeline.lifecycle.steps.attribution import split
 from mergeline.lifecycle.steps.candidates import find, find_or_train, importable
-from mergeline.lifecycle.steps.case import Case
+from mergeline.lifecycle.steps.case import Case, Standard
 from mergeline.lifecycle.steps.champion import InProduction, find_champion
+from mergeline.lifecycle.steps.holdouts import holdout_rows
 from mergeline.lifecycle.steps.looks import number_of_look
 from mergeline.lifecycle.steps.moved_bar import (
+    edited_bar,
     may_move_rows,
     moved_bar,
     moved_by_more_than_drops,
@@ -81,22 +83,24 @@ def judge_trained(project: Project, case: Case, trained: Trained, say: Say) -> M
     models = _models(project, case, trained, champion)
     say("scoring the same rows with each model")
     with _judging_code(project, case):
-        holdout = read_holdout(trained.holdout, case.judge)
+        holdout = read_holdout(holdout_rows(project, trained), case.judge)
         _check_private(case, holdout)
         reference = reference_of(project, case, champion, holdout)
         contest = _Contest(project, case, models, reference)
         scored, comparison, tested = _score_and_serve(contest, trained, holdout)
-        before = _read_before(case, models.get("champion", models.get("base")), holdout)
+        before = _read_before(project, case, models.get("champion", models.get("base")), holdout)
         context = _context(case, holdout, scored, before)
         if champion is None or champion.version.fingerprint != case.ingredients.fingerprint:
             look = number_of_look(project, case, holdout.rows.digest)
             context = replace(context, look=look)
         judgement = judge_both(case.gate, case.model.gate, comparison, context)
+        approval = case.approval or _approved(case, project, trained)
+        if (how := edited_bar(case)) and not _as_released(project, case):
+            judgement = judge_moved(judgement, "bar_moved", how, approval)
         moved: tuple[Moved, ...] = ()
         if context.kind is Situation.CHANGE:
             if how := moved_by_more_than_drops(case, before.moved):
-                approval = case.approval or _approved(project, trained)
-                judgement = judge_moved_holdout(judgement, how, approval)
+                judgement = judge_moved(judgement, "holdout_moved", how, approval)
             judgement = _judge_on_base_rows(contest, before, judgement, say)
             if before.moved is not None and not before.moved.kept:
                 where = f"{case.model.outputs}/{HOLDOUT}"
@@ -204,10 +208,26 @@ class _Contest:
         return scored, compare(holdout.rows, scored, self.case.judge)
 
 
-def _approved(project: Project, trained: Trained) -> Approval | None:
-    """What a person said to the same candidate when it was evaluated before."""
+def _approved(case: Case, project: Project, trained: Trained) -> Approval | None:
+    """A person's yes to the same tree when it was evaluated before.
+
+    Another tree of the same candidate may move the bar otherwise.
+    """
     evaluations = project.store.evaluations(trained.stored) if trained.stored else []
-    return evaluations[-1].approval if evaluations else None
+    told = (one.approval for one in evaluations if one.origin.tree == case.origin.tree)
+    return next((approval for approval in told if approval), None)
+
+
+def _as_released(project: Project, case: Case) -> bool:
+    """Whether the tree goes back to an earlier release with the bar that it had then."""
+    if case.restored is None:
+        return False
+    try:
+        tree = project.tree(case.restored.commit)
+        then = Standard(case.restored.commit, tree, tree.declared(case.model.name))
+    except (RepositoryError, DeclarationError):
+        return False
+    return then.declared is not None and not edited_bar(replace(case, production=then))
 
 
 @contextlib.contextmanager
@@ -240,12 +260,12 @@ class _Before:
     problem: str = ""
 
 
-def _read_before(case: Case, before: Trained | None, now: HoldoutFile) -> _Before:
+def _read_before(project: Project, case: Case, before: Trained | None, now: HoldoutFile) -> _Before:
     if before is None:
         return _Before()
     try:
-        rows = read_holdout(before.holdout, case.judge)
-    except StageError as error:
+        rows = read_holdout(holdout_rows(project, before), case.judge)
+    except (StageError, BundleError) as error:
         return _Before(problem=str(error))
     return _Before(rows, moved_rows(rows.content(case.judge), now.content(case.judge)))
 

@@ -7,6 +7,7 @@ import time
 from mergeline.adapters.git.repository import Commit
 from mergeline.adapters.scoring_server import Client
 from mergeline.core.declare.model import Model
+from mergeline.core.release.facts import facts_of
 from mergeline.core.release.plan import Live, Target
 from mergeline.core.release.version import Version
 from mergeline.errors import DeployError
@@ -29,15 +30,19 @@ def read_live(project: Project, target: Target, served: str | None) -> Live:
     versions = mlflow.versions(target.model) if mlflow else []
     ours = ledger.number_of(target.fingerprint), stored.model_digest if stored else None
     same = (one for one in versions if (one.number, one.model_digest) == ours)
+    registered = next(same, None)
+    facts = facts_of(ledger.moves, target.fingerprint, evaluations)
     return Live(
         ledger=ledger,
         registry=mlflow is not None,
         promoted=read_promoted(project, ledger, versions, target.fingerprint),
-        registered=next(same, None),
+        registered=registered,
         model_digest=stored.model_digest if stored else None,
         evaluation=evaluations[-1] if evaluations else None,
         serving=serving_versions(),
         served=served,
+        described=registered is not None and registered.described == facts.digest,
+        versions=tuple(versions),
     )
 
 

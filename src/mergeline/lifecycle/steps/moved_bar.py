@@ -7,6 +7,7 @@ from typing import Literal
 
 from mergeline.core.compare.holdout_changes import MovedRows
 from mergeline.core.fingerprint.ingredients import Change, Stage, changes
+from mergeline.core.gate.judge import moved_lines
 from mergeline.core.report.content import Moved
 from mergeline.lifecycle.steps.case import Case
 
@@ -36,6 +37,30 @@ def moved_bar(case: Case) -> tuple[Moved, ...]:
         elif _edits_holdout(case, change):
             moved.append(Moved("holdout", change.where, f"{change.said}: it makes the holdout"))
     return (*moved, *_moved_metrics(case), *case.noted)
+
+
+def edited_bar(case: Case) -> str:
+    """How the change edits what later changes must reach; empty if it does not.
+
+    That is the gate, whose lines count from the merge on, and all that gives them their meaning:
+    the decision threshold, slices, labels, clusters and metrics as they are declared, and the code
+    of the project's own metrics. A metric that is only added has no bar yet.
+    """
+    by = case.judged_by
+    if by is None:
+        return ""
+    edited = [
+        f"gate.{line.key} {line.before} → {line.after}"
+        for line in moved_lines(by.model.gate, case.model.gate)
+    ]
+    for name in _JUDGING:
+        before, after = getattr(by.model, name), getattr(case.model, name)
+        if before != after and name != "metrics":
+            edited.append(f"{name} {before} → {after}" if name == "decision" else name)
+    known = {metric.name: metric for metric in by.model.metrics}
+    edited += [one.name for one in case.model.metrics if known.get(one.name, one) != one]
+    edited += [moved.text for moved in _moved_metrics(case)]
+    return f"what later changes must reach is edited ({', '.join(edited)})" if edited else ""
 
 
 def _moved_metrics(case: Case) -> Iterator[Moved]:

@@ -285,10 +285,12 @@ class Project:
         commits = [page.entry.commit for page in known if page.entry]
         with_file = self.repository.commits_with(SIGNERS, commits)
         first = next((n for n, commit in enumerate(commits) if commit in with_file), len(known))
+        shas = [page.sha for page in known[first:]]
+        signed = self.repository.signed_tags(shas, signers, self.state / "signed")
         return {
             page.name: f"it has no signature of anybody in {SIGNERS}"
             for page in known[first:]
-            if not self.repository.is_signed(page.sha, signers)
+            if page.sha not in signed
         }
 
     @cached_property

@@ -12,7 +12,7 @@ from mergeline.adapters.git.tree import Tree
 from mergeline.core.data.snapshot import pointers_digest
 from mergeline.core.declare.contract import Contract, parse_contract
 from mergeline.core.declare.model import DECISION, Model, parse_model
-from mergeline.core.declare.pointer import Pointer, parse_pointer
+from mergeline.core.declare.pointer import Pointer, parse_pointer, without_replaced
 from mergeline.core.declare.strict import did_you_mean
 from mergeline.core.fingerprint.ingredients import Ingredients, TableInput
 from mergeline.core.fingerprint.read_ingredients import IngredientReader
@@ -87,10 +87,11 @@ class ProjectTree:
         return {table: parse_contract(table, self._text(path)) for table, path in named.items()}
 
     def pointers_of(self, contract: Contract) -> Sequence[Pointer]:
-        """The pointers that a contract's source names.
+        """The pointers that a contract's source names, without those that others replace.
 
         Raises:
-            DeclarationError: there are none, or one cannot be read as it stands.
+            DeclarationError: there are none, one cannot be read as it stands, or one replaces what
+                is not there.
         """
         source = contract.source.rstrip("/")
         paths = [path for path in self.files.list(source) if path.endswith(".dvc")]
@@ -102,7 +103,7 @@ class ProjectTree:
                 where=contract.path,
                 next_step=f"Add a drop: dvc add {source}/<file>",
             )
-        return self._pointers_at(paths)
+        return without_replaced(self._pointers_at(paths))
 
     def pointers_behind(self, ingredients: Ingredients) -> Sequence[Pointer]:
         """The pointers of everything that a model is made of."""

@@ -15,6 +15,7 @@ from mergeline.adapters.bundles import read_candidate, write_evaluation
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.store.store import Stored
+from mergeline.core.declare.model import Model
 from mergeline.core.release.bundle import CANDIDATE_FILES, EVALUATION_FILES, HOLDOUT, MANIFEST
 from mergeline.core.release.reconcile import (
     Kept,
@@ -28,6 +29,7 @@ from mergeline.core.release.reconcile import (
 from mergeline.errors import BundleError, InputError, StoreError, TrackingError
 from mergeline.lifecycle.steps.candidates import fetch, logged_run
 from mergeline.lifecycle.steps.champion import read_promoted
+from mergeline.lifecycle.steps.describing import describe_model, describe_version, is_described
 from mergeline.lifecycle.steps.project import Project, Say
 
 
@@ -58,6 +60,13 @@ def show_all(project: Project, *, plan_only: bool = False, say: Say) -> list[Sho
     return [job.apply(plan) for job, plan in zip(jobs, plans, strict=True)]
 
 
+def show_model(project: Project, model: str, *, say: Say) -> None:
+    """Have MLflow show one model, where there is an MLflow; errors as of `show_all`."""
+    if project.mlflow is not None:
+        job = _Job(project, project.mlflow, model, say)
+        job.apply(job.plan())
+
+
 def _models(project: Project) -> list[str]:
     stored = {model for model, _ in project.store.known()}
     released = {page.model for page in project.pages}
@@ -81,9 +90,7 @@ class _Job:
         for model, fingerprint in store.known():
             stored = store.find(model, fingerprint) if model == self.model else None
             if stored is not None:
-                evaluations = store.evaluations(stored)
-                newest = evaluations[-1].evaluated_at if evaluations else None
-                kept[fingerprint] = Kept(stored.model_digest, newest)
+                kept[fingerprint] = Kept(stored.model_digest, tuple(store.evaluations(stored)))
         runs, versions = self._runs(kept), self.mlflow.versions(self.model)
         pages = [page.entry for page in project.pages if page.entry and page.model == self.model]
         taking = plan_taking_over(self.model, pages, kept, runs)
@@ -91,7 +98,12 @@ class _Job:
             return taking  # what the ledger says is believed once the store has it
         ledger = project.ledger_of(self.model)
         read_promoted(project, ledger, versions)
-        return plan_showing(self.model, ledger.entries, kept, runs, versions)
+        plan = plan_showing(self.model, ledger.moves, kept, runs, versions)
+        declared = self._declared()
+        if declared is None or is_described(project, declared):
+            return plan
+        step = ShowStep("describe", f"how {self.model} is asked", "")
+        return replace(plan, steps=(*plan.steps, step))
 
     def _runs(self, kept: Mapping[str, Kept]) -> dict[str, ShownRun]:
         """MLflow's runs, but for those of another model than the store's."""
@@ -113,8 +125,9 @@ class _Job:
             "log": self._log,
             "log evaluation": self._log_evaluation,
             "register": self._register,
-            "promote": lambda step: self.mlflow.move(self.model, step.number, "Production"),
-            "archive": lambda step: self.mlflow.move(self.model, step.number, "Archived"),
+            "promote": self._move,
+            "move": self._move,
+            "describe": self._describe,
         }
         for step in plan.steps:
             self.say(f"{self.model}: {step.kind}: {step.text}")
@@ -153,7 +166,7 @@ class _Job:
         self._run(step.fingerprint)
 
     def _run(self, fingerprint: str) -> Run:
-        return logged_run(self.mlflow, fetch(self.project, self._stored(fingerprint)))
+        return logged_run(self.project, fetch(self.project, self._stored(fingerprint)))
 
     def _log_evaluation(self, step: ShowStep) -> None:
         stored, store = self._stored(step.fingerprint), self.project.store
@@ -165,10 +178,23 @@ class _Job:
 
     def _register(self, step: ShowStep) -> None:
         version = self.mlflow.register(self._run(step.fingerprint), step.number)
-        entries = self.project.ledger(self.model)
+        entries = self.project.ledger_of(self.model).moves
         for reason in (entry.override for entry in entries if entry.version == step.number):
             if reason:
                 self.mlflow.remember_override(version, reason)
+
+    def _move(self, step: ShowStep) -> None:
+        self.mlflow.move(self.model, step.number, step.stage)
+
+    def _describe(self, step: ShowStep) -> None:
+        if step.number:
+            describe_version(self.project, self.model, step.number)
+        declared = self._declared()
+        if declared is not None:
+            describe_model(self.project, declared)
+
+    def _declared(self) -> Model | None:
+        return self.project.tree("HEAD").choose_models(None).get(self.model)
 
     def _stored(self, fingerprint: str) -> Stored:
         stored = self.project.store.find(self.model, fingerprint)

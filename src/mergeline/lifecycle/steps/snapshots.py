@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mergeline.adapters.delta.tables import Tables
-from mergeline.adapters.drops.convert import convert
 from mergeline.adapters.dvc.drops import DropStore
 from mergeline.adapters.git.repository import Repository
 from mergeline.core.data.snapshot import (
@@ -68,7 +66,7 @@ def drops_of(
     drops, skipped = [], []
     for pointer in pointers:
         if not pointer.is_folder:
-            drops.append(Drop(pointer.target, pointer.md5, pointer.size))
+            drops.append(Drop(pointer.target, pointer.md5, pointer.size, pointer.replaces))
             continue
         for path, md5 in store.listing(pointer.md5, pointer=pointer.path):
             whole = f"{pointer.target}/{path}"
@@ -94,6 +92,8 @@ def build_snapshots(
     leaves every table as it was. Tables to `verify` are read to the snapshot's end, and drops whose
     rows are damaged are converted again.
     """
+    from mergeline.adapters.delta.tables import Tables
+
     tables, drops = Tables(project.tables), project.drops
     provenance = Provenance(
         commit=origin.commit or "",
@@ -103,7 +103,7 @@ def build_snapshots(
     )
     ready = []
     for snapshot in gather_snapshots(tree, drops, only=only):
-        write = partial(_write_rows, drops, snapshot.contract)
+        write = partial(write_rows, drops, snapshot.contract)
         ready.append(tables.prepare(snapshot, write, provenance, verify=snapshot.table in verify))
     done = []
     for building in ready:
@@ -114,7 +114,14 @@ def build_snapshots(
     return done
 
 
-def _write_rows(drops: DropStore, contract: Contract, drop: Drop, target: Path) -> None:
+def write_rows(drops: DropStore, contract: Contract, drop: Drop, target: Path) -> None:
+    """Fetch a drop and convert it; with its first two arguments it can be pickled.
+
+    Raises:
+        MergelineError: as `DropStore.fetch` and `convert`.
+    """
+    from mergeline.adapters.drops.convert import convert
+
     convert(drops.fetch(drop.md5, pointer=drop.path), drop, contract, target)
 
 
@@ -131,6 +138,8 @@ def write_pins(snapshots: Collection[Snapshot], project: Path) -> tuple[Path, ..
 
 def table(name: str, project: Path = Path()) -> pl.LazyFrame:
     """See `mergeline.table`."""
+    from mergeline.adapters.delta.tables import Tables
+
     start = project.absolute()
     for root in (start, *start.parents):
         path = root / pin_path(name)

@@ -45,6 +45,7 @@ def examine(project: Project) -> list[Finding]:
     findings = [
         *_of_forge(project),
         *_of_tree(project.working_tree().files),
+        *_of_rows(project),
         *_of_machine(project),
         *_of_stores(project),
     ]
@@ -76,8 +77,9 @@ def _of_forge(project: Project) -> Iterator[Finding]:
             "artifacts",
             "better",
             "the repository is public, so anyone who is signed in can download the bundles of its "
-            "jobs: models, holdout and training rows",
-            "Keep the repository private if its rows are not for everyone",
+            "jobs: models, keys of training rows, and holdouts",
+            "Keep the repository private, or declare `holdout: rebuilt`, if its rows are not for "
+            "everyone",
         )
 
 
@@ -192,6 +194,22 @@ def _of_tree(files: Tree) -> Iterator[Finding]:
                 f"{path} hands secrets to a job of a pull request",
                 "Move what needs secrets into a workflow that workflow_run starts",
             )
+
+
+def _of_rows(project: Project) -> Iterator[Finding]:
+    """What of each model's holdout can be read, and where."""
+    try:
+        models = project.working_tree().models
+    except MergelineError:  # which the store's finding says
+        return
+    for name, model in models.items():
+        kept = "the rows of" if model.holdout == "stored" else "only the keys of"
+        yield Finding(
+            "rows",
+            "ok",
+            f"{name}: who may read the jobs' artifacts or {project.store.name} sees {kept} its "
+            "holdout",
+        )
 
 
 def _of_owners(files: Tree) -> Finding:

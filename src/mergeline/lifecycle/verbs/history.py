@@ -28,6 +28,6 @@ def read(project: Project, model: str | None) -> Ledger:
             entries += [page.entry for page in project.pages if page.entry and page.model == name]
             doubts.append(f"{name}'s releases are shown as they are written: {error}")
         else:
-            entries += ledger.entries
+            entries += ledger.moves
             doubts += ledger.doubts
     return Ledger(tuple(entries), tuple(doubts))

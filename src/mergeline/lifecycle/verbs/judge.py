@@ -32,6 +32,7 @@ from mergeline.core.release.bundle import (
     MANIFEST,
     MODEL,
     TRAINING_ROWS,
+    Candidate,
 )
 from mergeline.core.report.content import Moved
 from mergeline.errors import BundleError, MergelineError
@@ -65,7 +66,7 @@ def judge(
         bundle: what the untrusted job left: a bundle, or a folder of bundles.
         into: where the bundle (of several models: a folder each) is left.
         base: branch that the tree would be merged onto; None: the main branch.
-        approval: of a person with write access, to a holdout that moves by more than drops.
+        approval: of a person with write access, to a bar or a holdout that moves.
         say: is told what goes on.
 
     Raises:
@@ -145,6 +146,7 @@ def _taken(project: Project, folder: Path, case: Case) -> Iterator[Trained]:
         for problem, is_so in problems.items():
             if is_so:
                 raise BundleError(problem, where=MANIFEST, next_step="Evaluate this tree again")
+        _refuse_other_bytes(project, candidate)
         holdout, fitted_on = (taken / CANDIDATE_FILES / one for one in (HOLDOUT, TRAINING_ROWS))
         rewrite_rows([holdout, fitted_on], project.walls)
         check_keys(holdout, fitted_on, candidate.declaration)
@@ -159,6 +161,19 @@ def _taken(project: Project, folder: Path, case: Case) -> Iterator[Trained]:
         write_candidate(taken, known)
         packages = _packages(project, case)
         yield Trained(known, taken, None, fresh=True, packages=packages)
+
+
+def _refuse_other_bytes(project: Project, candidate: Candidate) -> None:
+    """The first model of a fingerprint in the store stays that fingerprint's model (law 2)."""
+    stored = project.store.find(candidate.model, candidate.fingerprint)
+    if stored is not None and stored.model_digest != candidate.model_digest:
+        raise BundleError(
+            f"the store has model {stored.model_digest[:8]} of this fingerprint, and the bundle "
+            f"{candidate.model_digest[:8]}",
+            where=MANIFEST,
+            next_step="Evaluate this tree again: the stored one is compared. `mergeline reproduce` "
+            "trains it anew, and tells which of the two its tree makes",
+        )
 
 
 def _packages(project: Project, case: Case) -> Path | None:

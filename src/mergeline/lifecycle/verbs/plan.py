@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 
 from mergeline.core.data.snapshot import Snapshot, snapshot_notes
 from mergeline.core.fingerprint.change_plan import ChangePlan, plan_change
 from mergeline.core.release.bundle import MANIFEST
-from mergeline.lifecycle.steps.case import Case
-from mergeline.lifecycle.steps.moved_bar import moved_bar
+from mergeline.errors import GitError, StoreError
+from mergeline.lifecycle.steps.case import Case, find_production, touched
+from mergeline.lifecycle.steps.moved_bar import edited_bar, moved_bar, moved_by_more_than_drops
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.snapshots import drops_of
+
+_NEEDS_YES = "a person with write access must approve that the bar moves: /mergeline approve REASON"
 
 
 def plan(
     project: Project, *, model: str | None = None, base: str | None = None
 ) -> list[ChangePlan]:
     """What the working tree means for each model (or the one named), against its base.
+
+    Where the base was never released, it is against the tree that is in production, as the
+    verdict will be.
 
     Raises:
         MergelineError: the tree's declarations cannot be read; see the classes below it.
@@ -33,28 +40,59 @@ def plan(
     for declared in tree.choose_models(model).values():
         name, ingredients = declared.name, tree.ingredients(declared)
         at_base = before.declared(name) if before else None
-        case = Case(tree, origin, declared, ingredients, commit, at_base, before)
+        onto_base = Case(tree, origin, declared, ingredients, commit, at_base, before)
+        case, unreleased = _against_production(project, onto_base)
+        judge = case.judged_by
         if at_base is None or at_base.model.metrics != declared.metrics:
             from mergeline.core.compare.metrics.catalogue import check_metrics  # takes a while
 
             check_metrics(declared)
-        moved = [f"{part.where}: {part.text}" for part in moved_bar(case)]
-        if at_base is not None and at_base.model.gate != declared.gate:
-            moved.insert(0, f"models/{name}.yaml: the gate changed; the base's still judges")
+        needs_yes = edited_bar(case) or moved_by_more_than_drops(case, None)
         files = {table: unpointed(table) for table in ingredients.snapshots}
         plans.append(
             plan_change(
                 name,
-                at_base.ingredients if at_base else None,
+                judge.ingredients if judge else None,
                 ingredients,
-                moved=moved,
+                touched=touched(onto_base) or bool(_moved(onto_base)),
+                unreleased=unreleased,
+                moved=_moved(case),
                 known=_known(project, name, ingredients.fingerprint),
                 unpointed={table: paths for table, paths in files.items() if paths},
                 differing=differing(tuple(tree.pointers_behind(ingredients))),
-                notes=[note for table in ingredients.snapshots for note in notes(table)],
+                notes=[
+                    *([_NEEDS_YES] if needs_yes else []),
+                    *(note for table in ingredients.snapshots for note in notes(table)),
+                ],
             )
         )
     return plans
+
+
+def _against_production(project: Project, case: Case) -> tuple[Case, str]:
+    """The case held against production's tree where the base was never released, and that said."""
+    if case.base is None:
+        return case, ""
+    try:
+        production = find_production(project, case.model.name, case.before)
+    except (StoreError, GitError) as error:
+        return case, f"what is in production is not known here, so the base is: {error}"
+    if production is None:
+        return case, ""
+    said = (
+        f"{case.base.sha[:7]} is not what is in production, so this is what differs from "
+        f"{production.commit[:7]}, the last release"
+    )
+    return replace(case, production=production), said
+
+
+def _moved(case: Case) -> list[str]:
+    """What the change edits of how it is judged, each with its file."""
+    moved = [f"{part.where}: {part.text}" for part in moved_bar(case)]
+    if case.judged_by is not None and case.gate != case.model.gate:
+        whose = "production's" if case.production else "the base's"
+        moved.insert(0, f"models/{case.model.name}.yaml: the gate changed; {whose} still judges")
+    return moved
 
 
 def _known(project: Project, model: str, fingerprint: str) -> str | None:

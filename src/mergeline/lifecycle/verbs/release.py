@@ -17,15 +17,15 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mergeline.adapters.forge.base import Forge
+from mergeline.adapters.forge.base import Forge, PullRequest
 from mergeline.adapters.git.repository import Commit
 from mergeline.adapters.git.signatures import Signing
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.models.folder import model_digest
 from mergeline.core.declare.model import Model
 from mergeline.core.gate.verdict import Situation
-from mergeline.core.release.bundle import Evaluation, gate_digest
-from mergeline.core.release.ledger import FORMAT, Entry, page_name, page_text
+from mergeline.core.release.bundle import Evaluation, evaluation_digest, gate_digest
+from mergeline.core.release.ledger import FORMAT, Entry, page_name
 from mergeline.core.release.plan import ReleasePlan, StepKind, Target, plan_release
 from mergeline.core.release.version import Version
 from mergeline.core.report.one_comment import ROOM, Stamp
@@ -42,7 +42,9 @@ from mergeline.errors import (
 from mergeline.lifecycle.steps.candidates import fetch, logged_run
 from mergeline.lifecycle.steps.case import find_production
 from mergeline.lifecycle.steps.champion import read_champion
+from mergeline.lifecycle.steps.describing import describe_model, describe_version
 from mergeline.lifecycle.steps.evaluation import stored_report
+from mergeline.lifecycle.steps.ledger_pages import write_page
 from mergeline.lifecycle.steps.live import ask_server, await_served, read_live, read_target
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.trained import Trained
@@ -221,6 +223,7 @@ class _Job:
             "register": self._register,
             "record": lambda: self._record(plan.kind),
             "promote": self._promote,
+            "describe": self._describe,
             "deploy": lambda: await_served(self.project, self._champion()),
         }
         for step in plan.steps:
@@ -284,6 +287,7 @@ class _Job:
             store.put_override(stored, self.override)  # before the page, which is believed for it
         ledger, now = self.project.ledger_of(self.model.name), dt.datetime.now(dt.UTC)
         run = self._run() if self.project.mlflow else None
+        pull = self._pull
         entry = Entry(
             format=FORMAT,
             model=candidate.model,
@@ -297,29 +301,25 @@ class _Job:
             commit=self.head.sha,
             subject=self.head.subject,
             author=self.head.author,
-            pull_request=self._pull_request(),
+            pull_request=pull.number if pull else None,
             verdict=judged.verdict if judged else None,
             override=self.override,
             released_at=now.isoformat(timespec="seconds"),
             better=judged is not None and judged.better,
             holdout_moved=judged is not None and judged.holdout_moved,
             approval=judged.approval if judged else None,
+            pull_request_url=pull.url if pull else None,
+            approved_by=self._approvers(pull),
+            evaluation=evaluation_digest(judged) if judged else "",
         )
-        name, time = page_name(entry.model, entry.sequence), f"{int(now.timestamp())} +0000"
-        text, signing, repository = page_text(entry), self.signing, self.project.repository
-        if not repository.add_page(name, text, self.head.sha, time=time, signing=signing):
+        if not write_page(self.project, entry, self.signing):
             return False
-        self.project.forget_ledger()
-        ledger = self.project.ledger_of(self.model.name)
-        if entry not in ledger.entries:  # it would be promoted, and taken back by everybody else
-            doubt = next((doubt for doubt in ledger.doubts if doubt.startswith(name)), name)
-            raise TrackingError(f"the page that was written is not believed: {doubt}")
         self.entry = entry
         return True
 
     def _run(self) -> Run:
         """The candidate's run in MLflow, logged if it is not there."""
-        run = logged_run(self.project.tracking, self.trained)
+        run = logged_run(self.project, self.trained)
         if run.commit is None:  # evaluated before it was committed, and never since
             run = replace(run, commit=self.head.sha, pull_request=self._pull_request())
         return run
@@ -352,6 +352,14 @@ class _Job:
                 return
             version = now
             self.say(f"v{version.number} was released meanwhile, and stays in production")
+
+    def _describe(self) -> None:
+        """Have the registry's pages say what the version is, and that the last one was replaced."""
+        champion = self.project.ledger_of(self.model.name).champion
+        for number in {champion.version, champion.replaced} if champion else set():
+            if number is not None:
+                describe_version(self.project, self.model.name, number)
+        describe_model(self.project, self.model)
 
     def _check_registered(self, version: Version) -> None:
         """Refuse a registered version whose files are not the judged model's.
@@ -420,17 +428,36 @@ class _Job:
         return origin.commit == self.head.sha and origin.pull_request is None
 
     def _pull_request(self) -> int | None:
+        return self._pull.number if self._pull else None
+
+    @cached_property
+    def _pull(self) -> PullRequest | None:
+        """The pull request that brought the commit, if the forge can tell."""
         try:
-            return _number(self.project.forge, self.head)
+            return _pull_request_of(self.project.forge, self.head)
         except ForgeError as error:
             self.say(f"the pull request of {self.head.sha[:8]} is not known: {error}")
             return None
 
+    def _approvers(self, pull: PullRequest | None) -> tuple[str, ...]:
+        forge = self.project.forge
+        if forge is None or pull is None:
+            return ()
+        try:
+            return forge.approvers(pull.number)
+        except MergelineError as error:  # a token that may not see reviews stops no release
+            self.say(f"who approved pull request {pull.number} is not known: {error}")
+            return ()
+
 
 def _number(forge: Forge | None, commit: Commit) -> int | None:
-    """Of the pull request that brought a commit."""
+    pull = _pull_request_of(forge, commit)
+    return pull.number if pull else None
+
+
+def _pull_request_of(forge: Forge | None, commit: Commit) -> PullRequest | None:
+    """The pull request that brought a commit."""
     try:
-        pull = forge.pull_request_of(commit.sha) if forge else None
+        return forge.pull_request_of(commit.sha) if forge else None
     except NotFoundError:
         return None
-    return pull.number if pull else None

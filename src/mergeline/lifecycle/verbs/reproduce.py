@@ -15,6 +15,7 @@ from mergeline.core.declare.model import Model
 from mergeline.errors import BundleError, NotFoundError, RepositoryError
 from mergeline.lifecycle.steps.candidates import fetch, find_by, train
 from mergeline.lifecycle.steps.case import Case
+from mergeline.lifecycle.steps.holdouts import holdout_rows
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.scoring import score_models
@@ -101,7 +102,7 @@ def _tree(project: Project, tracked: Trained) -> ProjectTree:
 def _compare(project: Project, tracked: Trained, again: Trained, model: Model) -> Reproduced:
     import numpy as np
 
-    holdout = read_holdout(tracked.holdout, model)
+    holdout = read_holdout(holdout_rows(project, tracked), model)
     scored = score_models(project, {"tracked": tracked, "again": again}, holdout, model)
     before, now = scored["tracked"].predictions, scored["again"].predictions
     same = (

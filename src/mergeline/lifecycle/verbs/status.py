@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mergeline.adapters.git.repository import Commit, Repository
 from mergeline.core.release.ledger import Entry
 from mergeline.core.release.plan import plan_release
+from mergeline.core.release.stages import moved_by_hand, stages_of
 from mergeline.errors import MergelineError
 from mergeline.lifecycle.steps.live import ask_server, read_live, read_target
 from mergeline.lifecycle.steps.project import Project
@@ -20,6 +21,7 @@ class Status:
         commit: the commit of the main branch that says what should serve.
         target: its fingerprint.
         champion: version in production by the ledger; `fingerprint` its own.
+        staging: version in staging by the ledger.
         served: digest that the server answers with; None if no server is configured or it does
             not answer, and then `server_problem` says so.
         drift: one sentence for each difference.
@@ -33,6 +35,7 @@ class Status:
     fingerprint: str | None
     served: str | None
     server_problem: str
+    staging: int | None
     releases: int
     drift: tuple[str, ...]
     doubts: tuple[str, ...]
@@ -57,6 +60,7 @@ def status(project: Project, *, model: str | None = None) -> list[Status]:
             drift = (f"{plan.missing}: mergeline evaluate",)
         champion = live.ledger.champion
         drift = _unlikely(repository, head, champion) or drift
+        stages = stages_of(live.ledger.moves)
         statuses.append(
             Status(
                 model=declared.name,
@@ -67,7 +71,8 @@ def status(project: Project, *, model: str | None = None) -> list[Status]:
                 served=live.served,
                 server_problem=problem,
                 releases=len(live.ledger.entries),
-                drift=drift,
+                staging=next((n for n, stage in stages.items() if stage == "Staging"), None),
+                drift=(*drift, *moved_by_hand(live.ledger.moves, live.versions)),
                 doubts=live.ledger.doubts,
             )
         )

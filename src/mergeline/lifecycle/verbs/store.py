@@ -53,6 +53,7 @@ def collect(project: Project, *, days: int, plan_only: bool = False, say: Say) -
         for model, fingerprint, _ in delete:
             say(f"deleting {model} {fingerprint[:8]}")
             store.remove(model, fingerprint)
+        store.sweep()
     return StoreGarbage(tuple(delete), len(known) - len(delete), applied=not plan_only)
 
 

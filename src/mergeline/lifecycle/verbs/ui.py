@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from mergeline.adapters.mlflow.runs import PAGES
 from mergeline.errors import TrackingError
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.showing import show_all
@@ -28,7 +29,7 @@ def ui(project: Project, *, host: str, port: int, say: Say) -> None:
     environment = {k: v for k, v in project.environment.items() if k not in _ELSEWHERE}
     here = Project(project.repository, environment)
     show_all(here, say=say)
-    say(f"MLflow at http://{host}:{port}")
+    say(f"MLflow at http://{host}:{port}/#/experiments?{PAGES}")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", here.tracking.uri]
     place = ["--host", host, "--port", str(port), "--workers", "1"]
     server = start_child(

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from mergeline.core.compare.arrays import Predicted
 
@@ -67,6 +66,8 @@ def squared_log(labels: Labels, predicted: Predicted) -> Floats:
 
 def poisson(labels: Labels, predicted: Predicted) -> Floats:
     """Poisson deviance; NaN where a prediction is not positive or a label is negative."""
+    from scipy import special
+
     numbers = np.where((predicted.numbers > 0) & (labels >= 0), predicted.numbers, np.nan)
     return np.asarray(2 * (special.xlogy(labels, labels / numbers) - labels + numbers))
 

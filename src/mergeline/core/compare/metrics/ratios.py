@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from mergeline.core.compare.arrays import Predicted
 from mergeline.core.compare.metrics import means as losses
@@ -198,6 +197,8 @@ def d2_brier(sums: Floats) -> Floats:
 
 def d2_log_loss(sums: Floats) -> Floats:
     """The same by logarithmic loss."""
+    from scipy import special
+
     entropy = special.entr(_shares(sums)).sum(axis=-1)
     return 1 - _ratio(sums[..., -1] / sums[..., :-2].sum(axis=-1), entropy)
 

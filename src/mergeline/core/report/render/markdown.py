@@ -64,7 +64,7 @@ def _verdict(report: Report, lead: Sequence[Sentence] = ()) -> list[Part]:
 def _evidence(view: View) -> list[Part]:
     """By how much, and who is hurt."""
     rows = tables.main_rows(view)
-    sizes = tuple(_table(view, rows[:most]) for most in (60, 12, 3))
+    sizes = tuple(metrics_table(view, rows[:most]) for most in (60, 12, 3))
     return [Part("some rows of the table", 80, sizes), Part("who is hurt", 60, _hurt(view))]
 
 
@@ -127,7 +127,7 @@ def _failure(report: Report) -> tuple[str, ...]:
     return tuple(forms)
 
 
-def _table(view: View, rows: Sequence[Row]) -> str:
+def metrics_table(view: View, rows: Sequence[Row]) -> str:
     """Rows side by side; empty if there is nothing to compare."""
     if not rows:
         return ""
