@@ -104,14 +104,17 @@ def snapshot(plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
 @_MODEL
 @_BASE
 @click.option("--bundle", type=_FOLDER, help="Leave the bundle there; write to no store.")
+@click.option("--sample", is_flag=True, help="Try part of the drops only; cannot be released.")
 @_PLAN
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
 def evaluate(
+    *,
     model: str | None,
     base: str | None,
     bundle: Path | None,
-    plan_only: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    sample: bool,
+    plan_only: bool,
+    as_json: bool,
 ) -> None:
     """Hold the candidate against production and base.
 
@@ -122,7 +125,7 @@ def evaluate(
     if plan_only:
         click.get_current_context().invoke(plan, model=model, base=base, as_json=as_json)
         return
-    evaluated = run(this_project(), model=model, base=base, bundle=bundle, say=say)
+    evaluated = run(this_project(), model=model, base=base, bundle=bundle, sample=sample, say=say)
     _end_with_reports(evaluated, as_json=as_json)
 
 
@@ -231,7 +234,8 @@ def comment(bundle: Path | None, plan_only: bool, as_json: bool) -> None:  # noq
 def answer() -> None:
     """Do what the comment asks for that started this job.
 
-    Known are /mergeline evaluate, retry, approve REASON and attribution, of people who may write.
+    Known are /mergeline evaluate, retry, approve REASON, attribution and sample, of people who may
+    write.
     """
     from mergeline.lifecycle.verbs.answer import answer as run
 

@@ -87,6 +87,20 @@ class Project:
         """Whether this is a job of a forge's workflow."""
         return self.environment.get("GITHUB_ACTIONS") == "true"
 
+    def check_lasting(self) -> None:
+        """Refuse to write where it would go away with the runner of a workflow's job.
+
+        Raises:
+            InputError: neither MERGELINE_STORE nor MERGELINE_STATE is named, and there is no
+                registry that would be the store by itself.
+        """
+        ours = Path(self.store.name).is_relative_to(self.state)
+        if self.in_workflow and ours and not self.environment.get("MERGELINE_STATE"):
+            raise InputError(
+                f"what is kept here lies in {self.store.name}, which goes away with the runner",
+                next_step="Set MERGELINE_STORE to a registry: oci://HOST/OWNER/REPOSITORY",
+            )
+
     @property
     def mlflow(self) -> Tracking | None:
         """MLflow, which is written for people to look at; None in a workflow that names no server.
