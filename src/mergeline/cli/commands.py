@@ -64,7 +64,7 @@ def commands() -> None:
     """Merge is the release: a Git-driven lifecycle for machine-learning models."""
 
 
-commands.add_command(begin.schema)
+commands.add_command(begin.init)
 
 
 @commands.command()
@@ -194,6 +194,9 @@ def report(source: str | None, form: str, rows: bool, output: Path | None) -> No
     else:
         output.write_text(text, encoding="utf-8")
         say(f"written to {output}")
+
+
+commands.add_command(begin.open_report)
 
 
 @commands.command()
@@ -481,6 +484,7 @@ def demo(workspace: Path | None, keep: bool) -> None:  # noqa: FBT001
 commands.add_command(store)
 commands.add_command(data)
 commands.add_command(contract)
+commands.add_command(begin.schema)
 
 
 def _end_with_reports(evaluated: Sequence[Evaluated], *, as_json: bool) -> None:
