@@ -193,7 +193,7 @@ def test_what_would_go_away_with_the_runner_is_not_written(root: Path) -> None:
     assert "MERGELINE_STORE" in caught.value.next_step
     with pytest.raises(InputError, match="goes away with the runner"):
         track(project, root, say=lambda _: None)
-    assert not project.state.exists()
+    assert [path.name for path in project.state.iterdir()] == [".gitignore"]
 
 
 def test_state_that_is_kept_between_jobs_is_fine(
