@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "cli": {"demo", "serving", "lifecycle", *BELOW_LIFECYCLE},
 }
 # The rooms of the core in the order of the steps; each may import those before it.
-ROOMS = ["declare", "fingerprint", "data", "compare", "gate", "release", "report"]
+ROOMS = ["declare", "fingerprint", "data", "compare", "gate", "release", "report", "begin"]
 HEAVY = {
     "mlflow", "dvc", "sklearn", "deltalake", "polars", "pandas", "pyarrow", "scipy", "numpy",
     "matplotlib", "github", "starlette", "uvicorn", "httpx", "jinja2", "rich", "pydantic",

@@ -65,7 +65,7 @@ def commands() -> None:
     """Merge is the release: a Git-driven lifecycle for machine-learning models."""
 
 
-commands.add_command(begin.schema)
+commands.add_command(begin.init)
 
 
 @commands.command()
@@ -105,14 +105,17 @@ def snapshot(plan_only: bool, as_json: bool) -> None:  # noqa: FBT001
 @_MODEL
 @_BASE
 @click.option("--bundle", type=_FOLDER, help="Leave the bundle there; write to no store.")
+@click.option("--sample", is_flag=True, help="Try part of the drops only; cannot be released.")
 @_PLAN
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
 def evaluate(
+    *,
     model: str | None,
     base: str | None,
     bundle: Path | None,
-    plan_only: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    sample: bool,
+    plan_only: bool,
+    as_json: bool,
 ) -> None:
     """Hold the candidate against production and base.
 
@@ -123,7 +126,7 @@ def evaluate(
     if plan_only:
         click.get_current_context().invoke(plan, model=model, base=base, as_json=as_json)
         return
-    evaluated = run(this_project(), model=model, base=base, bundle=bundle, say=say)
+    evaluated = run(this_project(), model=model, base=base, bundle=bundle, sample=sample, say=say)
     _end_with_reports(evaluated, as_json=as_json)
 
 
@@ -194,6 +197,9 @@ def report(source: str | None, form: str, rows: bool, output: Path | None) -> No
         say(f"written to {output}")
 
 
+commands.add_command(begin.open_report)
+
+
 @commands.command()
 @click.argument("bundle", type=_FOLDER)
 @_PLAN
@@ -232,7 +238,8 @@ def comment(bundle: Path | None, plan_only: bool, as_json: bool) -> None:  # noq
 def answer() -> None:
     """Do what the comment asks for that started this job.
 
-    Known are /mergeline evaluate, retry, approve REASON and attribution, of people who may write.
+    Known are /mergeline evaluate, retry, approve REASON, attribution and sample, of people who may
+    write.
     """
     from mergeline.lifecycle.verbs.answer import answer as run
 
@@ -479,6 +486,7 @@ commands.add_command(store)
 commands.add_command(image)
 commands.add_command(data)
 commands.add_command(contract)
+commands.add_command(begin.schema)
 
 
 def _end_with_reports(evaluated: Sequence[Evaluated], *, as_json: bool) -> None:

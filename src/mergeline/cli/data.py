@@ -160,6 +160,15 @@ def infer(file: Path) -> None:
     click.echo(to_yaml(infer_contract(file, file.as_posix())), nl=False)
 
 
+@contract.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE…")
+def check(files: tuple[str, ...]) -> None:
+    """Check contracts and drops: FILE is data/<table>.yaml, a drop, or the pointer of one."""
+    from mergeline.lifecycle.verbs.contract import check_files
+
+    print_parts(check_files(this_project(), [Path(file).absolute() for file in files]))
+
+
 def this_project() -> Project:
     """The project of the current folder."""
     from mergeline.lifecycle.steps.project import Project

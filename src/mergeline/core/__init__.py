@@ -16,6 +16,7 @@ The rooms are the steps of the line, in this order. Each may import the rooms be
     gate         turns a comparison into a verdict with reasons
     release      plans a release, and keeps the ledger and the form of a bundle
     report       says all of this to people and programs
+    begin        finds what a repository lacks to be a project, and writes it
 
 The core imports `mergeline.errors` and nothing else of mergeline. Numerical libraries (NumPy,
 scipy, scikit-learn, pydantic) are imported inside functions. `tests/test_architecture.py` holds

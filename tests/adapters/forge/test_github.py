@@ -262,7 +262,6 @@ def test_a_run_is_started_again_and_a_writer_known_as_github_describes_it(
     assert examples.run_again("pull-request.yml", "a" * 40).startswith("https://github.com/")
     assert examples.may_write("ana")
     examples.note("a" * 40, "asked", "ana: attribution")
-    assert examples.noted("a" * 40, "approval") is None
 
 
 def test_the_rules_of_a_repository_are_read_from_rulesets(github: GitHubWorld) -> None:

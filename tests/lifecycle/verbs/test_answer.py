@@ -55,14 +55,25 @@ def test_a_writer_has_the_head_evaluated_again(
     assert said.body == f"`{head[:7]}` is evaluated again: https://forge.example.org/runs/5"
 
 
+@pytest.mark.parametrize(
+    ("commands", "noted"),
+    [
+        (["attribution"], "attribution"),
+        (["sample"], "sample"),
+        (["sample", "retry"], "sample"),
+        (["sample", "evaluate"], "evaluate"),
+        (["sample", "approve it is fine"], "approve"),
+    ],
+)
 def test_what_is_asked_for_is_noted_beside_the_head(
-    folder: FolderWorld, started: list[tuple[str, str]]
+    folder: FolderWorld, started: list[tuple[str, str]], commands: list[str], noted: str
 ) -> None:
     number = folder.open("More trees")
     head = folder.forge().pull_request(number).head_sha
-    say(folder, number, "/mergeline attribution")
-    assert started == [("pull-request.yml", head)]
-    assert folder.forge().noted(head, "asked") == "ana: attribution"
+    for command in commands:
+        say(folder, number, f"/mergeline {command}")
+    assert started == [("pull-request.yml", head)] * len(commands)
+    assert folder.forge().noted(head, "asked") == f"ana: {noted}"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +103,7 @@ def test_an_unknown_command_is_answered_with_those_that_are_known(
     [said] = folder.forge().comments(number)
     assert said.body == (
         "There is no such command. These are: `/mergeline evaluate`, `/mergeline retry`, "
-        "`/mergeline approve REASON`, `/mergeline attribution`."
+        "`/mergeline approve REASON`, `/mergeline attribution`, `/mergeline sample`."
     )
     assert started == []
 

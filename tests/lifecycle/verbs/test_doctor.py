@@ -12,10 +12,12 @@ from mergeline.adapters.forge.base import Settings
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.git.repository import Repository
 from mergeline.adapters.store.store import Store
-from mergeline.errors import StoreError
+from mergeline.errors import InputError, StoreError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs import doctor
 from mergeline.lifecycle.verbs.doctor import Finding, examine
+from mergeline.lifecycle.verbs.release import release
+from mergeline.lifecycle.verbs.track import track
 from mergeline.system.confinement import Walls
 
 SAFE = Settings(
@@ -182,6 +184,23 @@ def test_state_that_goes_away_with_the_runner_is_unsafe(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert unsafe(found(root, monkeypatch, GITHUB_ACTIONS="true")) == {"state"}
+
+
+def test_what_would_go_away_with_the_runner_is_not_written(root: Path) -> None:
+    project = Project(Repository(root), {"GITHUB_ACTIONS": "true"})
+    with pytest.raises(InputError, match="goes away with the runner") as caught:
+        release(project, say=lambda _: None)
+    assert "MERGELINE_STORE" in caught.value.next_step
+    with pytest.raises(InputError, match="goes away with the runner"):
+        track(project, root, say=lambda _: None)
+    assert [path.name for path in project.state.iterdir()] == [".gitignore"]
+
+
+def test_state_that_is_kept_between_jobs_is_fine(
+    root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept = str(tmp_path / "kept")
+    assert not unsafe(found(root, monkeypatch, GITHUB_ACTIONS="true", MERGELINE_STATE=kept))
 
 
 def test_a_machine_without_walls_is_unsafe(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

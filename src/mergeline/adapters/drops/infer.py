@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +17,7 @@ from mergeline.adapters.drops.check import Findings
 from mergeline.adapters.drops.convert import convert
 from mergeline.adapters.drops.csv_text import first_row
 from mergeline.adapters.drops.dialects import guess_dialect
+from mergeline.adapters.drops.head import head_of
 from mergeline.adapters.drops.json_lines import json_lines, json_object
 from mergeline.adapters.drops.read import read_batches, unreadable
 from mergeline.adapters.drops.sniff import AS_CSV, OUT_OF_XML, refuse_foreign
@@ -68,8 +69,10 @@ _SUFFIXES: dict[str, Format] = {
 _OTHERS = dict.fromkeys((".xlsx", ".xls", ".ods"), AS_CSV) | {".xml": OUT_OF_XML}
 
 
-def infer(source: Path, path: str) -> Inferred:
+def infer(source: Path, path: str, *, most: int | None = None) -> Inferred:
     """What a file looks like; the suffix of its `path` in the repository says the format.
+
+    Of a file larger than `most` bytes only the rows of about so many are looked at.
 
     Raises:
         DropError: it cannot be read as what its name says, or breaks what can be guessed from it.
@@ -79,11 +82,21 @@ def infer(source: Path, path: str) -> Inferred:
         raise NotFoundError("is a folder", where=path, next_step="Name one of the files in it")
     if not source.is_file():
         raise NotFoundError("there is no such file", where=path)
+    drop, form, whole = Drop(path, ""), _format_of(path), source.stat().st_size
     try:
-        inferred = _look_at(source, Drop(path, ""), _format_of(path))
-        _check_first_contract(source, inferred)
+        if most is None or whole <= most:
+            return _checked(source, drop, form)
+        with head_of(source, drop, form, most) as head:
+            plain = PurePosixPath(path).with_name(head.name)
+            inferred = _checked(head, Drop(str(plain), ""), form)
+            return replace(inferred, path=path, head_of=whole)
     except RefusedDropError as error:
         raise _unfit(error.refusal) from error
+
+
+def _checked(source: Path, drop: Drop, form: Format) -> Inferred:
+    inferred = _look_at(source, drop, form)
+    _check_first_contract(source, inferred)
     return inferred
 
 
@@ -296,7 +309,7 @@ class _Guess:
         column, note = self._type()
         kind = column.type
         words = {str(value) for value in self.values} - set(null)
-        listed = tuple(sorted(words)) if kind == "string" and len(words) <= _FEW else ()
+        listed = tuple(sorted(words)) if len(words) <= _FEW else ()
         zoneless = kind == "datetime" and self.is_zoneless
         bounded = kind not in {"string", "bool", "binary"}
         return InferredColumn(

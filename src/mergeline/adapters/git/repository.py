@@ -157,12 +157,16 @@ class Repository:
             self.git("add", "--all", "--", ".", *_OWN_FILES, env=env)
             return self._within(self.git("write-tree", env=env))
 
-    def compose(self, revision: str, overlay: Tree, paths: Sequence[str]) -> Tree:
-        """The tree of `revision` with the files at `paths` (and below) as `overlay` has them."""
+    def compose(self, revision: str, overlay: Tree | None, paths: Sequence[str]) -> Tree:
+        """The tree of `revision` with the files at `paths` (and below) as `overlay` has them.
+
+        Without an overlay those files are left out.
+        """
         within = tuple(path.rstrip("/") + "/" for path in paths)
         lines = [
             line
             for tree, taken in ((self.tree(revision), False), (overlay, True))
+            if tree is not None
             for path, line in listed(self.root, tree.sha)
             if f"{path}/".startswith(within) == taken
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import PurePosixPath
 
@@ -12,7 +13,7 @@ import yaml
 
 from mergeline.core.declare.columns import ColumnType, Value
 from mergeline.core.declare.contract import Dialect, Format
-from mergeline.core.numbers import counted
+from mergeline.core.numbers import counted, size
 
 _ID = re.compile(r"(?i:(?:^|[^a-z])(?:id|uuid|key|number|no|nr))$|[a-z]I[dD]$")
 _ENOUGH_FOR_A_KEY = 20  # with fewer rows, columns are often unique by chance
@@ -24,7 +25,7 @@ class InferredColumn:
 
     Attributes:
         least: the least value seen, for numbers, dates and datetimes.
-        values: all values if they are few; else empty.
+        values: all values, as texts, if they are few; else empty.
         note: what else a person should know.
         format: see `Column`; so `true` and `false`.
     """
@@ -49,6 +50,7 @@ class Inferred:
     Attributes:
         null: texts that stand for an absent value.
         notes: what a person should know of the guess.
+        head_of: size of the file in bytes, if only its first rows were looked at.
     """
 
     path: str
@@ -58,22 +60,40 @@ class Inferred:
     columns: tuple[InferredColumn, ...]
     dialect: Dialect = field(default_factory=Dialect)
     notes: tuple[str, ...] = ()
+    head_of: int | None = None
+
+    @property
+    def unique(self) -> tuple[str, ...]:
+        """Columns whose values, none of them absent, are all different."""
+        return tuple(one.name for one in self.columns if one.unique and not one.nullable)
+
+    @property
+    def likely_key(self) -> str | None:
+        """The column that likely names a row."""
+        if self.rows < _ENOUGH_FOR_A_KEY:
+            return None
+        return next(filter(_ID.search, self.unique), next(iter(self.unique), None))
 
 
-def to_yaml(inferred: Inferred) -> str:
-    """The contract's text, with a comment on each column that says what was seen."""
+def to_yaml(inferred: Inferred, *, source: str | None = None, key: Sequence[str] = ()) -> str:
+    """The contract's text, with a comment on each column that says what was seen.
+
+    `source` and `key` say where the pointers stand and what names a row, where that is known.
+    """
     name = PurePosixPath(inferred.path).name
     rows = counted(inferred.rows, "row")
+    if inferred.head_of is not None:
+        rows = f"the first {rows} of {size(inferred.head_of)}"
     lines = [
         f"# From {name}, {rows}. What each column means, and what it may hold",
         "# (min, max, allowed), is for a person to say.",
         *(f"# Look at this: {' '.join(note.split())}." for note in inferred.notes),
         "description: ''",
-        f"source: {_source(inferred.path)}",
+        f"source: {_scalar(source) if source else _source(inferred.path)}",
         f"format: {inferred.format}",
         *_dialect(inferred.dialect),
         f"null: [{', '.join(_scalar(text) for text in inferred.null)}]",
-        f"key: {_key(inferred)}",
+        f"key: [{', '.join(map(_scalar, key))}]" if key else f"key: {_key(inferred)}",
         "unknown_columns: refuse",
         "columns:",
         *(_column(column) for column in inferred.columns),
@@ -90,13 +110,10 @@ def _source(path: str) -> str:
 
 
 def _key(inferred: Inferred) -> str:
-    unique = [column.name for column in inferred.columns if column.unique and not column.nullable]
-    if unique and inferred.rows < _ENOUGH_FOR_A_KEY:
-        return "[]  # columns that together name a row; too few rows here to guess them"
-    if unique:
-        best = next(filter(_ID.search, unique), unique[0])
-        return f"[{_scalar(best)}]  # unique in this file"
-    return "[]  # columns that together name a row"
+    if inferred.likely_key:
+        return f"[{_scalar(inferred.likely_key)}]  # unique in this file"
+    few = "; too few rows here to guess them" if inferred.unique else ""
+    return f"[]  # columns that together name a row{few}"
 
 
 def _dialect(dialect: Dialect) -> list[str]:
@@ -120,7 +137,7 @@ def _column(column: InferredColumn) -> str:
         true, false = (", ".join(map(_scalar, texts)) for texts in (column.true, column.false))
         words = f", true: [{true}], false: [{false}]"
     text = f"  {_scalar(column.name)}: {{type: {kind}{nullable}{form}{words}}}"
-    seen = ", ".join(column.values)
+    seen = ", ".join(column.values) if column.type == "string" else ""
     if column.least is not None and column.most is not None:
         seen = f"{_text(column.least)} … {_text(column.most)}"
     seen = "; ".join(filter(None, (seen, column.note)))

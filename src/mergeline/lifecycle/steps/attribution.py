@@ -11,6 +11,7 @@ from mergeline.core.compare.attribution import MetricSplit, attribute
 from mergeline.core.fingerprint.ingredients import changes
 from mergeline.core.report.content import AttributionShare, AttributionShares
 from mergeline.errors import DeclarationError, ForgeError, MergelineError, NotFoundError
+from mergeline.lifecycle.steps.asked import asked_for
 from mergeline.lifecycle.steps.candidates import find, train
 from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project, Say
@@ -101,10 +102,8 @@ def _asked(project: Project, case: Case, say: Say) -> bool:
     """By the declaration, a label or a comment; GitHub's event names labels without a token."""
     if case.model.attribution:
         return True
-    head = project.environment.get("MERGELINE_HEAD")
     try:
-        asked = project.forge.noted(head, "asked") if project.forge and head else None
-        if asked and asked.endswith(f": {ATTRIBUTION}"):
+        if asked_for(project) == ATTRIBUTION:
             return True
         labels = labels_of_event(project.environment)
         if not labels and project.forge and project.pull_request:

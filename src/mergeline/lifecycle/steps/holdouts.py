@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.row_files import content_digest
 from mergeline.core.declare.model import Model
 from mergeline.core.release.bundle import Candidate, Rebuilt, SnapshotUse
@@ -63,6 +62,8 @@ def keep_keys(
     """
     import polars as pl
 
+    from mergeline.adapters.delta.tables import Tables
+
     left = pl.read_parquet(holdout)
     tables = Tables(project.tables)
     schemas = {use: tables.scan(use.table, use.version).collect_schema() for use in uses}
@@ -97,6 +98,8 @@ def _rows(
     """Columns of a snapshot's rows, in the order of a file's keys."""
     import polars as pl
 
+    from mergeline.adapters.delta.tables import Tables
+
     key = list(model.key)
     try:
         wanted = pl.read_parquet(keys, columns=key)
@@ -115,6 +118,8 @@ def _rows(
 
 def _version(project: Project, candidate: Candidate, use: SnapshotUse) -> int:
     """The version of a table that holds a candidate's snapshot, built if it is not there."""
+    from mergeline.adapters.delta.tables import Tables
+
     try:
         return Tables(project.tables).at_digest(use.table, use.digest)
     except NotFoundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from mergeline.core.release.bundle import Origin
 from mergeline.core.release.ledger import LEDGER, Entry, Judged, Ledger, Page, believe, read_pages
 from mergeline.errors import InputError, RepositoryError, StoreError, WallsError
 from mergeline.lifecycle.steps.project_tree import ProjectTree
+from mergeline.system.atomic_writes import write_file_whole
 from mergeline.system.confinement import Walls, find_walls
 
 _GITHUB = "https://github.com"
@@ -61,9 +63,19 @@ class Project:
 
     @cached_property
     def state(self) -> Path:
-        """Folder of everything that has no place of its own: MERGELINE_STATE, or `.mergeline`."""
+        """Folder of everything that has no place of its own: MERGELINE_STATE, or `.mergeline`.
+
+        The latter carries its own ignore file, so that no project need name it in one.
+        """
         named = self.environment.get("MERGELINE_STATE")
-        return Path(named).absolute() if named else self.repository.main_root / ".mergeline"
+        if named:
+            return Path(named).absolute()
+        state = self.repository.main_root / ".mergeline"
+        with contextlib.suppress(OSError):  # a checkout that may only be read
+            state.mkdir(exist_ok=True)
+            if not (state / ".gitignore").exists():
+                write_file_whole(state / ".gitignore", b"*\n")
+        return state
 
     @cached_property
     def tables(self) -> str:
@@ -97,6 +109,20 @@ class Project:
     def in_workflow(self) -> bool:
         """Whether this is a job of a forge's workflow."""
         return self.environment.get("GITHUB_ACTIONS") == "true"
+
+    def check_lasting(self) -> None:
+        """Refuse to write where it would go away with the runner of a workflow's job.
+
+        Raises:
+            InputError: neither MERGELINE_STORE nor MERGELINE_STATE is named, and there is no
+                registry that would be the store by itself.
+        """
+        ours = Path(self.store.name).is_relative_to(self.state)
+        if self.in_workflow and ours and not self.environment.get("MERGELINE_STATE"):
+            raise InputError(
+                f"what is kept here lies in {self.store.name}, which goes away with the runner",
+                next_step="Set MERGELINE_STORE to a registry: oci://HOST/OWNER/REPOSITORY",
+            )
 
     @property
     def mlflow(self) -> Tracking | None:

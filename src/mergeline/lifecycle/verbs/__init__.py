@@ -2,6 +2,7 @@
 
 In the order of a change's life:
 
+    init       makes a repository a project; `example` makes a whole small one
     plan       says what a change will cause, before anything runs
     snapshot   has the tables hold what pointers and contracts say
     evaluate   trains the candidate, unless it is known, and has it judged
@@ -16,6 +17,7 @@ In the order of a change's life:
     ui         opens MLflow's pages over them
     store      deletes candidates that nothing pins
     data       shows, compares, exports and cleans up snapshots
+    contract   holds contracts and drops against what they must be
 
 `serve` is the floor `serving`, and `demo` is a floor too; `contract infer` needs no project, so the
 command line calls `adapters.drops.infer`. A verb's file is named after it, and its function takes

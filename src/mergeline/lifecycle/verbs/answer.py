@@ -6,11 +6,11 @@ from mergeline.adapters.forge.base import Forge
 from mergeline.adapters.forge.event import Written, comment_of_event
 from mergeline.errors import MergelineError, NotFoundError
 from mergeline.lifecycle.steps.approvals import record_approval
-from mergeline.lifecycle.steps.attribution import ATTRIBUTION
+from mergeline.lifecycle.steps.asked import record_asked
 from mergeline.lifecycle.steps.project import Project
 
 _CALL = "/mergeline"
-_COMMANDS = ("evaluate", "retry", "approve REASON", "attribution")
+_COMMANDS = ("evaluate", "retry", "approve REASON", "attribution", "sample")
 _EVALUATION = "pull-request.yml"
 
 
@@ -48,8 +48,8 @@ def _obey(forge: Forge, written: Written, command: str, rest: str) -> str:
     try:
         if command == "approve":
             record_approval(forge, number, head, by=written.author, reason=rest)
-        if command == ATTRIBUTION:
-            forge.note(head, "asked", f"{written.author}: {ATTRIBUTION}")
+        if command != "retry":  # what was asked for before is not asked for now
+            record_asked(forge, head, by=written.author, what=command)
         url = forge.run_again(_EVALUATION, head)
     except MergelineError as error:
         return f"`{head[:7]}` is not evaluated again: {error.message}. {error.next_step}."

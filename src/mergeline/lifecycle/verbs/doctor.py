@@ -6,14 +6,13 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from mergeline.adapters.forge.base import STATUS_CONTEXT, Settings
 from mergeline.adapters.forge.owners import owners_on_gitea, owners_on_github
 from mergeline.adapters.git.tree import Tree
 from mergeline.core.release.ledger import LEDGER
-from mergeline.errors import MergelineError, StoreError
+from mergeline.errors import InputError, MergelineError, StoreError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.system.confinement import find_walls
 
@@ -257,14 +256,10 @@ def _of_machine(project: Project) -> Iterator[Finding]:
             f"a model of a pull request is not kept in its process on this machine: {walls}",
             "Install bubblewrap, or use a Linux kernel with Landlock",
         )
-    place = Path(project.store.name)
-    if project.in_workflow and place.is_relative_to(project.state):
-        yield Finding(
-            "state",
-            "unsafe",
-            f"what is released here lies in {place}, which goes away with the runner",
-            "Set MERGELINE_STORE to a registry: oci://HOST/OWNER/REPOSITORY",
-        )
+    try:
+        project.check_lasting()
+    except InputError as error:
+        yield Finding("state", "unsafe", error.message, error.next_step)
 
 
 def _of_stores(project: Project) -> Iterator[Finding]:

@@ -105,12 +105,13 @@ def release(
     is done.
 
     Raises:
-        InputError: an override without a reason.
+        InputError: an override without a reason; or the store would go away with the runner.
         RepositoryError: the working tree is not HEAD's, or HEAD is not on main.
         MergelineError: a step failed; run again to go on.
     """
     if override is not None and not override.strip():
         raise InputError("an override needs a reason", next_step="Say why: --override REASON")
+    project.check_lasting()
     if not project.repository.is_clean():
         raise RepositoryError(
             "the working tree differs from HEAD, and a commit is released",

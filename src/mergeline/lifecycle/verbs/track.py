@@ -46,7 +46,9 @@ def track(project: Project, bundle: Path, *, say: Say) -> list[Tracked]:
         BundleError: a file is missing, altered or extra, or what the manifest says of fingerprint
             or model is not so. Nothing was taken of that bundle.
         StoreError: the store does not take it.
+        InputError: the store would go away with the runner.
     """
+    project.check_lasting()
     head, forge = project.environment.get("MERGELINE_HEAD"), project.forge
     pull = forge.pull_request_of(head) if forge and head else None
     if pull is not None and pull.fork:
