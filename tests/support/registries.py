@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +26,22 @@ from tests.support.parcels import MODEL, MODEL_YAML
 
 USER, PASSWORD = "tester", "secret"
 _HTPASSWD = f"{USER}:$2b$04$cQ/bJzJcxiQXmrcEpI6aeuCUcZP.IWzrzKilPeKt5X.zI0bC.B2w.\n"
+
+
+def run_at_once(commands: Sequence[Sequence[str]]) -> list[int]:
+    """Exit codes of programs that go on at once: each prints `ready`, and then waits for a line."""
+    pipe = subprocess.PIPE
+    racers = [subprocess.Popen(each, stdin=pipe, stdout=pipe, text=True) for each in commands]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    for racer in racers:
+        racer.communicate()
+    return [racer.returncode for racer in racers]
 
 
 @contextmanager

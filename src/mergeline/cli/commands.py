@@ -15,6 +15,7 @@ from mergeline.cli.data import contract, data, this_project
 from mergeline.cli.image import image
 from mergeline.cli.output import (
     JSON,
+    REFUSED,
     as_document,
     print_json,
     print_parts,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from mergeline.lifecycle.steps.evaluation import Evaluated
 
-REFUSED = 1
 _NOT_JUDGED = 3
 _READER_GONE = 128 + signal.SIGPIPE  # the exit code that a shell reports for it
 _MODEL = click.argument("model", required=False)

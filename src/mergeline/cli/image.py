@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from mergeline.cli.data import this_project
-from mergeline.cli.output import JSON, print_results, say, set_output
+from mergeline.cli.output import JSON, REFUSED, print_results, say, set_output
 
 if TYPE_CHECKING:
     from mergeline.lifecycle.verbs.image import Built, Inspected, Verified
 
-_REFUSED = 1
 _CANDIDATE = click.argument("name", metavar="MODEL[@VERSION|@FINGERPRINT]")
 _IMAGE = click.argument("name", metavar="MODEL[@VERSION|@FINGERPRINT|@DIGEST]")
 _MB = 1_000_000
@@ -64,7 +63,7 @@ def verify(name: str, as_json: bool) -> None:  # noqa: FBT001
     verified = run(this_project(), name, say=say)
     print_results([verified], verified_lines, as_json=as_json)
     if verified.problems:
-        sys.exit(_REFUSED)
+        sys.exit(REFUSED)
 
 
 def built_lines(built: Built) -> list[str]:

@@ -16,6 +16,7 @@ import click
 from mergeline.core.report.safe import printed, without_commands
 from mergeline.errors import MergelineError
 
+REFUSED = 1  # the exit code where the gate, or what was checked, says no
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _WIDTH_WITHOUT_TERMINAL = 140
 Result = TypeVar("Result")

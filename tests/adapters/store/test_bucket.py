@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +14,7 @@ from mergeline.adapters.store.store import Store, open_store
 from mergeline.core.release.bundle import Candidate
 from mergeline.errors import StoreError
 from tests.support.parcels import MODEL
-from tests.support.registries import evaluate_bundle, make_bundle
+from tests.support.registries import evaluate_bundle, make_bundle, run_at_once
 from tests.support.s3_server import s3_environment, s3_server
 
 pytestmark = pytest.mark.s3
@@ -127,19 +126,8 @@ def test_of_evaluations_written_at_once_none_is_lost(bucket: Bucket, tmp_path: P
             folder = tmp_path / f"bundle {month}"
             candidate = make_bundle(folder)
             evaluate_bundle(folder, candidate, f"2026-0{month}-01T00:00:00+00:00")
-            command = [sys.executable, "-c", _EVALUATOR, ADDRESS, str(folder)]
-            pipe = subprocess.PIPE
-            writers.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
-        for writer in writers:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == "ready\n"
-        for writer in writers:
-            assert writer.stdin is not None
-            writer.stdin.write("go\n")
-            writer.stdin.flush()
-        for writer in writers:
-            writer.communicate()
-        assert [writer.returncode for writer in writers] == [0] * 5
+            writers.append([sys.executable, "-c", _EVALUATOR, ADDRESS, str(folder)])
+        assert run_at_once(writers) == [0] * 5
         stored = store.find(MODEL, candidate.fingerprint)
         assert stored is not None
         assert len(store.evaluations(stored)) == 5

@@ -23,6 +23,7 @@ from tests.support.registries import (
     evaluate_bundle,
     make_bundle,
     registry,
+    run_at_once,
     short_tokens,
 )
 from tests.support.s3_server import s3_environment, s3_server
@@ -260,19 +261,8 @@ def test_of_writers_at_once_one_is_found_whole(store: Store, address: str, tmp_p
     racers = []
     for answer in answers:
         make_bundle(tmp_path / answer, answer=answer)
-        command = [sys.executable, "-c", _RACER, address, str(tmp_path / answer)]
-        pipe = subprocess.PIPE
-        racers.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
-    for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    for racer in racers:
-        racer.communicate()
-    assert [racer.returncode for racer in racers] == [0, 0, 0]
+        racers.append([sys.executable, "-c", _RACER, address, str(tmp_path / answer)])
+    assert run_at_once(racers) == [0, 0, 0]
     [(model, fingerprint)] = store.known()
     stored = store.find(model, fingerprint)
     assert stored is not None
@@ -286,14 +276,14 @@ from pathlib import Path
 from mergeline.adapters.bundles import read_candidate, read_evaluation
 from mergeline.adapters.store.store import open_store
 store, bundle = open_store(sys.argv[1], os.environ), Path(sys.argv[2])
-write, left = type(store._place).%s, [int(sys.argv[3])]
+write, left = type(store.place).%s, [int(sys.argv[3])]
 def slow(self, *given, **named):
     if not left[0]:
         print("here", flush=True)
         time.sleep(60)
     left[0] -= 1
     return write(self, *given, **named)
-type(store._place).%s = slow
+type(store.place).%s = slow
 stored = store.put_candidate(read_candidate(bundle), bundle)
 store.put_evaluation(stored, read_evaluation(bundle), bundle)
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _WORD = re.compile(r"(?:\\.|[^\s\\])+")
 
@@ -13,9 +14,8 @@ def owners_on_github(text: str, path: str) -> tuple[str, ...]:
     Source: https://docs.github.com/articles/about-code-owners.
     """
     owners: tuple[str, ...] = ()
-    for line in text.splitlines():
-        pattern, *named = _WORD.findall(re.split(r"(?<!\S)#", line)[0]) or [""]
-        if pattern and _matches(pattern, path):
+    for pattern, named in _lines(text):
+        if _matches(pattern, path):
             owners = tuple(named)
     return owners
 
@@ -26,16 +26,23 @@ def owners_on_gitea(text: str, path: str) -> tuple[str, ...]:
     Source: https://docs.gitea.com/usage/code-owners.
     """
     owners: list[str] = []
-    for line in text.splitlines():
-        pattern, *named = _WORD.findall(re.split(r"(?<!\S)#", line)[0]) or [""]
+    for pattern, named in _lines(text):
         without = pattern.startswith("!")
         try:
             matched = re.fullmatch(pattern.removeprefix("!"), path) is not None
         except re.error:
             continue
-        if pattern and matched != without:
+        if matched != without:
             owners += named
     return tuple(dict.fromkeys(owners))
+
+
+def _lines(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Pattern and owners of each line that has a pattern."""
+    for line in text.splitlines():
+        pattern, *named = _WORD.findall(re.split(r"(?<!\S)#", line)[0]) or [""]
+        if pattern:
+            yield pattern, named
 
 
 def _matches(pattern: str, path: str) -> bool:

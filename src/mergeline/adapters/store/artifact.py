@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tarfile
 from collections.abc import Collection, Mapping, Sequence
@@ -11,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from mergeline.core.release.oci import digest_of
 from mergeline.errors import StoreError
 from mergeline.system.digests import file_sha256
 
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 _LARGEST = 4_000_000  # bytes of a manifest that every registry takes
 
@@ -103,16 +101,6 @@ class Place(Protocol):
 
     def sweep(self) -> None:
         """Delete the blobs that nothing names, unless the place does by itself."""
-
-
-def canonical(document: object) -> bytes:
-    """JSON with sorted keys and no spaces."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
-def digest_of(content: bytes) -> str:
-    """The digest by which a manifest or blob is known."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def file_digest(file: Path) -> str:

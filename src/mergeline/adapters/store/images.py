@@ -16,7 +16,6 @@ from typing import Any
 from mergeline.adapters.store.artifact import (
     Descriptor,
     Place,
-    digest_of,
     file_digest,
     read_descriptors,
     read_document,
@@ -24,8 +23,6 @@ from mergeline.adapters.store.artifact import (
 from mergeline.adapters.store.registry import Registry
 from mergeline.core.release.image import (
     GZIP_TYPE,
-    INDEX_TYPE,
-    MANIFEST_TYPE,
     PLATFORMS,
     TAR_TYPE,
     Base,
@@ -35,6 +32,7 @@ from mergeline.core.release.image import (
     Reference,
     read_labels,
 )
+from mergeline.core.release.oci import INDEX_TYPE, MANIFEST_TYPE, digest_of
 from mergeline.errors import StoreError
 from mergeline.system.atomic_writes import file_written_whole
 
@@ -49,7 +47,7 @@ class Found:
 
     Attributes:
         platforms: size in bytes of all its layers, by platform.
-        missing: what its documents name and the place does not have.
+        manifests: digest of the image of each platform.
     """
 
     digest: str
@@ -159,22 +157,18 @@ class Images:
             StoreError: a part is missing, or is not what it was.
         """
         document = _document(self._place, digest)
-        checked: set[str] = set()
+        parts: set[str] = set()
         for entry in read_descriptors(document, "manifests", where=self.name):
             manifest = _document(self._place, entry.digest)
-            parts = {"parts": [manifest["config"], *manifest["layers"]]}
-            for part in read_descriptors(parts, "parts", where=self.name):
-                if part.digest not in checked:
-                    self._check(part)
-                    checked.add(part.digest)
+            named = {"parts": [manifest["config"], *manifest["layers"]]}
+            parts |= {one.digest for one in read_descriptors(named, "parts", where=self.name)}
+        with tempfile.TemporaryDirectory(prefix="mergeline-") as scratch:
+            for part in sorted(parts):
+                _read_checked(self._place, part, Path(scratch) / "blob")
 
     def describe(self, index: Index) -> Descriptor:
         """An image as what refers to it names it."""
         return Descriptor(INDEX_TYPE, index.digest, len(index.document))
-
-    def _check(self, part: Descriptor) -> None:
-        with tempfile.TemporaryDirectory(prefix="mergeline-") as scratch:
-            _read_checked(self._place, part.digest, Path(scratch) / "blob")
 
     def _base(self, place: Place, reference: Reference, digest: str) -> Base:
         manifest = _document(place, digest)

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 from mergeline.adapters.store.artifact import (
-    MANIFEST_TYPE,
     Descriptor,
     OvertakenError,
-    canonical,
     described,
-    digest_of,
     read_descriptors,
     read_document,
 )
+from mergeline.core.release.oci import MANIFEST_TYPE, canonical, digest_of
 from mergeline.errors import StoreError
 
 _TAG = "org.opencontainers.image.ref.name"

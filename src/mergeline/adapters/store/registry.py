@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from mergeline.adapters.store.artifact import (
-    INDEX_TYPE,
-    MANIFEST_TYPE,
     Descriptor,
-    digest_of,
     read_descriptors,
     read_document,
 )
+from mergeline.core.release.oci import INDEX_TYPE, MANIFEST_TYPE, digest_of
 from mergeline.errors import StoreError
 
 if TYPE_CHECKING:

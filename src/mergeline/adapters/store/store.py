@@ -14,14 +14,10 @@ from typing import Any
 
 from mergeline.adapters.store.artifact import (
     EMPTY_TYPE,
-    INDEX_TYPE,
-    MANIFEST_TYPE,
     Descriptor,
     OvertakenError,
     Place,
-    canonical,
     described,
-    digest_of,
     file_digest,
     pack,
     read_descriptors,
@@ -49,6 +45,7 @@ from mergeline.core.release.bundle import (
     check_manifest,
     parse_evaluation,
 )
+from mergeline.core.release.oci import INDEX_TYPE, MANIFEST_TYPE, canonical, digest_of
 from mergeline.errors import InputError, StoreError
 
 # CNCF ModelPack, version 1: https://github.com/modelpack/model-spec/blob/main/docs/spec.md
@@ -93,21 +90,16 @@ class Stored:
 
 
 def open_store(address: str, environment: Mapping[str, str]) -> Store:
-    """The store at an address, see `open_place`."""
-    return Store(open_place(address, environment))
-
-
-def open_place(address: str, environment: Mapping[str, str]) -> Place:
-    """The place at an address: `oci://host/repository`, `s3://bucket/prefix`, or a folder.
+    """The store at an address: `oci://host/repository`, `s3://bucket/prefix`, or a folder.
 
     Raises:
         InputError: it is none of these.
     """
     scheme, separator, rest = address.partition("://")
     if not separator:
-        return Layout(Folder(Path(address)))
+        return Store(Layout(Folder(Path(address))))
     if f"{scheme}://" in SCHEMES and rest.strip("/") and not set(rest) & set("@?#"):
-        return Layout(Bucket(address, environment))
+        return Store(Layout(Bucket(address, environment)))
     if not address.startswith(_SCHEME):
         raise InputError(
             f"MERGELINE_STORE is of kind {scheme}://, and is no place for a store",
@@ -120,14 +112,14 @@ def open_place(address: str, environment: Mapping[str, str]) -> Place:
             "MERGELINE_STORE names no repository of a registry",
             next_step="Name it as oci://host/owner/repository, without a password",
         )
-    return Registry(repository, environment)
+    return Store(Registry(repository, environment))
 
 
 class Store:
-    """Candidates and their evaluations at one place."""
+    """Candidates and their evaluations at one place, where images may lie too."""
 
     def __init__(self, place: Place) -> None:
-        self._place = place
+        self.place = place
         self.name = place.name
 
     def find(self, model: str, fingerprint: str) -> Stored | None:
@@ -136,7 +128,7 @@ class Store:
         Raises:
             StoreError: the store fails, or holds something else under that name.
         """
-        content = self._place.manifest(_tag(model, fingerprint))
+        content = self.place.manifest(_tag(model, fingerprint))
         if content is None:
             return None
         document = read_document(content, where=self.name)
@@ -162,11 +154,11 @@ class Store:
         Raises:
             StoreError: the token may not write, or the store fails.
         """
-        self._place.check_writable()
+        self.place.check_writable()
 
     def known(self) -> list[tuple[str, str]]:
         """Model and fingerprint of each candidate."""
-        return sorted(filter(None, map(_read_tag, self._place.tags())))
+        return sorted(filter(None, map(_read_tag, self.place.tags())))
 
     def put_candidate(self, candidate: Candidate, bundle: Path) -> Stored:
         """Take a bundle's candidate in; the first one of a fingerprint stays.
@@ -180,7 +172,7 @@ class Store:
             StoreError: the store does not take it; then nothing of it is found.
         """
         model, fingerprint = candidate.model, candidate.fingerprint
-        with self._place.alone():
+        with self.place.alone():
             known = self.find(model, fingerprint)
             parts = _candidate_parts(bundle / CANDIDATE_FILES)
             if known is not None:
@@ -224,7 +216,7 @@ class Store:
 
     def put_evaluation(self, stored: Stored, evaluation: Evaluation, bundle: Path) -> None:
         """Take in a bundle's evaluation of a candidate, unless it is there."""
-        with self._place.alone():
+        with self.place.alone():
             if evaluation in self.evaluations(stored):
                 return
             parts = {EVALUATION: _EVALUATION_DOCUMENT, EVALUATION_FILES: _EVALUATION_TAR}
@@ -238,7 +230,7 @@ class Store:
 
     def put_override(self, stored: Stored, reason: str) -> None:
         """Note a person's reason to release a candidate in spite of the verdict."""
-        with self._place.alone():
+        with self.place.alone():
             empty = [self._put_bytes(b"{}", EMPTY_TYPE)]
             self._refer(self._subject(stored), _OVERRIDE_TYPE, empty, {_REASON: reason})
 
@@ -281,11 +273,11 @@ class Store:
             return
         referring = [_referring_tag(entry.digest) for entry in self._referrers(stored.digest)]
         # The candidate goes last: cut off before, it is found, and removed again.
-        self._place.remove([*referring, _listing(stored.digest), _tag(model, fingerprint)])
+        self.place.remove([*referring, _listing(stored.digest), _tag(model, fingerprint)])
 
     def sweep(self) -> None:
         """Delete the files that nothing in the store names any more."""
-        self._place.sweep()
+        self.place.sweep()
 
     def _evaluations(self, stored: Stored) -> list[tuple[Evaluation, str]]:
         found = []
@@ -301,7 +293,7 @@ class Store:
 
     def attach(self, subject: Descriptor, content: bytes, media_type: str) -> None:
         """Put a document beside a manifest that is here, as an artifact that refers to it."""
-        with self._place.alone():
+        with self.place.alone():
             self._refer(subject, media_type, [self._put_bytes(content, media_type)], {})
 
     def attached(self, digest: str, media_type: str) -> list[bytes]:
@@ -315,10 +307,10 @@ class Store:
         return found
 
     def _referrers(self, digest: str) -> list[Descriptor]:
-        listed = self._place.referrers(digest)
+        listed = self.place.referrers(digest)
         if listed is not None:
             return listed
-        return self._listed(self._place.manifest(_listing(digest)))
+        return self._listed(self.place.manifest(_listing(digest)))
 
     def _listed(self, content: bytes | None) -> list[Descriptor]:
         if content is None:
@@ -354,7 +346,7 @@ class Store:
         https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
         """
         for attempt in range(_LINKING_TRIES):
-            before = self._place.manifest(_listing(digest))
+            before = self.place.manifest(_listing(digest))
             listed = self._listed(before)
             if any(known.digest == entry.digest for known in listed):
                 return  # still there after another writer's turn
@@ -365,7 +357,7 @@ class Store:
                 "manifests": [each.document() for each in entries],
             }
             with suppress(OvertakenError):
-                self._place.put_manifest(
+                self.place.put_manifest(
                     canonical(index),
                     INDEX_TYPE,
                     _listing(digest),
@@ -400,7 +392,7 @@ class Store:
         )
         # Each has a tag, so that what cleans a registry of untagged manifests leaves it.
         tag = tag or _referring_tag(entry.digest)
-        return entry, self._place.put_manifest(content, MANIFEST_TYPE, tag, instead_of=None)
+        return entry, self.place.put_manifest(content, MANIFEST_TYPE, tag, instead_of=None)
 
     def _put_layers(
         self, bundle: Path, parts: Mapping[str, str], only: Container[str] | None = None
@@ -414,7 +406,7 @@ class Store:
             with _as_file(bundle / path) as file:
                 digest, size = file_digest(file), file.stat().st_size
                 if only is None or digest in only:
-                    self._place.put_blob(file, digest)
+                    self.place.put_blob(file, digest)
             layers.append(Descriptor(media_type, digest, size, annotations={_PATH: path}))
         return layers
 
@@ -422,7 +414,7 @@ class Store:
         with tempfile.TemporaryDirectory(prefix="mergeline-") as scratch:
             file = Path(scratch) / "blob"
             file.write_bytes(content)
-            self._place.put_blob(file, digest_of(content))
+            self.place.put_blob(file, digest_of(content))
         return described(content, media_type)
 
     def _fetch(self, digest: str, into: Path) -> None:
@@ -449,7 +441,7 @@ class Store:
         return by_path
 
     def _manifest(self, digest: str) -> bytes:
-        content = self._place.manifest(digest)
+        content = self.place.manifest(digest)
         if content is None:
             raise self._lost(digest)
         if digest_of(content) != digest:
@@ -464,7 +456,7 @@ class Store:
 
     def _read_blob(self, layer: Descriptor, into: Path) -> None:
         try:
-            self._place.read_blob(layer.digest, into)
+            self.place.read_blob(layer.digest, into)
         except StoreError as error:
             error.next_step = error.next_step or _LOST
             raise

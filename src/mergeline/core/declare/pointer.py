@@ -138,7 +138,6 @@ def parse_pointer(path: str, text: bytes | str) -> Pointer:
         raise refused("the pointer has no md5")
     if not isinstance(name, str) or PurePosixPath(name).is_absolute() or ".." in name.split("/"):
         raise refused("the pointer's path leaves its folder")
-    size = out.get("size")
     inside = PurePosixPath(path).parent / str(document.get("wdir", "."))
     size, earlier = out.get("size"), _replaced(document.get("meta"), path)
     return Pointer(

@@ -180,13 +180,16 @@ def parse_evaluation(text: bytes | str, *, where: str) -> Evaluation:
 
 def evaluation_digest(evaluation: Evaluation) -> str:
     """SHA-256 of an evaluation's values."""
-    document = json.dumps(json.loads(write_json(evaluation)), sort_keys=True)
-    return hashlib.sha256(document.encode()).hexdigest()
+    return _digest_of_values(evaluation)
 
 
 def gate_digest(gate: object) -> str:
     """SHA-256 of a gate's parsed values."""
-    document = json.dumps(json.loads(write_json(gate)), sort_keys=True)
+    return _digest_of_values(gate)
+
+
+def _digest_of_values(value: object) -> str:
+    document = json.dumps(json.loads(write_json(value)), sort_keys=True)
     return hashlib.sha256(document.encode()).hexdigest()
 
 

@@ -9,17 +9,14 @@ Forms: OCI image specification 1.1, with Docker's `Healthcheck` in the configura
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mergeline.core.release.oci import INDEX_TYPE, MANIFEST_TYPE, canonical, digest_of
 from mergeline.errors import DeclarationError
 
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 TAR_TYPE = "application/vnd.oci.image.layer.v1.tar"
 GZIP_TYPE = f"{TAR_TYPE}+gzip"
@@ -144,16 +141,6 @@ class Index:
     def digest(self) -> str:
         """By which a registry knows it: the image's digest."""
         return digest_of(self.document)
-
-
-def canonical(document: object) -> bytes:
-    """JSON with sorted keys and no spaces."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
-def digest_of(content: bytes) -> str:
-    """`sha256:` and 64 digits."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def parse_reference(text: str, *, where: str) -> Reference:

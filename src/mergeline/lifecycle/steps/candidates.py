@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import platform
 import re
@@ -39,7 +38,6 @@ from mergeline.errors import (
     BundleError,
     DeclarationError,
     NotFoundError,
-    RepositoryError,
     StageError,
     StoreError,
     TrackingError,
@@ -92,21 +90,13 @@ def find_by(project: Project, name: str) -> Stored:
 
 
 def tree_of(project: Project, candidate: Candidate) -> ProjectTree:
-    """The tree that a candidate was trained from, by its content's own name first.
-
-    The commit may be a forge's trial merge, which no clone has; a release of the same fingerprint
-    may have another tree, with other files that determine nothing.
+    """The tree that a candidate was trained from, or another one of the same fingerprint.
 
     Raises:
         NotFoundError: it is not in this repository.
     """
-    for name in (candidate.origin.tree, candidate.origin.commit):
-        with contextlib.suppress(RepositoryError):
-            return project.tree(name or "")
-    for entry in project.ledger(candidate.model):
-        if entry.fingerprint == candidate.fingerprint:
-            with contextlib.suppress(RepositoryError):
-                return project.tree(entry.commit)
+    for tree in project.trees_of(candidate):
+        return tree
     raise NotFoundError(
         f"the tree {candidate.origin.tree[:8]} of the candidate is not in this repository",
         where=str(project.repository.root),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mergeline.adapters.row_files import content_digest
 from mergeline.core.declare.model import Model
 from mergeline.core.release.bundle import Candidate, Rebuilt, SnapshotUse
-from mergeline.errors import BundleError, MergelineError, NotFoundError, RepositoryError, StageError
+from mergeline.errors import BundleError, MergelineError, NotFoundError, StageError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.snapshots import build_snapshots
 from mergeline.lifecycle.steps.trained import Trained
@@ -124,13 +124,7 @@ def _version(project: Project, candidate: Candidate, use: SnapshotUse) -> int:
         return Tables(project.tables).at_digest(use.table, use.digest)
     except NotFoundError as error:
         missing = error
-    released = project.ledger(candidate.model)
-    commits = [one.commit for one in released if one.fingerprint == candidate.fingerprint]
-    for revision in (candidate.origin.tree, *commits):
-        try:
-            tree = project.tree(revision)
-        except RepositoryError:  # a tree that was squashed away
-            continue
+    for tree in project.trees_of(candidate):
         for built in build_snapshots(project, tree, candidate.origin, only={use.table}):
             if built.digest == use.digest:
                 return built.version

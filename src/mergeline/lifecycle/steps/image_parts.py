@@ -24,12 +24,12 @@ from mergeline.core.release.image import (
     Index,
     Layer,
     Reference,
-    digest_of,
     parse_reference,
     plan_image,
     plan_index,
 )
 from mergeline.core.release.image import MODEL as MODEL_PLACE
+from mergeline.core.release.oci import digest_of
 from mergeline.errors import BundleError, DeclarationError
 from mergeline.lifecycle.steps.candidates import tree_of
 from mergeline.lifecycle.steps.project import Project, Say

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import AbstractContextManager
 
 from mergeline.adapters.git.signatures import Signing
 from mergeline.core.release.ledger import Entry, page_name, page_text
 from mergeline.errors import TrackingError
 from mergeline.lifecycle.steps.project import Project
+from mergeline.system.locks import file_lock
+
+
+def releasing(project: Project) -> AbstractContextManager[object]:
+    """Keep other processes of this machine from writing pages meanwhile.
+
+    Of two machines one is told that its page is taken.
+    """
+    project.state.mkdir(parents=True, exist_ok=True)
+    return file_lock(project.state / "release.lock")
 
 
 def write_page(project: Project, entry: Entry, signing: Signing | None) -> bool:

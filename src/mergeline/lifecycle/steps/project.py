@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -19,8 +19,8 @@ from mergeline.adapters.git.signatures import Signing
 from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.store.images import Images
-from mergeline.adapters.store.store import Store, open_place, open_store
-from mergeline.core.release.bundle import Origin
+from mergeline.adapters.store.store import Store, open_store
+from mergeline.core.release.bundle import Candidate, Origin
 from mergeline.core.release.ledger import LEDGER, Entry, Judged, Ledger, Page, believe, read_pages
 from mergeline.errors import InputError, RepositoryError, StoreError, WallsError
 from mergeline.lifecycle.steps.project_tree import ProjectTree
@@ -89,21 +89,16 @@ class Project:
         Without it, in a workflow on GitHub, the repository's own container registry; elsewhere a
         folder of the state folder.
         """
-        return open_store(self._store_address, self.environment)
-
-    @cached_property
-    def images(self) -> Images:
-        """Where images are: beside the candidates in the store."""
-        place = open_place(self._store_address, self.environment)
-        return Images(place, self.environment, self.state / "images")
-
-    @property
-    def _store_address(self) -> str:
         known = self.environment
         named = known.get("MERGELINE_STORE")
         if not named and self.in_workflow and known.get("GITHUB_SERVER_URL") == _GITHUB:
             named = f"oci://ghcr.io/{known.get('GITHUB_REPOSITORY', '')}"
-        return named or str(self.state / "store")
+        return open_store(named or str(self.state / "store"), known)
+
+    @cached_property
+    def images(self) -> Images:
+        """Where images are: beside the candidates in the store."""
+        return Images(self.store.place, self.environment, self.state / "images")
 
     @property
     def in_workflow(self) -> bool:
@@ -328,6 +323,21 @@ class Project:
             RepositoryError: there is no such commit or tree here.
         """
         return self.read_tree(self.repository.tree(revision))
+
+    def trees_of(self, candidate: Candidate) -> Iterator[ProjectTree]:
+        """The trees here that a candidate was made of, the one that it was trained from first.
+
+        That is found by its content's own name: the commit may be a forge's trial merge, which no
+        clone has. A release of the same fingerprint may have another tree, with other files that
+        determine nothing.
+        """
+        for name in (candidate.origin.tree, candidate.origin.commit):
+            with contextlib.suppress(RepositoryError):
+                yield self.tree(name or "")
+        for entry in self.ledger(candidate.model):  # which origin is asked for
+            if entry.fingerprint == candidate.fingerprint:
+                with contextlib.suppress(RepositoryError):
+                    yield self.tree(entry.commit)
 
     def working_tree(self) -> ProjectTree:
         """What the working tree declares as it stands."""

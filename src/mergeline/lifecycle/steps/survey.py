@@ -135,21 +135,17 @@ def _data(repository: Repository, paths: Sequence[str]) -> tuple[DataFile, ...]:
     root = repository.root
     named = [path for path in paths if _DATA.search(path)]
     tracked = set(repository.git("ls-files", "--", *named).splitlines()) if named else set()
-    headers = {path: _header(root / path) for path in named}
-    found = []
+    folders: dict[Path, list[str]] = {}
     for path in named:
-        same = tuple(
-            other
-            for other in named
-            if headers[path]
-            and headers[other] == headers[path]
-            and Path(other).parent == Path(path).parent
-            and Path(other).suffixes == Path(path).suffixes
-        )
-        alone = [other for other in named if Path(other).parent == Path(path).parent]
-        drops = same if len(same) == len(alone) else (path,)
-        size = (root / path).stat().st_size
-        found.append(DataFile(path, size, drops or (path,), is_tracked=path in tracked))
+        folders.setdefault(Path(path).parent, []).append(path)
+    found = []
+    for together in folders.values():
+        forms = {(_header(root / path), *Path(path).suffixes) for path in together}
+        are_drops = len(forms) == 1 and all(header for header, *_ in forms)
+        for path in together:
+            drops = tuple(together) if are_drops else (path,)
+            size = (root / path).stat().st_size
+            found.append(DataFile(path, size, drops, is_tracked=path in tracked))
     return tuple(sorted(found, key=lambda each: (-each.size, each.path)))
 
 

@@ -44,12 +44,13 @@ def evaluate(
         check_replaceable(bundle)
     with leaving_failure(bundle, partial(describe_unread, project, model)):
         cases = read_cases(project, model, base)
+    sample = sample or _asked(project, say)
     done, failures = [], []
     for case in cases:
         folder = bundle / case.model.name if bundle and len(cases) > 1 else bundle
         try:
             with leaving_failure_of(project, case, folder):
-                if sample or _asked(project, say):
+                if sample:
                     _try(project, case, folder, say)
                     continue
                 done.append(_evaluate(project, case, folder, say))

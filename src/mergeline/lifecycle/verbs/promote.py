@@ -14,10 +14,9 @@ from mergeline.core.release.ledger import FORMAT, Entry, Ledger, page_name
 from mergeline.core.release.stages import stages_of
 from mergeline.core.release.version import RegistryStage
 from mergeline.errors import InputError, NotFoundError, TrackingError
-from mergeline.lifecycle.steps.ledger_pages import write_page
+from mergeline.lifecycle.steps.ledger_pages import releasing, write_page
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.showing import show_model
-from mergeline.system.locks import file_lock
 
 _TRIES = 5
 _HELD: dict[str, RegistryStage] = {"staging": "Staging", "production": "Production"}
@@ -65,8 +64,7 @@ def promote(
         )
     if plan_only:
         return replace(_planned(project, model, which, stage)[0], applied=False)
-    project.state.mkdir(parents=True, exist_ok=True)
-    with file_lock(project.state / "release.lock"):
+    with releasing(project):
         for _ in range(_TRIES):
             planned, entry = _planned(project, model, which, stage)
             if entry is None or write_page(project, entry, project.signing()):

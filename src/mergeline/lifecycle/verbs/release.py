@@ -44,11 +44,10 @@ from mergeline.lifecycle.steps.case import find_production
 from mergeline.lifecycle.steps.champion import read_champion
 from mergeline.lifecycle.steps.describing import describe_model, describe_version
 from mergeline.lifecycle.steps.evaluation import stored_report
-from mergeline.lifecycle.steps.ledger_pages import write_page
+from mergeline.lifecycle.steps.ledger_pages import releasing, write_page
 from mergeline.lifecycle.steps.live import ask_server, await_served, read_live, read_target
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.trained import Trained
-from mergeline.system.locks import file_lock
 
 _PAGE_TRIES = 5
 
@@ -123,9 +122,7 @@ def release(
     jobs = [_Job(project, head, declared, override, say) for declared in models]
     if plan_only:
         return [job.planned() for job in jobs]
-    project.state.mkdir(parents=True, exist_ok=True)
-    # On one machine the second release waits; of two machines one is told that a page is taken.
-    with file_lock(project.state / "release.lock"):
+    with releasing(project):
         return [job.apply() for job in jobs]
 
 
