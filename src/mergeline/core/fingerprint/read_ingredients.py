@@ -111,6 +111,8 @@ class IngredientReader:
         of_path: defaultdict[str, set[str]] = defaultdict(set)
         of_folder: defaultdict[str, set[str]] = defaultdict(set)
         for stage in self._declared.values():
+            if stage.is_frozen and all(map(self._files.list, stage.outs)):
+                continue  # its results are in Git, and count as files there
             for out in stage.outs:
                 of_path[out].add(stage.name)
                 for folder in _around(out):
@@ -156,6 +158,14 @@ class IngredientReader:
         return self._stages[name]
 
     def _read_stage(self, stage: DeclaredStage) -> Stage:
+        if stage.is_frozen:
+            raise DeclarationError(
+                f"stage {stage.name} is frozen: DVC does not run it, and its results are not in "
+                "the Git tree",
+                where=stage.where,
+                next_step="Take `frozen` away, commit its results (`cache: false`), or track them "
+                "with `dvc add` in place of the stage",
+            )
         files = self._files
         code: dict[str, str] = {}
         data: dict[str, str] = {}
