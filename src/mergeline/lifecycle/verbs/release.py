@@ -311,10 +311,8 @@ class _Job:
             approved_by=self._approvers(pull),
             evaluation=evaluation_digest(judged) if judged else "",
         )
-        if not write_page(self.project, entry, self.signing):
-            return False
-        self.entry = entry
-        return True
+        self.entry = write_page(self.project, entry, self.signing)
+        return self.entry is not None
 
     def _run(self) -> Run:
         """The candidate's run in MLflow, logged if it is not there."""
