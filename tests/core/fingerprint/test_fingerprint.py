@@ -536,7 +536,8 @@ def test_a_module_whose_name_is_only_known_when_it_runs_is_refused(flowers: Flow
 @pytest.mark.parametrize(
     ("content", "who"),
     [(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
-     (b"\0GITCRYPT\0\x01", "git-crypt")],
+     (b"\0GITCRYPT\0\x01", "git-crypt"), (b"#$# git-fat 0a  12\n", "git-fat"),
+     (b"U2FsdGVkX1+0aaa=\n", "transcrypt")],
 )  # fmt: skip
 def test_a_file_that_a_filter_replaced_in_git_is_refused(
     flowers: Flowers, content: bytes, who: str

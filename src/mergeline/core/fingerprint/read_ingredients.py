@@ -25,7 +25,12 @@ _LOCK = re.compile(
     r"(uv|poetry|pdm|pixi|Pipfile)\.lock|conda-lock\.ya?ml|pylock(\.[^./]+)?\.toml"
     r"|environment([-_.][^/]*)?\.ya?ml|requirements([-_.][^/]*)?\.txt|requirements/[^/]+\.txt)"
 )
-_STAND_INS = {b"version https://git-lfs": "Git LFS", b"\0GITCRYPT": "git-crypt"}
+_STAND_INS = {
+    b"version https://git-lfs": "Git LFS",
+    b"\0GITCRYPT": "git-crypt",
+    b"#$# git-fat ": "git-fat",
+    b"U2FsdGVkX1": "transcrypt",  # `Salted__`, as openssl begins, in base64
+}
 _NOT_YAML = (".toml", ".json", ".py")  # of params files; DVC reads all others as YAML
 
 
