@@ -543,7 +543,8 @@ def test_the_ledger_says_who_is_champion_also_where_the_alias_is_gone(line: Line
 
 def test_a_dirty_tree_is_not_released(line: Line) -> None:
     line.write("README.md", "changed", at="runner")
-    with pytest.raises(RepositoryError, match="differs from HEAD"):
+    line.write("new.txt", "new", at="runner")
+    with pytest.raises(RepositoryError, match=r"differs from HEAD.*: README\.md, new\.txt"):
         line.release()
 
 
