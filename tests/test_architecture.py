@@ -194,7 +194,9 @@ def test_help_imports_nothing_heavy() -> None:
     assert HEAVY.isdisjoint(done.stderr.split())
 
 
-@pytest.mark.parametrize("verb", ["plan", "status", "release --plan", "history", "store gc --plan"])
+@pytest.mark.parametrize(
+    "verb", ["plan", "status", "release --plan", "history", "why late", "store gc --plan"]
+)
 def test_verbs_that_ask_git_ledger_and_store_import_nothing_heavy(clone: Line, verb: str) -> None:
     check = (
         f"import sys; sys.argv = ['mergeline', *{verb.split()}]\n"

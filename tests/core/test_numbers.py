@@ -215,7 +215,15 @@ def test_a_level_is_never_rounded_to_certainty() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(0.41, "0.4 s"), (48.2, "48 s"), (60, "1 min"), (185, "3 min 5 s"), (7800, "2 h 10 min")],
+    [
+        (0.41, "0.4 s"),
+        (48.2, "48 s"),
+        (60, "1 min"),
+        (185, "3 min 5 s"),
+        (7800, "2 h 10 min"),
+        (266_400, "3 days 2 h"),
+        (30 * 86_400, "30 days"),
+    ],
 )
 def test_durations_read_as_a_person_writes_them(seconds: float, expected: str) -> None:
     assert numbers.duration(seconds) == expected

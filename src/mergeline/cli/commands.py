@@ -401,15 +401,32 @@ def status(model: str | None, as_json: bool) -> None:  # noqa: FBT001
 def history(model: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Show the ledger of releases, newest last."""
     from mergeline.cli.tables import ledger_table
+    from mergeline.core.release.facts import times_of
     from mergeline.lifecycle.verbs.history import read
 
     ledger = read(this_project(), model)
     for doubt in ledger.doubts:
         say(f"not believed: {doubt}")
     if as_json:
-        print_json(map(as_document, ledger.moves))
+        times = times_of(ledger.moves)
+        print_json({**as_document(time.entry), "until": time.until} for time in times)
     else:
         print_parts([ledger_table(ledger.moves)])
+
+
+@commands.command()
+@click.argument("what", metavar="DIGEST|MODEL")
+@JSON
+def why(what: str, as_json: bool) -> None:  # noqa: FBT001
+    """Show where an answer comes from: pull request, people, data, params, report.
+
+    DIGEST: of the model that answered, or its beginning; each answer bears it (header
+    mergeline-model-digest). MODEL: what is in production of it.
+    """
+    from mergeline.cli.show import why_lines
+    from mergeline.lifecycle.verbs.why import why as trace
+
+    print_results(trace(this_project(), what), why_lines, as_json=as_json)
 
 
 @commands.command()

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mergeline.core.declare.pointer import describe_differing
-from mergeline.core.numbers import counted, size
+from mergeline.core.numbers import counted, duration, size
 
 if TYPE_CHECKING:
     from mergeline.core.data.garbage import GarbagePlan
     from mergeline.core.fingerprint.change_plan import ChangePlan
     from mergeline.core.fingerprint.ingredients import Change
+    from mergeline.core.release.facts import Time
     from mergeline.core.release.reconcile import ShowPlan
     from mergeline.core.report.content import Report
     from mergeline.lifecycle.verbs.comment import Commented
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mergeline.lifecycle.verbs.status import Status
     from mergeline.lifecycle.verbs.store import StoreGarbage
     from mergeline.lifecycle.verbs.track import PlannedTracking, Tracked
+    from mergeline.lifecycle.verbs.why import Why
 
 
 def change_plan_lines(plan: ChangePlan) -> list[str]:
@@ -163,6 +165,57 @@ def status_lines(status: Status) -> list[str]:
         lines.append(f"  server  {status.server_problem}")
     lines += [f"  drift   {line}" for line in status.drift] or ["  drift   none"]
     return lines + [f"  ledger  not believed: {doubt}" for doubt in status.doubts]
+
+
+def why_lines(why: Why) -> Iterator[str]:
+    """Where one model comes from, a fact a line."""
+    from mergeline.core.report import safe
+
+    version = f"v{why.version}" if why.version else "a candidate that was never in a stage"
+    yield f"{why.model} {version}"
+    for name, texts in _origin(why).items():
+        for text in filter(None, texts):
+            yield f"  {name:<13}{safe.text(text)}"
+
+
+def _origin(why: Why) -> dict[str, list[str]]:
+    """What is known of a model, by what it is."""
+    page, judged, origin = why.brought_by, why.evaluation, why.origin
+    number = page.pull_request if page else origin.pull_request
+    approval = page.approval if page else None
+    return {
+        "model": [why.model_digest],
+        "fingerprint": [why.fingerprint],
+        "stage": [_time_in_stage(time) for time in why.times],
+        "verdict": [why.headline or (judged.verdict if judged else "it was never judged")],
+        "override": [page.override or "" if page else ""],
+        "pull request": [
+            f"#{number} {page.pull_request_url or '' if page else ''}" if number else ""
+        ],
+        "commit": [f"{page.commit[:12]} {page.subject}" if page else (origin.commit or "")[:12]],
+        "author": [page.author if page else origin.author or ""],
+        "approved by": [", ".join(page.approved_by) if page else ""],
+        "bar moved by": [f"{approval.by}: {approval.reason}" if approval else ""],
+        "gate": [judged.gate_digest if judged else ""],
+        "data": [
+            f"{use.table} snapshot {use.digest[:12]}, {counted(use.rows, 'row')}, "
+            f"version {use.version} of {use.uri}"
+            for use in why.snapshots
+        ],
+        "params": [f"{name}: {value}" for name, value in why.params.items()],
+        "trained with": [", ".join(f"{name} {text}" for name, text in why.environment.items())],
+        "report": [f"mergeline report {why.fingerprint[:12]}" if judged else ""],
+    }
+
+
+def _time_in_stage(time: Time) -> str:
+    from mergeline.core.release.ledger import page_name
+
+    entry, seconds = time.entry, time.seconds
+    lasted = "until now" if seconds is None else f"for {duration(seconds)}"
+    replaced = f", in place of v{entry.replaced}" if entry.replaced else ""
+    page = page_name(entry.model, entry.sequence)
+    return f"{entry.stage} since {entry.released_at} {lasted}{replaced} ({page})"
 
 
 def promoted_lines(promoted: Promoted) -> list[str]:

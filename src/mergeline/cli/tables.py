@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mergeline.core import numbers
 from mergeline.core.data import wording
 from mergeline.core.data.changed_rows import changed_lines
+from mergeline.core.release.facts import times_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,9 +28,10 @@ def ledger_table(entries: Sequence[Entry]) -> Table | str:
     if not entries:
         return "no release yet"
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("release", "what", "why", "commit", "verdict", "when (UTC)"):
+    for name in ("release", "what", "why", "commit", "verdict", "when (UTC)", "for"):
         table.add_column(name, no_wrap=name != "why", ratio=1 if name == "why" else None)
-    for entry in entries:
+    for time in times_of(entries):
+        entry, seconds = time.entry, time.seconds
         suffix = f"(#{entry.pull_request})" if entry.pull_request else ""
         subject = entry.subject if suffix in entry.subject else f"{entry.subject} {suffix}"
         what = f"v{entry.version}"
@@ -47,6 +49,7 @@ def ledger_table(entries: Sequence[Entry]) -> Table | str:
             entry.commit[:8],
             Text(verdict),
             entry.released_at[5:16].replace("T", " "),
+            "until now" if seconds is None else numbers.duration(seconds),
         )
     return table
 

@@ -136,7 +136,7 @@ def percent(level: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`48 s`, `3 min 5 s`, `2 h 10 min`."""
+    """`48 s`, `3 min 5 s`, `2 h 10 min`, `3 days 2 h`."""
     if seconds < 10:
         return f"{fixed(seconds, 1)} s"
     whole = round(seconds)
@@ -146,7 +146,10 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} days {hours} h" if hours else f"{days} days"
 
 
 def size(count_of_bytes: int) -> str:

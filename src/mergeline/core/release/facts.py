@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from mergeline.core.declare.strict import write_json
 from mergeline.core.release.bundle import Evaluation, evaluation_digest
 from mergeline.core.release.ledger import Entry
 
-_FORM = 1  # of the text; a new one is written over an old one
+_FORM = 2  # of the text; a new one is written over an old one
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,14 @@ class Time:
     entry: Entry
     until: str | None
 
+    @property
+    def seconds(self) -> float | None:
+        """How long it lasted; None if it still does."""
+        if self.until is None:
+            return None
+        begun, ended = map(dt.datetime.fromisoformat, (self.entry.released_at, self.until))
+        return max(0.0, (ended - begun).total_seconds())  # clocks of two machines may differ
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -27,6 +36,11 @@ class Facts:
 
     times: tuple[Time, ...]
     evaluation: Evaluation | None
+
+    @property
+    def brought_by(self) -> Entry | None:
+        """The page that says who brought it: that of its first release, or else its first."""
+        return _brought_by(self.times)
 
     @property
     def digest(self) -> str:
@@ -46,20 +60,33 @@ def facts_of(
         fingerprint: of the version's candidate.
         evaluations: of that candidate, oldest first.
     """
-    ours = [at for at, entry in enumerate(entries) if entry.fingerprint == fingerprint]
-    times = tuple(Time(entries[at], _end(entries[at], entries[at + 1 :])) for at in ours)
-    return Facts(times, _let_through(times[0].entry, evaluations) if times else None)
+    times = tuple(time for time in times_of(entries) if time.entry.fingerprint == fingerprint)
+    brought_by = _brought_by(times)
+    return Facts(times, _let_through(brought_by, evaluations) if brought_by else None)
 
 
-def _end(entry: Entry, after: Sequence[Entry]) -> str | None:
-    """When a version left the stage that it entered: it or another one was moved."""
-    holds_alone = entry.stage in {"Production", "Staging"}
-    ends = (
-        one.released_at
-        for one in after
-        if one.version == entry.version or (holds_alone and one.stage == entry.stage)
-    )
-    return next(ends, None)
+def times_of(entries: Sequence[Entry]) -> tuple[Time, ...]:
+    """When each page's version left the stage that it entered: it or another one was moved.
+
+    Args:
+        entries: of all moves, of one model or several, each model's oldest first.
+    """
+    next_of_version: dict[tuple[str, int], tuple[int, str]] = {}
+    next_of_stage: dict[tuple[str, str], tuple[int, str]] = {}
+    times = []
+    for at, entry in reversed([*enumerate(entries)]):
+        version, stage = (entry.model, entry.version), (entry.model, entry.stage)
+        ends = [next_of_version.get(version)]
+        if entry.stage in {"Production", "Staging"}:  # which one version holds alone
+            ends.append(next_of_stage.get(stage))
+        times.append(Time(entry, min(filter(None, ends), default=(at, None))[1]))
+        next_of_version[version] = next_of_stage[stage] = at, entry.released_at
+    return tuple(reversed(times))
+
+
+def _brought_by(times: Sequence[Time]) -> Entry | None:
+    released = (time.entry for time in times if time.entry.stage == "Production")
+    return next(released, times[0].entry if times else None)
 
 
 def _let_through(entry: Entry, evaluations: Sequence[Evaluation]) -> Evaluation | None:

@@ -32,7 +32,7 @@ def describe_version(project: Project, model: str, number: int) -> None:
     facts = facts_of(entries, released.fingerprint, project.store.evaluations(stored))
     if version.described == facts.digest:
         return
-    report = _report(project, stored, facts.evaluation) if facts.evaluation else None
+    report = report_of(project, stored, facts.evaluation) if facts.evaluation else None
     text = version_text(facts, project.store.read_candidate(stored), report)
     mlflow.describe(version, text, facts.digest)
 
@@ -48,7 +48,12 @@ def is_described(project: Project, model: Model) -> bool:
     return project.tracking.description(model.name) in {None, model_text(model)}
 
 
-def _report(project: Project, stored: Stored, evaluation: Evaluation) -> Report | None:
+def report_of(project: Project, stored: Stored, evaluation: Evaluation) -> Report | None:
+    """The report of a stored evaluation; None where another version of mergeline wrote it so.
+
+    Raises:
+        StoreError: the store fails.
+    """
     with tempfile.TemporaryDirectory(prefix="mergeline-") as scratch:
         project.store.fetch_evaluation(stored, evaluation, Path(scratch))
         try:

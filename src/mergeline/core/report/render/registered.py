@@ -63,7 +63,7 @@ def _verdict(report: Report | None) -> Iterator[str]:
 
 def _facts(facts: Facts, candidate: Candidate) -> str:
     last, evaluation = facts.times[-1].entry, facts.evaluation
-    first = facts.times[0].entry
+    first = facts.brought_by or last
     snapshots = ", ".join(
         f"{safe.markdown_code(use.table)} {numbers.counted(use.rows, 'row')} "
         f"({safe.markdown_code(use.digest[:12])})"
