@@ -61,7 +61,7 @@ def test_what_landed_second_was_judged_as_merged_before_its_release(
     assert evaluation.origin.commit == ledger[5].commit
     assert evaluation.champion == ledger[4].fingerprint
     comments = (workspace / "forge" / "pulls" / "6" / "comments").glob("*.md")
-    assert any("This tree had not been judged against" in text.read_text() for text in comments)
+    assert any("this tree had not been judged against" in text.read_text() for text in comments)
 
 
 def test_the_revert_serves_the_earlier_version_byte_for_byte(ledger: tuple[Entry, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from pathlib import Path
 
 from mergeline.core.release.bundle import EVALUATION_FILES, FLIPPED_ROWS, REPORT
@@ -17,7 +18,7 @@ from mergeline.system.atomic_writes import finished_folders
 def find_reports(project: Project, source: str | None) -> list[Report]:
     """The reports of a folder of bundles, or of a candidate by its fingerprint or run.
 
-    Without a source, the newest one here.
+    Without a source, the newest one here, and with it those of the same tree's other models.
 
     Raises:
         NotFoundError: there is no such candidate, or nothing was evaluated here.
@@ -25,7 +26,14 @@ def find_reports(project: Project, source: str | None) -> list[Report]:
     """
     if source is not None and Path(source).is_dir():
         return read_reports(Path(source))
-    return [_read(_evaluation(project, source) / REPORT)]
+    if source is not None:
+        return [_read(_evaluation(project, source) / REPORT)]
+    newest_first = (_read(folder / REPORT) for folder in _evaluations_here(project))
+    newest = next(newest_first)
+    found = {newest.model: newest}
+    for report in takewhile(lambda other: other.subject.tree == newest.subject.tree, newest_first):
+        found.setdefault(report.model, report)
+    return [report for _, report in sorted(found.items())]
 
 
 def find_rows(project: Project, source: str | None) -> Path:
@@ -50,6 +58,11 @@ def _evaluation(project: Project, source: str | None) -> Path:
         return stored_evaluation(project, find_by(project, source))
     if source is not None:
         return Path(source) / EVALUATION_FILES
+    return _evaluations_here(project)[0]
+
+
+def _evaluations_here(project: Project) -> list[Path]:
+    """The folders of what was evaluated here, the newest first; one at least."""
     bundles = finished_folders(project.state / "bundles")
     reports = [folder / EVALUATION_FILES / REPORT for folder in bundles]
     reports = [path for path in reports if path.is_file()]
@@ -59,7 +72,8 @@ def _evaluation(project: Project, source: str | None) -> Path:
             where=str(project.state),
             next_step="Run mergeline evaluate",
         )
-    return max(reports, key=lambda path: path.stat().st_mtime).parent
+    reports.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.parent for path in reports]
 
 
 def of_another_tree(project: Project, report: Report) -> bool:
