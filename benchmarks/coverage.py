@@ -231,7 +231,7 @@ class Count:
         held, above = self.held / self.given, self.above / self.given
 
         def beyond(share: float, goal: float) -> bool:
-            return share > goal + allowed * np.sqrt(goal * (1 - goal) / self.given)
+            return bool(share > goal + allowed * np.sqrt(goal * (1 - goal) / self.given))
 
         if beyond(1 - held, 1 - LEAST):
             return f"{100 * held:.1f} % hold"
@@ -281,7 +281,7 @@ def run(case: Case, simulations: int, seed: int) -> tuple[dict[str, Count], floa
             rows, first, second = draw(case, task, rng)
             if task == "binary":
                 positive = rows.labels == 1
-                differ += np.count_nonzero((first.decided != second.decided) & positive)
+                differ += int(np.count_nonzero((first.decided != second.decided) & positive))
                 if case.rare and rows.clusters is None and positive.any():
                     holds, above = tango_holds(rows, first, second, true["recall"])
                     count = counts.setdefault(TANGO, Count())
