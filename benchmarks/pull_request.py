@@ -80,20 +80,23 @@ class Clone:
         bin_folder = str(Path(sys.executable).parent)
         self.environment = {**own, "PATH": f"{bin_folder}:{own['PATH']}", **environment}
 
-    def run(self, *command: str) -> str:
-        """Standard output of a command; its errors are shown if it fails."""
+    def run(self, *command: str, refused: bool = False) -> str:
+        """Standard output of a command; its errors are shown if it fails.
+
+        `refused`: the gate must refuse.
+        """
         done = subprocess.run(
             command, cwd=self.root, env=self.environment, capture_output=True,
             text=True, check=False,
         )  # fmt: skip
-        if done.returncode:
+        if done.returncode != int(refused):
             sys.exit(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.stdout
 
-    def timed(self, *command: str) -> Cost:
+    def timed(self, *command: str, refused: bool = False) -> Cost:
         """What a command cost."""
         since, cpu = time.perf_counter(), _children()
-        self.run(*command)
+        self.run(*command, refused=refused)
         return Cost(time.perf_counter() - since, _children() - cpu)
 
     def commit(self, message: str) -> None:

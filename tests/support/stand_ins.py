@@ -85,7 +85,7 @@ def stages_in_process() -> Iterator[StagesInProcess]:
     runner = StagesInProcess()
     with pytest.MonkeyPatch.context() as patch:
         run_stages_by(patch, runner)
-        patch.setattr(scoring, "confined_model", _in_process)
+        patch.setattr(scoring, "confined_model", in_process)
         patch.setattr(behaviour, "SINGLE_ROWS", 2)
         yield runner
 
@@ -128,7 +128,7 @@ class _InProcess:
 
 
 @contextlib.contextmanager
-def _in_process(folder: Path, digest: str, walls: Walls, **_: object) -> Iterator[_InProcess]:
+def in_process(folder: Path, digest: str, walls: Walls, **_: object) -> Iterator[_InProcess]:
     """Starting a child takes 2 s; `tests/adapters/models` holds it against what walls are for."""
     yield _InProcess(load(folder, digest))
 

@@ -25,6 +25,7 @@ class Folder:
     def __init__(self, folder: Path) -> None:
         self._root = folder
         self.name = str(folder)
+        self._seen: dict[str, tuple[tuple[int, int, int], bytes]] = {}
 
     def alone(self) -> AbstractContextManager[object]:
         """Keep this machine's other writers waiting; its holder may ask again."""
@@ -36,10 +37,27 @@ class Folder:
             return file_lock(self._root / "writing.lock")
 
     def read(self, path: str) -> tuple[bytes, object] | None:
-        """See `layout.Files`."""
+        """See `layout.Files`. An index of many megabytes is read again where it is another file."""
+        if path.startswith("blobs/"):
+            content = self._content(path)
+            return None if content is None else (content, path)
         with self._translating():
             try:
-                return (self._root / path).read_bytes(), path
+                found = (self._root / path).stat()
+            except FileNotFoundError:
+                return None
+        version = found.st_ino, found.st_mtime_ns, found.st_size
+        known, content = self._seen.get(path, (None, None))
+        if known != version or content is None:
+            if (content := self._content(path)) is None:
+                return None
+            self._seen[path] = version, content
+        return content, path
+
+    def _content(self, path: str) -> bytes | None:
+        with self._translating():
+            try:
+                return (self._root / path).read_bytes()
             except FileNotFoundError:
                 return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
@@ -129,10 +130,10 @@ def factorize(values: npt.NDArray[Any]) -> tuple[Codes, list[Any]]:
     if values.dtype.kind in "iufmM":
         distinct, codes = np.unique(values, return_inverse=True)
         return codes, distinct.tolist()
-    listed = values.tolist()
-    names = list(dict.fromkeys(listed))
-    number = {name: code for code, name in enumerate(names)}
-    return np.fromiter(map(number.__getitem__, listed), np.int64, len(listed)), names
+    number: defaultdict[Any, int] = defaultdict()
+    number.default_factory = number.__len__
+    codes = np.fromiter(map(number.__getitem__, values.tolist()), np.int64, len(values))
+    return codes, list(number)
 
 
 def _natural(value: object) -> tuple[tuple[int, float, str], ...]:

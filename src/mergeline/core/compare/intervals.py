@@ -77,14 +77,10 @@ def cluster_count(clusters: Codes | None, rows: int) -> int:
     return int(np.count_nonzero(np.bincount(clusters))) if rows else 0
 
 
-def mean_interval(
-    values: Floats, clusters: Codes | None, level: float, *, kinds: Codes | None = None
-) -> Interval:
-    """The mean of per-row differences; without clusters and kinds, the paired t interval."""
+def mean_interval(values: Floats, clusters: Codes | None, level: float) -> Interval:
+    """The mean of per-row differences; without clusters, the paired t interval."""
     estimate = float(values.mean())
-    return influence_interval(
-        values - estimate, estimate, clusters, level, "paired mean", kinds=kinds
-    )
+    return influence_interval(values - estimate, estimate, clusters, level, "paired mean")
 
 
 def auc_interval(
@@ -104,7 +100,7 @@ def auc_interval(
     share = np.bincount(kinds, minlength=2) / len(positive)
     influence = (placements - estimate) / share[kinds]
     return influence_interval(
-        influence, estimate, clusters, level, "DeLong", kinds=kinds, every_kind=True, centred=True
+        influence, estimate, clusters, level, "DeLong", kinds=kinds, needed=kinds, centred=True
     )
 
 
@@ -116,7 +112,7 @@ def influence_interval(
     method: str,
     *,
     kinds: Codes | None = None,
-    every_kind: bool = False,
+    needed: Codes | None = None,
     centred: bool = False,
 ) -> Interval:
     """An estimate whose error is, to first order, the mean of `influence` over the rows.
@@ -127,14 +123,16 @@ def influence_interval(
         clusters: of the rows.
         level: of the interval.
         method: its name, to which "by cluster" is added.
-        kinds: codes 0 … K−1 of shape (n,): rows of one kind (class) have one variance.
-        every_kind: whether the estimate has need of rows of every kind.
+        kinds: codes 0 … K−1 of shape (n,): rows of one kind (class) have one variance. None: all
+            have. It is for influences that are nothing but where a row stands among those of other
+            kinds; else few rows of a kind make the interval too wide (docs/verdict.md).
+        needed: such codes, of kinds that the estimate has need of rows of, every one.
         centred: whether the influences of each kind have mean zero, not only all together.
     """
     method = _by(method, clusters)
     if cluster_count(clusters, len(influence)) < 2:
         return Interval(estimate, None, None, method, _only_one(clusters))
-    if every_kind and kinds is not None and (reason := _too_few_of_a_kind(clusters, kinds)):
+    if needed is not None and (reason := _too_few_of_a_kind(clusters, needed)):
         return Interval(estimate, None, None, method, reason)
     spread = spread_of(influence, clusters, kinds, centred=centred)
     return _student(estimate, spread, level, method, clusters)
@@ -186,7 +184,7 @@ def decisions_interval(
     found = _student(estimate, spread, level, method, clusters, centre=centre)
     if found.low is None or found.high is None or size == 0:
         return found
-    of_one = float(every @ every) / size
+    of_one = float(np.square(every).sum()) / size
     squared = _quantile(level, spread.degrees) ** 2 * of_one / count
     low = min(found.low, -_one_way(estimate, squared))
     high = max(found.high, _one_way(-estimate, squared))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -208,6 +208,7 @@ def believe(
     """
     entries: list[Entry] = []
     doubts: list[str] = []
+    last, between, released = None, 0, set[str]()  # in production; pages from there on
     following = 1
     for page in pages:
         if page.sequence > following:
@@ -219,11 +220,15 @@ def believe(
             doubts.append(f"{page.name}: {page.doubt}")
             continue
         why = (doubted or {}).get(page.name) or _unbacked(entry, judged.get(entry.fingerprint))
-        why = why or _contradiction(entry, entries)
+        why = why or _contradiction(entry, last, between, released)
         if why:
             doubts.append(f"{page.name}: {why}")
-        else:
-            entries.append(entry)
+            continue
+        entries.append(entry)
+        if entry.stage == "Production":
+            last, between = entry, 0
+            released.add(entry.fingerprint)
+        between += 1
     taken = {page.sequence for page in pages}
     following = entries[-1].sequence + 1 if entries else 1
     while following in taken:
@@ -243,20 +248,25 @@ def _unbacked(entry: Entry, judged: Judged | None) -> str:
     return ""
 
 
-def _contradiction(entry: Entry, before: Sequence[Entry]) -> str:
-    """What the pages before it have against a page; empty if nothing."""
-    production = [one for one in before if one.stage == "Production"]
-    last = production[-1] if production else None
+def _contradiction(
+    entry: Entry, last: Entry | None, between: int, released: Collection[str]
+) -> str:
+    """What the pages before it have against a page; empty if nothing.
+
+    Args:
+        entry: the page.
+        last: the last release before it.
+        between: how many pages there are from that one on.
+        released: the fingerprints of all releases before it.
+    """
     if entry.stage != "Production":
         if last and last.version == entry.version:
             return "it takes what is in production out of it, and puts nothing in its place"
         return ""
-    known = any(one.fingerprint == entry.fingerprint for one in production)
-    if entry.kind is Situation.RESTORE and not known:
+    if entry.kind is Situation.RESTORE and entry.fingerprint not in released:
         return "it restores what no page before it released"
     if entry.kind is Situation.FIRST and last:
         return "it calls itself the first release, and there is one before it"
-    between = len(before) - before.index(last) if last else 0
     if last and last.sequence == entry.sequence - between and entry.replaced != last.version:
         replaced = f"v{entry.replaced}" if entry.replaced else "nothing"
         return f"it says that it replaced {replaced}, and v{last.version} was in production"

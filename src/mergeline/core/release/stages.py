@@ -15,10 +15,13 @@ from mergeline.core.release.version import RegistryStage, Version
 def stages_of(moves: Sequence[Entry]) -> dict[int, RegistryStage]:
     """The stage of each version that a page names; `moves` are all pages, oldest first."""
     stages: dict[int, RegistryStage] = {}
+    holders: dict[RegistryStage, int] = {}
     for move in moves:
         if move.stage in {"Production", "Staging"}:
-            for held in [number for number, stage in stages.items() if stage == move.stage]:
+            held = holders.get(move.stage)
+            if held is not None and stages[held] == move.stage:
                 stages[held] = "Archived"
+            holders[move.stage] = move.version
         stages[move.version] = move.stage
     return stages
 

@@ -141,11 +141,11 @@ def _ways(name: str, model: Model) -> tuple[Any, Any]:
     if binary and name in _RANKS_BINARY:
         return _auc, _auc_difference
     if binary and name == "average_precision":
-        return _average_precision, partial(_influence_difference, "linearised", rare_weighs=True)
+        return _average_precision, _average_precision_difference
     if model.task == "multiclass" and name in _RANKS_MULTICLASS:
         way = partial(_multiclass_auc, _RANKS_MULTICLASS[name])
         rare = name != "roc_auc_ovr_weighted"
-        return way, partial(_influence_difference, "DeLong over classes", rare_weighs=rare)
+        return way, partial(_multiclass_auc_difference, rare_weighs=rare)
     classes = len(model.classes)
     sums = totals.REGRESSION if regression else totals.PROBABILITIES
     if name in sums:
@@ -164,13 +164,7 @@ def _mean(loss: losses.Loss, sign: float, rows: Rows, predicted: Predicted) -> S
 
 
 def _mean_difference(rows: Rows, first: Sample, second: Sample, level: float) -> Interval:
-    values = first.parts - second.parts
-    return statistics.mean_interval(values, rows.clusters, level, kinds=_kinds(rows))
-
-
-def _kinds(rows: Rows) -> npt.NDArray[Any] | None:
-    """The classes of the rows; None of a regression's, whose rows are all of one kind."""
-    return rows.labels if rows.labels.dtype.kind in "iu" else None
+    return statistics.mean_interval(first.parts - second.parts, rows.clusters, level)
 
 
 def _auc(rows: Rows, predicted: Predicted) -> Sample:
@@ -195,6 +189,15 @@ def _average_precision(rows: Rows, predicted: Predicted) -> Sample:
     return Sample(value, parts)
 
 
+def _average_precision_difference(
+    rows: Rows, first: Sample, second: Sample, level: float
+) -> Interval:
+    return statistics.influence_interval(
+        first.parts - second.parts, first.value - second.value, rows.clusters, level, "linearised",
+        needed=rows.labels,
+    )  # fmt: skip
+
+
 def _multiclass_auc(way: Any, rows: Rows, predicted: Predicted) -> Sample:  # noqa: ANN401
     if (reason := _one_class(rows, predicted.numbers.shape[1])) != "":
         return Sample(math.nan, reason=reason)
@@ -202,13 +205,13 @@ def _multiclass_auc(way: Any, rows: Rows, predicted: Predicted) -> Sample:  # no
     return Sample(value, parts)
 
 
-def _influence_difference(
-    method: str, rows: Rows, first: Sample, second: Sample, level: float, *, rare_weighs: bool
+def _multiclass_auc_difference(
+    rows: Rows, first: Sample, second: Sample, level: float, *, rare_weighs: bool
 ) -> Interval:
     """`rare_weighs`: whether the rows of a rare class count for more than others."""
     return statistics.influence_interval(
-        first.parts - second.parts, first.value - second.value, rows.clusters, level, method,
-        kinds=rows.labels, every_kind=rare_weighs,
+        first.parts - second.parts, first.value - second.value, rows.clusters, level,
+        "DeLong over classes", kinds=rows.labels, needed=rows.labels if rare_weighs else None,
     )  # fmt: skip
 
 
@@ -229,9 +232,8 @@ def _linearised(
 def _linearised_difference(rows: Rows, first: Sample, second: Sample, level: float) -> Interval:
     influence = len(rows) * (first.parts - second.parts)
     return statistics.influence_interval(
-        influence, first.value - second.value, rows.clusters, level, "linearised",
-        kinds=_kinds(rows),
-    )  # fmt: skip
+        influence, first.value - second.value, rows.clusters, level, "linearised"
+    )
 
 
 @dataclass(frozen=True)

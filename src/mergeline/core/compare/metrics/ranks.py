@@ -47,7 +47,7 @@ def placements(
         above = np.repeat(m - hits[ends] + positives / 2, sizes)
     placement = np.empty(count)
     placement[order] = np.where(right, below / (count - m), above / m)
-    return float(placement @ positive / m), placement
+    return float(placement.sum(where=positive) / m), placement
 
 
 def auc_influence(scores: Floats, positive: Bools) -> tuple[float, Floats]:
@@ -100,8 +100,9 @@ def average_precision(scores: Floats, positive: Bools) -> tuple[float, Floats]:
     """Average precision as scikit-learn defines it, and each row's influence on it.
 
     With row weights w it is Σ_{i positive} w_i T_i/N_i / Σ_{positive} w, where T and N are the
-    weights of the positive and of all rows ranked no lower than i; the influence is its
-    derivative by a row's weight.
+    weights of the positive and of all rows ranked no lower than i. The influence is its derivative
+    by a row's weight, less half of how the row moves its own T_i/N_i: among few positive rows the
+    derivative counts that in full, though another row in its place would not bring it.
     """
     count = len(scores)
     order = np.argsort(-scores)
@@ -116,9 +117,10 @@ def average_precision(scores: Floats, positive: Bools) -> tuple[float, Floats]:
     value = float(positives @ precision / m)
     tail_one = np.cumsum((positives / total)[::-1])[::-1]
     tail_hits = np.cumsum((positives * hits / total**2)[::-1])[::-1]
-    of_positive = precision + tail_one - tail_hits - value
+    own = (1 - precision) / total
+    of_positive = precision + tail_one - tail_hits - own / 2 - value
     of_negative = -tail_hits
     derivative = np.where(right, np.repeat(of_positive, sizes), np.repeat(of_negative, sizes)) / m
     influence = np.empty(count)
-    influence[order] = derivative * count
+    influence[order] = (derivative - derivative.mean()) * count
     return value, influence
