@@ -5,6 +5,7 @@
 
 A CSV with a key, dates, moments, texts and numbers becomes Parquet under its contract, every value
 checked. Goal: at most 1 GB of memory, whatever the size of the drop. Exits with 1 above it.
+In the same run DuckDB makes Parquet of the same file; it checks types, no bound and no key.
 
 Several drops are converted one after the other, and two at a time in threads and in processes.
 """
@@ -99,13 +100,29 @@ def _rows(source: Path, contract: Contract, drop: Drop, target: Path) -> None:
     convert(source, drop, contract, target)
 
 
+def convert_by_duckdb(source: Path, folder: Path) -> None:
+    """The same columns as Parquet of the same compression, within the memory that we have."""
+    import duckdb
+
+    types = {
+        "id": "BIGINT", "day": "DATE", "at": "TIMESTAMP", "carrier": "VARCHAR",
+        "delay": "DOUBLE", "distance": "INTEGER",
+    }  # fmt: skip
+    duckdb.sql(f"SET memory_limit = '{GOAL_MB}MB'")
+    duckdb.sql(f"""
+        COPY (FROM read_csv('{source}', auto_detect = false, header = true, nullstr = 'NA',
+                            columns = {types}))
+        TO '{folder}/rows.parquet' (FORMAT parquet, COMPRESSION zstd)
+    """)
+
+
 def measure(*arguments: object) -> tuple[float, float] | None:
     """Seconds and megabytes at the peak of a process of its own; None if it fails.
 
     If that process starts others, the megabytes are those of the largest of them.
     """
     since = time.perf_counter()
-    process = subprocess.Popen([sys.executable, __file__, "--one", *map(str, arguments)])
+    process = subprocess.Popen([sys.executable, __file__, *map(str, arguments)])
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - since
     if os.waitstatus_to_exitcode(status):
@@ -120,15 +137,18 @@ def main() -> int:
     parser.add_argument("--drops", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)  # in a process of its own
+    parser.add_argument("--duckdb", nargs=2, type=Path, help=argparse.SUPPRESS)  # the same
     arguments = parser.parse_args()
     if arguments.one:
         source, folder, drops, at_once, way = arguments.one
         convert_side_by_side(Path(source), Path(folder), int(drops), int(at_once), way)
         return 0
+    if arguments.duckdb:
+        convert_by_duckdb(*arguments.duckdb)
+        return 0
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()}")
     ways = [(1, "threads")]
-    if arguments.drops > 1:
-        ways += [(2, "threads"), (2, "processes")]
+    ways += [(2, "threads"), (2, "processes")] if arguments.drops > 1 else [(1, "DuckDB")]
     highest, took = 0.0, dict[tuple[int, str], list[float]]()
     with tempfile.TemporaryDirectory(prefix="mergeline-bench-") as temporary:
         source = Path(temporary, "trips.csv")
@@ -136,11 +156,14 @@ def main() -> int:
         size = source.stat().st_size * arguments.drops
         for at_once, way in ways * arguments.rounds:
             with tempfile.TemporaryDirectory(dir=temporary) as folder:
-                measured = measure(source, folder, arguments.drops, at_once, way)
+                if way == "DuckDB":
+                    measured = measure("--duckdb", source, folder)
+                else:
+                    measured = measure("--one", source, folder, arguments.drops, at_once, way)
             if measured is None:
                 return 1
             seconds, peak = measured
-            highest = max(highest, peak)
+            highest = max(highest, peak if way != "DuckDB" else 0)
             took.setdefault((at_once, way), []).append(seconds)
             print(
                 f"{arguments.drops} drops of {rows:,} rows, {at_once} at once ({way}): "
@@ -150,9 +173,8 @@ def main() -> int:
             )
     alone = statistics.median(took[1, "threads"])
     for at_once, way in ways[1:]:
-        print(
-            f"{at_once} {way}: {alone / statistics.median(took[at_once, way]):.2f} x as fast as one"
-        )
+        ratio = alone / statistics.median(took[at_once, way])
+        print(f"{at_once} {way}: {ratio:.2f} x as fast as one at a time in mergeline")
     if arguments.drops == 1:
         print(f"goal: {GOAL_MB} MB at the peak")
         return int(highest > GOAL_MB)

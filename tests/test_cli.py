@@ -18,10 +18,14 @@ from typing import Any
 import polars as pl
 import pytest
 
+from mergeline.adapters.drops.convert import convert
 from mergeline.adapters.models.folder import model_digest
 from mergeline.cli import main as cli
 from mergeline.cli.output import annotate
-from mergeline.errors import DropError
+from mergeline.core.data.snapshot import Drop
+from mergeline.core.data.violations import RefusedDropError
+from mergeline.core.declare.contract import parse_contract
+from mergeline.errors import DeclarationError, DropError
 from tests.support.line import Line, content_of
 from tests.support.parcels import MODEL, OTHER, WORSE, drop
 
@@ -655,7 +659,10 @@ DEAF = """
 import time
 from mergeline.cli import main as cli
 from mergeline.cli.output import annotate
-from mergeline.errors import DropError
+from mergeline.core.data.snapshot import Drop
+from mergeline.core.data.violations import RefusedDropError
+from mergeline.core.declare.contract import parse_contract
+from mergeline.errors import DeclarationError, DropError
 
 def deaf(**_):
     print("busy", flush=True)
@@ -709,3 +716,71 @@ def test_a_job_shows_a_mistake_beside_the_line_that_it_is_in(
     assert capfd.readouterr().err.startswith(f"::error {shown}::{where.replace('%', '%25')}: line")
     annotate(DropError("no such place", where="nowhere.csv"))
     assert capfd.readouterr().err == ""
+
+
+CONTRACT = """\
+source: data/raw/t
+format: csv
+columns:
+  a.b: {type: int8}
+  x:
+    description: a number
+    type: int8
+"""
+
+
+@pytest.mark.parametrize(
+    ("mend", "where"),
+    [
+        (("    type:", "    typ:"), (7, "unknown key 'typ' in columns.x")),
+        (("    type: int8", "    type: int8\n    min: 1000"), (8, "columns.x.min: 1000 is")),
+        (("    type: int8", "    type: decimal(5,2"), (7, "columns.x.type: inside of braces")),
+        (("{type: int8}", "{type: int}"), (4, "columns.a.b.type: 'int' is no type")),
+        (("    type: int8\n", ""), (5, "key 'columns.x.type' is missing")),
+        (("source:", "sourc:"), (1, "unknown key 'sourc'")),
+        (("columns:", "columns: [\n"), (6, "not readable as YAML")),
+    ],
+)
+def test_a_mistake_in_a_contract_is_shown_on_its_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    mend: tuple[str, str],
+    where: tuple[int, str],
+) -> None:
+    text = CONTRACT.replace(*mend)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "t.yaml").write_text(text)
+    with pytest.raises(DeclarationError) as caught:
+        parse_contract("t", text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    annotate(caught.value)
+    shown = capfd.readouterr().err
+    assert shown.startswith(f"::error file=data/t.yaml,line={where[0]}::data/t.yaml")
+    assert where[1] in shown
+
+
+@pytest.mark.parametrize("pointer", ["data/raw/t/2013-01.csv.dvc", "data/raw/t.dvc"])
+def test_a_refused_drop_is_shown_at_its_pointer_with_each_line_and_column(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    pointer: str,
+) -> None:
+    (tmp_path / pointer).parent.mkdir(parents=True)
+    (tmp_path / pointer).touch()
+    (tmp_path / "raw").write_text("x,y\n1,2\nZ,3\n4,Z\n")
+    columns = "columns: {x: {type: int8}, y: {type: int8}}"
+    contract = parse_contract("t", f"source: data/raw/t\nformat: csv\n{columns}\n")
+    with pytest.raises(RefusedDropError) as caught:
+        convert(tmp_path / "raw", Drop("data/raw/t/2013-01.csv", ""), contract, tmp_path / "out")
+    places = [(one.line, one.column, one.value) for one in caught.value.refusal.violations]
+    assert places == [(3, "x", "Z"), (4, "y", "Z")]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    annotate(caught.value)
+    shown = capfd.readouterr().err
+    assert shown.startswith(f"::error file={pointer},line=1::data/raw/t/2013-01.csv: breaks data/")
+    assert "%0A  line 3, column x: 'Z' is not an int8%0A  line 4, column y: " in shown
+    assert shown.count("\n") == 1

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import click
@@ -50,21 +50,36 @@ def set_output(name: str, value: str) -> None:
 def annotate(error: MergelineError) -> None:
     """In a job, show a mistake on the line of the file that it is in, beside the change.
 
-    A drop is not in Git, so its pointer is named.
+    A drop is not in Git, so its pointer is named, or that of its folder.
     """
     found = re.fullmatch(r"(?P<file>[^:]+)(?::(?P<line>\d+))?", error.where)
     if os.environ.get("GITHUB_ACTIONS") != "true" or not found:
         return
-    file = found["file"]
-    if Path(f"{file}.dvc").is_file():
-        file += ".dvc"
-    if not Path(file).is_file():
+    named = PurePosixPath(found["file"])
+    pointers = [f"{path}.dvc" for path in (named, *named.parents)]
+    shown = next((path for path in [*pointers, str(named)] if Path(path).is_file()), None)
+    if shown is None:
         return
-    message = str(error)
+    line = found["line"] or _line_in(Path(shown), error.message)
+    file, message = shown, str(error)
     for sign, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
         file, message = file.replace(sign, code), message.replace(sign, code)
     file = file.replace(",", "%2C")
-    click.echo(f"::error file={file},line={found['line'] or 1}::{message}", err=True)
+    click.echo(f"::error file={file},line={line}::{message}", err=True)
+
+
+def _line_in(file: Path, message: str) -> int:
+    """The line of a declaration that a message is about, by the key that it names; else 1."""
+    from mergeline.core.declare.strict import line_of
+
+    if file.suffix != ".yaml":
+        return 1
+    place = message.partition(": ")[0]
+    if unknown := re.search(r"unknown key '([^']+)'(?: in ([^ ;]+))?", message):
+        place = ".".join(filter(None, reversed(unknown.groups())))
+    elif missing := re.match(r"key '(.+)' is missing", message):
+        place = missing[1]
+    return line_of(file.read_bytes(), place)
 
 
 def print_results(

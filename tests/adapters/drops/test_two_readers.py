@@ -200,6 +200,10 @@ TEXTS = {
     "datetime": st.one_of(
         st.datetimes(timezones=st.sampled_from([None, dt.UTC])).map(str),
         st.datetimes().map(lambda moment: moment.isoformat()),
+        st.from_regex(
+            r"\A2013-(0?2|06)-(28|30)[T ]([01]?[0-9]|24)(:[0-6]?[0-9]){1,2}"
+            r"([.][0-9]{1,7})?(Z|[+-][0-2][0-9]:?[0-6][0-9])?\Z"
+        ),
         st.text("0123456789-:T Z+.", max_size=20),
     ),
 }

@@ -27,6 +27,7 @@ from mergeline.lifecycle.steps.snapshots import (
     write_pins,
     write_rows,
 )
+from mergeline.lifecycle.verbs.plan import _notes as table_notes
 from mergeline.lifecycle.verbs.snapshot import plan_snapshots, snapshot
 from tests.support.shop import Shop, sales
 
@@ -336,6 +337,28 @@ def test_two_new_drops_that_share_a_key_are_refused_before_any_table_is_there(sh
     with pytest.raises(DropError, match=r"1 key \(id\) stands in more than one drop, .* 5, and"):
         shop.build(shop.commit())
     assert shop.tables.names(["sales"]) == []
+
+
+def test_a_plan_says_that_a_new_drop_shares_keys_once_the_table_has_its_rows(shop: Shop) -> None:
+    shop.add("2013-01")
+    base = shop.commit()
+    shop.build(base)
+    shop.add("again", first=201301003)
+    here, before = project(shop).working_tree(), project(shop).tree(base)
+
+    def notes() -> tuple[str, ...]:
+        return table_notes(project(shop), here, before, "sales")
+
+    assert notes() == ()
+    shop.build()
+    said = "sales: 2 keys (id) stand in more than one drop"
+    assert notes() == (said,)
+    assert table_notes(project(shop), before, before, "sales") == ()
+    assert table_notes(project(shop), here, None, "sales") == (said,)
+    for path in (shop.state / "tables" / "sales").glob("*.parquet"):
+        path.unlink()
+    [lost] = notes()
+    assert lost.startswith("sales: keys that drops share are not known here: ")
 
 
 @pytest.mark.slow

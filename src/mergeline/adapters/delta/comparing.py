@@ -9,7 +9,7 @@ from mergeline.adapters.delta.log import read_entry
 from mergeline.adapters.delta.state import State, open_version, translated
 from mergeline.adapters.delta.storage import Storage
 from mergeline.adapters.delta.summaries import MERGED, PATHS, Summaries, kept
-from mergeline.core.data.diff import HeldDrop, Side, SnapshotPair, SnapshotSummary
+from mergeline.core.data.diff import HeldDrop, SharedKeys, Side, SnapshotPair, SnapshotSummary
 from mergeline.core.data.history import LogEntry
 from mergeline.core.data.profile import DropProfile
 from mergeline.core.data.snapshot import drop_md5
@@ -33,18 +33,24 @@ class Comparing:
         new = _by_md5(self._state(after).files)
         come = sorted(new.keys() - old.keys())
         summary = self._summary(after)
-        shared = None
-        if key and set(key) <= set(summary.types):
-            with translated(self._storage):
-                shared = shared_keys(self._state(after), key, [new[md5] for md5 in come])
         return SnapshotPair(
             before=self._summary(before) if before is not None else None,
             after=summary,
             gone=self._drops(before, old, old.keys() - new.keys()) if before is not None else (),
             come=self._drops(after, new, come),
             added=self._profile(summary.types, [new[md5] for md5 in come]),
-            shared_keys=shared,
+            shared_keys=self.shared_keys(before, after, key),
         )
+
+    def shared_keys(self, before: int | None, after: int, key: Sequence[str]) -> SharedKeys | None:
+        """See `Tables.shared_keys`."""
+        if not key or not set(key) <= set(self._state(after).types):
+            return None
+        old = _by_md5(self._state(before).files) if before is not None else {}
+        new = _by_md5(self._state(after).files)
+        come = sorted(new.keys() - old.keys())
+        with translated(self._storage):
+            return shared_keys(self._state(after), key, [new[md5] for md5 in come])
 
     def _summary(self, version: int) -> SnapshotSummary:
         state = self._state(version)

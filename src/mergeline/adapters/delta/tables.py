@@ -15,7 +15,7 @@ from mergeline.adapters.delta.state import find_state, open_state, open_version,
 from mergeline.adapters.delta.storage import Storage, open_storage
 from mergeline.adapters.delta.summaries import Summaries, profile_name
 from mergeline.core.data.changed_rows import RowsDiff
-from mergeline.core.data.diff import SnapshotPair
+from mergeline.core.data.diff import SharedKeys, SnapshotPair
 from mergeline.core.data.garbage import TableFile
 from mergeline.core.data.history import HistoryEntry, LogEntry, read_history
 from mergeline.core.data.snapshot import Built, Drop, Provenance, Snapshot
@@ -212,6 +212,19 @@ class Tables:
             TableError: files of a version are gone or damaged.
         """
         return Comparing(self._storage(table)).compare(before, after, key)
+
+    def shared_keys(
+        self, table: str, before: int | None, after: int, key: Sequence[str]
+    ) -> SharedKeys | None:
+        """Keys that drops which only `after` has share with other drops of it.
+
+        None if the version lacks the columns of the key; if the table is new, `before` is None.
+
+        Raises:
+            NotFoundError: there is no such table or version.
+            TableError: files of a version are gone or damaged.
+        """
+        return Comparing(self._storage(table)).shared_keys(before, after, key)
 
     # --- Garbage -------------------------------------------------------------------------------
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 import polars as pl
@@ -33,6 +34,12 @@ _TRUE, _FALSE = ("true", "1"), ("false", "0")
 _PLAIN = Dialect()
 _ISO_DATE_LENGTH = len("2013-01-01")
 _ISO_MOMENT_LENGTH = len("2013-01-01T00:00")
+_ISO_MINUTES = len("2013-01-01T00")
+# Polars also takes 0:0:0 and second 60, of which it makes the next minute.
+_ISO_MOMENT = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-5][0-9](?:\.[0-9]+)?)?"
+    r" ?(?:[zZ]|[+−-][0-9]{2}(?::?[0-9]{2})?)?$"
+)
 _FINER = r"\.\d{6}\d*[1-9]"  # than a microsecond
 _DIGITS: Mapping[ColumnType, int] = {"float32": 8, "float64": 16}  # from which some are rounded
 _FIRST_DAY, _END_DAY = (dt.date(1, 1, 1) - dt.date(1970, 1, 1)).days, 2_932_897  # 10000-01-01
@@ -68,14 +75,19 @@ def refuse_unknown_zones(contract: Contract) -> None:
                 ) from error
 
 
-def absent_values(raw: pl.Series, contract: Contract) -> pl.Series:
+def absent_values(raw: pl.Series, column: Column, contract: Contract) -> pl.Series:
     """The series with the contract's texts for an absent value as nulls."""
     if raw.dtype.is_float() and "NaN" in contract.null:
         return raw.fill_nan(None)
     if isinstance(raw.dtype, pl.Categorical | pl.Enum):
         raw = raw.cast(pl.String)
-    if raw.dtype == pl.String and contract.null and contract.format != "csv":
-        return raw.set(raw.is_in(list(contract.null)).fill_null(value=False), None)
+    absent: list[str] | list[bytes] = list(contract.null)
+    if raw.dtype == pl.Binary and column.type == "string":
+        absent = [text.encode() for text in contract.null]
+    elif raw.dtype != pl.String or contract.format == "csv":
+        return raw
+    if absent:
+        return raw.set(raw.is_in(absent).fill_null(value=False), None)
     return raw
 
 
@@ -106,7 +118,7 @@ def cast_to(raw: pl.Series, column: Column, dialect: Dialect = _PLAIN) -> pl.Ser
 def would_be_rounded(raw: pl.Series, column: Column, dialect: Dialect = _PLAIN) -> pl.Series:
     """Of values that do not fit, those that would once they are rounded."""
     if raw.dtype == pl.String:
-        pattern = _FINER if column.type == "datetime" else r"^[+-]?\d+$"
+        pattern = _FINER if column.type == "datetime" else r"^[+-]?[0-9]+$"
         if column.digits:
             pattern = r"^[+-]?\d*\.\d+$"
         elif column.type not in {"datetime", *_DIGITS}:
@@ -254,6 +266,7 @@ def _cast_moments(raw: pl.Series, column: Column) -> pl.Series:
     if quick is not None:
         return quick
     values = pl.Series(raw.name, [None], dtype=_DTYPES["datetime"]).new_from_index(0, raw.len())
+    raw = raw.set(~raw.str.contains(_ISO_MOMENT).fill_null(value=True), None)
     present = raw.drop_nulls().head(1)
     # The form that the first value has most likely suits all.
     forms = sorted(_MOMENTS, key=lambda form: _parse_moments(present, form, column).null_count())
@@ -269,16 +282,16 @@ def _quick_moments(raw: pl.Series, column: Column) -> pl.Series | None:
     shortest = raw.str.len_bytes().min()
     if shortest is None or cast("int", shortest) < _ISO_MOMENT_LENGTH:
         return None
-    readings: Mapping[str | None, Callable[[pl.Series], pl.Series]] = {
-        None: lambda series: _located(series, column),
-        "UTC": lambda series: series,
-    }
-    for zone, finish in readings.items():
-        try:
+    if (raw.str.slice(_ISO_MINUTES, 1) != ":").any():  # Arrow takes an hour alone
+        return None
+    first = raw.drop_nulls().head(1).to_arrow()
+    for zone in (None, "UTC"):
+        # The first value alone: to find out that the many are of another form takes long.
+        with contextlib.suppress(pa.ArrowInvalid):
+            first.cast(pa.timestamp("us", zone))
             values = raw.to_arrow().cast(pa.timestamp("us", zone))
-        except pa.ArrowInvalid:
-            continue
-        return finish(cast("pl.Series", pl.from_arrow(values)).alias(raw.name))
+            moments = cast("pl.Series", pl.from_arrow(values)).alias(raw.name)
+            return moments if zone else _located(moments, column)
     return None
 
 

@@ -51,7 +51,7 @@ def check_batch(batch: Batch, file: str, contract: Contract, findings: Findings)
         findings.add(wrong)
     typed = []
     for name, column in contract.columns.items():
-        raw = absent_values(batch.frame[name], contract)
+        raw = absent_values(batch.frame[name], column, contract)
         values = cast_to(raw, column, contract.dialect)
         typed.append(values)
         reported = [

@@ -205,7 +205,9 @@ def _of_any_text(form: Format, names: Iterable[str], dialect: Dialect) -> Contra
 def _parquet_names(source: Path, drop: Drop) -> list[str]:
     try:
         schema = pq.read_schema(source)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the drop's
+            raise
         raise unreadable(drop, "parquet", str(error)) from error
     for field_ in schema:
         if pa.types.is_nested(field_.type):

@@ -70,7 +70,8 @@ def _batches(
         again = in_micros.iter_batches(_PARQUET_ROWS, columns=old) if old else None
         row = 1
         for batch in file.iter_batches(_PARQUET_ROWS, columns=list(columns)):
-            frame = cast("pl.DataFrame", pl.from_arrow(batch))
+            plain = {name: _plain(batch.column(name), name) for name in columns}
+            frame = cast("pl.DataFrame", pl.from_arrow(pa.table(plain)))
             wrong: list[Violation] = []
             if again is not None:
                 far = cast("pl.DataFrame", pl.from_arrow(next(again)))
@@ -86,6 +87,26 @@ def _batches(
                 tuple(wrong),
                 share=(row - 1) / file.metadata.num_rows,
             )
+
+
+def _plain(values: pa.Array, name: str) -> pa.Array:
+    """The values as Polars takes them without looking at them: all of them are of their type.
+
+    Texts that are marked as UTF-8 and are not become bytes, whose places are then told.
+    """
+    if isinstance(values, pa.ExtensionArray):
+        values = values.storage
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid as error:
+        if pa.types.is_dictionary(values.type):
+            values = values.dictionary_decode()
+        if pa.types.is_string(values.type):
+            return values.view(pa.binary())
+        if pa.types.is_large_string(values.type):
+            return values.view(pa.large_binary())
+        raise pa.ArrowInvalid(f"column {name}: {error}") from error
+    return values
 
 
 def _exact(frame: pl.DataFrame, far: pl.Series) -> tuple[pl.DataFrame, list[int]]:

@@ -15,7 +15,7 @@ _ONE_OR_TWO = "[0-9]{1,2}"
 _DIRECTIVES: Mapping[str, str] = {
     "Y": "[0-9]{4}", "y": "[0-9]{2}", "m": _ONE_OR_TWO, "d": _ONE_OR_TWO, "j": "[0-9]{3}",
     "b": f"(?i:{_MONTHS})", "B": f"(?i:{_FULL_MONTHS})",
-    "H": _ONE_OR_TWO, "I": _ONE_OR_TWO, "M": "[0-9]{2}", "S": "[0-9]{2}", "p": "(?i:am|pm)",
+    "H": _ONE_OR_TWO, "I": _ONE_OR_TWO, "M": "[0-9]{2}", "S": "[0-5][0-9]", "p": "(?i:am|pm)",
     "f": "[0-9]{1,6}", "z": "(?:Z|[+-][0-9]{2}:?[0-9]{2})", "%": "%",
 }  # fmt: skip
 FORMAT_RULES = "write it like %d/%m/%Y or %d.%m.%Y %H:%M, with the directives " + " ".join(

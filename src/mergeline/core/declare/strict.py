@@ -121,6 +121,25 @@ def parse_yaml(text: bytes | str, *, where: str) -> dict[str, Any]:
     return value
 
 
+def line_of(text: bytes | str, place: str) -> int:
+    """The line of a YAML document, from 1, on which a place such as `columns.x.type` stands.
+
+    Of a place that is not there, the line of the deepest key on the way to it.
+    """
+    line, node = 1, None
+    with contextlib.suppress(*_WRONG, RecursionError):
+        node = yaml.compose(text, Loader=_Loader)
+    while isinstance(node, yaml.MappingNode):
+        keys = [str(key.value) for key, _ in node.value]
+        on_the_way = [key for key in keys if f"{place}.".startswith(f"{key}.")]
+        if not on_the_way:
+            break
+        name = max(on_the_way, key=len)  # a column's name may have points
+        key, node = node.value[keys.index(name)]
+        line, place = key.start_mark.line + 1, place[len(name) + 1 :]
+    return line
+
+
 # Where libyaml takes a text that PyYAML refuses or reads otherwise.
 _READ_OTHERWISE = re.compile(r"[\t\ufeff!]|\?(?!\n[^\s,\]}]|\n?\Z)|[|>][-+0-9]*#")
 

@@ -7,11 +7,12 @@ from dataclasses import replace
 from functools import cache, partial
 
 from mergeline.core.data.snapshot import Snapshot, snapshot_notes
+from mergeline.core.data.wording import shared_keys_line
 from mergeline.core.fingerprint.change_plan import ChangePlan, plan_change
 from mergeline.core.fingerprint.ingredients import Ingredients
 from mergeline.core.fingerprint.pins import unpinned
 from mergeline.core.release.bundle import MANIFEST
-from mergeline.errors import GitError, StoreError
+from mergeline.errors import GitError, NotFoundError, StoreError, TableError
 from mergeline.lifecycle.steps.case import Case, find_production, touched
 from mergeline.lifecycle.steps.moved_bar import edited_bar, moved_bar, moved_by_more_than_drops
 from mergeline.lifecycle.steps.project import Project
@@ -38,7 +39,7 @@ def plan(
     # Models share their drops: each list of them is looked at once.
     differing = cache(project.drops.differing)
     unpointed = cache(partial(_unpointed, project, tree))
-    notes = cache(partial(_notes, project, tree))
+    notes = cache(partial(_notes, project, tree, before))
     plans = []
     for declared in tree.choose_models(model).values():
         name, ingredients = declared.name, tree.ingredients(declared)
@@ -108,7 +109,9 @@ def _known(project: Project, model: str, fingerprint: str) -> str | None:
     return "on this machine, not in the store yet" if here else None
 
 
-def _notes(project: Project, tree: ProjectTree, table: str) -> tuple[str, ...]:
+def _notes(
+    project: Project, tree: ProjectTree, before: ProjectTree | None, table: str
+) -> tuple[str, ...]:
     """What a person might not expect of a table's drops; nothing is fetched to say it."""
     contract = tree.contracts[table]
     here = [
@@ -116,7 +119,8 @@ def _notes(project: Project, tree: ProjectTree, table: str) -> tuple[str, ...]:
         for pointer in tree.pointers_of(contract)
         if not pointer.is_folder or project.drops.has(pointer.md5)
     ]
-    notes = snapshot_notes(Snapshot(table, contract, *drops_of(here, project.drops)))
+    wanted = Snapshot(table, contract, *drops_of(here, project.drops))
+    notes = [*snapshot_notes(wanted), *_shared_keys(project, wanted, before)]
     return tuple(f"{table}: {note}" for note in notes)
 
 
@@ -128,6 +132,32 @@ def _open_versions(tree: ProjectTree, ingredients: Ingredients) -> Iterator[str]
             f"{path} names {name} without a version, so no fingerprint sees which one trains it: "
             f"write {name}==…, or commit a lock, such as uv.lock"
         )
+
+
+def _shared_keys(project: Project, wanted: Snapshot, before: ProjectTree | None) -> Iterator[str]:
+    """That new drops share keys with others, if the table holds their rows already."""
+    table, contract = wanted.table, wanted.contract
+    old = None
+    if before is not None and table in before.contracts:
+        pointers = before.pointers_of(before.contracts[table])
+        if all(not pointer.is_folder or project.drops.has(pointer.md5) for pointer in pointers):
+            old = Snapshot(table, before.contracts[table], *drops_of(pointers, project.drops))
+    if not contract.key or (old is not None and old.digest == wanted.digest):
+        return
+    from mergeline.adapters.delta.tables import Tables  # takes a while
+
+    tables = Tables(project.tables)
+    try:
+        version = tables.find(wanted)
+        if version is None:
+            return
+        known = tables.find(old) if old is not None else None
+        shared = tables.shared_keys(table, known, version, contract.key)
+    except (TableError, NotFoundError) as error:
+        yield f"keys that drops share are not known here: {error}"
+        return
+    if shared is not None and shared.count:
+        yield shared_keys_line(replace(shared, examples=()))
 
 
 def _unpointed(project: Project, tree: ProjectTree, table: str) -> tuple[str, ...]:
