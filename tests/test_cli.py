@@ -79,6 +79,19 @@ def run(
 # --- what is printed, and the exit code -----------------------------------------------------------
 
 
+def test_a_cloud_s_variable_that_a_workflow_left_empty_is_not_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {"AWS_ENDPOINT_URL": "", "GOOGLE_SERVICE_ACCOUNT_KEY": "", "AWS_REGION": "eu-west-1"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["mergeline", "--version"])
+    cli.main()
+    assert {name: os.environ[name] for name in given if name in os.environ} == {
+        "AWS_REGION": "eu-west-1"
+    }
+
+
 def test_a_passed_evaluation_prints_the_report_and_ends_with_0(line: Line, run: Run) -> None:
     line.check_out_pull(1)
     done = run("evaluate")

@@ -24,6 +24,8 @@ UNTRUSTED = [
     ("on-merge.yml", "tables"),
     ("ci.yml", "run"),
 ]
+# Keys that may only read; a fork's jobs get none.
+READ_KEYS = re.compile(r"\bsecrets\.READ_\w+")
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 
 
@@ -41,7 +43,7 @@ def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def commands(workflow: dict[str, Any]) -> Iterator[list[str]]:
     """The words of each `mergeline …` line."""
     for step in steps(workflow):
-        for found in re.findall(r"\bmergeline\"? ([^|&;\n]*)", step.get("run", "")):
+        for found in re.findall(r"(?<! /)\bmergeline\"? ([^|&;\n]*)", step.get("run", "")):
             yield shlex.split(found)
 
 
@@ -85,7 +87,30 @@ def test_a_job_that_runs_unreviewed_or_training_code_has_no_secret_and_may_only_
     assert set(found["permissions"].values()) == {"read"}
     assert set(found["permissions"]) <= {"contents", "packages", "statuses"}
     assert "environment" not in found
-    assert "secrets." not in str(found)
+    assert "secrets." not in READ_KEYS.sub("", str(found))
+
+
+@pytest.mark.parametrize("path", REUSABLE, ids=lambda path: path.name)
+def test_what_all_jobs_of_a_workflow_have_can_only_read(path: Path) -> None:
+    shared = read(path).get("env", {})
+    assert "secrets." not in READ_KEYS.sub("", str(shared))
+    assert "token" not in str(shared)
+
+
+def test_each_job_that_writes_to_the_store_has_keys_of_its_own_for_each_kind_of_store() -> None:
+    keys = {"ORAS_USER", "ORAS_PASS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+            "AZURE_STORAGE_SAS_TOKEN", "GOOGLE_SERVICE_ACCOUNT_KEY"}  # fmt: skip
+    writes = re.compile(r"mergeline (track|release|status|reconcile)\b(?! --plan)")
+    writers = [
+        step
+        for path in REUSABLE
+        for step in steps(read(path))
+        if writes.search(step.get("run", ""))
+    ]
+    assert len(writers) == 5
+    for step in writers:
+        for key in keys:
+            assert re.search(r"\bsecrets\.(?!READ_)", step["env"][key]), (step["name"], key)
 
 
 def test_a_push_starts_an_evaluation_and_no_label_does() -> None:
@@ -161,7 +186,7 @@ def test_the_reporting_workflow_checks_out_nothing_of_the_pull_request() -> None
 def test_the_judging_job_has_no_secret_and_what_it_says_is_all_that_is_believed() -> None:
     jobs = read(FOLDER / "on-evaluated.yml")["jobs"]
     assert set(jobs["judge"]["permissions"].values()) == {"read"}
-    assert "secrets." not in json.dumps(jobs["judge"])
+    assert "secrets." not in READ_KEYS.sub("", json.dumps(jobs["judge"]))
     assert "environment" not in jobs["judge"]
     [judging] = [step for step in jobs["judge"]["steps"] if step["name"] == "Judge"]
     assert judging["env"]["MERGELINE_WALLS"] == "required"
@@ -180,7 +205,7 @@ def test_a_release_takes_in_what_was_judged_without_secrets_and_nothing_else() -
     assert list(jobs) == ["plan", "build", "judge", "tables", "release"]
     for name in jobs.keys() - {"release"}:
         assert set(jobs[name]["permissions"].values()) == {"read"}
-        assert "secrets." not in json.dumps(jobs[name])
+        assert "secrets." not in READ_KEYS.sub("", json.dumps(jobs[name]))
         assert "environment" not in jobs[name]
     [judging] = [step for step in jobs["judge"]["steps"] if step["name"] == "Judge"]
     assert judging["env"]["MERGELINE_WALLS"] == "required"
@@ -213,6 +238,10 @@ def test_a_caller_grants_what_the_called_jobs_ask_for_and_no_more(caller: str) -
         for right, level in inner["permissions"].items():
             asked[right] = "write" if "write" in {level, asked.get(right)} else level
     assert job["permissions"] == asked
+    # What is declared beside these are secrets of an environment, which no caller can hand over.
+    declared = called["on"]["workflow_call"].get("secrets", {})
+    handed = {name: f"${{{{ secrets.{name} }}}}" for name in declared if name.startswith("READ_")}
+    assert job.get("secrets", {}) == handed
     assert set(job["with"]) <= set(called["on"]["workflow_call"]["inputs"])
 
 

@@ -48,8 +48,15 @@ class World(Protocol):
 class GitHubWorld:
     """A server that answers as GitHub does."""
 
-    def __init__(self, *, token: str = "a-job", port: int = 0, url: str | None = None) -> None:
-        self.server = GitHubServer(port, url)
+    def __init__(
+        self,
+        *,
+        token: str = "a-job",
+        port: int = 0,
+        url: str | None = None,
+        enterprise: bool = False,
+    ) -> None:
+        self.server = GitHubServer(port, url, enterprise=enterprise)
         self.url = self.server.public_url
         self.us = self.server.tokens[token]
         self._token = token

@@ -61,7 +61,9 @@ class GitHubServer:
         before: is called with method and path before a request is answered.
     """
 
-    def __init__(self, port: int = 0, public_url: str | None = None) -> None:
+    def __init__(
+        self, port: int = 0, public_url: str | None = None, *, enterprise: bool = False
+    ) -> None:
         self.pulls: dict[int, Pull] = {}
         self.notes: list[Note] = []
         self.statuses: list[dict[str, Any]] = []
@@ -76,7 +78,8 @@ class GitHubServer:
         self._server.daemon_threads = False
         self._server.block_on_close = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self.public_url = public_url or self.url
+        self.api = "/api/v3" if enterprise else ""
+        self.public_url = (public_url or self.url) + self.api
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
@@ -242,8 +245,9 @@ class GitHubServer:
                 length = int(self.headers.get("Content-Length") or 0)
                 sent = json.loads(self.rfile.read(length)) if length else None
                 parts = urlsplit(self.path)
+                path = _below(parts.path, github.api)
                 query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-                line = f"{self.command} {parts.path}"
+                line = f"{self.command} {path}"
                 github.requests.append(line)
                 github.before(line)
                 scheme, _, token = (self.headers.get("Authorization") or "").partition(" ")
@@ -255,9 +259,9 @@ class GitHubServer:
                 elif scheme not in {"token", "Bearer"} or login is None:
                     status, body = 401, {"message": "Bad credentials"}
                 else:
-                    status, body = github.answer(self.command, parts.path, query, login, sent)
+                    status, body = github.answer(self.command, path, query, login, sent)
                 if isinstance(body, _Page):
-                    extra = {"Link": body.links(github.public_url + parts.path)} | extra
+                    extra = {"Link": body.links(github.public_url + path)} | extra
                     body = body.items
                 text = b"" if body is None else json.dumps(body).encode()
                 self.send_response(status)
@@ -301,6 +305,13 @@ def _user(login: str) -> dict[str, Any]:
     kind = "Bot" if login.endswith("[bot]") else "User"
     user: dict[str, Any] = EXAMPLES["issue-comment"]["user"]
     return user | {"login": login, "type": kind}
+
+
+def _below(path: str, api: str) -> str:
+    """What a path is on github.com; an Enterprise Server has all of it below `/api`."""
+    if api and path == "/api/graphql":
+        return "/graphql"
+    return path.removeprefix(api) if path.startswith(api) else "/not-of-this-server"
 
 
 def _not_found() -> Answer:

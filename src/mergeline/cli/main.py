@@ -20,6 +20,8 @@ from mergeline.errors import ExternalError, MergelineError, StageError
 
 _TAIL = 15  # lines shown of a stage that failed
 _PATIENCE = 5.0  # seconds until a verb that did not stop is asked again
+# A workflow hands over what is not set as an empty text, which clouds' libraries take for a value.
+_CLOUDS = ("AWS_", "AZURE_", "GOOGLE_")
 _ISSUES = "https://github.com/mergeline/mergeline/issues"
 
 
@@ -48,6 +50,9 @@ def main() -> None:
     """Run the command line; a user's mistake is one line on standard error, ours a traceback."""
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+    for name in [name for name, value in os.environ.items() if not value]:
+        if name.startswith(_CLOUDS):
+            del os.environ[name]
     try:
         with progress_shown():
             commands(standalone_mode=False)

@@ -27,6 +27,14 @@ def github() -> Iterator[GitHubWorld]:
 
 
 @pytest.fixture
+def enterprise() -> Iterator[GitHubWorld]:
+    """The same at the addresses of an Enterprise Server."""
+    world = GitHubWorld(enterprise=True)
+    yield world
+    world.server.close()
+
+
+@pytest.fixture
 def folder(tmp_path: Path) -> FolderWorld:
     """A forge in a folder, and the people around it."""
     return FolderWorld(tmp_path / "forge")
@@ -104,6 +112,7 @@ def gitea(gitea_server: GiteaServer) -> GiteaWorld:
 @pytest.fixture(
     params=[
         "github",
+        "enterprise",
         "folder",
         pytest.param("described", marks=pytest.mark.slow),
         pytest.param("gitea", marks=pytest.mark.forge),

@@ -1,4 +1,4 @@
-"""What every forge must do, shown on both."""
+"""What every forge must do, shown on each."""
 
 from __future__ import annotations
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
-from mergeline.adapters.forge.workflow_files import CALLED, Value, render
+from mergeline.adapters.forge.workflow_files import CALLED, ForgeKind, Value, render
 from mergeline.errors import InputError
 
 SHIPPED = Path(__file__).parent.parent.parent.parent / ".github" / "workflows"
@@ -35,6 +35,11 @@ def shipped(name: str) -> dict[str, Any]:
     return read((SHIPPED / name).read_text())
 
 
+def env_of(called: str) -> dict[str, Any]:
+    """What all its jobs have in their environment."""
+    return {name: about for name, about in shipped(called).items() if name == "env"}
+
+
 def test_github_calls_the_jobs_at_a_pinned_place_with_the_inputs_that_each_takes() -> None:
     files = render("github", INPUTS, ref="0123abc")
     assert sorted(files) == sorted(f".github/workflows/{name}" for name in CALLED)
@@ -43,6 +48,7 @@ def test_github_calls_the_jobs_at_a_pinned_place_with_the_inputs_that_each_takes
         [job], [own] = found["jobs"].values(), ours["jobs"].values()
         assert job["uses"] == f"mergeline/mergeline/.github/workflows/{called}@0123abc"
         assert job["permissions"] == own["permissions"]
+        assert job.get("secrets") == own.get("secrets")
         assert {**found, "jobs": ...} == {**ours, "jobs": ...}
         taken = shipped(called)["on"]["workflow_call"]["inputs"]
         assert job["with"] == {key: str(INPUTS[key]) for key in INPUTS if key in taken}
@@ -51,7 +57,7 @@ def test_github_calls_the_jobs_at_a_pinned_place_with_the_inputs_that_each_takes
 def test_without_inputs_the_defaults_of_the_called_workflows_hold() -> None:
     for text in render("github", {}).values():
         [job] = read(text)["jobs"].values()
-        assert set(job) == {"name", "uses", "permissions"}
+        assert set(job) - {"secrets"} == {"name", "uses", "permissions"}
         assert re.search(r"@v\d+\.\d+\.\d+", job["uses"])
 
 
@@ -63,13 +69,22 @@ def test_an_enterprise_server_has_the_called_jobs_in_the_repository_itself() -> 
         assert files[f".github/workflows/{called}"] == (SHIPPED / called).read_text()
 
 
+@pytest.mark.parametrize("forge", get_args(ForgeKind))
+def test_no_job_takes_the_forge_for_github_com(forge: ForgeKind) -> None:
+    for path, text in render(forge, INPUTS).items():
+        assert not re.findall(r"[^\s\"']*github\.com[^\s\"']*", text), path
+        assert "://" not in text, path
+        if "credential." in text:
+            assert "credential.${{ github.server_url }}.helper" in text
+
+
 @pytest.mark.parametrize(("name", "called"), CALLED.items())
 def test_on_gitea_each_room_is_a_job_of_its_own_with_rights_of_its_own(
     name: str, called: str
 ) -> None:
     text = render("gitea", INPUTS)[f".gitea/workflows/{name}"]
     found, caller, jobs = read(text), shipped(name), shipped(called)["jobs"]
-    assert {**found, "jobs": ...} == {**caller, "jobs": ...}
+    assert {**found, "jobs": ...} == {**caller, **env_of(called), "jobs": ...}
     assert list(found["jobs"]) == list(jobs)
     for job, own in zip(found["jobs"].values(), jobs.values(), strict=True):
         wanted = dict(own["permissions"])

@@ -132,6 +132,14 @@ def test_a_workflow_that_hands_secrets_to_a_pull_request_is_unsafe(
     assert ".github/workflows/leak.yml" in findings[0].text
 
 
+def test_a_key_that_may_only_read_is_no_secret_that_a_pull_request_must_not_have(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "on: {pull_request: {}}\njobs: {a: {env: {A: '${{ secrets.READ_KEY }}'}}}\n"
+    (root / ".github" / "workflows" / "read.yml").write_text(text)
+    assert unsafe(found(root, monkeypatch)) == set()
+
+
 @pytest.mark.parametrize(
     ("owners", "left_out"),
     [

@@ -42,6 +42,7 @@ _ON_GITEA = {
 }
 _LOCAL = re.compile(r"uses: \./(\.github/workflows/on-[\w-]+\.yml).*")
 _WITH = re.compile(r"\n    with:\n(?:      .*\n)+\Z")
+_REST = "permissions: {}\n\n"  # what follows it: variables of all jobs, and the jobs
 _RIGHTS = re.compile(r"    permissions:\n(?:      .*\n)+")
 
 
@@ -113,7 +114,7 @@ def _with(caller: str, given: Mapping[str, Value]) -> str:
 
 def _inlined(caller: str, called: str, values: Mapping[str, Value]) -> str:
     """A caller with the jobs of the workflow that it calls, and the inputs' values in them."""
-    head, jobs = caller[: caller.index("jobs:\n")], called[called.index("jobs:\n") :]
+    head, jobs = caller[: caller.index("jobs:\n")], called.partition(_REST)[2]
     jobs = _RIGHTS.sub(lambda block: _rights_on_gitea(block[0]), jobs)
     for action, same in _ON_GITEA.items():
         jobs = re.sub(rf"{action}@[0-9a-f]{{40}} # v\S+", same, jobs)

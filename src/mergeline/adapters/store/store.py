@@ -320,6 +320,15 @@ class Store:
         )
 
     def _subject(self, stored: Stored) -> Descriptor:
+        now = self.find(stored.model, stored.fingerprint)
+        if now is not None and now.digest != stored.digest:
+            # Some registries let go of a manifest as soon as its tag names another one.
+            raise StoreError(
+                f"another candidate of {stored.model} with this fingerprint was written meanwhile, "
+                "and that one stays",
+                where=self.name,
+                next_step="Evaluate the tree again, so that the one that stays is judged",
+            )
         return described(self._manifest(stored.digest), MANIFEST_TYPE)
 
     def _refer(

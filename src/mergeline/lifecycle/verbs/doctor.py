@@ -23,6 +23,7 @@ _Find = Callable[[str, str], object]
 _OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")  # the first counts
 _OWNERS_ON_GITEA = ("CODEOWNERS", "docs/CODEOWNERS", ".gitea/CODEOWNERS")
 _WORKFLOWS = (".github/workflows/", ".gitea/workflows/", ".forgejo/workflows/")
+_SECRET = re.compile(r"\bsecrets\.(?!GITHUB_|READ_)")
 _PAGE = f"{LEDGER}/model/0001"
 
 
@@ -187,12 +188,13 @@ def _of_tree(files: Tree) -> Iterator[Finding]:
                 f"{path} runs with secrets and a writing token for a pull request of anyone",
                 "Use pull_request there, and workflow_run for what needs a token",
             )
-        elif re.search(r"\bpull_request\b", text) and re.search(r"\bsecrets\.(?!GITHUB_)", text):
+        elif re.search(r"\bpull_request\b", text) and _SECRET.search(text):
             yield Finding(
                 "workflows",
                 "unsafe",
                 f"{path} hands secrets to a job of a pull request",
-                "Move what needs secrets into a workflow that workflow_run starts",
+                "Move what needs secrets into a workflow that workflow_run starts; names of keys "
+                "that may only read begin with READ_",
             )
 
 
