@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mergeline.lifecycle.steps.evaluation import Evaluated
 
 _NOT_JUDGED = 3
+_FAILED = 3  # where it is deployed
 _READER_GONE = 128 + signal.SIGPIPE  # the exit code that a shell reports for it
 _MODEL = click.argument("model", required=False)
 _PLAN = click.option("--plan", "plan_only", is_flag=True, help="Print what would be done only.")
@@ -284,6 +285,8 @@ def release(model: str | None, plan_only: bool, override: str | None, as_json: b
         set_output("base", next((each.base for each in missing if each.base), ""))
     if not plan_only and any(outcome.plan.missing for outcome in outcomes):
         sys.exit(_NOT_JUDGED)
+    if any(outcome.former for outcome in outcomes):
+        sys.exit(_FAILED)
     if any(outcome.plan.refusal for outcome in outcomes):
         sys.exit(REFUSED)
 

@@ -11,7 +11,7 @@ from mergeline.core.release.bundle import Evaluation
 from mergeline.core.release.ledger import Entry, Ledger, page_name
 from mergeline.core.release.version import Version
 
-StepKind = Literal["register", "record", "promote", "describe", "deploy"]
+StepKind = Literal["image", "register", "record", "promote", "describe", "deploy", "verify"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class Live:
             empty if it serves none.
         versions: all that the registry has of the model.
         described: whether the registry's page of the target's version says what the ledger says.
+        image: that serves the target's candidate, by its digest, whether it is built yet or not;
+            empty where none is declared.
+        image_built: whether the store has it.
+        verified: whether what is in production was looked at after its release as long as is
+            declared.
     """
 
     ledger: Ledger
@@ -52,6 +57,9 @@ class Live:
     served: str | None
     described: bool = True
     versions: tuple[Version, ...] = ()
+    image: str = ""
+    image_built: bool = True
+    verified: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,8 +98,10 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
     kind = champion.kind if champion and recorded else _kind(target, live.ledger)
     name = f"v{live.ledger.number_of(target.fingerprint)}"
     shown = tuple(_shown(live, name, promoted=promoted))
+    image = _image(live)
     if champion and recorded and promoted:
-        return ReleasePlan(kind, (*shown, *_deploy(live, champion.model_digest)))
+        last = (*_deploy(live, champion.model_digest), *_verify(live))
+        return ReleasePlan(kind, (*image, *shown, *last))
     refusal: tuple[str, ...] = ()
     missing = ""
     if kind is not Situation.RESTORE and not recorded:
@@ -100,20 +110,19 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
         refusal, missing = _tested(live)
     if refusal or missing:
         return ReleasePlan(kind, (), refusal, missing)
-    steps: list[Step] = []
+    steps = [*image]
     if not recorded:
         page = page_name(target.model, live.ledger.next)
         steps.append(Step("record", f"{name} in the ledger: {page}"))
-    return ReleasePlan(
-        kind, (*steps, *shown, *_deploy(live, live.model_digest if promoted else None))
-    )
+    last = (*_deploy(live, live.model_digest if promoted else None), *_verify(live))
+    return ReleasePlan(kind, (*steps, *shown, *last))
 
 
 def _kind(target: Target, ledger: Ledger) -> Situation:
     if not ledger.entries:
         return Situation.FIRST
-    known = any(entry.fingerprint == target.fingerprint for entry in ledger.entries)
-    return Situation.RESTORE if known else Situation.CHANGE
+    released = ledger.has_released(target.fingerprint)
+    return Situation.RESTORE if released else Situation.CHANGE
 
 
 _Obstacle = tuple[tuple[str, ...], str]
@@ -162,6 +171,14 @@ def _shown(live: Live, name: str, *, promoted: bool) -> Iterator[Step]:
         yield Step("promote", f"{name} to Production{replaced}")
     if not promoted or not live.described:
         yield Step("describe", f"{name} on the registry's pages")
+
+
+def _image(live: Live) -> tuple[Step, ...]:
+    return () if live.image_built else (Step("image", live.image or "what serves it"),)
+
+
+def _verify(live: Live) -> tuple[Step, ...]:
+    return () if live.verified else (Step("verify", "what it answers in production"),)
 
 
 def _deploy(live: Live, promoted: str | None) -> tuple[Step, ...]:

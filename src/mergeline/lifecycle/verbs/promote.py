@@ -13,9 +13,19 @@ from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.ledger import FORMAT, Entry, Ledger, page_name
 from mergeline.core.release.stages import stages_of
 from mergeline.core.release.version import RegistryStage
-from mergeline.errors import InputError, NotFoundError, TrackingError
+from mergeline.errors import DeployError, InputError, NotFoundError, TrackingError
+from mergeline.lifecycle.steps.deploying import (
+    ask_server,
+    bring,
+    bring_back,
+    is_verified,
+    take_back,
+    verify,
+)
+from mergeline.lifecycle.steps.image_parts import have_image
 from mergeline.lifecycle.steps.ledger_pages import releasing, write_page
 from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.showing import show_model
 
 _TRIES = 5
@@ -52,8 +62,12 @@ def promote(
 ) -> Promoted:
     """Move the version that `which` names: a stage's (`staging`), a number (`v3`), or a commit's.
 
+    Where the environment of the stage says where it serves, the version is deployed there; if it
+    fails, the one before it is in its place again.
+
     Raises:
         InputError: the stage is Production, or the version is in production.
+        DeployError: it failed where it is deployed, and was taken back.
         NotFoundError: nothing is named so, or its candidate is not in the store.
         MergelineError: a step failed; run again to go on.
     """
@@ -67,13 +81,58 @@ def promote(
     with releasing(project):
         for _ in range(_TRIES):
             planned, entry = _planned(project, model, which, stage)
+            if entry is not None and stage == "Staging":
+                entry = replace(entry, image=_image(project, entry, say))
             if entry is None or write_page(project, entry, project.signing()):
                 show_model(project, model, say=say)
+                _deploy(project, planned, say)
                 return planned
             project.forget_ledger()  # another page has been written meanwhile
     raise TrackingError(
         "the ledger's next page was taken again and again", where=model, next_step="Run again"
     )
+
+
+def _main(project: Project) -> ProjectTree:
+    return project.tree(project.repository.main_branch())
+
+
+def _image(project: Project, entry: Entry, say: Say) -> str:
+    stored = project.store.find(entry.model, entry.fingerprint)
+    main = _main(project)
+    if stored is None or entry.model not in main.models:
+        return ""
+    return have_image(project, main, stored, say)
+
+
+def _deploy(project: Project, planned: Promoted, say: Say) -> None:
+    """Have what is in staging now serve there, where it is said where that is.
+
+    Raises:
+        DeployError: it does not; then it was taken back.
+    """
+    environment = _main(project).environments.staging
+    if planned.stage != "Staging" or environment.server is None:
+        return
+    moves = project.ledger_of(planned.model).moves
+    page = next(move for move in reversed(moves) if move.stage == "Staging")
+    try:
+        if ask_server(project, environment, page.model, "staging") != page.model_digest:
+            say(f"deploy: v{page.version} to staging")
+            bring(project, environment, page, page.image, "staging")
+        if environment.verify and not is_verified(project, page):
+            say("verify: what it answers in staging")
+            verify(project, environment, page, "staging")
+    except DeployError as error:
+        former = take_back(project, page, error.message)
+        if former is not None:
+            show_model(project, page.model, say=say)
+            if former.stage == "Staging" and (
+                problem := bring_back(project, environment, former, "staging")
+            ):
+                say(f"v{former.version} does not serve either: {problem}")
+            error.message = f"{page.model} v{page.version} was taken back: {error.message}"
+        raise
 
 
 def _planned(

@@ -9,7 +9,8 @@ from mergeline.core.release.ledger import Entry
 from mergeline.core.release.plan import plan_release
 from mergeline.core.release.stages import moved_by_hand, stages_of
 from mergeline.errors import MergelineError
-from mergeline.lifecycle.steps.live import ask_server, read_live, read_target
+from mergeline.lifecycle.steps.deploying import ask_server
+from mergeline.lifecycle.steps.live import read_live, read_target
 from mergeline.lifecycle.steps.project import Project
 
 
@@ -50,7 +51,8 @@ def status(project: Project, *, model: str | None = None) -> list[Status]:
         target = read_target(project, head, declared)
         served, problem = None, ""
         try:
-            served = ask_server(project, declared.name)
+            environment = project.tree(head.sha).environments.production
+            served = ask_server(project, environment, declared.name)
         except MergelineError as error:
             problem = str(error)
         live = read_live(project, target, served)
