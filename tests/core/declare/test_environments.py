@@ -6,6 +6,7 @@ import pytest
 
 from mergeline.core.declare.environments import (
     Deploy,
+    Enter,
     Environment,
     Environments,
     GitOps,
@@ -35,12 +36,14 @@ production:
   deploy: {gitops: {repository: git@example.org:ops/apps.git, file: late/values.yaml}}
   patience: 600
   verify: {seconds: 300, requests: 100, errors: 0.01, latency_ms: 50}
+  enter: {hours: 24, approval: true}
 """)
     assert found.staging.deploy == Deploy(webhook=Webhook("https://deploy.example.org/late"))
     assert found.production.deploy.gitops == GitOps(
         "git@example.org:ops/apps.git", "late/values.yaml", "main"
     )
     assert found.production.verify == Verify(300, 100, 0.01, 50)
+    assert found.production.enter == Enter(24, approval=True)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,8 @@ production:
     [
         ("prod: {}", "unknown key 'prod'"),
         ("production: {server: score.example.org}", "production: server: an address"),
+        ("staging: {enter: {hours: 1}}", "staging: enter: staging is entered at the merge"),
+        ("production: {enter: {hours: -1}}", "production: enter.hours: 0 or more"),
         ("production: {patience: 0}", "production: patience: above 0"),
         ("staging: {verify: {seconds: 60}}", "staging: server: say it"),
         ("production: {deploy: {webhook: {url: https://a.org}}}", "production: server: say it"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,8 +19,9 @@ from mergeline.cli.main import main
 from mergeline.cli.show import release_lines
 from mergeline.core.release.bundle import CANDIDATE_FILES
 from mergeline.core.release.bundle import MODEL as MODEL_FOLDER
+from mergeline.core.release.ledger import page_name, page_text
 from mergeline.core.release.version import Version
-from mergeline.errors import DeployError
+from mergeline.errors import DeployError, InputError
 from mergeline.lifecycle.steps.deploying import is_verified
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs.promote import promote
@@ -292,6 +295,45 @@ def test_what_enters_staging_is_deployed_there_and_taken_back_where_it_fails(
     assert stages(line) == [(1, "Production"), (2, "Archived"), (3, "None")]
     [seen] = status(line.project())
     assert (seen.champion, seen.staging, seen.doubts) == (1, None, ())
+
+
+def test_production_is_entered_from_staging_after_its_time_and_by_a_person(line: Line) -> None:
+    line.branch("rules")
+    line.write("environments.yaml", "production: {enter: {hours: 1, approval: true}}\n")
+    line.edit(*BETTER)
+    line.commit("Better, by way of staging")
+    number = line.push("rules")
+    assert line.review(number).passed
+    line.merge(number)
+    with pytest.raises(InputError, match="staging has nothing of late"):
+        release(line.project(), by_hand=True, say=line.say)
+    done = line.release()
+    assert done.sentence.startswith("late is in staging: production takes it from ")
+    assert stages(line) == [(1, "Production"), (2, "Staging")]
+    [told] = line.forge.comments(number)
+    assert "late is in staging: production takes it from" in told.body
+    assert line.release().plan.steps == ()
+    [seen] = status(line.project())
+    assert seen.drift == ()
+    assert seen.waits.startswith("production takes it from")
+
+    # An hour later: a page as it would be then.
+    [page] = [move for move in line.project().ledger_of(MODEL).moves if move.stage == "Staging"]
+    hour = dt.timedelta(hours=1)
+    then = (dt.datetime.fromisoformat(page.released_at) - hour).isoformat()
+    name = page_name(MODEL, page.sequence)
+    repository = line.project().repository
+    repository.git("push", "--quiet", "origin", f":refs/tags/{name}")
+    text = page_text(replace(page, released_at=then))
+    assert repository.add_page(name, text, page.commit, time="1 +0000")
+    assert "a person moves it on" in line.release().sentence
+    line.git("config", "user.name", "Rex", at="runner")
+    [moved] = release(line.project(), by_hand=True, say=line.say)
+    assert moved.sentence == "late v2 is in production"
+    assert entry_of(moved).moved_by == "Rex"
+    assert stages(line) == [(1, "Archived"), (2, "Production")]
+    with pytest.raises(InputError, match="staging has nothing"):
+        release(line.project(), by_hand=True, say=line.say)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from math import isfinite
 from pathlib import PurePosixPath
 from typing import Literal
@@ -70,6 +71,21 @@ class Verify:
 
 
 @dataclass(frozen=True)
+class Enter:
+    """When a version that was merged goes from staging into production; without it, at once.
+
+    What `staging.verify` declares must have held there in any case.
+
+    Attributes:
+        hours: that it must have been in staging.
+        approval: whether a person must move it: `mergeline promote MODEL staging production`.
+    """
+
+    hours: float = 0.0
+    approval: bool = False
+
+
+@dataclass(frozen=True)
 class Environment:
     """Where a model serves.
 
@@ -78,12 +94,14 @@ class Environment:
         deploy: who is told of a release.
         patience: seconds until the server must answer with it.
         verify: what must hold afterwards.
+        enter: of production, what must have happened in staging before.
     """
 
     server: str | None = None
     deploy: Deploy = Deploy()
     patience: float = 60.0
     verify: Verify | None = None
+    enter: Enter | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +125,7 @@ def parse_environments(text: bytes | str) -> Environments:
     found = read(Environments, parse_yaml(text, where=ENVIRONMENTS), where=ENVIRONMENTS)
     both: tuple[Name, Name] = ("staging", "production")
     problems = (f"{name}: {problem}" for name in both for problem in _problems(found.named(name)))
-    if problem := next(problems, None):
+    if problem := next(chain(problems, _enter_problems(found)), None):
         raise DeclarationError(problem, where=ENVIRONMENTS, next_step=CORRECT)
     return found
 
@@ -123,6 +141,14 @@ def _problems(environment: Environment) -> Iterator[str]:
     if environment.verify:
         yield from _verify_problems(environment.verify)
     yield from _deploy_problems(deploy)
+
+
+def _enter_problems(found: Environments) -> Iterator[str]:
+    enter = found.production.enter
+    if found.staging.enter is not None:
+        yield "staging: enter: staging is entered at the merge"
+    if enter and not (isfinite(enter.hours) and enter.hours >= 0):
+        yield "production: enter.hours: 0 or more, and finite"
 
 
 def _deploy_problems(deploy: Deploy) -> Iterator[str]:

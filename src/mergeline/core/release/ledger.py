@@ -46,6 +46,7 @@ class Entry:
         image: that serves it, by its digest; empty where none was built.
         taken_back: why the version that entered the stage before failed where it was deployed, and
             gave way to this one again, or to none.
+        moved_by: who moved it into production, where a person must.
     """
 
     format: int
@@ -73,6 +74,7 @@ class Entry:
     stage: RegistryStage = "Production"
     image: str = ""
     taken_back: str = ""
+    moved_by: str = ""
 
 
 def page_name(model: str, sequence: int) -> str:

@@ -22,12 +22,13 @@ from mergeline.adapters.git.repository import Commit
 from mergeline.adapters.git.signatures import Signing
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.models.folder import model_digest
-from mergeline.core.declare.environments import Environment
+from mergeline.core.declare.environments import ENVIRONMENTS, Environment
 from mergeline.core.declare.model import Model
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import Evaluation, evaluation_digest, gate_digest
 from mergeline.core.release.ledger import FORMAT, Entry, page_name
 from mergeline.core.release.plan import ReleasePlan, StepKind, Target, plan_release
+from mergeline.core.release.stages import holder
 from mergeline.core.release.version import Version
 from mergeline.core.report.one_comment import ROOM, Stamp
 from mergeline.core.report.render.markdown import to_markdown
@@ -58,6 +59,7 @@ from mergeline.lifecycle.steps.image_parts import have_image, image_for
 from mergeline.lifecycle.steps.ledger_pages import releasing, write_page
 from mergeline.lifecycle.steps.live import read_live, read_target
 from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.staging import enter_staging
 from mergeline.lifecycle.steps.trained import Trained
 
 _PAGE_TRIES = 5
@@ -96,6 +98,8 @@ class Released:
             return f"{self.model}: {self.plan.missing}; nothing was changed. Run first: {run}"
         if self.plan.refusal:
             return f"{self.model}: refused: {self.plan.refusal[0]}"
+        if self.plan.waits:
+            return f"{self.model} is in staging: {self.plan.waits}"
         if not self.plan.steps:
             return f"{self.model}: live is target; nothing to do"
         if self.former is not None:
@@ -117,12 +121,14 @@ def release(
     model: str | None = None,
     plan_only: bool = False,
     override: str | None = None,
+    by_hand: bool = False,
     say: Say,
 ) -> list[Released]:
     """Release each model of HEAD's tree (or the one named).
 
     A person's reason to release in spite of the verdict is the `override`. With `plan_only` nothing
-    is done.
+    is done. Where production is entered from staging, and a person must move a version on, that is
+    done `by_hand`.
 
     A version that fails where it is deployed is taken back: the one before it is in production
     again, and the result says why.
@@ -143,11 +149,26 @@ def release(
         )
     head = project.repository.commit()
     models = project.tree(head.sha).choose_models(model).values()
-    jobs = [_Job(project, head, declared, override, say) for declared in models]
+    moved_by = _person(project) if by_hand else ""
+    jobs = [_Job(project, head, declared, override, say, moved_by) for declared in models]
+    if by_hand:
+        for job in jobs:
+            job.check_staged()
     if plan_only:
         return [job.planned() for job in jobs]
     with releasing(project):
         return [job.apply() for job in jobs]
+
+
+def _person(project: Project) -> str:
+    """Who runs this."""
+    name = project.environment.get("GITHUB_ACTOR") or project.repository.config("user.name")
+    if not name:
+        raise InputError(
+            "a person moves it on, and nobody is named",
+            next_step="Say who you are: git config user.name NAME",
+        )
+    return name
 
 
 def _moved_past(project: Project, head: Commit) -> str | None:
@@ -180,6 +201,8 @@ class _Job:
         entry: the page that was written into the ledger.
         image: what serves it, by its digest; empty where none is declared.
         former: the page of the version before, where this one was taken back.
+        staged: whether it was brought into staging.
+        moved_by: who moves it on from there by hand; empty if nobody does.
     """
 
     project: Project
@@ -187,12 +210,14 @@ class _Job:
     model: Model
     override: str | None
     say: Say
+    moved_by: str = ""
     trained: Trained = field(init=False)
     registered: Version | None = None
     signing: Signing | None = None
     entry: Entry | None = None
     image: str = ""
     former: Entry | None = None
+    staged: bool = False
 
     def apply(self) -> Released:
         """Gather, let the core decide, take the steps; none that main has moved past (law 8)."""
@@ -201,6 +226,9 @@ class _Job:
                 return overtaken
             plan = self._plan()
             if self._applied(plan):
+                if plan.waits and plan.steps:
+                    self.staged = True
+                    continue  # it may go on at once
                 released = self._released(plan)
                 self._tell(released)
                 return released
@@ -211,6 +239,26 @@ class _Job:
             where=self.model.name,
             next_step="Run the release again",
         )
+
+    def check_staged(self) -> None:
+        """Refuse to move on by hand what is not in staging.
+
+        Raises:
+            InputError: main's version is not, or production is not entered from there.
+        """
+        if self.target.enter is None:
+            raise InputError(
+                "production takes a version at its merge: mergeline release",
+                where=ENVIRONMENTS,
+                next_step="To have a person move it on, say there: production.enter.approval",
+            )
+        page = holder(self.project.ledger_of(self.model.name).moves, "Staging")
+        if page is None or page.fingerprint != self.target.fingerprint:
+            held = f"v{page.version}" if page else "nothing"
+            raise InputError(
+                f"staging has {held} of {self.model.name}, which is not what main has now",
+                next_step="Release main first: mergeline release",
+            )
 
     def planned(self) -> Released:
         """What would be done."""
@@ -229,6 +277,9 @@ class _Job:
         target = self.target
         self.project.forget_ledger()  # another release may have written a page since
         live = read_live(self.project, target, self._served())
+        page = holder(live.ledger.moves, "Staging")
+        if page and page.fingerprint == target.fingerprint and page.verdict != "pass":
+            self.override = self.override or page.override  # given when it entered staging
         self.registered = live.registered
         plan = plan_release(target, live, override=self.override)
         writes = plan.refusal or any(step.kind == "record" for step in plan.steps)
@@ -236,7 +287,7 @@ class _Job:
             # Which gate judges counts for nothing else, and only the forge can tell.
             target = replace(target, gate=self._gate())
             plan = plan_release(target, live, override=self.override)
-        if plan.refusal or plan.missing:
+        if plan.refusal or plan.missing or plan.waits:
             return plan
         self.image, built = self._find_image()
         live = replace(live, image=self.image, image_built=built)
@@ -257,6 +308,7 @@ class _Job:
             self.signing = self.project.signing()
             self.project.repository.rehearse_page(page_name(self.model.name, 0), self.head.sha)
         actions: Mapping[StepKind, Callable[[], bool | None]] = {
+            "stage": self._stage,
             "image": self._build_image,
             "register": self._register,
             "record": lambda: self._record(plan.kind),
@@ -271,6 +323,9 @@ class _Job:
                 if actions[step.kind]() is False:
                     return False
             except DeployError as error:
+                if step.kind == "stage":  # it was taken back, and production is as it was
+                    self._tell_own(f"Merged as {self.head.sha[:8]}: {error.message}")
+                    raise
                 self._take_back(error)
                 return True
         return True
@@ -288,6 +343,13 @@ class _Job:
         built = have_image(self.project, tree, stored, self.say) if stored else ""
         if built != self.image:
             raise StoreError(f"{self.image} was planned, and {built} came of it")
+
+    def _stage(self) -> bool:
+        name, fingerprint = self.model.name, self.target.fingerprint
+        stored = self.project.store.find(name, fingerprint)
+        if stored and self.override and self.override != self.project.store.backing(stored)[1]:
+            self.project.store.put_override(stored, self.override)
+        return enter_staging(self.project, name, fingerprint, self.head.sha, self.say)
 
     def _deploy(self) -> None:
         entry = self._page()
@@ -346,7 +408,8 @@ class _Job:
     @cached_property
     def target(self) -> Target:
         """What the commit says should serve."""
-        return read_target(self.project, self.head, self.model)
+        target = read_target(self.project, self.head, self.model)
+        return replace(target, moved_by=self.moved_by)
 
     @cached_property
     def merged_onto(self) -> Commit | None:
@@ -423,6 +486,7 @@ class _Job:
             approved_by=self._approvers(pull),
             evaluation=evaluation_digest(judged) if judged else "",
             image=self.image,
+            moved_by=self.moved_by,
         )
         if not write_page(self.project, entry, self.signing):
             return False
@@ -485,17 +549,22 @@ class _Job:
 
     def _tell(self, released: Released) -> None:
         """Say on the pull request what became of it, and on another that its model is gone."""
-        worth_it = self.entry or released.former or released.plan.refusal
+        worth_it = self.entry or released.former or released.plan.refusal or self.staged
         if self.project.forge is None or not worth_it:
             return
         try:
             number = self._pull_request()
-            if number is not None:
-                self._tell_one(number, self._outcome(released))
+            self._tell_own(self._outcome(released))
             if self.entry is not None and self.entry.kind is Situation.RESTORE and not self.former:
                 self._tell_replaced(self.entry, number)
         except MergelineError as error:  # the release is done
             self.say(f"not everybody could be told of it: {error}")
+
+    def _tell_own(self, text: str) -> None:
+        """Tell the pull request that brought the commit."""
+        number = self._pull_request()
+        if number is not None:
+            self._tell_one(number, text)
 
     def _tell_replaced(self, entry: Entry, number: int | None) -> None:
         """Tell the pull request whose model left production."""

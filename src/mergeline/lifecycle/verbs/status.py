@@ -26,6 +26,7 @@ class Status:
         served: digest that the server answers with; None if no server is configured or it does
             not answer, and then `server_problem` says so.
         drift: one sentence for each difference.
+        waits: what keeps main's version in staging for now; empty if nothing.
         doubts: one for each tag that has the name of a page and is not believed.
     """
 
@@ -39,6 +40,7 @@ class Status:
     staging: int | None
     releases: int
     drift: tuple[str, ...]
+    waits: str
     doubts: tuple[str, ...]
 
 
@@ -75,6 +77,7 @@ def status(project: Project, *, model: str | None = None) -> list[Status]:
                 releases=len(live.ledger.entries),
                 staging=next((n for n, stage in stages.items() if stage == "Staging"), None),
                 drift=(*drift, *moved_by_hand(live.ledger.moves, live.versions)),
+                waits=plan.waits,
                 doubts=live.ledger.doubts,
             )
         )
