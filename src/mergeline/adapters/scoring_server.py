@@ -149,30 +149,13 @@ class Client:
 
     def traffic(self, model: str, version: int) -> Traffic:
         """What the server has counted of a version; nothing of one that nobody asked."""
-        from prometheus_client.parser import text_string_to_metric_families
-
         answer = self._send("GET", "/metrics")
         if answer.status_code != 200:
             raise _refused(answer.status_code, None, self.url)
-        wanted = {"model": model, "version": str(version)}
-        requests = failed = 0
-        within: dict[float, int] = {}
         try:
-            families = list(text_string_to_metric_families(answer.text))
+            return _traffic(answer.text, {"model": model, "version": str(version)})
         except ValueError as error:
             raise _not_ours(self.url) from error
-        for family in families:
-            for sample in family.samples:
-                if not wanted.items() <= sample.labels.items():
-                    continue
-                if sample.name == "mergeline_requests_total":
-                    requests += int(sample.value)
-                    failed += int(sample.value) if sample.labels["status"] >= "500" else 0
-                elif sample.name == "mergeline_request_seconds_bucket":
-                    bound = float(sample.labels["le"])
-                    within[bound] = within.get(bound, 0) + int(sample.value)
-        bounds = sorted(bound for bound in within if math.isfinite(bound))
-        return Traffic(requests, failed, tuple((bound, within[bound]) for bound in bounds))
 
     def _ask(self, method: str, path: str, body: str | None = None) -> dict[str, Any]:
         answer = self._send(method, path, body)
@@ -336,6 +319,30 @@ def _json_value(value: Any) -> Any:  # noqa: ANN401
     if type(value).__name__ == "datetime64":
         return str(value)
     return value.item() if hasattr(value, "item") else value
+
+
+def _traffic(page: str, wanted: dict[str, str]) -> Traffic:
+    """What a page for Prometheus says of the version with these labels."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    requests = failed = 0
+    within: dict[float, int] = {}
+    rows: dict[float, int] = {}
+    samples = (
+        sample for family in text_string_to_metric_families(page) for sample in family.samples
+    )
+    for name, labels, value, *_ in samples:
+        if not wanted.items() <= labels.items():
+            continue
+        if name == "mergeline_requests_total":
+            requests += int(value)
+            failed += int(value) if labels["status"] >= "500" else 0
+        elif name == "mergeline_request_seconds_bucket":
+            within[float(labels["le"])] = int(value)
+        elif name == "mergeline_probabilities_total":
+            rows[float(labels["from"])] = int(value)
+    within.pop(math.inf, None)
+    return Traffic(requests, failed, tuple(sorted(within.items())), tuple(sorted(rows.items())))
 
 
 def _refused(status: int, document: object, url: str) -> MergelineError:

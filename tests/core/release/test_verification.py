@@ -17,9 +17,14 @@ def look(
     requests: int = 1,
     errors: float | None = None,
     latency_ms: float | None = None,
+    positives: tuple[float, float] | None = None,
+    decision: float = 0.5,
 ) -> Verification:
-    wanted = Verify(60, requests, errors, latency_ms)
-    return verified(before, after, wanted, page="release/late/0002", environment="p", at="now")
+    wanted = Verify(60, requests, errors, latency_ms, positives)
+    return verified(
+        after.since(before), wanted, decision=decision, page="release/late/0002", environment="p",
+        at="now",
+    )  # fmt: skip
 
 
 QUICK = Traffic(1_000, 10, ((0.01, 500), (0.05, 995), (0.1, 1_000)))
@@ -60,3 +65,15 @@ def test_what_does_not_hold_is_said(after: Traffic, declared: dict[str, Any], pr
 def test_a_server_that_started_anew_counts_from_nothing() -> None:
     found = look(QUICK, Traffic(10, 5, ((0.01, 10),)), errors=0.1)
     assert found.problem.startswith("5 of 10 requests failed")
+
+
+def test_the_share_of_positive_answers_is_told_and_held() -> None:
+    before = Traffic(10, 0, (), ((0.0, 5), (0.5, 5)))
+    after = Traffic(20, 0, (), ((0.0, 14), (0.45, 3), (0.5, 7), (0.95, 6)))
+    assert look(before, after, positives=(0.4, 0.5)).positives == 0.4
+    assert look(before, after, decision=0.45).positives == 0.55
+    assert look(before, after, decision=0.9).positives == 0.4  # no such step was counted
+    found = look(before, after, positives=(0.0, 0.35))
+    assert found.problem == "it says yes to 40.0% of the rows, and 0.0% to 35.0% are expected"
+    none = look(Traffic(), Traffic(20), positives=(0.0, 1.0))
+    assert none.problem == "the server counts no answers of a binary model"

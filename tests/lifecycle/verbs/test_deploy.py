@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from mergeline.adapters.git.repository import Repository
@@ -20,6 +22,7 @@ from mergeline.cli.show import release_lines
 from mergeline.core.release.bundle import CANDIDATE_FILES
 from mergeline.core.release.bundle import MODEL as MODEL_FOLDER
 from mergeline.core.release.ledger import page_name, page_text
+from mergeline.core.release.verification import Traffic
 from mergeline.core.release.version import Version
 from mergeline.errors import DeployError, InputError
 from mergeline.lifecycle.steps.deploying import is_verified
@@ -34,6 +37,7 @@ from tests.support.model_server import Registry, listening
 from tests.support.parcels import BETTER, MODEL
 from tests.support.registries import registry
 
+HOLDOUT = f"{CANDIDATE_FILES}/holdout.parquet"
 OLD = "sha256:" + "a" * 64
 
 
@@ -248,6 +252,30 @@ def test_a_release_that_nobody_asks_or_that_is_worse_than_declared_is_taken_back
     assert place.told == [2, 1]
     assert stages(line) == [(1, "Production"), (2, "Archived")]
     assert digest_at(server) == done.former.model_digest
+
+
+def test_what_it_answered_is_held_against_the_share_that_is_expected(
+    line: Line, place: Place, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody asks it while it is looked at."""
+    merge_with(line, place, server, ", verify: {seconds: 0.2, requests: 1, positives: [0.99, 1]}")
+    rows = pd.read_parquet(place.folder / line.project().ledger(MODEL)[0].fingerprint[:8] / HOLDOUT)
+    first = Client.traffic
+
+    def asked(self: Client, model: str, version: int) -> Traffic:
+        before = first(self, model, version)
+        self.predict(model, rows.head(20)[list(self.versions(model)[0]["inputs"])])
+        return before
+
+    monkeypatch.setattr(Client, "traffic", asked)
+    done = line.release()
+    assert done.former is not None
+    said = re.fullmatch(
+        r"it says yes to (\d+\.\d)% of the rows, and 99.0% to 100.0% are expected",
+        done.former.taken_back,
+    )
+    assert said is not None
+    assert 0 < float(said[1]) < 99
 
 
 def test_killed_while_it_is_looked_at_it_is_looked_at_again(

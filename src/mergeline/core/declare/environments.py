@@ -62,12 +62,14 @@ class Verify:
         requests: how many must have been answered, else nothing is known.
         errors: the largest share of requests that fail on the server's side.
         latency_ms: at most so many milliseconds for nearly all (99 %) of the requests.
+        positives: the least and the largest share of rows that a binary model says yes to.
     """
 
     seconds: float
     requests: int = 1
     errors: float | None = None
     latency_ms: float | None = None
+    positives: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,9 @@ def _deploy_problems(deploy: Deploy) -> Iterator[str]:
 
 
 def _verify_problems(verify: Verify) -> Iterator[str]:
+    low, high = verify.positives or (0.0, 1.0)
+    if not 0 <= low <= high <= 1:
+        yield "verify.positives: the least share and the largest, from 0 to 1"
     if not (isfinite(verify.seconds) and verify.seconds > 0):
         yield "verify.seconds: above 0, and finite"
     if verify.requests < 0:

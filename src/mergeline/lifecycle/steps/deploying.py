@@ -9,6 +9,7 @@ from dataclasses import replace
 from mergeline.adapters.deploy import Wanted, open_target
 from mergeline.adapters.scoring_server import Client
 from mergeline.core.declare.environments import Environment, Name
+from mergeline.core.declare.model import DECISION
 from mergeline.core.declare.strict import read_json, write_json
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.ledger import Entry, Ledger, page_name
@@ -92,7 +93,7 @@ def verify(
     time.sleep(declared.seconds)
     after = client.traffic(entry.model, entry.version)
     found = verified(
-        before, after, declared,
+        after.since(before), declared, decision=_decision(project, entry),
         page=page_name(entry.model, entry.sequence), environment=name, at=_now(),
     )  # fmt: skip
     if found.problem:
@@ -103,6 +104,12 @@ def verify(
             project.store.subject(stored), write_json(found).encode(), VERIFICATION_TYPE
         )
     return found
+
+
+def _decision(project: Project, entry: Entry) -> float:
+    """From which probability on a released model says yes, by the tree that it was released of."""
+    declared = project.tree(entry.commit).models.get(entry.model)
+    return declared.decision if declared else DECISION
 
 
 def is_verified(project: Project, entry: Entry) -> bool:
