@@ -158,6 +158,7 @@ def test_a_version_that_fails_where_it_is_deployed_is_taken_back_and_everybody_i
     assert done.former is not None
     assert done.former.taken_back.startswith("the server did not take up late v2 within 1 s")
     assert digest_at(server) == before
+    assert place.told == [2, 1]
     pages = line.project().ledger(MODEL)
     assert [(page.kind, page.version) for page in pages] == [
         ("first", 1), ("change", 2), ("restore", 1),

@@ -170,10 +170,12 @@ def _former(ledger: Ledger, failed: Entry) -> Entry | None:
 def bring_back(
     project: Project, environment: Environment, former: Entry, name: Name = "production"
 ) -> str:
-    """Have the version before a failed one serve again, if it does not; why not, or nothing."""
+    """Have the version before a failed one serve again; why it does not, or nothing.
+
+    Its target is told even if it still serves: it must not go on trying the other.
+    """
     try:
-        if ask_server(project, environment, former.model, name) != former.model_digest:
-            bring(project, environment, former, former.image, name)
+        bring(project, environment, former, former.image, name)
     except MergelineError as error:  # the failure itself is what has to be told
         return str(error)
     return ""

@@ -106,7 +106,7 @@ def deploy_staged(project: Project, model: str, say: Say) -> None:
             if former.stage == "Staging" and (
                 problem := bring_back(project, environment, former, "staging")
             ):
-                say(f"v{former.version} does not serve either: {problem}")
+                say(f"v{former.version} could not be deployed again: {problem}")
             error.message = f"{page.model} v{page.version} was taken back: {error.message}"
         raise
 

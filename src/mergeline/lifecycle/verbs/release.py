@@ -282,7 +282,7 @@ class _Job:
             self.override = self.override or page.override  # given when it entered staging
         self.registered = live.registered
         plan = plan_release(target, live, override=self.override)
-        writes = plan.refusal or any(step.kind == "record" for step in plan.steps)
+        writes = plan.refusal or {"record", "stage"} & {step.kind for step in plan.steps}
         if plan.kind is not Situation.RESTORE and writes:
             # Which gate judges counts for nothing else, and only the forge can tell.
             target = replace(target, gate=self._gate())
@@ -382,17 +382,20 @@ class _Job:
             raise error
         self.former = take_back(self.project, failed, error.message)
         if self.former is None:
+            self._tell_own(f"Merged as {self.head.sha[:8]}: {error.message}")
             raise error
         self.say(f"taken back: {error}")
         if self.project.mlflow:
             self._promote()
             self._describe()
         if problem := bring_back(self.project, self.environment, self.former):
-            self.say(f"v{self.former.version} does not serve either: {problem}")
+            self.say(f"v{self.former.version} could not be deployed again: {problem}")
 
     def _is_unfinished(self, page: Entry) -> bool:
-        """Whether a release was cut off: it was not verified, or the version before it serves."""
+        """Whether its release was cut off: it was not verified, or the version before it serves."""
         entries = self.project.ledger_of(self.model.name).entries
+        if page.commit != self.head.sha:
+            return False
         if self.environment.verify and not is_verified(self.project, page):
             return True
         try:
