@@ -47,6 +47,8 @@ class Entry:
         taken_back: why the version that entered the stage before failed where it was deployed, and
             gave way to this one again, or to none.
         moved_by: who moved it into production, where a person must.
+        attempt: to write it, as no other: of two machines' pages that else say the same, also at
+            the same second, only one is in the ledger.
     """
 
     format: int
@@ -75,6 +77,7 @@ class Entry:
     image: str = ""
     taken_back: str = ""
     moved_by: str = ""
+    attempt: str = ""
 
 
 def page_name(model: str, sequence: int) -> str:

@@ -150,8 +150,8 @@ def take_back(project: Project, failed: Entry, why: str) -> Entry | None:
             evaluation="",
             taken_back=why,
         )
-        if write_page(project, entry, project.signing()):
-            return entry
+        if written := write_page(project, entry, project.signing()):
+            return written
     return None
 
 
