@@ -70,9 +70,15 @@ class Place(ThreadingHTTPServer):
         if not into.exists():
             store.fetch(stored, into)
         version = Version(MODEL, number, self.stage, fingerprint, stored.model_digest, "")
-        self.registry.known = {(MODEL, number): version}
+        self.put_away()
+        self.registry.known[MODEL, number] = version
         self.registry.folders[MODEL, number] = into / CANDIDATE_FILES / MODEL_FOLDER
         self.served.reconcile()
+
+    def put_away(self) -> None:
+        """Have nothing to serve any more."""
+        known = self.registry.known.items()
+        self.registry.known = {key: replace(one, stage="Archived") for key, one in known}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -135,6 +141,7 @@ def digest_at(server: str) -> str:
     return str(Client(server).versions(MODEL)[0]["model_digest"])
 
 
+@pytest.mark.slow
 def test_a_release_is_told_to_its_target_and_done_when_the_server_answers_with_it(
     line: Line, place: Place, server: str
 ) -> None:
@@ -186,6 +193,7 @@ def test_a_version_that_fails_where_it_is_deployed_is_taken_back_and_everybody_i
     assert told.body.endswith("late v2 is in production.")
 
 
+@pytest.mark.slow
 def test_a_failed_deployment_ends_with_exit_code_3(
     line: Line, place: Place, server: str, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -202,6 +210,7 @@ def test_a_failed_deployment_ends_with_exit_code_3(
     assert "late v2 was taken back" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["_promote", "_describe", "_take_back"])
 def test_killed_in_a_failing_deployment_and_run_again_all_agree(
     line: Line, place: Place, server: str, monkeypatch: pytest.MonkeyPatch, step: str
@@ -218,12 +227,13 @@ def test_killed_in_a_failing_deployment_and_run_again_all_agree(
     assert [page.version for page in line.project().ledger(MODEL)][-1] == 1
 
 
+@pytest.mark.slow
 def test_a_server_that_loses_what_it_had_for_long_is_no_reason_to_go_back(
     line: Line, place: Place, server: str
 ) -> None:
     merge_with(line, place, server)
     line.release()
-    place.registry.known = {}
+    place.put_away()
     place.served.reconcile()
     place.heeds = False
     with pytest.raises(Exception, match="did not take up late v2"):
@@ -233,6 +243,7 @@ def test_a_server_that_loses_what_it_had_for_long_is_no_reason_to_go_back(
     assert release_lines(line.release()) == ["late: deployed again"]
 
 
+@pytest.mark.slow
 def test_a_release_is_looked_at_before_it_counts_and_that_is_kept(
     line: Line, place: Place, server: str
 ) -> None:
@@ -243,6 +254,7 @@ def test_a_release_is_looked_at_before_it_counts_and_that_is_kept(
     assert release_lines(line.release()) == ["late: live is target; nothing to do"]
 
 
+@pytest.mark.slow
 def test_a_release_that_nobody_asks_or_that_is_worse_than_declared_is_taken_back(
     line: Line, place: Place, server: str
 ) -> None:
@@ -255,6 +267,7 @@ def test_a_release_that_nobody_asks_or_that_is_worse_than_declared_is_taken_back
     assert digest_at(server) == done.former.model_digest
 
 
+@pytest.mark.slow
 def test_what_it_answered_is_held_against_the_share_that_is_expected(
     line: Line, place: Place, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +292,7 @@ def test_what_it_answered_is_held_against_the_share_that_is_expected(
     assert 0 < float(said[1]) < 99
 
 
+@pytest.mark.slow
 def test_killed_while_it_is_looked_at_it_is_looked_at_again(
     line: Line, place: Place, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +307,7 @@ def test_killed_while_it_is_looked_at_it_is_looked_at_again(
     assert stages(line) == [(1, "Production"), (2, "Archived")]
 
 
+@pytest.mark.slow
 def test_what_enters_staging_is_deployed_there_and_taken_back_where_it_fails(
     line: Line, place: Place, server: str
 ) -> None:
@@ -326,6 +341,7 @@ def test_what_enters_staging_is_deployed_there_and_taken_back_where_it_fails(
     assert (seen.champion, seen.staging, seen.doubts) == (1, None, ())
 
 
+@pytest.mark.slow
 def test_production_is_entered_from_staging_after_its_time_and_by_a_person(line: Line) -> None:
     line.branch("rules")
     line.write("environments.yaml", "production: {enter: {hours: 1, approval: true}}\n")
