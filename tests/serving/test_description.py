@@ -63,6 +63,8 @@ def test_metrics_count_requests_errors_rows_and_time_by_version(http: httpx.Clie
         assert f"mergeline_requests_total{{{labels}}} 1.0" in lines
     assert 'mergeline_request_seconds_count{model="delay",version="1"} 3.0' in lines
     assert 'mergeline_batch_rows_sum{model="delay",version="1"} 3.0' in lines
+    by_step = [line for line in lines if line.startswith("mergeline_probabilities_total{")]
+    assert sum(float(line.rpartition(" ")[2]) for line in by_step) == 3
     assert "mergeline_ready 1.0" in lines
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import math
 import re
 import socket
 import subprocess
@@ -17,12 +18,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
+from mergeline.core.release.verification import Traffic
 from mergeline.errors import DeployError, InputError, MergelineError, NotFoundError
 from mergeline.system.child_process import end_child, start_child
 from mergeline.system.confinement import Walls, start_confined
+
+if TYPE_CHECKING:
+    import httpx
 
 _ADDRESS = re.compile(r"serving on (http://\S+)")
 _SINGLE = "mergeline.serving.single"
@@ -142,7 +147,27 @@ class Client:
         """The versions of a model; empty if the server holds no such model."""
         return next((held["versions"] for held in self.models() if held["name"] == model), [])
 
+    def traffic(self, model: str, version: int) -> Traffic:
+        """What the server has counted of a version; nothing of one that nobody asked."""
+        answer = self._send("GET", "/metrics")
+        if answer.status_code != 200:
+            raise _refused(answer.status_code, None, self.url)
+        try:
+            return _traffic(answer.text, {"model": model, "version": str(version)})
+        except ValueError as error:
+            raise _not_ours(self.url) from error
+
     def _ask(self, method: str, path: str, body: str | None = None) -> dict[str, Any]:
+        answer = self._send(method, path, body)
+        try:
+            document = answer.json()
+        except ValueError:
+            document = None
+        if answer.status_code == 200 and isinstance(document, dict):
+            return document
+        raise _refused(answer.status_code, document, self.url)
+
+    def _send(self, method: str, path: str, body: str | None = None) -> httpx.Response:
         import httpx
 
         headers = {"content-type": "application/json"} if body else None
@@ -151,23 +176,16 @@ class Client:
                 method, self.url + path, content=body, headers=headers
             )
             try:
-                answer = self._http.send(request)
+                return self._http.send(request)
             except (httpx.RemoteProtocolError, httpx.ReadError):
                 # The kept connection was closed while nobody asked; asking again changes nothing.
-                answer = self._http.send(request)
+                return self._http.send(request)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise DeployError(
                 f"the scoring server does not answer: {error}",
                 where=self.url,
                 next_step="Start it (mergeline serve), or correct the address",
             ) from error
-        try:
-            document = answer.json()
-        except ValueError:
-            document = None
-        if answer.status_code == 200 and isinstance(document, dict):
-            return document
-        raise _refused(answer.status_code, document, self.url)
 
     def _take(self, document: Any, name: str, kind: type[T]) -> T:  # noqa: ANN401 - any JSON
         """What an answer has under a name; a server that leaves it out is not ours."""
@@ -301,6 +319,30 @@ def _json_value(value: Any) -> Any:  # noqa: ANN401
     if type(value).__name__ == "datetime64":
         return str(value)
     return value.item() if hasattr(value, "item") else value
+
+
+def _traffic(page: str, wanted: dict[str, str]) -> Traffic:
+    """What a page for Prometheus says of the version with these labels."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    requests = failed = 0
+    within: dict[float, int] = {}
+    rows: dict[float, int] = {}
+    samples = (
+        sample for family in text_string_to_metric_families(page) for sample in family.samples
+    )
+    for name, labels, value, *_ in samples:
+        if not wanted.items() <= labels.items():
+            continue
+        if name == "mergeline_requests_total":
+            requests += int(value)
+            failed += int(value) if labels["status"] >= "500" else 0
+        elif name == "mergeline_request_seconds_bucket":
+            within[float(labels["le"])] = int(value)
+        elif name == "mergeline_probabilities_total":
+            rows[float(labels["from"])] = int(value)
+    within.pop(math.inf, None)
+    return Traffic(requests, failed, tuple(sorted(within.items())), tuple(sorted(rows.items())))
 
 
 def _refused(status: int, document: object, url: str) -> MergelineError:

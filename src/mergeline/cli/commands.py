@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mergeline.lifecycle.steps.evaluation import Evaluated
 
 _NOT_JUDGED = 3
+_FAILED = 3  # where it is deployed
 # The exit code that a shell reports for it; Windows has no such signal.
 _READER_GONE = 128 + getattr(signal, "SIGPIPE", 13)
 # All else starts processes and ends them as Windows does not know it.
@@ -289,13 +290,31 @@ def approval() -> None:
 def release(model: str | None, plan_only: bool, override: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Put the reviewed model of HEAD into production.
 
-    Register, record, promote, deploy; what is done already is not done again. Nothing is trained or
-    judged: exit code 3 says what must run first.
+    Record, register, promote, deploy; what is done already is not done again. Nothing is trained or
+    judged: exit code 3 says what must run first, or that it failed where it is deployed.
     """
+    _release(model, plan_only=plan_only, override=override, as_json=as_json)
+
+
+def _release(
+    model: str | None,
+    *,
+    plan_only: bool,
+    as_json: bool,
+    override: str | None = None,
+    by_hand: bool = False,
+) -> None:
     from mergeline.cli.show import release_lines
     from mergeline.lifecycle.verbs.release import release as run
 
-    outcomes = run(this_project(), model=model, plan_only=plan_only, override=override, say=say)
+    outcomes = run(
+        this_project(),
+        model=model,
+        plan_only=plan_only,
+        override=override,
+        by_hand=by_hand,
+        say=say,
+    )
     print_results(outcomes, release_lines, as_json=as_json)
     if plan_only:  # the jobs that must judge first take the same base as the release
         missing = [outcome for outcome in outcomes if outcome.plan.missing]
@@ -303,6 +322,8 @@ def release(model: str | None, plan_only: bool, override: str | None, as_json: b
         set_output("base", next((each.base for each in missing if each.base), ""))
     if not plan_only and any(outcome.plan.missing for outcome in outcomes):
         sys.exit(_NOT_JUDGED)
+    if any(outcome.former for outcome in outcomes):
+        sys.exit(_FAILED)
     if any(outcome.plan.refusal for outcome in outcomes):
         sys.exit(REFUSED)
 
@@ -310,15 +331,22 @@ def release(model: str | None, plan_only: bool, override: str | None, as_json: b
 @commands.command()
 @click.argument("model")
 @click.argument("which")
-@click.argument("stage", type=click.Choice(["none", "staging", "archived"], case_sensitive=False))
+@click.argument(
+    "stage",
+    type=click.Choice(["none", "staging", "archived", "production"], case_sensitive=False),
+)
 @_PLAN
 @JSON
 def promote(*, model: str, which: str, stage: str, plan_only: bool, as_json: bool) -> None:
-    """Move a version to another stage than production.
+    """Move a version to another stage.
 
     WHICH: a version (v3), the stage that has it (staging), or a commit whose candidate was
-    evaluated (HEAD). Into production a version goes by a release.
+    evaluated (HEAD). Into production goes what main has, by a release: `staging production` says a
+    person's yes to it, where environments.yaml demands one.
     """
+    if (which.casefold(), stage.casefold()) == ("staging", "production"):
+        _release(model, plan_only=plan_only, as_json=as_json, by_hand=True)
+        return
     from mergeline.cli.show import promoted_lines
     from mergeline.core.release.version import STAGES
     from mergeline.lifecycle.verbs.promote import promote as run

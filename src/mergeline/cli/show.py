@@ -145,7 +145,9 @@ def comment_lines(commented: Commented) -> list[str]:
 def release_lines(released: Released) -> list[str]:
     """What a release of one model planned or did."""
     if released.plan.steps and not released.applied:
-        return [f"{released.model}: {step.kind}: {step.text}" for step in released.plan.steps]
+        steps = [f"{released.model}: {step.kind}: {step.text}" for step in released.plan.steps]
+        waits = released.plan.waits
+        return [*steps, f"{released.model}: then: {waits}"] if waits else steps
     return [released.sentence, *released.plan.refusal[1:]]
 
 
@@ -163,6 +165,8 @@ def status_lines(status: Status) -> list[str]:
         lines.append(f"  server  answers with model {status.served[:8]}")
     if status.server_problem:
         lines.append(f"  server  {status.server_problem}")
+    if status.waits:
+        lines.append(f"  waits   {status.waits}")
     lines += [f"  drift   {line}" for line in status.drift] or ["  drift   none"]
     return lines + [f"  ledger  not believed: {doubt}" for doubt in status.doubts]
 

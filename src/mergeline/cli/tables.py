@@ -33,6 +33,7 @@ def ledger_table(entries: Sequence[Entry]) -> Table | str:
     for time in times_of(entries):
         entry, seconds = time.entry, time.seconds
         suffix = f"(#{entry.pull_request})" if entry.pull_request else ""
+        failed = f"what was deployed failed: {entry.taken_back}"
         subject = entry.subject if suffix in entry.subject else f"{entry.subject} {suffix}"
         what = f"v{entry.version}"
         if entry.stage != "Production":
@@ -45,7 +46,7 @@ def ledger_table(entries: Sequence[Entry]) -> Table | str:
         table.add_row(
             f"{entry.model} {entry.sequence}",
             what,
-            Text(subject),  # brackets in it are no markup
+            Text(failed if entry.taken_back else subject),  # brackets in it are no markup
             entry.commit[:8],
             Text(verdict),
             entry.released_at[5:16].replace("T", " "),

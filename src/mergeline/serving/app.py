@@ -125,7 +125,9 @@ class Application:
         try:
             wanted = next(asking)
             while isinstance(wanted, Batch):
-                wanted = asking.send(predict(model, wanted))
+                got = predict(model, wanted)
+                self.metrics.count_answers(served, model, got)
+                wanted = asking.send(got)
         except StopIteration as end:
             return self._counted(end.value, served, question, since)
         except MergelineError as error:
@@ -201,7 +203,7 @@ class Application:
         ask = question.ask
         try:
             if served.model and len(body) <= SMALL:
-                said = await self._ask_here(served.model, ask(served, served.model, body))
+                said = await self._ask_here(served, served.model, ask(served, served.model, body))
             else:
                 # Parsed, predicted and written outside the event loop, which others wait for.
                 said = await self._in_worker(lambda: self._ask_there(served, ask, body))
@@ -210,7 +212,7 @@ class Application:
             raise
         return self._counted(said, served, question, since)
 
-    async def _ask_here(self, model: ServedModel, asking: Asking) -> Answer:
+    async def _ask_here(self, served: ServedVersion, model: ServedModel, asking: Asking) -> Answer:
         """Read and write in the event loop; ask the model there too if that takes no time."""
         try:
             wanted = next(asking)
@@ -222,6 +224,8 @@ class Application:
                 else:
                     with self._place_to_wait():
                         got = finite(await self._batcher(model).ask(wanted))
+                if isinstance(wanted, Batch):
+                    self.metrics.count_answers(served, model, got)
                 wanted = asking.send(got)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
@@ -233,7 +237,11 @@ class Application:
         try:
             wanted = next(asking)
             while True:
-                got = predict(model, wanted) if isinstance(wanted, Batch) else wanted()
+                if isinstance(wanted, Batch):
+                    got = predict(model, wanted)
+                    self.metrics.count_answers(served, model, got)
+                else:
+                    got = wanted()
                 wanted = asking.send(got)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from mergeline.core.declare.environments import Enter
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import Evaluation, Origin, SmokeTest
 from mergeline.core.release.ledger import FORMAT, Entry, Ledger
@@ -208,3 +210,74 @@ def test_without_a_registry_the_page_is_all() -> None:
     alone = replace(IN_PRODUCTION, registry=False, promoted=None)
     assert steps(alone) == ["record"]
     assert steps(replace(alone, ledger=ledger(page(OLD, 1), page(NEW, 2)))) == []
+
+
+# --- from staging into production -----------------------------------------------------------------
+
+STAGED = replace(
+    IN_PRODUCTION,
+    ledger=ledger(page(OLD, 1), replace(page(NEW, 2), stage="Staging")),
+    registered=NEW,
+    now="2026-01-01T10:00:00+00:00",
+)
+
+
+def waiting(live: Live, *, moved_by: str = "", **enter: Any) -> tuple[list[str], str]:
+    target = replace(TARGET, enter=Enter(**enter), moved_by=moved_by)
+    plan = plan_release(target, live)
+    return [step.kind for step in plan.steps], plan.waits
+
+
+def test_what_is_merged_enters_staging_first_where_that_is_declared() -> None:
+    live = replace(IN_PRODUCTION, now="2026-01-01T10:00:00+00:00")
+    steps, waits = waiting(live, hours=24)
+    assert (steps, waits) == (["stage"], "production takes it from 2026-01-02 10:00 UTC on")
+
+
+def test_it_goes_on_when_it_was_there_long_enough() -> None:
+    early = replace(STAGED, now="2026-01-01T23:59:59+00:00")
+    assert waiting(early, hours=24) == ([], "production takes it from 2026-01-02 00:00 UTC on")
+    late = replace(STAGED, now="2026-01-02T00:00:00+00:00")
+    assert waiting(late, hours=24) == (["record", "promote", "describe"], "")
+
+
+def test_it_goes_on_by_a_person_where_one_is_demanded() -> None:
+    steps, waits = waiting(STAGED, approval=True)
+    assert (steps, waits) == (
+        [],
+        "a person moves it on: mergeline promote iris staging production",
+    )
+    assert waiting(STAGED, approval=True, moved_by="Rex")[1] == ""
+    assert "from 2026-01-02" in waiting(STAGED, approval=True, hours=24, moved_by="Rex")[1]
+
+
+def test_staging_that_is_not_as_its_page_says_is_mended_first() -> None:
+    steps, waits = waiting(replace(STAGED, staged=False))
+    assert (steps, waits) == (["stage"], "production takes it as soon as it stands there")
+
+
+def test_a_revert_does_not_wait_and_a_refused_tree_enters_nothing() -> None:
+    back = replace(STAGED, ledger=ledger(page(NEW, 1), page(OLD, 2)), promoted=OLD, registered=NEW)
+    assert waiting(back, hours=24)[1] == ""
+    refused = replace(STAGED, evaluation=evaluation("a" * 64, "fail"))
+    target = replace(TARGET, enter=Enter(hours=24))
+    assert plan_release(target, refused).refusal[0] == "the gate said fail"
+
+
+def test_a_release_that_was_taken_back_is_no_earlier_release_that_may_go_back() -> None:
+    failed = page(NEW, 2)
+    back = replace(page(OLD, 3, Situation.RESTORE), replaced=2, taken_back="it did not start")
+    live = replace(IN_PRODUCTION, ledger=ledger(page(OLD, 1), failed, back), registered=NEW)
+    assert plan_release(TARGET, live).kind == "change"
+    refused = replace(live, evaluation=evaluation("a" * 64, "fail"))
+    assert plan_release(TARGET, refused).refusal
+
+
+def test_the_image_is_built_before_anything_is_written() -> None:
+    live = replace(IN_PRODUCTION, image="host/late@sha256:1", image_built=False)
+    assert plan_release(TARGET, live).steps[0].text == "host/late@sha256:1"
+    assert steps(live) == ["image", "record", "register", "promote", "describe"]
+
+
+def test_what_was_not_looked_at_long_enough_is_looked_at_after_all() -> None:
+    assert steps(replace(RELEASED, verified=False)) == ["verify"]

@@ -226,13 +226,13 @@ class Store:
                 _ROWS_DIGEST: evaluation.rows,
                 _CREATED: evaluation.evaluated_at,
             }
-            self._refer(self._subject(stored), _EVALUATION_TYPE, layers, noted)
+            self._refer(self.subject(stored), _EVALUATION_TYPE, layers, noted)
 
     def put_override(self, stored: Stored, reason: str) -> None:
         """Note a person's reason to release a candidate in spite of the verdict."""
         with self.place.alone():
             empty = [self._put_bytes(b"{}", EMPTY_TYPE)]
-            self._refer(self._subject(stored), _OVERRIDE_TYPE, empty, {_REASON: reason})
+            self._refer(self.subject(stored), _OVERRIDE_TYPE, empty, {_REASON: reason})
 
     def backing(self, stored: Stored) -> tuple[bool, str | None]:
         """Whether an evaluation of a candidate passed, and a person's reason to override one."""
@@ -319,7 +319,12 @@ class Store:
             read_document(content, where=self.name), "manifests", where=self.name
         )
 
-    def _subject(self, stored: Stored) -> Descriptor:
+    def subject(self, stored: Stored) -> Descriptor:
+        """A candidate as what refers to it names it.
+
+        Raises:
+            StoreError: another candidate of the fingerprint has taken its place.
+        """
         now = self.find(stored.model, stored.fingerprint)
         if now is not None and now.digest != stored.digest:
             # Some registries let go of a manifest as soon as its tag names another one.

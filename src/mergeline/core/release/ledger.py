@@ -43,6 +43,10 @@ class Entry:
         approved_by: who approved the pull request, by the forge.
         evaluation: digest of the evaluation that let it through; empty for a restore.
         stage: that the version enters. What leaves production does so by another's page only.
+        image: that serves it, by its digest; empty where none was built.
+        taken_back: why the version that entered the stage before failed where it was deployed, and
+            gave way to this one again, or to none.
+        moved_by: who moved it into production, where a person must.
         attempt: to write it, as no other: of two machines' pages that else say the same, also at
             the same second, only one is in the ledger.
     """
@@ -70,6 +74,9 @@ class Entry:
     approved_by: tuple[str, ...] = ()
     evaluation: str = ""
     stage: RegistryStage = "Production"
+    image: str = ""
+    taken_back: str = ""
+    moved_by: str = ""
     attempt: str = ""
 
 
@@ -154,6 +161,14 @@ class Ledger:
     def entries(self) -> tuple[Entry, ...]:
         """The releases, oldest first: what went into production."""
         return tuple(move for move in self.moves if move.stage == "Production")
+
+    def has_released(self, fingerprint: str) -> bool:
+        """Whether a fingerprint was in production, and was not taken back at once."""
+        after = [*self.entries[1:], None]
+        return any(
+            entry.fingerprint == fingerprint and not (following and following.taken_back)
+            for entry, following in zip(self.entries, after, strict=True)
+        )
 
     @property
     def champion(self) -> Entry | None:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from mergeline.core.declare.environments import Enter
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import Evaluation
 from mergeline.core.release.ledger import Entry, Ledger, page_name
+from mergeline.core.release.stages import holder
 from mergeline.core.release.version import Version
 
-StepKind = Literal["register", "record", "promote", "describe", "deploy"]
+StepKind = Literal[
+    "image", "register", "record", "promote", "describe", "deploy", "verify", "stage"
+]
 
 
 @dataclass(frozen=True)
 class Target:
-    """What Git says should serve; `gate` is the digest of its gate, None if not looked up."""
+    """What Git says should serve.
+
+    Attributes:
+        gate: digest of its gate; None if not looked up.
+        enter: what must have happened in staging before; None if nothing.
+        moved_by: who moves it into production by hand; empty if nobody does.
+    """
 
     model: str
     fingerprint: str
     commit: str
     gate: str | None = None
+    enter: Enter | None = None
+    moved_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,14 @@ class Live:
             empty if it serves none.
         versions: all that the registry has of the model.
         described: whether the registry's page of the target's version says what the ledger says.
+        image: that serves the target's candidate, by its digest, whether it is built yet or not;
+            empty where none is declared.
+        image_built: whether the store has it.
+        verified: whether what is in production was looked at after its release as long as is
+            declared.
+        staged: whether staging is as the page of the version in it says, in registry and server,
+            and what must hold there was seen to hold.
+        now: the time; ISO 8601, UTC.
     """
 
     ledger: Ledger
@@ -52,6 +73,11 @@ class Live:
     served: str | None
     described: bool = True
     versions: tuple[Version, ...] = ()
+    image: str = ""
+    image_built: bool = True
+    verified: bool = True
+    staged: bool = True
+    now: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,12 +95,14 @@ class ReleasePlan:
     Attributes:
         refusal: by the gate, with its reasons.
         missing: what must be judged or tested before; a release does neither (law 9).
+        waits: what keeps it in staging for now, once the steps are taken; empty if nothing.
     """
 
     kind: Situation
     steps: tuple[Step, ...]
     refusal: tuple[str, ...] = ()
     missing: str = ""
+    waits: str = ""
 
 
 def plan_release(target: Target, live: Live, *, override: str | None = None) -> ReleasePlan:
@@ -90,8 +118,10 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
     kind = champion.kind if champion and recorded else _kind(target, live.ledger)
     name = f"v{live.ledger.number_of(target.fingerprint)}"
     shown = tuple(_shown(live, name, promoted=promoted))
+    image = _image(live)
     if champion and recorded and promoted:
-        return ReleasePlan(kind, (*shown, *_deploy(live, champion.model_digest)))
+        last = (*_deploy(live, champion.model_digest), *_verify(live))
+        return ReleasePlan(kind, (*image, *shown, *last))
     refusal: tuple[str, ...] = ()
     missing = ""
     if kind is not Situation.RESTORE and not recorded:
@@ -100,20 +130,23 @@ def plan_release(target: Target, live: Live, *, override: str | None = None) -> 
         refusal, missing = _tested(live)
     if refusal or missing:
         return ReleasePlan(kind, (), refusal, missing)
-    steps: list[Step] = []
+    if not recorded and kind is not Situation.RESTORE and target.enter:
+        staging, waits = _staging(target, target.enter, live)
+        if waits:
+            return ReleasePlan(kind, staging, waits=waits)
+    steps = [*image]
     if not recorded:
         page = page_name(target.model, live.ledger.next)
         steps.append(Step("record", f"{name} in the ledger: {page}"))
-    return ReleasePlan(
-        kind, (*steps, *shown, *_deploy(live, live.model_digest if promoted else None))
-    )
+    last = (*_deploy(live, live.model_digest if promoted else None), *_verify(live))
+    return ReleasePlan(kind, (*steps, *shown, *last))
 
 
 def _kind(target: Target, ledger: Ledger) -> Situation:
     if not ledger.entries:
         return Situation.FIRST
-    known = any(entry.fingerprint == target.fingerprint for entry in ledger.entries)
-    return Situation.RESTORE if known else Situation.CHANGE
+    released = ledger.has_released(target.fingerprint)
+    return Situation.RESTORE if released else Situation.CHANGE
 
 
 _Obstacle = tuple[tuple[str, ...], str]
@@ -162,6 +195,33 @@ def _shown(live: Live, name: str, *, promoted: bool) -> Iterator[Step]:
         yield Step("promote", f"{name} to Production{replaced}")
     if not promoted or not live.described:
         yield Step("describe", f"{name} on the registry's pages")
+
+
+def _staging(target: Target, enter: Enter, live: Live) -> tuple[tuple[Step, ...], str]:
+    """What must be done in staging, and what production waits for; both may be nothing."""
+    steps: tuple[Step, ...] = ()
+    page = holder(live.ledger.moves, "Staging")
+    now = dt.datetime.fromisoformat(live.now)
+    since = now
+    if page is None or page.fingerprint != target.fingerprint or not live.staged:
+        number = live.ledger.number_of(target.fingerprint)
+        steps = (Step("stage", f"v{number} in staging"),)
+    if page is not None and page.fingerprint == target.fingerprint:
+        since = dt.datetime.fromisoformat(page.released_at)
+    until = since + dt.timedelta(hours=enter.hours)
+    if until > now:
+        return steps, f"production takes it from {until:%Y-%m-%d %H:%M} UTC on"
+    if enter.approval and not target.moved_by:
+        return steps, f"a person moves it on: mergeline promote {target.model} staging production"
+    return steps, "production takes it as soon as it stands there" if steps else ""
+
+
+def _image(live: Live) -> tuple[Step, ...]:
+    return () if live.image_built else (Step("image", live.image or "what serves it"),)
+
+
+def _verify(live: Live) -> tuple[Step, ...]:
+    return () if live.verified else (Step("verify", "what it answers in production"),)
 
 
 def _deploy(live: Live, promoted: str | None) -> tuple[Step, ...]:

@@ -26,6 +26,13 @@ def stages_of(moves: Sequence[Entry]) -> dict[int, RegistryStage]:
     return stages
 
 
+def holder(moves: Sequence[Entry], stage: RegistryStage) -> Entry | None:
+    """The page by which a version stands in a stage that has one holder; None if none does."""
+    stages = stages_of(moves)
+    entered = (move for move in reversed(moves) if move.stage == stage)
+    return next((move for move in entered if stages[move.version] == stage), None)
+
+
 def moved_by_hand(moves: Sequence[Entry], versions: Sequence[Version]) -> Iterator[str]:
     """A sentence for each version whose stage the registry has otherwise than the ledger.
 

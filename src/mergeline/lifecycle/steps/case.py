@@ -234,4 +234,6 @@ def _earlier_release(project: Project, model: str, fingerprint: str) -> Entry | 
     ledger = project.ledger(model)
     if not ledger or ledger[-1].fingerprint == fingerprint:
         return None
+    if not project.ledger_of(model).has_released(fingerprint):
+        return None  # never, or it was taken back at once
     return next((entry for entry in reversed(ledger) if entry.fingerprint == fingerprint), None)

@@ -13,11 +13,14 @@ from tempfile import TemporaryDirectory
 from mergeline.adapters.models.folder import Servable, model_digest, servable
 from mergeline.adapters.packages import LOCKS, install_for, lock_for
 from mergeline.adapters.store.layers import files_below, write_layer
+from mergeline.adapters.store.store import Stored
 from mergeline.core.release.bundle import CANDIDATE_FILES, MODEL, Candidate
 from mergeline.core.release.image import (
     DESCRIPTION,
     LOCK,
     PACKAGES,
+    PROVENANCE_TYPE,
+    SBOM_TYPE,
     SERVER,
     SERVER_NEEDS,
     Content,
@@ -27,11 +30,13 @@ from mergeline.core.release.image import (
     parse_reference,
     plan_image,
     plan_index,
+    provenance,
+    sbom,
 )
 from mergeline.core.release.image import MODEL as MODEL_PLACE
 from mergeline.core.release.oci import digest_of
 from mergeline.errors import BundleError, DeclarationError
-from mergeline.lifecycle.steps.candidates import tree_of
+from mergeline.lifecycle.steps.candidates import fetch, tree_of
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.lifecycle.steps.trained import Trained
@@ -105,6 +110,74 @@ def image_parts(project: Project, trained: Trained, base: Reference, say: Say) -
             files[packages.digest] = file
             planned.append(plan_image(each, (packages, server, model), content))
         yield Parts(plan_index(planned, content), files, locks)
+
+
+def put_image(project: Project, stored: Stored, parts: Parts) -> int:
+    """Put an image into the store, and what lies beside it; the bytes that had to be sent.
+
+    Raises:
+        StoreError: the store, or the base's registry, fails; then the image is not found.
+    """
+    images = project.images
+    sent = images.put(parts.index, parts.layers)
+    for _, media_type, document in beside(project, stored, parts):
+        project.store.attach(images.describe(parts.index), document, media_type)
+    return sent
+
+
+def beside(project: Project, stored: Stored, parts: Parts) -> list[tuple[str, str, bytes]]:
+    """What lies beside an image: name, media type and document."""
+    version = server_version()
+    candidate = Reference(project.images.repository, stored.digest)
+    return [
+        ("bill of materials", SBOM_TYPE, sbom(parts.index, parts.locks, version)),
+        (
+            "provenance",
+            PROVENANCE_TYPE,
+            provenance(parts.index, parts.locks, candidate, version),
+        ),
+    ]
+
+
+def named(project: Project, digest: str) -> str:
+    """An image's name in the store, by its digest."""
+    return str(Reference(project.images.repository, digest))
+
+
+def image_for(project: Project, tree: ProjectTree, stored: Stored, say: Say) -> tuple[str, bool]:
+    """The image that a release of a candidate needs, by its digest, and whether it is built.
+
+    None is needed where the tree declares no base, or the store is no registry, which engines could
+    take it from: then its name is empty.
+
+    Raises:
+        MergelineError: see `image_parts`.
+    """
+    serving = tree.choose_models(stored.model)[stored.model].serving
+    if serving is None or not project.store.name.startswith("oci://"):
+        return "", True
+    base = base_of(tree, stored.model)
+    digest = project.images.find(stored.model, stored.fingerprint)
+    if digest is not None and project.images.read(digest).base == base:
+        return named(project, digest), True
+    with image_parts(project, fetch(project, stored), base, say) as parts:
+        return named(project, parts.index.digest), False
+
+
+def have_image(project: Project, tree: ProjectTree, stored: Stored, say: Say) -> str:
+    """The image that a release of a candidate needs, built unless it is there; its name or nothing.
+
+    Raises:
+        MergelineError: see `image_parts` and `put_image`.
+    """
+    image, built = image_for(project, tree, stored, say)
+    if not built:
+        say(f"image: {image}")
+        with image_parts(
+            project, fetch(project, stored), base_of(tree, stored.model), say
+        ) as parts:
+            put_image(project, stored, parts)
+    return image
 
 
 def server_version() -> str:

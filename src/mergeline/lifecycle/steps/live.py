@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
+import datetime as dt
 
 from mergeline.adapters.git.repository import Commit
-from mergeline.adapters.scoring_server import Client
 from mergeline.core.declare.model import Model
 from mergeline.core.release.facts import facts_of
+from mergeline.core.release.ledger import Ledger
 from mergeline.core.release.plan import Live, Target
-from mergeline.core.release.version import Version
-from mergeline.errors import DeployError
+from mergeline.core.release.stages import holder
 from mergeline.lifecycle.steps.champion import read_promoted
+from mergeline.lifecycle.steps.deploying import is_verified
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.smoke_test import serving_versions
-
-_PATIENCE = 60.0  # seconds for a server to take up a promotion
+from mergeline.lifecycle.steps.staging import is_staged
 
 
 def read_live(project: Project, target: Target, served: str | None) -> Live:
@@ -31,6 +30,7 @@ def read_live(project: Project, target: Target, served: str | None) -> Live:
     ours = ledger.number_of(target.fingerprint), stored.model_digest if stored else None
     same = (one for one in versions if (one.number, one.model_digest) == ours)
     registered = next(same, None)
+    staging = holder(ledger.moves, "Staging") if target.enter else None
     facts = facts_of(ledger.moves, target.fingerprint, evaluations)
     return Live(
         ledger=ledger,
@@ -43,44 +43,22 @@ def read_live(project: Project, target: Target, served: str | None) -> Live:
         served=served,
         described=registered is not None and registered.described == facts.digest,
         versions=tuple(versions),
-    )
-
-
-def ask_server(project: Project, model: str) -> str | None:
-    """Digest of the model that the server has in production; None if no server is configured.
-
-    It is empty if the server has none.
-
-    Raises:
-        DeployError: the server does not answer.
-    """
-    if project.server is None:
-        return None
-    for version in Client(project.server, token=project.server_token).versions(model):
-        if str(version.get("stage", "")).lower() == "production" and version.get("loaded"):
-            return str(version["model_digest"])
-    return ""
-
-
-def await_served(project: Project, version: Version) -> None:
-    """Wait until the server answers with a version in production.
-
-    Raises:
-        DeployError: it does not within a minute.
-    """
-    until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until:
-        if ask_server(project, version.model) == version.model_digest:
-            return
-        time.sleep(0.1)
-    raise DeployError(
-        f"the server did not take up {version.model} v{version.number} within {_PATIENCE:.0f} s",
-        where=project.server or "",
-        next_step="Look at its log and at /readyz, then run the release again",
+        verified=_is_verified(project, target, ledger),
+        staged=staging is None or is_staged(project, staging, tuple(versions)),
+        now=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     )
 
 
 def read_target(project: Project, head: Commit, model: Model) -> Target:
     """What a commit says should serve."""
     ingredients = project.tree(head.sha).ingredients(model)
-    return Target(model.name, ingredients.fingerprint, head.sha)
+    enter = project.tree(head.sha).environments.production.enter
+    return Target(model.name, ingredients.fingerprint, head.sha, enter=enter)
+
+
+def _is_verified(project: Project, target: Target, ledger: Ledger) -> bool:
+    declared = project.tree(target.commit).environments.production.verify
+    if declared is None:
+        return True
+    champion = ledger.champion
+    return champion is not None and is_verified(project, champion)

@@ -13,6 +13,7 @@ from mergeline.adapters.dvc.reading import DvcReading
 from mergeline.adapters.git.tree import Tree
 from mergeline.core.data.snapshot import pointers_digest
 from mergeline.core.declare.contract import Contract, parse_contract
+from mergeline.core.declare.environments import ENVIRONMENTS, Environments, parse_environments
 from mergeline.core.declare.model import DECISION, Model, parse_model
 from mergeline.core.declare.model_columns import check_columns
 from mergeline.core.declare.pointer import Pointer, parse_pointer, without_replaced
@@ -88,6 +89,15 @@ class ProjectTree:
         named = {PurePosixPath(path).stem: path for path in paths if path.count("/") == 1}
         self.files.read_ahead(named.values())
         return {table: parse_contract(table, self._text(path)) for table, path in named.items()}
+
+    @cached_property
+    def environments(self) -> Environments:
+        """Where its models serve.
+
+        Raises:
+            DeclarationError: `environments.yaml` cannot be read as it stands.
+        """
+        return parse_environments(self.files.read(ENVIRONMENTS) or b"")
 
     def pointers_of(self, contract: Contract) -> Sequence[Pointer]:
         """The pointers that a contract's source names, without those that others replace.

@@ -13,17 +13,15 @@ from mergeline.core.release.image import (
     PROVENANCE_TYPE,
     SBOM_TYPE,
     Index,
-    Reference,
-    provenance,
-    sbom,
 )
 from mergeline.errors import NotFoundError
 from mergeline.lifecycle.steps.candidates import fetch, find_by
 from mergeline.lifecycle.steps.image_parts import (
-    Parts,
     base_of,
+    beside,
     image_parts,
-    server_version,
+    named,
+    put_image,
 )
 from mergeline.lifecycle.steps.project import Project, Say
 
@@ -104,7 +102,7 @@ def build(project: Project, name: str, *, plan_only: bool = False, say: Say) -> 
     stored = _candidate(project, name)
     base = base_of(project.target_tree()[0], stored.model)
     with image_parts(project, fetch(project, stored), base, say) as parts:
-        sent = None if plan_only else _put(project, stored, parts)
+        sent = None if plan_only else put_image(project, stored, parts)
     index = parts.index
     sizes = {
         image.base.platform: sum(layer.size for layer in (*image.base.layers, *image.layers))
@@ -115,7 +113,7 @@ def build(project: Project, name: str, *, plan_only: bool = False, say: Say) -> 
         content.model,
         content.fingerprint,
         content.model_digest,
-        _named(project, index.digest),
+        named(project, index.digest),
         str(base),
         sizes,
         sent,
@@ -141,7 +139,7 @@ def inspect(project: Project, name: str) -> Inspected:
         content.model,
         content.fingerprint,
         content.model_digest,
-        _named(project, found.digest),
+        named(project, found.digest),
         str(found.base),
         content.python,
         found.platforms,
@@ -170,34 +168,12 @@ def verify(project: Project, name: str, *, say: Say) -> Verified:
         problems = _differences(found, parts.index)
         problems += [
             f"beside it is no {what} of this image"
-            for what, media_type, document in _beside(project, stored, parts)
+            for what, media_type, document in beside(project, stored, parts)
             if document not in project.store.attached(found.digest, media_type)
         ]
     return Verified(
-        _named(project, found.digest), content.model, content.fingerprint, tuple(problems)
+        named(project, found.digest), content.model, content.fingerprint, tuple(problems)
     )
-
-
-def _put(project: Project, stored: Stored, parts: Parts) -> int:
-    images = project.images
-    sent = images.put(parts.index, parts.layers)
-    for _, media_type, document in _beside(project, stored, parts):
-        project.store.attach(images.describe(parts.index), document, media_type)
-    return sent
-
-
-def _beside(project: Project, stored: Stored, parts: Parts) -> list[tuple[str, str, bytes]]:
-    """What lies beside an image: name, media type and document."""
-    version = server_version()
-    candidate = Reference(project.images.repository, stored.digest)
-    return [
-        ("bill of materials", SBOM_TYPE, sbom(parts.index, parts.locks, version)),
-        (
-            "provenance",
-            PROVENANCE_TYPE,
-            provenance(parts.index, parts.locks, candidate, version),
-        ),
-    ]
 
 
 def _differences(found: Found, again: Index) -> list[str]:
@@ -210,10 +186,6 @@ def _differences(found: Found, again: Index) -> list[str]:
         for platform, digest in built.items()
         if found.manifests.get(platform) != digest
     ] or [f"built again, it is {again.digest}"]
-
-
-def _named(project: Project, digest: str) -> str:
-    return str(Reference(project.images.repository, digest))
 
 
 def _find(project: Project, name: str) -> Found:

@@ -6,17 +6,16 @@ goes by a release only: what main says, and nothing else.
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, replace
 
-from mergeline.core.gate.verdict import Situation
-from mergeline.core.release.ledger import FORMAT, Entry, Ledger, page_name
+from mergeline.core.release.ledger import Entry, Ledger, page_name
 from mergeline.core.release.stages import stages_of
 from mergeline.core.release.version import RegistryStage
 from mergeline.errors import InputError, NotFoundError, TrackingError
 from mergeline.lifecycle.steps.ledger_pages import releasing, write_page
 from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.showing import show_model
+from mergeline.lifecycle.steps.staging import Chosen, deploy_staged, image_of, page_of
 
 _TRIES = 5
 _HELD: dict[str, RegistryStage] = {"staging": "Staging", "production": "Production"}
@@ -39,21 +38,17 @@ class Promoted:
     applied: bool = True
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    """A candidate that a person named, and the commit that its page is of."""
-
-    fingerprint: str
-    commit: str
-
-
 def promote(
     project: Project, model: str, which: str, stage: RegistryStage, *, plan_only: bool, say: Say
 ) -> Promoted:
     """Move the version that `which` names: a stage's (`staging`), a number (`v3`), or a commit's.
 
+    Where the environment of the stage says where it serves, the version is deployed there; if it
+    fails, the one before it is in its place again.
+
     Raises:
         InputError: the stage is Production, or the version is in production.
+        DeployError: it failed where it is deployed, and was taken back.
         NotFoundError: nothing is named so, or its candidate is not in the store.
         MergelineError: a step failed; run again to go on.
     """
@@ -67,8 +62,12 @@ def promote(
     with releasing(project):
         for _ in range(_TRIES):
             planned, entry = _planned(project, model, which, stage)
+            if entry is not None and stage == "Staging":
+                entry = replace(entry, image=image_of(project, entry, say))
             if entry is None or write_page(project, entry, project.signing()):
                 show_model(project, model, say=say)
+                if stage == "Staging":
+                    deploy_staged(project, model, say)
                 return planned
             project.forget_ledger()  # another page has been written meanwhile
     raise TrackingError(
@@ -90,17 +89,17 @@ def _planned(
         )
     if before == stage and number in stages:
         return Promoted(model, number, before, stage, None), None
-    entry = _page(project, ledger, model, chosen, stage)
+    entry = page_of(project, ledger, model, chosen, stage)
     return Promoted(model, number, before, stage, page_name(model, entry.sequence)), entry
 
 
-def _choose(project: Project, ledger: Ledger, model: str, which: str) -> _Chosen:
+def _choose(project: Project, ledger: Ledger, model: str, which: str) -> Chosen:
     """The newest move of the version of that stage or number, or the candidate of a commit."""
     stages, held = stages_of(ledger.moves), _HELD.get(which.lower())
     number = which.lower().removeprefix("v")
     for move in reversed(ledger.moves):
         if (held and stages[move.version] == held) or str(move.version) == number:
-            return _Chosen(move.fingerprint, move.commit)
+            return Chosen(move.fingerprint, move.commit)
     if held or number.isdecimal():
         raise NotFoundError(
             f"no version of {model} is {f'in {held}' if held else f'v{number}'}",
@@ -110,45 +109,4 @@ def _choose(project: Project, ledger: Ledger, model: str, which: str) -> _Chosen
     head = project.repository.commit(which)
     tree = project.tree(head.sha)
     [declared] = tree.choose_models(model).values()
-    return _Chosen(tree.ingredients(declared).fingerprint, head.sha)
-
-
-def _page(
-    project: Project, ledger: Ledger, model: str, chosen: _Chosen, stage: RegistryStage
-) -> Entry:
-    store = project.store
-    stored = store.find(model, chosen.fingerprint)
-    if stored is None:
-        raise NotFoundError(
-            f"{model} of {chosen.commit[:8]} was never evaluated",
-            where=store.name,
-            next_step="Check that commit out, and run: mergeline evaluate",
-        )
-    passed, override = store.backing(stored)
-    if not passed and not override:
-        raise InputError(
-            f"no evaluation of {model} {chosen.fingerprint[:8]} passed",
-            where=store.name,
-            next_step="Look at it: mergeline report",
-        )
-    commit = project.repository.commit(chosen.commit)
-    now = dt.datetime.now(dt.UTC)
-    return Entry(
-        format=FORMAT,
-        model=model,
-        sequence=ledger.next,
-        kind=Situation.CHANGE,
-        version=ledger.number_of(chosen.fingerprint),
-        fingerprint=chosen.fingerprint,
-        model_digest=stored.model_digest,
-        run_id="",
-        commit=commit.sha,
-        subject=commit.subject,
-        author=commit.author,
-        pull_request=None,
-        replaced=None,
-        verdict="pass" if passed else None,
-        override=override,
-        released_at=now.isoformat(timespec="seconds"),
-        stage=stage,
-    )
+    return Chosen(tree.ingredients(declared).fingerprint, head.sha)

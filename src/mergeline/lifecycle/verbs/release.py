@@ -22,15 +22,18 @@ from mergeline.adapters.git.repository import Commit
 from mergeline.adapters.git.signatures import Signing
 from mergeline.adapters.mlflow.runs import Run
 from mergeline.adapters.models.folder import model_digest
+from mergeline.core.declare.environments import ENVIRONMENTS, Environment
 from mergeline.core.declare.model import Model
 from mergeline.core.gate.verdict import Situation
 from mergeline.core.release.bundle import Evaluation, evaluation_digest, gate_digest
 from mergeline.core.release.ledger import FORMAT, Entry, page_name
 from mergeline.core.release.plan import ReleasePlan, StepKind, Target, plan_release
+from mergeline.core.release.stages import holder
 from mergeline.core.release.version import Version
 from mergeline.core.report.one_comment import ROOM, Stamp
 from mergeline.core.report.render.markdown import to_markdown
 from mergeline.errors import (
+    DeployError,
     ForgeError,
     InputError,
     MergelineError,
@@ -41,12 +44,22 @@ from mergeline.errors import (
 )
 from mergeline.lifecycle.steps.candidates import fetch, logged_run
 from mergeline.lifecycle.steps.case import find_production
-from mergeline.lifecycle.steps.champion import read_champion
+from mergeline.lifecycle.steps.champion import version_of
+from mergeline.lifecycle.steps.deploying import (
+    ask_server,
+    bring,
+    bring_back,
+    is_verified,
+    take_back,
+    verify,
+)
 from mergeline.lifecycle.steps.describing import describe_model, describe_version
 from mergeline.lifecycle.steps.evaluation import stored_report
+from mergeline.lifecycle.steps.image_parts import have_image, image_for
 from mergeline.lifecycle.steps.ledger_pages import releasing, write_page
-from mergeline.lifecycle.steps.live import ask_server, await_served, read_live, read_target
+from mergeline.lifecycle.steps.live import read_live, read_target
 from mergeline.lifecycle.steps.project import Project, Say
+from mergeline.lifecycle.steps.staging import enter_staging
 from mergeline.lifecycle.steps.trained import Trained
 
 _PAGE_TRIES = 5
@@ -62,6 +75,8 @@ class Released:
         entry: the ledger's page, where one was written.
         applied: whether the steps were taken (not with `--plan`).
         base: what main was before the commit was merged; what judges it must take this as its base.
+        former: the page by which the version before is in production again, where the one that was
+            released failed.
     """
 
     model: str
@@ -70,6 +85,7 @@ class Released:
     moved_past: str | None = None
     applied: bool = True
     base: str | None = None
+    former: Entry | None = None
 
     @property
     def sentence(self) -> str:
@@ -83,8 +99,17 @@ class Released:
             return f"{self.model}: {self.plan.missing}; nothing was changed. Run first: {run}"
         if self.plan.refusal:
             return f"{self.model}: refused: {self.plan.refusal[0]}"
+        if self.plan.waits:
+            return f"{self.model} is in staging: {self.plan.waits}"
         if not self.plan.steps:
             return f"{self.model}: live is target; nothing to do"
+        if self.former is not None:
+            taken, now = f"v{self.former.replaced}", f"v{self.former.version} is in production"
+            return f"{self.model} {taken} was taken back: {self.former.taken_back}. {now}"
+        return self._done
+
+    @property
+    def _done(self) -> str:
         if self.entry is None:
             return f"{self.model}: deployed again"
         back = "back " if self.entry.kind is Situation.RESTORE else ""
@@ -97,12 +122,17 @@ def release(
     model: str | None = None,
     plan_only: bool = False,
     override: str | None = None,
+    by_hand: bool = False,
     say: Say,
 ) -> list[Released]:
     """Release each model of HEAD's tree (or the one named).
 
     A person's reason to release in spite of the verdict is the `override`. With `plan_only` nothing
-    is done.
+    is done. Where production is entered from staging, and a person must move a version on, that is
+    done `by_hand`.
+
+    A version that fails where it is deployed is taken back: the one before it is in production
+    again, and the result says why.
 
     Raises:
         InputError: an override without a reason; or the store would go away with the runner.
@@ -121,11 +151,26 @@ def release(
         )
     head = project.repository.commit()
     models = project.tree(head.sha).choose_models(model).values()
-    jobs = [_Job(project, head, declared, override, say) for declared in models]
+    moved_by = _person(project) if by_hand else ""
+    jobs = [_Job(project, head, declared, override, say, moved_by) for declared in models]
+    if by_hand:
+        for job in jobs:
+            job.check_staged()
     if plan_only:
         return [job.planned() for job in jobs]
     with releasing(project):
         return [job.apply() for job in jobs]
+
+
+def _person(project: Project) -> str:
+    """Who runs this."""
+    name = project.environment.get("GITHUB_ACTOR") or project.repository.config("user.name")
+    if not name:
+        raise InputError(
+            "a person moves it on, and nobody is named",
+            next_step="Say who you are: git config user.name NAME",
+        )
+    return name
 
 
 def _moved_past(project: Project, head: Commit) -> str | None:
@@ -156,6 +201,10 @@ class _Job:
         registered: its version, if people see one already.
         signing: how the page is signed, if it must be.
         entry: the page that was written into the ledger.
+        image: what serves it, by its digest; empty where none is declared.
+        former: the page of the version before, where this one was taken back.
+        staged: whether it was brought into staging.
+        moved_by: who moves it on from there by hand; empty if nobody does.
     """
 
     project: Project
@@ -163,10 +212,14 @@ class _Job:
     model: Model
     override: str | None
     say: Say
+    moved_by: str = ""
     trained: Trained = field(init=False)
     registered: Version | None = None
     signing: Signing | None = None
     entry: Entry | None = None
+    image: str = ""
+    former: Entry | None = None
+    staged: bool = False
 
     def apply(self) -> Released:
         """Gather, let the core decide, take the steps; none that main has moved past (law 8)."""
@@ -175,6 +228,9 @@ class _Job:
                 return overtaken
             plan = self._plan()
             if self._applied(plan):
+                if plan.waits and plan.steps:
+                    self.staged = True
+                    continue  # it may go on at once
                 released = self._released(plan)
                 self._tell(released)
                 return released
@@ -186,13 +242,33 @@ class _Job:
             next_step="Run the release again",
         )
 
+    def check_staged(self) -> None:
+        """Refuse to move on by hand what is not in staging.
+
+        Raises:
+            InputError: main's version is not, or production is not entered from there.
+        """
+        if self.target.enter is None:
+            raise InputError(
+                "production takes a version at its merge: mergeline release",
+                where=ENVIRONMENTS,
+                next_step="To have a person move it on, say there: production.enter.approval",
+            )
+        page = holder(self.project.ledger_of(self.model.name).moves, "Staging")
+        if page is None or page.fingerprint != self.target.fingerprint:
+            held = f"v{page.version}" if page else "nothing"
+            raise InputError(
+                f"staging has {held} of {self.model.name}, which is not what main has now",
+                next_step="Release main first: mergeline release",
+            )
+
     def planned(self) -> Released:
         """What would be done."""
         return self._overtaken() or replace(self._released(self._plan()), applied=False)
 
     def _released(self, plan: ReleasePlan) -> Released:
         base = self.merged_onto.sha if plan.missing and self.merged_onto else None
-        return Released(self.model.name, plan, self.entry, base=base)
+        return Released(self.model.name, plan, self.entry, base=base, former=self.former)
 
     def _overtaken(self) -> Released | None:
         tip = _moved_past(self.project, self.head)
@@ -202,39 +278,143 @@ class _Job:
     def _plan(self) -> ReleasePlan:
         target = self.target
         self.project.forget_ledger()  # another release may have written a page since
-        live = read_live(self.project, target, ask_server(self.project, self.model.name))
+        live = read_live(self.project, target, self._served())
+        page = holder(live.ledger.moves, "Staging")
+        if page and page.fingerprint == target.fingerprint and page.verdict != "pass":
+            self.override = self.override or page.override  # given when it entered staging
         self.registered = live.registered
         plan = plan_release(target, live, override=self.override)
-        writes = plan.refusal or any(step.kind == "record" for step in plan.steps)
-        if plan.kind is Situation.RESTORE or not writes:
-            return plan  # which gate judges counts for neither, and only the forge can tell
-        return plan_release(replace(target, gate=self._gate()), live, override=self.override)
+        writes = plan.refusal or {"record", "stage"} & {step.kind for step in plan.steps}
+        if plan.kind is not Situation.RESTORE and writes:
+            # Which gate judges counts for nothing else, and only the forge can tell.
+            target = replace(target, gate=self._gate())
+            plan = plan_release(target, live, override=self.override)
+        if plan.refusal or plan.missing or plan.waits:
+            return plan
+        self.image, built = self._find_image()
+        live = replace(live, image=self.image, image_built=built)
+        return plan_release(target, live, override=self.override)
+
+    def _find_image(self) -> tuple[str, bool]:
+        stored = self.project.store.find(self.model.name, self.target.fingerprint)
+        if stored is None:
+            return "", True
+        return image_for(self.project, self.project.tree(self.head.sha), stored, self.say)
 
     def _applied(self, plan: ReleasePlan) -> bool:
         """Take the steps; False where another release was first, and the plan is another now."""
         kinds = {step.kind for step in plan.steps}
-        if kinds & {"register", "record", "promote"}:
+        if kinds & {"image", "register", "record", "promote"}:
             self._hold_together()
         if "record" in kinds:  # else a version would be registered that nobody can release
             self.signing = self.project.signing()
             self.project.repository.rehearse_page(page_name(self.model.name, 0), self.head.sha)
         actions: Mapping[StepKind, Callable[[], bool | None]] = {
+            "stage": self._stage,
+            "image": self._build_image,
             "register": self._register,
             "record": lambda: self._record(plan.kind),
             "promote": self._promote,
             "describe": self._describe,
-            "deploy": lambda: await_served(self.project, self._champion()),
+            "deploy": self._deploy,
+            "verify": self._verify,
         }
         for step in plan.steps:
             self.say(f"{step.kind}: {step.text}")
-            if actions[step.kind]() is False:
-                return False
+            try:
+                if actions[step.kind]() is False:
+                    return False
+            except DeployError as error:
+                if step.kind == "stage":  # it was taken back, and production is as it was
+                    self._tell_own(f"Merged as {self.head.sha[:8]}: {error.message}")
+                    raise
+                self._take_back(error)
+                return True
         return True
+
+    def _served(self) -> str | None:
+        return ask_server(self.project, self.environment, self.model.name)
+
+    def _build_image(self) -> None:
+        """Put it together as it was planned, and nothing else.
+
+        Raises:
+            StoreError: the same parts gave another image, or the store fails.
+        """
+        tree, stored = self.project.tree(self.head.sha), self.trained.stored
+        built = have_image(self.project, tree, stored, self.say) if stored else ""
+        if built != self.image:
+            raise StoreError(f"{self.image} was planned, and {built} came of it")
+
+    def _stage(self) -> bool:
+        name, fingerprint = self.model.name, self.target.fingerprint
+        stored = self.project.store.find(name, fingerprint)
+        if stored and self.override and self.override != self.project.store.backing(stored)[1]:
+            self.project.store.put_override(stored, self.override)
+        return enter_staging(self.project, name, fingerprint, self.head.sha, self.say)
+
+    def _deploy(self) -> None:
+        entry = self._page()
+        ours = entry.fingerprint == self.target.fingerprint
+        bring(self.project, self.environment, entry, self.image if ours else entry.image)
+
+    def _verify(self) -> None:
+        verify(self.project, self.environment, self._page())
+
+    def _page(self) -> Entry:
+        """The ledger's last page; another release may have been first."""
+        champion = self.project.ledger_of(self.model.name).champion
+        if champion is None:
+            raise StoreError(
+                "the page that was written is not believed",
+                where=self.model.name,
+                next_step="Look at it: mergeline history",
+            )
+        return champion
+
+    def _take_back(self, error: DeployError) -> None:
+        """Have the version before the failed one in production again, in ledger, registry, target.
+
+        Raises:
+            DeployError: the same, where there is none, or where it was no release that failed: a
+                server that loses what it had for long is no reason to go back.
+        """
+        failed = self._page()
+        if self.entry != failed and not self._is_unfinished(failed):
+            raise error
+        self.former = take_back(self.project, failed, error.message)
+        if self.former is None:
+            self._tell_own(f"Merged as {self.head.sha[:8]}: {error.message}")
+            raise error
+        self.say(f"taken back: {error}")
+        if self.project.mlflow:
+            self._promote()
+            self._describe()
+        if problem := bring_back(self.project, self.environment, self.former):
+            self.say(f"v{self.former.version} could not be deployed again: {problem}")
+
+    def _is_unfinished(self, page: Entry) -> bool:
+        """Whether its release was cut off: it was not verified, or the version before it serves."""
+        entries = self.project.ledger_of(self.model.name).entries
+        if page.commit != self.head.sha:
+            return False
+        if self.environment.verify and not is_verified(self.project, page):
+            return True
+        try:
+            return len(entries) > 1 and self._served() == entries[-2].model_digest
+        except DeployError:
+            return False
+
+    @cached_property
+    def environment(self) -> Environment:
+        """Where it goes."""
+        return self.project.tree(self.head.sha).environments.production
 
     @cached_property
     def target(self) -> Target:
         """What the commit says should serve."""
-        return read_target(self.project, self.head, self.model)
+        target = read_target(self.project, self.head, self.model)
+        return replace(target, moved_by=self.moved_by)
 
     @cached_property
     def merged_onto(self) -> Commit | None:
@@ -310,6 +490,8 @@ class _Job:
             pull_request_url=pull.url if pull else None,
             approved_by=self._approvers(pull),
             evaluation=evaluation_digest(judged) if judged else "",
+            image=self.image,
+            moved_by=self.moved_by,
         )
         self.entry = write_page(self.project, entry, self.signing)
         return self.entry is not None
@@ -323,14 +505,7 @@ class _Job:
 
     def _champion(self) -> Version:
         """What the ledger has in production by now; another release may have been first."""
-        version = read_champion(self.project, self.model.name)
-        if version is None:
-            raise StoreError(
-                "the page that was written is not believed",
-                where=self.model.name,
-                next_step="Look at it: mergeline history",
-            )
-        return version
+        return version_of(self._page())
 
     def _register(self) -> None:
         version = self.project.tracking.register(self._run(), self._champion().number)
@@ -377,16 +552,22 @@ class _Job:
 
     def _tell(self, released: Released) -> None:
         """Say on the pull request what became of it, and on another that its model is gone."""
-        if self.project.forge is None or not (self.entry or released.plan.refusal):
+        worth_it = self.entry or released.former or released.plan.refusal or self.staged
+        if self.project.forge is None or not worth_it:
             return
         try:
             number = self._pull_request()
-            if number is not None:
-                self._tell_one(number, self._outcome(released))
-            if self.entry is not None and self.entry.kind is Situation.RESTORE:
+            self._tell_own(self._outcome(released))
+            if self.entry is not None and self.entry.kind is Situation.RESTORE and not self.former:
                 self._tell_replaced(self.entry, number)
         except MergelineError as error:  # the release is done
             self.say(f"not everybody could be told of it: {error}")
+
+    def _tell_own(self, text: str) -> None:
+        """Tell the pull request that brought the commit."""
+        number = self._pull_request()
+        if number is not None:
+            self._tell_one(number, text)
 
     def _tell_replaced(self, entry: Entry, number: int | None) -> None:
         """Tell the pull request whose model left production."""
@@ -412,7 +593,12 @@ class _Job:
         said = f"Merged as {self.head.sha[:8]}: {released.sentence.rstrip('.')}."
         stored = self.project.store.find(self.model.name, self.target.fingerprint)
         evaluations = self.project.store.evaluations(stored) if stored else []
-        if stored is None or not evaluations or not self._judged_as_merged(evaluations[-1]):
+        if (
+            released.former
+            or stored is None
+            or not evaluations
+            or not self._judged_as_merged(evaluations[-1])
+        ):
             return said
         said += (
             " Another change landed first, or this one was never evaluated: this tree had not been "

@@ -9,7 +9,8 @@ from mergeline.core.release.ledger import Entry
 from mergeline.core.release.plan import plan_release
 from mergeline.core.release.stages import moved_by_hand, stages_of
 from mergeline.errors import MergelineError
-from mergeline.lifecycle.steps.live import ask_server, read_live, read_target
+from mergeline.lifecycle.steps.deploying import ask_server
+from mergeline.lifecycle.steps.live import read_live, read_target
 from mergeline.lifecycle.steps.project import Project
 
 
@@ -25,6 +26,7 @@ class Status:
         served: digest that the server answers with; None if no server is configured or it does
             not answer, and then `server_problem` says so.
         drift: one sentence for each difference.
+        waits: what keeps main's version in staging for now; empty if nothing.
         doubts: one for each tag that has the name of a page and is not believed.
     """
 
@@ -38,6 +40,7 @@ class Status:
     staging: int | None
     releases: int
     drift: tuple[str, ...]
+    waits: str
     doubts: tuple[str, ...]
 
 
@@ -50,7 +53,8 @@ def status(project: Project, *, model: str | None = None) -> list[Status]:
         target = read_target(project, head, declared)
         served, problem = None, ""
         try:
-            served = ask_server(project, declared.name)
+            environment = project.tree(head.sha).environments.production
+            served = ask_server(project, environment, declared.name)
         except MergelineError as error:
             problem = str(error)
         live = read_live(project, target, served)
@@ -73,6 +77,7 @@ def status(project: Project, *, model: str | None = None) -> list[Status]:
                 releases=len(live.ledger.entries),
                 staging=next((n for n, stage in stages.items() if stage == "Staging"), None),
                 drift=(*drift, *moved_by_hand(live.ledger.moves, live.versions)),
+                waits=plan.waits,
                 doubts=live.ledger.doubts,
             )
         )

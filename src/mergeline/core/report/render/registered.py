@@ -79,6 +79,7 @@ def _facts(facts: Facts, candidate: Candidate) -> str:
         "Commit": safe.markdown_code(first.commit[:12]),
         "Data": snapshots,
         "Gate": safe.markdown_code(gate) if gate else "",
+        "Image": safe.markdown_code(last.image) if last.image else "",
         "Model": safe.markdown_code(last.model_digest),
         "Fingerprint": safe.markdown_code(last.fingerprint),
     }
@@ -111,6 +112,8 @@ def _times(times: Sequence[Time]) -> str:
         page = safe.markdown_code(page_name(entry.model, entry.sequence))
         at = _when(entry.released_at)
         lines.append(f"- {stage}{back} from {at} {until}{place} ({page})")
+        if entry.taken_back:
+            lines[-1] += f": what was deployed failed, {safe.markdown(entry.taken_back, 300)}"
     return "\n".join(lines)
 
 
