@@ -297,8 +297,15 @@ def test_an_answer_that_is_not_a_finite_number_is_refused(
     assert answer.json()["error"]["where"] == "rows[0]"
 
 
+@pytest.mark.parametrize("swaps", [4, pytest.param(50, marks=pytest.mark.slow)])
 def test_a_swap_under_constant_requests_loses_none_and_mixes_nothing(
-    registry: Registry, served_versions: ServedVersions, address: str, first: Path, second: Path
+    *,
+    registry: Registry,
+    served_versions: ServedVersions,
+    address: str,
+    first: Path,
+    second: Path,
+    swaps: int,
 ) -> None:
     versions = [registry.register(first, "Production"), registry.register(second)]
     served_versions.reconcile()
@@ -325,7 +332,7 @@ def test_a_swap_under_constant_requests_loses_none_and_mixes_nothing(
     askers = [threading.Thread(target=ask) for _ in range(4)]
     for asker in askers:
         asker.start()
-    for number in range(4):
+    for number in range(swaps):
         registry.move(versions[(number + 1) % 2], "Production")
         served_versions.reconcile()
         enough = len(seen) + 15

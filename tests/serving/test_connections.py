@@ -99,6 +99,19 @@ def test_after_more_slow_clients_than_files_health_is_answered_again(
         until(lambda: health(address) == 200)
 
 
+@pytest.mark.slow
+def test_after_20_000_connections_at_once_all_is_as_before(address: str) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:  # both ends of each are files of this process
+        size = min(20_000, hard // 2 - 500)
+        with crowd(address, b"P", size):
+            until(lambda: health(address) == 503)
+        until(lambda: health(address) == 200)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_a_body_that_does_not_come_in_time_is_refused_and_its_connection_closed(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,8 +138,8 @@ def test_a_step_that_is_not_known_leaves_the_data_frame(tmp_path: Path) -> None:
 def wrong_by(much: float, at: float) -> Any:
     """Forms whose compiled one is wrong beside one threshold only."""
 
-    def made(model: LoadedModel) -> list[OnArrays]:
-        compiled, *others = candidates(model)
+    def made(model: LoadedModel, **options: bool) -> list[OnArrays]:
+        compiled, *others = candidates(model, **options)
         right = compiled.few
 
         def few(matrix: Any) -> Any:

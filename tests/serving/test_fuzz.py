@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from mergeline.serving.app import Application
 from mergeline.serving.served_versions import ServedVersions
-from tests.support.model_server import Registry
+from tests.support.model_server import Registry, listening
 
 PATHS = ["/models/delay/stages/production/predict", "/invocations", "/v2/models/delay/infer"]
 KINDS = [
@@ -139,3 +141,25 @@ def test_what_is_changed_there_is_answered_as_it_is(
 def test_no_packing_makes_the_server_fail(app: Application, body: bytes, packing: str) -> None:
     status, _ = ask(app, PATHS[0], KINDS[0], body, **{"content-encoding": packing})
     assert 400 <= status < 500
+
+
+@pytest.mark.slow
+def test_requests_made_from_the_openapi_document_are_answered_as_it_says(first: Path) -> None:
+    """By schemathesis, as a person would run it."""
+    registry = Registry()
+    registry.register(first, "Production")
+    held = ServedVersions(registry)
+    held.reconcile()
+    with listening(held) as address:
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "schemathesis.cli", "run", f"{address}/openapi.json",
+                "--checks", "all", "--max-examples", "40", "--seed", "1", "--no-color",
+                "--continue-on-failure", "--generation-deterministic",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=280,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -351,6 +351,24 @@ def test_mlflow_s_own_client_gets_its_predictions(first: Path) -> None:
     assert said.to_numpy().tolist() == native["predictions"]
 
 
+def test_mlflow_s_deployment_client_asks_a_model_by_its_name(
+    first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.deployments import get_deploy_client
+
+    with served(first, token="s3cret") as http:
+        monkeypatch.setenv("DATABRICKS_HOST", str(http.base_url).rstrip("/"))
+        monkeypatch.setenv("DATABRICKS_TOKEN", "s3cret")
+        client = get_deploy_client("databricks")
+        said = client.predict(endpoint="delay", inputs={"dataframe_records": [ROW]})
+        native = http.post(
+            "/models/delay/stages/production/predict",
+            json={"rows": [ROW]},
+            headers={"authorization": "Bearer s3cret"},
+        ).json()
+    assert said["predictions"] == native["predictions"]
+
+
 def test_strictness_is_the_default_and_mlflow_s_leniency_a_choice(first: Path) -> None:
     body = json.dumps({"dataframe_records": [ROW | {"wind": "8.5"}]})
     with served(first) as http:

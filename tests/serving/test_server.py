@@ -15,9 +15,12 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from sklearn.dummy import DummyClassifier
 
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.models.folder import model_digest
@@ -27,7 +30,7 @@ from mergeline.lifecycle.steps.project import Project
 from mergeline.serving.served_versions import ServedVersions
 from mergeline.serving.server import Options, _follow, serve
 from tests.support.model_server import Registry, until
-from tests.support.models import ROW
+from tests.support.models import ROW, frame, late, save
 
 # MLflow's own calls of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -37,12 +40,16 @@ SERVE = [sys.executable, "-m", "mergeline", "serve", "--port", "0", "--poll", "0
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, first: Path, second: Path) -> Path:
     """A project whose registry has two versions, the first in production."""
-    folder = tmp_path_factory.mktemp("project")
+    return registered(tmp_path_factory.mktemp("project"), first, second)
+
+
+def registered(folder: Path, *models: Path) -> Path:
+    """A project whose registry has these versions, the first in production."""
     subprocess.run(["git", "init", "--quiet", "-b", "main", folder], check=True)
     tracking = Tracking(f"sqlite:///{folder / '.mergeline' / 'mlflow.db'}", folder / "artifacts")
     client = tracking.client
     client.create_registered_model("delay")
-    for model in (first, second):
+    for model in models:
         digest = {"mergeline.model_digest": model_digest(model)}
         tags = {**digest, "mergeline.fingerprint": "f", "mergeline.stage": "None"}
         client.create_model_version("delay", source=str(model), tags=tags)
@@ -155,6 +162,11 @@ def test_it_says_what_it_serves_and_when_that_changes_and_ends_while_a_client_da
         assert process.stderr.readline() == "now delay v1 (production), v2 (staging)\n"
         tracking.move("delay", 2, "None")
         assert process.stderr.readline() == "now delay v1 (production), v2\n"
+        assert Client(address).predict("delay", [ROW]).version == 1
+        mapped = Path(f"/proc/{process.pid}/maps")
+        if mapped.exists():  # what the estimator needs was in another process, which has ended
+            for library in ("pandas", "sklearn", "pyarrow", "polars"):
+                assert f"/{library}/" not in mapped.read_text()
         with dawdler(address):
             ends_cleanly(process, signal.SIGTERM)
 
@@ -192,6 +204,56 @@ def test_several_workers_serve_on_one_address_count_together_and_are_replaced(
         assert server.wait(20) == 0
         until(lambda: not any(map(alive, workers)), 5)
     assert not listens(address)
+
+
+class Large(DummyClassifier):  # type: ignore[misc]
+    """A classifier of many bytes, of which no answer depends on any."""
+
+    def __init__(self, size: int = 0) -> None:
+        super().__init__()
+        self.size = size
+
+    def fit(self, rows: Any, target: Any) -> Large:
+        super().fit(rows, target)
+        self.ballast_ = np.random.default_rng(0).bytes(self.size)
+        return self
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_model_of_500_mb_is_held_once_and_others_are_answered_while_it_is_loaded(
+    tmp_path: Path, environment: dict[str, str], first: Path
+) -> None:
+    import cloudpickle
+
+    size = 500_000_000
+    cloudpickle.register_pickle_by_value(sys.modules[Large.__module__])
+    large = save(Large(size).fit(frame(), late(frame())), tmp_path / "large", frame())
+    project = registered(tmp_path / "project", first, large)
+    with started(project, environment) as (process, address):
+        until(lambda: ready(address), 60)
+        client = Client(address)
+
+        def peak() -> int:
+            text = Path(f"/proc/{process.pid}/status").read_text()
+            return int(text.partition("VmHWM:")[2].split()[0]) * 1_024
+
+        before = peak()
+        done: list[int] = []
+        loading = threading.Thread(
+            target=lambda: done.append(client.predict("delay", [ROW], version=2).version)
+        )
+        loading.start()
+        meanwhile = 0
+        with httpx.Client(base_url=address, trust_env=False) as http:
+            while not done:
+                answer = http.post("/models/delay/versions/1/predict", json={"rows": [ROW]})
+                assert answer.status_code == 200
+                meanwhile += 1
+        loading.join()
+        assert done == [2]
+        assert meanwhile > 50
+        assert size < peak() - before < 1.5 * size
 
 
 def ready(address: str) -> bool:

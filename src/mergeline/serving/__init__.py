@@ -19,6 +19,8 @@ The files in the order of a request:
     served_versions.py   `ServedVersions` loads and swaps versions; `predict` asks a model
     forms.py             the forms in which a model is asked
     steps.py             scikit-learn's first steps on plain values, for the faster forms
+    many_rows.py         trees asked about many rows at once
+    kept_forms.py        compiled forms on disk, for servers without scikit-learn
     proof.py             that a form answers as the model does
     batching.py          requests that wait are asked together
     workers.py           several processes on one socket

@@ -186,7 +186,7 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _model_section(path: str, served: ServedVersion, model: ServedModel) -> str:
     body = json.dumps({"rows": [example(model)]}, indent=2, default=str)
-    command = f"curl -s http://localhost:8000{path} -H 'content-type: application/json' \\\n"
+    command = f"curl -s http://localhost:8000{path} \\\n  -H 'content-type: application/json' \\\n"
     command += f"  -d {shlex.quote(body)}"
     rows = "".join(
         f"<tr><td>{html.escape(name)}<td>{kind.type}<td>{'yes' if kind.required else 'no'}"

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mergeline.adapters.models.folder import LoadedModel
 from mergeline.errors import BundleError
+from mergeline.serving.many_rows import leaf_values
 from mergeline.serving.rows import Batch
-from mergeline.serving.steps import NoStepsError, ToMatrix
+from mergeline.serving.steps import NoStepsError, ToMatrix, first_steps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Answers = npt.NDArray[np.float64]
 
-FEW_ROWS = 200  # of more, scikit-learn's own trees may take less time than Treelite's
+FEW_ROWS = 200  # of more, other ways to ask trees may take less time than Treelite
 _TREES = {
     f"{family}{task}"
     for family in ("RandomForest", "ExtraTrees", "GradientBoosting", "HistGradientBoosting")
@@ -91,6 +92,7 @@ class OnArrays:
         most: rows that are few.
         refused: places of columns in which the model takes no missing value.
         labels: whether the model's own `predict` gives the most probable class.
+        kernel: what `few` computes, where that needs no estimator.
     """
 
     name: str
@@ -104,6 +106,7 @@ class OnArrays:
     reason: str = ""
     quick: bool = False
     joins: bool = True
+    kernel: Trees | Linear | None = None
 
     def answer(self, batch: Batch) -> Answers:
         """As the model answers, to 1e-12."""
@@ -118,8 +121,10 @@ class OnArrays:
         return self.few(matrix) if batch.size <= self.most else self.many(matrix)
 
 
-def candidates(model: LoadedModel) -> list[OnArrays]:
+def candidates(model: LoadedModel, *, alone: bool = False) -> list[OnArrays]:
     """The forms that a model may have, fastest first; none of them is proven yet.
+
+    `alone`: the compiled one does without the estimator, for many rows too.
 
     Raises:
         NoStepsError: it has none; the message says why.
@@ -132,9 +137,11 @@ def candidates(model: LoadedModel) -> list[OnArrays]:
     arrays = _by_sklearn(rest, model)
     forms = [OnArrays("arrays", first, arrays, arrays)]
     if len(rest) == 1:
-        compiled = _compiled(rest[0], model)
-        if compiled is not None:
-            forms.insert(0, OnArrays("compiled", first, compiled, arrays))
+        kernel = _kernel(rest[0], len(model.classes))
+        if kernel is not None:
+            few = kernel.asked()
+            many = few if alone else arrays
+            forms.insert(0, OnArrays("compiled", first, few, many, kernel=kernel))
     return forms
 
 
@@ -147,7 +154,7 @@ def _split(steps: Sequence[Any], model: LoadedModel) -> tuple[ToMatrix, list[Any
     why: NoStepsError | None = None
     for known in range(len(steps) - 1, -1, -1):
         try:
-            return ToMatrix(steps[:known], model.inputs), list(steps[known:])
+            return first_steps(steps[:known], model.inputs), list(steps[known:])
         except NoStepsError as error:
             why = why or error
     assert why is not None  # noqa: S101 - there is at least one step
@@ -177,21 +184,19 @@ def _by_sklearn(steps: Sequence[Any], model: LoadedModel) -> Callable[[Answers],
     return answer
 
 
-def _compiled(estimator: Any, model: LoadedModel) -> Callable[[Answers], Answers] | None:  # noqa: ANN401
+def _kernel(estimator: Any, classes: int) -> Trees | Linear | None:  # noqa: ANN401
     kind = type(estimator).__name__
     if kind in _TREES | _BOOSTERS:
-        return _by_treelite(estimator, kind, model)
+        return _trees(estimator, kind, classes)
     if kind in _LINEAR:
-        return _linear(estimator, model)
+        import numpy as np
+
+        weights = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64)).T
+        return Linear(weights, np.asarray(estimator.intercept_, dtype=np.float64), classes)
     return None
 
 
-def _by_treelite(
-    estimator: Any,  # noqa: ANN401
-    kind: str,
-    model: LoadedModel,
-) -> Callable[[Answers], Answers] | None:
-    import numpy as np
+def _trees(estimator: Any, kind: str, classes: int) -> Trees | None:  # noqa: ANN401
     import treelite
     import treelite.sklearn
 
@@ -204,22 +209,74 @@ def _by_treelite(
             trees = treelite.sklearn.import_model(estimator)
     except Exception:  # noqa: BLE001 - whatever it does not take has its other forms
         return None
-    rounded = kind.startswith(("RandomForest", "ExtraTrees", "Gradient"))
-    boosted = kind.startswith(("Gradient", "HistGradient")) and _boosted(trees, len(model.classes))
-    classes = len(model.classes)
-    ask = _asked(trees, "default")
+    return Trees(
+        trees,
+        single=kind.startswith(("RandomForest", "ExtraTrees", "Gradient")),
+        boosted=kind.startswith(("Gradient", "HistGradient")),
+        classes=classes,
+    )
 
-    def answer(matrix: Answers) -> Answers:
-        if rounded:
-            matrix = matrix.astype(np.float32)
-        if boosted:
-            return boosted(matrix)
-        given = ask(matrix).astype(np.float64, copy=False)
-        if not classes:
-            return given[:, 0]
-        return np.column_stack([1 - given[:, 0], given[:, 0]]) if given.shape[1] == 1 else given
 
-    return answer
+@dataclass(frozen=True)
+class Trees:
+    """Trees, asked by Treelite.
+
+    Attributes:
+        trees: a `treelite.Model`.
+        single: whether they take numbers of half the digits.
+        boosted: whether they are scikit-learn's boosted ones.
+        classes: how many; 0 for a regression.
+    """
+
+    trees: Any
+    single: bool
+    boosted: bool
+    classes: int
+
+    def asked(self) -> Callable[[Answers], Answers]:
+        """What answers to a matrix."""
+        import numpy as np
+
+        boosted = _boosted(self.trees, self.classes) if self.boosted else None
+        ask = _asked(self.trees, "default")
+
+        def answer(matrix: Answers) -> Answers:
+            if self.single:
+                matrix = matrix.astype(np.float32)
+            if boosted:
+                return boosted(matrix)
+            given = ask(matrix).astype(np.float64, copy=False)
+            if not self.classes:
+                return given[:, 0]
+            return np.column_stack([1 - given[:, 0], given[:, 0]]) if given.shape[1] == 1 else given
+
+        return answer
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear model: weights, shape (columns, answers), and what is added, shape (answers,)."""
+
+    weights: Answers
+    start: Answers
+    classes: int
+
+    def asked(self) -> Callable[[Answers], Answers]:
+        """What answers to a matrix."""
+        import numpy as np
+        from scipy.special import expit, softmax
+
+        def answer(matrix: Answers) -> Answers:
+            with np.errstate(invalid="ignore", over="ignore"):
+                scores = matrix @ self.weights + self.start
+                if not self.classes:
+                    return scores[:, 0]
+                if scores.shape[1] == 1:
+                    positive = expit(scores[:, 0])
+                    return np.column_stack([1 - positive, positive])
+                return np.asarray(softmax(scores, axis=1))
+
+        return answer
 
 
 def _asked(trees: Any, kind: str) -> Callable[[Answers], Answers]:  # noqa: ANN401 - of treelite
@@ -280,18 +337,20 @@ def _boosted(trees: Any, classes: int) -> Callable[[Answers], Answers]:  # noqa:
     """
     import numpy as np
     from scipy.special import expit
-    from sklearn.utils.extmath import softmax
 
     base = np.asarray(trees.get_header_accessor().get_field("base_scores"), dtype=np.float64)
     ways = len(base)
-    ask = _asked(trees, "score_per_tree")
+    few = _asked(trees, "score_per_tree")
+    many = leaf_values(trees) or few
 
     def answer(matrix: Answers) -> Answers:
+        ask = few if len(matrix) <= FEW_ROWS else many
         each = ask(matrix).astype(np.float64, copy=False)
         each[:, :ways] += base
         if ways > 1:
             scores = each.reshape(len(matrix), -1, ways).cumsum(axis=1)[:, -1]
-            return np.asarray(softmax(scores, copy=False))
+            powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+            return np.asarray(powers / powers.sum(axis=1, keepdims=True))
         score = each.cumsum(axis=1)[:, -1]
         if not classes:
             return score
@@ -299,26 +358,6 @@ def _boosted(trees: Any, classes: int) -> Callable[[Answers], Answers]:  # noqa:
         expit(score, out=answers[:, 1])
         answers[:, 0] = 1 - answers[:, 1]
         return answers
-
-    return answer
-
-
-def _linear(estimator: Any, model: LoadedModel) -> Callable[[Answers], Answers]:  # noqa: ANN401
-    import numpy as np
-    from scipy.special import expit, softmax
-
-    weights = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64)).T
-    start = np.asarray(estimator.intercept_, dtype=np.float64)
-
-    def answer(matrix: Answers) -> Answers:
-        with np.errstate(invalid="ignore", over="ignore"):
-            scores = matrix @ weights + start
-            if not model.classes:
-                return scores[:, 0]
-            if scores.shape[1] == 1:
-                positive = expit(scores[:, 0])
-                return np.column_stack([1 - positive, positive])
-            return np.asarray(softmax(scores, axis=1))
 
     return answer
 

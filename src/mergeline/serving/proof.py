@@ -38,10 +38,13 @@ _FEW = 150  # rows
 _MANY = 1_000
 
 
-def choose(model: LoadedModel, holdout: Batch | None = None) -> Form:
-    """The fastest form of a model that stands the proof."""
+def choose(model: LoadedModel, holdout: Batch | None = None, *, alone: bool = False) -> Form:
+    """The fastest form of a model that stands the proof.
+
+    `alone`: a compiled form must do without the estimator, for many rows too.
+    """
     try:
-        forms = candidates(model)
+        forms = candidates(model, alone=alone)
     except NoStepsError as error:
         base = _base(model, holdout, {})
         return Frame(model, f"frame: {error}", joins=_joins(model, base))
@@ -222,7 +225,11 @@ class _Proof:
             with self._model.one_thread():
                 self.labels = np.array_equal(self._model.estimator.predict(frame), most)
         few = np.concatenate([self._form.answer(part) for part in _in_parts(batch, _FEW)])
-        return self._compare(expected, few) or self._compare(expected, self._form.answer(batch))
+        many = batch
+        if batch.size <= FEW_ROWS:  # the same rows again, until they are many
+            many = _rows(batch, [row % batch.size for row in range(FEW_ROWS + 1)])
+        said = self._form.answer(many)[: batch.size]
+        return self._compare(expected, few) or self._compare(expected, said)
 
     def _compare(self, expected: Answers, said: Answers) -> str | None:
         import numpy as np

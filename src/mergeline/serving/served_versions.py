@@ -21,9 +21,10 @@ from mergeline.core.release.version import Version
 from mergeline.errors import BundleError, DeployError, InputError, MergelineError, NotFoundError
 from mergeline.serving.forms import Form
 from mergeline.serving.http import Answer
+from mergeline.serving.kept_forms import KeptForms
 from mergeline.serving.proof import choose
 from mergeline.serving.rows import KINDS, Batch, RowReader
-from mergeline.serving.tables import first_rows
+from mergeline.serving.tables import proof_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,6 @@ Asking = Generator[Batch | Callable[[], Any], Any, Answer]
 
 STAGES = ("Production", "Staging")
 MEMORY = 1_000_000_000  # bytes for models without a stage
-_PROOF_ROWS = 2_000
 _FEW = 64  # numbers
 _LONGEST_PAUSE = 30.0  # seconds between tries to load a version that cannot be loaded
 
@@ -74,7 +74,7 @@ class ServedModel:
     def answers_as_mlflow(self) -> bool:
         """Whether MLflow's scoring server asks the same method, and gets the same bits."""
         method = "predict_proba" if self.classes else "predict"
-        asked = self.loaded.estimator is not None and self.loaded.scoring_function == method
+        asked = self.loaded.is_sklearn and self.loaded.scoring_function == method
         return asked and self.form.exact
 
     @property
@@ -188,6 +188,7 @@ class ServedVersions:
     Args:
         source: gives the versions that the registry has now, and their files.
         memory: bytes that models without a stage may take, by the size of their files.
+        kept: compiled forms; without them each model's estimator is loaded, and its form proven.
         clock: gives monotonic seconds.
     """
 
@@ -196,10 +197,12 @@ class ServedVersions:
         source: Source,
         *,
         memory: int = MEMORY,
+        kept: KeptForms | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._memory = memory
+        self._kept = kept
         self._clock = clock
         self._following = threading.Lock()
         self._swapping = threading.Lock()
@@ -292,8 +295,12 @@ class ServedVersions:
                 tempfile.TemporaryDirectory(prefix="mergeline-serve-", ignore_cleanup_errors=True)
             )
             folder = self._source.model_files(version.model, version.number, Path(scratch))
-            model = load(folder, version.model_digest)
-            holdout = self._holdout(version, model, Path(scratch))
+
+            def holdout() -> Path | None:
+                return self._holdout(version, Path(scratch))
+
+            kept = self._kept and self._kept.find(folder, version.model_digest, holdout)
+            model, form = kept or _proven(folder, version.model_digest, holdout)
             if model.folder is not None:
                 weakref.finalize(model, stack.pop_all().close)
         for name, column in model.inputs.items():
@@ -301,13 +308,12 @@ class ServedVersions:
                 raise BundleError(
                     f"column {name!r} is of type {column.type}, which JSON cannot carry"
                 )
-        return ServedModel(model, RowReader(model.inputs), choose(model, holdout))
+        return ServedModel(model, RowReader(model.inputs), form)
 
-    def _holdout(self, version: Version, model: LoadedModel, scratch: Path) -> Batch | None:
+    def _holdout(self, version: Version, scratch: Path) -> Path | None:
         """Rows kept from its training, for the proof of its form; None if there are none."""
         try:
-            file = self._source.holdout(version, scratch / "holdout")
-            return first_rows(file, model.inputs, _PROOF_ROWS) if file else None
+            return self._source.holdout(version, scratch / "holdout")
         except Exception:  # noqa: BLE001 - the proof has other rows
             return None
 
@@ -437,6 +443,15 @@ class ServedVersions:
             if served.version.stage == name:
                 return served
         raise NotFoundError(f"no version of {model} is in {name}", next_step="See /models")
+
+
+def _proven(
+    folder: Path, digest: str, holdout: Callable[[], Path | None]
+) -> tuple[LoadedModel, Form]:
+    """A model that is loaded, and its form."""
+    model = load(folder, digest)
+    rows = holdout()
+    return model, choose(model, proof_rows(rows, model.inputs) if rows else None)
 
 
 def model_of(served: ServedVersion) -> ServedModel:

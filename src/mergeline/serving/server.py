@@ -17,6 +17,7 @@ from mergeline.errors import InputError, NotFoundError
 from mergeline.lifecycle.steps.project import Project
 from mergeline.serving.app import Application, Settings
 from mergeline.serving.connections import GRACE, Server, listen, uvicorn_settings
+from mergeline.serving.kept_forms import KeptForms
 from mergeline.serving.registered import Registered
 from mergeline.serving.routes import VERSION_NUMBER
 from mergeline.serving.served_versions import MEMORY, ServedVersions, Source
@@ -65,7 +66,8 @@ def serve(project: Project, options: Options) -> None:
     source: Source = Registered(project.tracking, project.store)
     if options.only is not None:
         source = _One(source, options.only)
-    run(ServedVersions(source, memory=options.memory), options)
+    kept = KeptForms(project.state / "forms")
+    run(ServedVersions(source, memory=options.memory, kept=kept), options)
 
 
 def run(served_versions: ServedVersions, options: Options) -> None:

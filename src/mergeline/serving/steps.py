@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+# The name of a change in `_CHANGES`, and its numbers.
+Change = tuple[Any, ...]
+Way = Callable[[Any], Any]
 _NUMBERS = {"double", "float", "long", "integer", "boolean"}
 
 
@@ -35,8 +38,7 @@ class Source:
     Attributes:
         column: place of the raw column.
         numeric: whether it is a number so far.
-        change: from a raw value to what the next step takes; None stands for a missing one.
-        inverse: from a number of the matrix to a raw number that gives it, about.
+        changes: of a raw value on its way, in their order; each is named, with its numbers.
         categories: raw values that a step knows by name.
         place, width: of its columns in the matrix.
         codes: of a category: its number, or with a width its column; None for a plain number.
@@ -45,53 +47,64 @@ class Source:
 
     column: int
     numeric: bool
-    change: Callable[[Any], Any] | None = None
-    inverse: Callable[[float], float] = lambda number: number
+    changes: tuple[Change, ...] = ()
     categories: list[Any] = field(default_factory=list)
     place: int = 0
     width: int = 1
     codes: Mapping[Any, float] | None = None
     unknown: float | None = None
 
+    def inverse(self, number: float) -> float:
+        """A raw number that gives this number of the matrix, about."""
+        for name, *numbers in reversed(self.changes):
+            if name in _INVERSES:
+                number = float(_INVERSES[name](number, *numbers))
+        return number
 
-class ToMatrix:
-    """From a batch to a matrix of float64, by the fitted steps before an estimator.
+
+def first_steps(steps: Sequence[Any], inputs: Mapping[str, InputColumn]) -> ToMatrix:
+    """What fitted steps do to the columns that a model takes.
 
     Raises:
         NoStepsError: one of the steps is not known here.
     """
+    sources = [
+        Source(
+            place,
+            numeric=kind.type in _NUMBERS,
+            changes=(("single",),) if kind.type == "float" else (),
+        )
+        for place, kind in enumerate(inputs.values())
+    ]
+    names = list(inputs)
+    for step in steps:
+        sources = _through(step, sources, names)
+        names = [str(number) for number in range(len(sources))]
+    place = 0
+    for source in sources:
+        if source.codes is None and not source.numeric:
+            raise NoStepsError("a text that no step encodes")
+        source.place, place = place, place + source.width
+    return ToMatrix(sources, inputs)
 
-    def __init__(self, steps: Sequence[Any], inputs: Mapping[str, InputColumn]) -> None:
-        sources = [
-            Source(
-                place,
-                numeric=kind.type in _NUMBERS,
-                change=_single if kind.type == "float" else None,
-            )
-            for place, kind in enumerate(inputs.values())
-        ]
-        names = list(inputs)
-        for step in steps:
-            sources = _through(step, sources, names)
-            names = [str(number) for number in range(len(sources))]
-        self._sources = sources
-        place = 0
-        for source in self._sources:
-            if source.codes is None and not source.numeric:
-                raise NoStepsError("a text that no step encodes")
-            source.place, place = place, place + source.width
-        self.width = place
+
+class ToMatrix:
+    """From a batch to a matrix of float64, as the sources say."""
+
+    def __init__(self, sources: Sequence[Source], inputs: Mapping[str, InputColumn]) -> None:
+        self._sources = [(source, _way(source.changes)) for source in sources]
+        self.width = sum(source.width for source in sources)
         self._narrow = all(source.width == 1 for source in sources)
         self._ways = [
-            (one.column, one.change, one.codes.get if one.codes is not None else None, one.unknown)
-            for one in sources
+            (one.column, way, one.codes.get if one.codes is not None else None, one.unknown)
+            for one, way in self._sources
         ]
         self._texts = [kind.type == "string" for kind in inputs.values()]
 
     @property
     def sources(self) -> Sequence[Source]:
         """The columns as they enter the matrix."""
-        return self._sources
+        return [source for source, _ in self._sources]
 
     def __call__(self, batch: Batch) -> npt.NDArray[np.float64]:
         """The matrix.
@@ -104,9 +117,9 @@ class ToMatrix:
         if batch.size == 1 and self._narrow and (row := self._one_row(batch.columns)):
             # An array takes its time for each column, whatever the rows.
             return np.array([row], dtype=np.float64)
-        columns = [self._entered(source, batch) for source in self._sources]
+        columns = [self._entered(source, way, batch) for source, way in self._sources]
         matrix = np.zeros((batch.size, self.width))
-        for source, values in zip(self._sources, columns, strict=True):
+        for (source, _), values in zip(self._sources, columns, strict=True):
             if source.width == 1:
                 matrix[:, source.place] = values
             else:
@@ -129,15 +142,15 @@ class ToMatrix:
             row.append(value)
         return row
 
-    def _entered(self, source: Source, batch: Batch) -> Any:  # noqa: ANN401 - a list or an array
-        """The numbers, or codes, that a column's raw values become."""
+    def _entered(self, source: Source, way: Way | None, batch: Batch) -> Any:  # noqa: ANN401
+        """The numbers, or codes, that a column's raw values become: a list or an array."""
         values = batch.columns[source.column]
-        if source.change is not None:
-            values = [source.change(value) for value in _listed(values)]
+        if way is not None:
+            values = [way(value) for value in _listed(values)]
         if source.codes is None:
             return values
         code, unknown = source.codes.get, source.unknown
-        if self._texts[source.column] and source.change is None:
+        if self._texts[source.column] and way is None:
             keys = _listed(values)  # texts and None, which are their own keys
         else:
             keys = [_key(value) for value in _listed(values)]
@@ -163,6 +176,44 @@ def _single(value: float | None) -> float | None:
     import numpy as np
 
     return None if value is None else float(np.float32(value))
+
+
+def _filled(value: Any, filled: Any) -> Any:  # noqa: ANN401
+    return filled if _key(value) is None else value
+
+
+def _centred(value: Any, mean: float, scale: float) -> float:  # noqa: ANN401
+    return math.nan if value is None else (float(value) - mean) / scale
+
+
+def _stretched(value: Any, scale: float, least: float) -> float:  # noqa: ANN401
+    return math.nan if value is None else float(value) * scale + least
+
+
+_CHANGES: Mapping[str, Callable[..., Any]] = {
+    "single": _single,
+    "fill": _filled,
+    "centre": _centred,
+    "stretch": _stretched,
+}
+_INVERSES: Mapping[str, Callable[..., float]] = {
+    "centre": lambda number, mean, scale: number * scale + mean,
+    "stretch": lambda number, scale, least: (number - least) / scale,
+}
+
+
+def _way(changes: Sequence[Change]) -> Way | None:
+    """All changes of a raw value as one; None where there are none."""
+    steps = [(_CHANGES[name], numbers) for name, *numbers in changes]
+    if not steps:
+        return None
+
+    def change(value: Any) -> Any:  # noqa: ANN401
+        for step, numbers in steps:
+            value = step(value, *numbers)
+        return value
+
+    return change
 
 
 def _through(step: Any, sources: list[Source], names: list[str]) -> list[Source]:  # noqa: ANN401
@@ -278,22 +329,13 @@ def _numbers_only(step: Any, sources: Iterable[Source]) -> None:  # noqa: ANN401
             raise NoStepsError(f"{type(step).__name__} of what is no number")
 
 
-def _then(source: Source, change: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    before = source.change
-    return change if before is None else lambda value: change(before(value))
-
-
-def _filling(filled: Any) -> Callable[[Any], Any]:  # noqa: ANN401
-    return lambda value: filled if _key(value) is None else value
-
-
 def _imputer(step: Any, sources: list[Source], names: list[str]) -> list[Source]:  # noqa: ANN401, ARG001
     if step.add_indicator or not _is_nan(step.missing_values):
         raise NoStepsError("an imputer with an indicator, or of other values than NaN")
     for source, filled in zip(sources, step.statistics_.tolist(), strict=True):
         if source.codes is not None or _key(filled) is None:
             raise NoStepsError("an imputer of what is encoded, or of nothing")
-        source.change = _then(source, _filling(filled))
+        source.changes += (("fill", filled),)
     return sources
 
 
@@ -302,19 +344,7 @@ def _scaler(step: Any, sources: list[Source], names: list[str]) -> list[Source]:
     for place, source in enumerate(sources):
         mean = float(step.mean_[place]) if step.with_mean else 0.0
         scale = float(step.scale_[place]) if step.with_std else 1.0
-
-        def change(value: Any, mean: float = mean, scale: float = scale) -> float:  # noqa: ANN401
-            return math.nan if value is None else (float(value) - mean) / scale
-
-        def inverse(
-            number: float,
-            mean: float = mean,
-            scale: float = scale,
-            before: Any = source.inverse,  # noqa: ANN401
-        ) -> float:
-            return float(before(number * scale + mean))
-
-        source.change, source.inverse = _then(source, change), inverse
+        source.changes += (("centre", mean, scale),)
     return sources
 
 
@@ -324,17 +354,5 @@ def _min_max(step: Any, sources: list[Source], names: list[str]) -> list[Source]
         raise NoStepsError("a scaler that clips")
     for place, source in enumerate(sources):
         scale, least = float(step.scale_[place]), float(step.min_[place])
-
-        def change(value: Any, scale: float = scale, least: float = least) -> float:  # noqa: ANN401
-            return math.nan if value is None else float(value) * scale + least
-
-        def inverse(
-            number: float,
-            scale: float = scale,
-            least: float = least,
-            before: Any = source.inverse,  # noqa: ANN401
-        ) -> float:
-            return float(before((number - least) / scale))
-
-        source.change, source.inverse = _then(source, change), inverse
+        source.changes += (("stretch", scale, least),)
     return sources

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 ARROW = "application/vnd.apache.arrow.stream"
 PARQUET = "application/vnd.apache.parquet"
 CSV = "text/csv"
+_PROOF_ROWS = 2_000
 TABLE_LIMIT = 100_000  # rows of one table
 _LARGEST_TEXTS = 64_000_000  # bytes of a table's texts, which may be packed a thousandfold
 
@@ -42,14 +44,17 @@ def read_table(body: bytes, kind: str, inputs: Mapping[str, InputColumn]) -> Bat
     return table_batch(table, inputs)
 
 
-def first_rows(file: Path, inputs: Mapping[str, InputColumn], rows: int) -> Batch | None:
-    """The first rows of a Parquet file on disk; None if it has none."""
+def proof_rows(file: Path, inputs: Mapping[str, InputColumn]) -> Batch | None:
+    """The first rows of a holdout, for the proof of a form; None if it has none that fit."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file) as opened:
+    with (
+        contextlib.suppress(OSError, ValueError, pa.ArrowException, InputError),
+        pq.ParquetFile(file) as opened,
+    ):
         wanted = [name for name in opened.schema_arrow.names if name in inputs]
-        for batch in opened.iter_batches(rows, columns=wanted):
+        for batch in opened.iter_batches(_PROOF_ROWS, columns=wanted):
             return table_batch(pa.Table.from_batches([batch]), inputs)
     return None
 

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from mergeline.adapters.mlflow.embedded import read_registered
+from mergeline.adapters.mlflow.embedded import read_registered, read_standing
 from mergeline.adapters.mlflow.runs import COMMIT, FINGERPRINT, PULL_REQUEST, Run
 from mergeline.adapters.mlflow.store import Store, on_all_pages, without_password
 from mergeline.core.release.version import RegistryStage, Version
@@ -56,6 +59,14 @@ class Registry(Store):
         """
         if self.absent():
             return []
+        embedded = read_standing(self._file, _STAGE) if self._file else None
+        if embedded is not None:
+            return [
+                _version(version, _holders(model))
+                for _, model in sorted(embedded.items())
+                for version in sorted(model.versions, key=lambda version: version.version)
+                if _STAGE in version.tags
+            ]
         with self.translating():
             registered = self.client.search_model_versions(
                 f"tags.`{_STAGE}` != 'Archived'", max_results=10_000
@@ -191,6 +202,9 @@ class Registry(Store):
 
     def model_files(self, model: str, number: int, into: Path) -> Path:
         """Fetch the MLflow model folder of a registered version."""
+        if local := self._local_files(model, number):
+            with self.translating():
+                return Path(shutil.copytree(local, into / local.name))
         import mlflow.artifacts
 
         with self.translating(f"no version {number} of {model}"):
@@ -205,6 +219,16 @@ class Registry(Store):
                     registry_uri=self.uri,
                 )
             )
+
+    def _local_files(self, model: str, number: int) -> Path | None:
+        """Where a version's files are, if that is a folder of this machine and known at once."""
+        found = read_registered(self._file, model) if self._file else None
+        raw = {v.version: v.place for v in found.versions if _number(v) == number} if found else {}
+        if not raw:
+            return None
+        place = raw[max(raw)]
+        folder = Path(url2pathname(urlsplit(place).path) if place.startswith("file:///") else place)
+        return folder if folder.is_absolute() and folder.is_dir() else None
 
     def _raw(self, model: str, number: int) -> str:
         """MLflow's own number of a version; of several, of the one that was registered last."""

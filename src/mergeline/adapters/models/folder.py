@@ -54,6 +54,15 @@ _PART = 1 << 20  # bytes of a file that are read at once
 
 
 @dataclass(frozen=True)
+class _Held:
+    """An estimator in memory, how it is asked, and the threads of the libraries that it uses."""
+
+    raw: Any
+    ask: Callable[[pd.DataFrame], Any]
+    threads: Any  # threadpoolctl.ThreadpoolController
+
+
+@dataclass(frozen=True)
 class LoadedModel:
     """A model that can be asked.
 
@@ -62,7 +71,6 @@ class LoadedModel:
         classes: order of the probability columns; empty for a regression.
         size_bytes: of the estimator's own files.
         folder: that it may still read from, if it is not all in memory.
-        raw: the scikit-learn estimator, or else MLflow's `PyFuncModel`.
         example: the row that was saved with it, by column; empty if none was.
         description: what its MLmodel says.
     """
@@ -71,11 +79,9 @@ class LoadedModel:
     classes: tuple[Any, ...]
     size_bytes: int
     folder: Path | None
-    raw: Any
     example: Mapping[str, Any]
     description: Mapping[str, Any]
-    _ask: Callable[[pd.DataFrame], Any]
-    _threads: Any  # threadpoolctl.ThreadpoolController
+    _held: Callable[[], _Held]
     _alone: threading.Lock = field(default_factory=threading.Lock)
 
     def predict(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
@@ -89,7 +95,7 @@ class LoadedModel:
         try:
             # Threads of its own make one row several times slower; outside the main thread most.
             with self.one_thread():
-                answer = np.asarray(self._ask(self._inputs_of(frame)), dtype=np.float64)
+                answer = np.asarray(self._held().ask(self._inputs_of(frame)), dtype=np.float64)
         except (Exception, SystemExit) as error:
             raise BundleError(f"the model cannot score these rows: {_first_line(error)}") from error
         shape = (len(frame), len(self.classes)) if self.classes else (len(frame),)
@@ -98,9 +104,19 @@ class LoadedModel:
         return answer
 
     @property
+    def raw(self) -> Any:  # noqa: ANN401
+        """The scikit-learn estimator, or else MLflow's `PyFuncModel`."""
+        return self._held().raw
+
+    @property
+    def is_sklearn(self) -> bool:
+        """Whether it is a scikit-learn estimator."""
+        return "sklearn" in self.description["flavors"]
+
+    @property
     def estimator(self) -> Any:  # noqa: ANN401 - of scikit-learn
         """The scikit-learn estimator, if it is one."""
-        return self.raw if "sklearn" in self.description["flavors"] else None
+        return self.raw if self.is_sklearn else None
 
     @property
     def scoring_function(self) -> str:
@@ -123,7 +139,7 @@ class LoadedModel:
 
     def one_thread(self) -> AbstractContextManager[object]:
         """Within, libraries use no threads of their own."""
-        limit: AbstractContextManager[object] = self._threads.limit(limits=1)
+        limit: AbstractContextManager[object] = self._held().threads.limit(limits=1)
         return limit
 
     def predict_as_mlflow(self, frame: pd.DataFrame, params: Mapping[str, Any] | None) -> Any:  # noqa: ANN401
@@ -197,8 +213,62 @@ def load(folder: Path, expected_digest: str) -> LoadedModel:
     # Looks for the libraries that are loaded now; doing that at each call costs 5 ms.
     threads = threadpoolctl.ThreadpoolController()
     raw, classes, ask = loaded
+    held = _Held(raw, ask, threads)
     example = _example(folder, description)
-    return LoadedModel(inputs, classes, size, needed, raw, example, description, ask, threads)
+    return LoadedModel(inputs, classes, size, needed, example, description, lambda: held)
+
+
+def check_for_mlflow(folder: Path, expected_digest: str) -> None:
+    """Make sure that MLflow itself may load a folder: it would run whatever MLmodel names.
+
+    Raises:
+        BundleError: not an MLflow model, other bytes than expected, or a pickled estimator whose
+            MLmodel, which its digest does not cover, names another loader than scikit-learn's.
+    """
+    _check_digest(model_digest(folder), expected_digest, folder)
+    flavour = _description(folder)["flavors"].get("python_function") or {}
+    if is_pickle(folder) and (
+        flavour.get("loader_module") != "mlflow.sklearn" or "code" in flavour
+    ):
+        raise BundleError("its MLmodel names another loader than mlflow.sklearn", where=str(folder))
+
+
+def is_pickle(folder: Path) -> bool:
+    """Whether the model is one pickle, of a scikit-learn estimator.
+
+    Raises:
+        BundleError: not the folder of an MLflow model.
+    """
+    return _pickle_of(folder, _description(folder)) is not None
+
+
+def load_when_asked(
+    folder: Path, expected_digest: str, classes: tuple[Any, ...], size_bytes: int
+) -> LoadedModel:
+    """A model whose estimator is loaded when it is first asked for, from its folder.
+
+    Args:
+        folder: of the MLflow model, which must stay.
+        expected_digest: that its bytes must have, now and when they are loaded.
+        classes: as the estimator names them.
+        size_bytes: that it takes until then.
+
+    Raises:
+        BundleError: not an MLflow model, or other bytes than expected.
+    """
+    _check_digest(model_digest(folder), expected_digest, folder)
+    description = _description(folder)
+    alone = threading.Lock()
+    loaded: list[LoadedModel] = []
+
+    def held() -> _Held:
+        with alone:
+            if not loaded:
+                loaded.append(load(folder, expected_digest))
+        return loaded[0]._held()  # noqa: SLF001
+
+    inputs, example = _inputs(description, folder), _example(folder, description)
+    return LoadedModel(inputs, classes, size_bytes, folder, example, description, held)
 
 
 @dataclass(frozen=True)
