@@ -363,6 +363,13 @@ class BatchStandardised(Answering):
         return 1 / (1 + np.exp(-score))
 
 
+class HardLabels(Answering):
+    """Answers with the class that it decides for, as some flavours do."""
+
+    def predict_proba(self, rows: Any) -> Any:
+        return (self.good.predict_proba(rows)[:, 1] >= 0.5).astype(float)
+
+
 class Rounded(Answering):
     """Answers with tens of percent."""
 
@@ -387,6 +394,10 @@ def stateful() -> Trial:
 
 def batch_standardised() -> Trial:
     return Trial(BatchStandardised(), asked_again=True)
+
+
+def hard_labels() -> Trial:
+    return Trial(HardLabels())
 
 
 def rounded() -> Trial:
@@ -512,6 +523,7 @@ CASES: list[tuple[Callable[[], Trial], str, set[str]]] = [
     (shifted, "depends_on_batch", {"threshold", "worse_than_chance"}),
     (stateful, "unstable", {"depends_on_batch"}),
     (batch_standardised, "depends_on_batch", set()),
+    (hard_labels, "hard_labels", {"metric_missing"}),
     (leaked_column, "leak", set()),
     (infinitely_surprised, "metric_infinite", set()),
     (too_slow, "latency", set()),

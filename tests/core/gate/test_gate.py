@@ -421,6 +421,11 @@ def test_a_narrow_refusal_of_a_slice_does_not_read_as_a_pass() -> None:
 @pytest.mark.parametrize(
     ("gate", "how", "rule", "passes"),
     [
+        (Gate("roc_auc", load_s=3), {"load_s": 3.0}, "load", True),
+        (Gate("roc_auc", load_s=3), {"load_s": 3.1}, "load", False),
+        (Gate("roc_auc", memory_mb=500), {"memory_mb": 500.0}, "memory", True),
+        (Gate("roc_auc", memory_mb=500), {"memory_mb": 501.0}, "memory", False),
+        (Gate("roc_auc", memory_mb=500), {"memory_mb": None}, "memory", False),
         (Gate("roc_auc", latency_ms=2), {}, "latency", True),
         (Gate("roc_auc", latency_ms=1.9), {}, "latency", False),
         (Gate("roc_auc", latency_ms=2), {"latency_ms": None}, "latency", False),

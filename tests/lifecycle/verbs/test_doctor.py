@@ -12,7 +12,8 @@ from mergeline.adapters.forge.base import Settings
 from mergeline.adapters.forge.folder import FolderForge
 from mergeline.adapters.git.repository import Repository
 from mergeline.adapters.store.store import Store
-from mergeline.errors import InputError, StoreError
+from mergeline.errors import InputError, StoreError, WallsError
+from mergeline.lifecycle.steps import project
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.verbs import doctor
 from mergeline.lifecycle.verbs.doctor import Finding, examine
@@ -216,3 +217,14 @@ def test_a_machine_without_walls_is_unsafe(root: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(doctor, "find_walls", lambda: Walls("none", ("the network is there",)))
     findings = examine(Project(Repository(root), {"MERGELINE_FORGE": str(root.parent / "forge")}))
     assert unsafe(findings) == {"walls"}
+
+
+def test_weak_walls_refuse_in_a_workflow_and_are_said_elsewhere(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weak = Walls("none", ("the network is there",))
+    monkeypatch.setattr(project, "find_walls", lambda: weak)
+    required = Project(Repository(root), {"MERGELINE_WALLS": "required"})
+    with pytest.raises(WallsError, match="the network is there"):
+        _ = required.walls
+    assert Project(Repository(root), {}).walls == weak
