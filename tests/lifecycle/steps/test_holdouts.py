@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +15,7 @@ from mergeline.core.release.bundle import CANDIDATE_FILES, HOLDOUT, PREDICTIONS
 from mergeline.errors import BundleError, StageError
 from mergeline.lifecycle.verbs.judge import judge
 from mergeline.lifecycle.verbs.track import track
+from mergeline.serving.registered import Registered
 from tests.support.line import Line
 
 REBUILT = ("models/late.yaml", "key: [id]", "key: [id]\nholdout: rebuilt")
@@ -58,6 +61,27 @@ def test_keys_leave_the_job_and_the_court_makes_the_rows_again(line: Line) -> No
     assert stored is not None
     store.fetch(stored, line.root / "fetched")
     assert list(pl.read_parquet_schema(line.root / "fetched" / holdout)) == ["id"]
+    # A server that proves its fast forms on a version's holdout has none of this one's rows.
+    registered = Registered(line.project().tracking, store)
+    released = line.project().tracking.versions("late")[0]
+    assert registered.holdout(released, line.root / "of the release")
+    keys_only = replace(released, fingerprint=fingerprint)
+    assert registered.holdout(keys_only, line.root / "of this one") is None
+
+
+def test_where_the_drops_are_gone_the_court_says_so(line: Line) -> None:
+    bundle = proposed(line)
+    for place in ("dvc-remote", "runner/.dvc/cache", "author/.dvc/cache"):
+        shutil.rmtree(line.root / place, ignore_errors=True)
+    for drop in (line.root / "runner").glob("data/raw/*/*.csv"):
+        drop.unlink()
+    elsewhere = {
+        "MERGELINE_STATE": str(line.root / "court"),
+        "MERGELINE_STORE": str(line.state / "store"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{line.state / 'mlflow.db'}",
+    }
+    with pytest.raises(BundleError, match=r"cannot be made again: .* Bring the drops back"):
+        judge(line.project(**elsewhere), bundle, into=line.root / "judged", say=line.say)
 
 
 def test_rows_that_are_others_or_gone_are_refused(line: Line) -> None:
