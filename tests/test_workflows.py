@@ -23,6 +23,8 @@ UNTRUSTED = [
     ("on-merge.yml", "judge"),
     ("on-merge.yml", "tables"),
     ("ci.yml", "run"),
+    ("ci.yml", "resolutions"),
+    ("publish.yml", "build"),
 ]
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 
