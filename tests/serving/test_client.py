@@ -7,7 +7,7 @@ import gc
 import http.server
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,12 @@ from tests.support.models import ROW, frame
 @pytest.fixture
 def client(
     registry: Registry, served_versions: ServedVersions, address: str, first: Path
-) -> mergeline.Client:
+) -> Iterator[mergeline.Client]:
     registry.register(first, "Production")
     served_versions.reconcile()
-    return mergeline.Client(address)
+    client = mergeline.Client(address)
+    yield client
+    client._http.close()  # the server would wait for it when it stops
 
 
 def test_rows_and_frames_get_the_model_s_own_answers_to_the_last_digit(

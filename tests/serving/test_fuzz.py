@@ -105,7 +105,7 @@ def ask(app: Application, path: str, kind: str, body: bytes, **headers: str) -> 
     return sent[0]["status"], sent[1]["body"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(PATHS), st.sampled_from(KINDS), BODIES)
 @pytest.mark.filterwarnings("ignore")
 def test_no_body_makes_the_server_fail(app: Application, path: str, kind: str, body: bytes) -> None:
@@ -115,7 +115,7 @@ def test_no_body_makes_the_server_fail(app: Application, path: str, kind: str, b
     assert status == 200 or "error" in document or "error_code" in document
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(VALID), st.data(), VALUES)
 def test_no_change_of_one_value_makes_the_server_fail(
     app: Application, valid: tuple[str, Any], data: st.DataObject, value: Any

@@ -106,6 +106,7 @@ def test_rows_of_files_are_written_with_the_answers_in_their_order(
     np.testing.assert_allclose(answers, expected(first, rows), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_many_batches_keep_their_order_and_csv_has_its_facts_beside_it(
     project: Project, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

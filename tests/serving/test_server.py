@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -19,8 +22,11 @@ import pytest
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.models.folder import model_digest
 from mergeline.adapters.scoring_server import Client, running_server
-from mergeline.errors import DeployError
-from tests.support.model_server import until
+from mergeline.errors import DeployError, InputError, NotFoundError
+from mergeline.lifecycle.steps.project import Project
+from mergeline.serving.served_versions import ServedVersions
+from mergeline.serving.server import Options, _follow, serve
+from tests.support.model_server import Registry, until
 from tests.support.models import ROW
 
 # MLflow's own calls of SQLAlchemy.
@@ -117,40 +123,50 @@ def test_it_serves_the_registry_follows_it_and_leaves_no_process(
     assert not listens(address)
 
 
-@pytest.mark.parametrize(
-    "by", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
-)
-def test_told_to_stop_it_ends_at_once_and_cleanly_even_while_a_client_dawdles(
-    project: Path, environment: dict[str, str], by: signal.Signals
-) -> None:
-    with started(project, environment, "--only", "delay/2") as (process, address):
-        # One version alone, whatever its stage.
-        until(lambda: [one["version"] for one in Client(address).versions("delay")] == [2])
-        host, _, port = address.removeprefix("http://").rpartition(":")
-        with socket.create_connection((host, int(port))) as dawdler:
-            dawdler.sendall(
-                b"POST /models/delay/stages/production/predict HTTP/1.1\r\nhost: x\r\n"
-                b"content-length: 99\r\n\r\n{"
-            )
-            process.send_signal(by)
-            assert process.wait(10) == 0
-        assert process.stderr
-        said = process.stderr.read()
-        assert "Traceback" not in said, said
-        assert "Fatal" not in said, said
+@contextlib.contextmanager
+def dawdler(address: str) -> Iterator[None]:
+    """A client that does not finish asking."""
+    host, _, port = address.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(
+            b"POST /models/delay/stages/production/predict HTTP/1.1\r\nhost: x\r\n"
+            b"content-length: 99\r\n\r\n{"
+        )
+        yield
 
 
-def test_it_says_what_it_serves_at_the_start_and_when_that_changes(
+def ends_cleanly(process: subprocess.Popen[str], by: signal.Signals) -> None:
+    process.send_signal(by)
+    assert process.wait(10) == 0
+    assert process.stderr
+    said = process.stderr.read()
+    assert "Traceback" not in said, said
+    assert "Fatal" not in said, said
+
+
+def test_it_says_what_it_serves_and_when_that_changes_and_ends_while_a_client_dawdles(
     project: Path, environment: dict[str, str]
 ) -> None:
     tracking = Tracking(f"sqlite:///{project / '.mergeline' / 'mlflow.db'}", project)
-    with started(project, environment) as (process, _):
+    with started(project, environment) as (process, address):
         assert process.stderr
         assert process.stderr.readline() == "delay v1 (production), v2\n"
         tracking.move("delay", 2, "Staging")
         assert process.stderr.readline() == "now delay v1 (production), v2 (staging)\n"
         tracking.move("delay", 2, "None")
         assert process.stderr.readline() == "now delay v1 (production), v2\n"
+        with dawdler(address):
+            ends_cleanly(process, signal.SIGTERM)
+
+
+@pytest.mark.slow
+def test_interrupted_it_ends_too_and_one_version_is_served_whatever_its_stage(
+    project: Path, environment: dict[str, str]
+) -> None:
+    with started(project, environment, "--only", "delay/2") as (process, address):
+        until(lambda: [one["version"] for one in Client(address).versions("delay")] == [2])
+        with dawdler(address):
+            ends_cleanly(process, signal.SIGINT)
 
 
 @pytest.mark.slow
@@ -209,15 +225,14 @@ def test_a_worker_that_cannot_start_ends_the_server_with_its_words(
     assert "no version 9 of delay (registered: v1, v2)" in done.stderr
 
 
-def test_it_says_that_there_is_nothing_to_serve_yet(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
-    subprocess.run(["git", "init", "--quiet", "-b", "main", tmp_path], check=True)
-    with started(tmp_path, environment) as (process, _):
-        assert process.stderr
-        assert process.stderr.readline() == "nothing to serve yet: release a model\n"
+def test_it_says_that_there_is_nothing_to_serve_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    stop = threading.Event()
+    stop.set()
+    _follow(ServedVersions(Registry()), 1.0, stop)
+    assert capsys.readouterr().err == "nothing to serve yet: release a model\n"
 
 
+@pytest.mark.slow
 def test_a_starter_that_is_killed_takes_the_server_with_it(
     project: Path, environment: dict[str, str]
 ) -> None:
@@ -239,39 +254,33 @@ with running_server({SERVE!r}, cwd=Path({str(project)!r}), env={environment!r}) 
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "kind", "said"),
     [
-        (["--only", "delay"], 2, "--only takes MODEL/VERSION"),
-        (["--only", "delay/9"], 2, "no version 9 of delay (registered: v1, v2)"),
-        (["--only", "delay/²"], 2, "--only takes MODEL/VERSION, not 'delay/²'"),
-        (["--only", f"delay/{'9' * 5_000}"], 2, "--only takes MODEL/VERSION"),
-        (["--poll", "0"], 2, "--poll takes seconds above 0"),
-        (["--poll", "inf"], 2, "--poll takes seconds above 0, not inf"),
-        (["--poll", "nan"], 2, "--poll takes seconds above 0, not nan"),
-        (["--poll", "1e10"], 2, "--poll takes seconds above 0"),
-        (["--port", "99999"], 2, "--port takes 0 to 65535, not 99999"),
-        (["--host", "nowhere.invalid"], 3, "cannot listen there: "),
-        (["--port", "TAKEN"], 3, "cannot listen there: Address already in use"),
+        (Options(only="delay"), InputError, "--only takes MODEL/VERSION"),
+        (Options(only="delay/9"), NotFoundError, r"no version 9 of delay \(registered: v1, v2\)"),
+        (Options(only="delay/²"), InputError, "--only takes MODEL/VERSION, not 'delay/²'"),
+        (Options(only=f"delay/{'9' * 5_000}"), InputError, "--only takes MODEL/VERSION"),
+        (Options(poll=0), InputError, "--poll takes seconds above 0"),
+        (Options(poll=math.inf), InputError, "--poll takes seconds above 0, not inf"),
+        (Options(poll=math.nan), InputError, "--poll takes seconds above 0, not nan"),
+        (Options(poll=1e10), InputError, "--poll takes seconds above 0"),
+        (Options(port=99_999), InputError, "--port takes 0 to 65535, not 99999"),
+        (Options(host="nowhere.invalid"), DeployError, "cannot listen there: "),
+        (Options(port=-1), DeployError, "cannot listen there: Address already in use"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_an_exit_code(
-    project: Path, environment: dict[str, str], options: list[str], code: int, said: str
+def test_what_cannot_be_done_is_said(
+    project: Path,
+    environment: dict[str, str],
+    options: Options,
+    kind: type[Exception],
+    said: str,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        command = [*SERVE, *(port if word == "TAKEN" else word for word in options)]
-        done = subprocess.run(
-            command,
-            cwd=project,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-    assert done.returncode == code
-    assert said in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+        if options.port < 0:
+            options = replace(options, port=taken.getsockname()[1])
+        with pytest.raises(kind, match=said):
+            serve(Project.at(project, environment), options)
 
 
 def test_a_server_that_does_not_start_says_why(project: Path, environment: dict[str, str]) -> None:
@@ -297,7 +306,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_forever_nor_left(
     )
     with (
         pytest.raises(DeployError, match="did not start: it printed nothing"),
-        running_server([sys.executable, "-c", script], cwd=project, env=environment, patience=2),
+        running_server([sys.executable, "-c", script], cwd=project, env=environment, patience=1),
     ):
         pass
     until(lambda: not alive(int(note.read_text())))

@@ -20,7 +20,7 @@ from mergeline.system.confinement import Walls, probe
 from tests.support.models import ROW
 
 
-@pytest.fixture(params=["landlock", "bubblewrap", "none"])
+@pytest.fixture(params=["landlock", "bubblewrap", pytest.param("none", marks=pytest.mark.slow)])
 def walls(request: pytest.FixtureRequest) -> Walls:
     if request.param != "none" and (sys.platform != "linux" or probe(request.param)):
         pytest.skip(f"{request.param} is no wall on this machine")

@@ -91,7 +91,7 @@ def score(
         _Scorers(
             checkable_files(project.tracking, version, Path(folder)),
             version.model_digest,
-            processes=1 if 0 < total <= _ROWS else _PROCESSES,
+            few=0 < total <= _ROWS,
         ) as scorers,
     ):
         for table in scorers.answers(_batches(rows)):
@@ -187,28 +187,29 @@ def _batches(rows: ds.Dataset) -> Iterator[pa.Table]:
 
 
 class _Scorers:
-    """Processes that hold the model; answers come in the order of the batches.
+    """Processes that hold the model, or for few rows this one; answers come in the batches' order.
 
     They load it from one folder, each after its own check of the digest, and need no registry.
     """
 
-    def __init__(self, folder: Path, digest: str, *, processes: int) -> None:
+    def __init__(self, folder: Path, digest: str, *, few: bool) -> None:
         self._model = folder, digest
-        self._processes = processes
+        self._few = few
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> _Scorers:
-        self._pool = ProcessPoolExecutor(
-            self._processes,
-            mp_context=get_context("spawn"),
-            initializer=_load,
-            initargs=self._model,
-        )
+        if not self._few:
+            self._pool = ProcessPoolExecutor(
+                _PROCESSES,
+                mp_context=get_context("spawn"),
+                initializer=_keep,
+                initargs=self._model,
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._pool is not None  # noqa: S101 - it was entered
-        self._pool.shutdown(cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
     def answers(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         """The tables, each with the model's answers in further columns.
@@ -216,14 +217,18 @@ class _Scorers:
         Raises:
             DeployError: a process ended.
         """
-        assert self._pool is not None  # noqa: S101 - it was entered
+        if self._pool is None:
+            model = _load(*self._model)
+            for table in tables:
+                yield _answered(model, table, 0)
+            return
         waiting: deque[Future[pa.Table]] = deque()
         start = 0
         try:
             for table in tables:
-                waiting.append(self._pool.submit(_answered, table, start))
+                waiting.append(self._pool.submit(_answered_there, table, start))
                 start += table.num_rows
-                if len(waiting) > self._processes + 1:
+                if len(waiting) > _PROCESSES + 1:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -236,21 +241,29 @@ class _Scorers:
 _held: list[ServedModel | Exception] = []
 
 
-def _load(folder: Path, digest: str) -> None:
+def _load(folder: Path, digest: str) -> ServedModel:
+    model = load(folder, digest)
+    return ServedModel(model, RowReader(model.inputs), choose(model))
+
+
+def _keep(folder: Path, digest: str) -> None:
     """Load the model in a process of its own; what fails is said with the first batch."""
     try:
-        model = load(folder, digest)
-        _held.append(ServedModel(model, RowReader(model.inputs), choose(model)))
+        _held.append(_load(folder, digest))
     except Exception as error:  # noqa: BLE001 - an initializer's error would only be printed
         _held.append(error)
 
 
-def _answered(table: pa.Table, start: int) -> pa.Table:
-    import pyarrow as pa
-
+def _answered_there(table: pa.Table, start: int) -> pa.Table:
     (model,) = _held
     if isinstance(model, Exception):
         raise model
+    return _answered(model, table, start)
+
+
+def _answered(model: ServedModel, table: pa.Table, start: int) -> pa.Table:
+    import pyarrow as pa
+
     try:
         answers = predict(model, table_batch(table, model.inputs))
     except InputError as error:

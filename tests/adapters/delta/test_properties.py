@@ -7,12 +7,13 @@ from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergeline.core.data.snapshot import Drop
 from mergeline.core.declare.contract import parse_contract
 from tests.adapters.delta.conftest import CONTRACT
+from tests.support.properties import few_or_many
 
 MONTHS = st.integers(0, 4)
 OPERATIONS = st.lists(
@@ -41,11 +42,7 @@ def apply(
         state[number] = edition
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(operations=OPERATIONS)
-def test_any_sequence_of_changes_holds_what_the_model_holds(
+def hold_changes(
     operations: list[tuple[str, int, int]], new_world: Callable[[str | Path], Any]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -77,6 +74,13 @@ def test_any_sequence_of_changes_holds_what_the_model_holds(
         assert not list(Path(folder, "t", "_incoming").glob("*"))
 
 
+@few_or_many(3, 200)
+def test_any_sequence_of_changes_holds_what_the_model_holds(
+    new_world: Callable[[str | Path], Any], examples: settings
+) -> None:
+    examples(given(OPERATIONS, st.just(new_world))(hold_changes))()
+
+
 CONTRACTS = (
     CONTRACT,
     CONTRACT.replace("  b: {type: bool}\n", ""),
@@ -85,17 +89,14 @@ CONTRACTS = (
 )
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(range(len(CONTRACTS))), st.frozensets(MONTHS)),
+    min_size=1,
+    max_size=7,
 )
-@given(
-    changes=st.lists(
-        st.tuples(st.sampled_from(range(len(CONTRACTS))), st.frozensets(MONTHS)),
-        min_size=1,
-        max_size=7,
-    )
-)
-def test_any_sequence_of_drops_and_contracts_holds_what_the_model_holds(
+
+
+def hold_contracts(
     changes: list[tuple[int, frozenset[int]]], new_world: Callable[[str | Path], Any]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -124,15 +125,24 @@ def test_any_sequence_of_drops_and_contracts_holds_what_the_model_holds(
         assert len(digests) == len(held)
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(months=st.permutations(range(4)), cut=st.integers(0, 4))
-def test_rows_come_in_one_order_whatever_the_history(
-    months: list[int], cut: int, new_world: Callable[[str | Path], Any]
+@few_or_many(3, 200)
+def test_any_sequence_of_drops_and_contracts_holds_what_the_model_holds(
+    new_world: Callable[[str | Path], Any], examples: settings
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        world = new_world(folder)
-        drops = [world.drop(month, rows=3) for month in months]
-        world.build(*drops[:cut])
-        assert world.scanned(world.build(*drops).version).equals(world.rows(drops))
+    examples(given(CHANGES, st.just(new_world))(hold_contracts))()
+
+
+@few_or_many(3, 100)
+def test_rows_come_in_one_order_whatever_the_history(
+    new_world: Callable[[str | Path], Any], examples: settings
+) -> None:
+    @examples
+    @given(months=st.permutations(range(4)), cut=st.integers(0, 4))
+    def hold(months: list[int], cut: int) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            world = new_world(folder)
+            drops = [world.drop(month, rows=3) for month in months]
+            world.build(*drops[:cut])
+            assert world.scanned(world.build(*drops).version).equals(world.rows(drops))
+
+    hold()

@@ -15,13 +15,14 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergeline.adapters.delta.tables import Tables
 from mergeline.adapters.drops.convert import convert
 from mergeline.core.data.snapshot import Drop, Provenance, Snapshot
 from mergeline.core.declare.contract import parse_contract
+from tests.support.properties import few_or_many
 
 CONTRACT = parse_contract(
     "t",
@@ -76,36 +77,35 @@ def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-@settings(
-    max_examples=12,
-    deadline=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(rows=st.lists(ROW, min_size=1, max_size=12))
+@few_or_many(5, 300)
 @pytest.mark.usefixtures("new_york")
 def test_bounds_are_those_of_the_rows_over_all_row_groups(
-    rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, examples: settings
 ) -> None:
-    frame = pl.DataFrame(rows, schema=DTYPES)
-    with pytest.MonkeyPatch.context() as patch:
-        # By module: `drops.convert` is the function too.
-        patch.setattr(sys.modules["mergeline.adapters.drops.convert"], "_ROW_GROUP_BYTES", 1)
-        patch.setattr(sys.modules["mergeline.adapters.drops.parquet"], "_PARQUET_ROWS", 2)
+    # By module: `drops.convert` is the function too.
+    monkeypatch.setattr(sys.modules["mergeline.adapters.drops.convert"], "_ROW_GROUP_BYTES", 1)
+    monkeypatch.setattr(sys.modules["mergeline.adapters.drops.parquet"], "_PARQUET_ROWS", 2)
+
+    @examples
+    @given(st.lists(ROW, min_size=1, max_size=12))
+    def hold(rows: list[dict[str, Any]]) -> None:
+        frame = pl.DataFrame(rows, schema=DTYPES)
         table = build(frame, tmp_path_factory.mktemp("t"))
-    [file] = table.file_uris()
-    assert pq.read_metadata(file).num_row_groups == math.ceil(len(rows) / 2)
-    said = bounds(table)
-    assert said["num_records"] == len(rows)
-    for name in frame.columns:
-        assert said[f"null_count.{name}"] == frame[name].null_count()
-        if frame[name].null_count() < len(rows):
-            assert said[f"min.{name}"] == frame[name].min()
-            assert said[f"max.{name}"] == frame[name].max()
-    # A reader that skips by the bounds finds the value.
-    for name, value in rows[-1].items():
-        if value is not None:
-            assert pl.scan_delta(table).filter(pl.col(name) == value).collect().height > 0
+        [file] = table.file_uris()
+        assert pq.read_metadata(file).num_row_groups == math.ceil(len(rows) / 2)
+        said = bounds(table)
+        assert said["num_records"] == len(rows)
+        for name in frame.columns:
+            assert said[f"null_count.{name}"] == frame[name].null_count()
+            if frame[name].null_count() < len(rows):
+                assert said[f"min.{name}"] == frame[name].min()
+                assert said[f"max.{name}"] == frame[name].max()
+        # A reader that skips by the bounds finds the value.
+        for name, value in rows[-1].items():
+            if value is not None:
+                assert pl.scan_delta(table).filter(pl.col(name) == value).collect().height > 0
+
+    hold()
 
 
 def test_moments_before_the_year_1000_and_parts_of_a_second_have_bounds(tmp_path: Path) -> None:

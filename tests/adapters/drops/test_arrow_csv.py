@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pytest
 
-from mergeline.adapters.drops.arrow_csv import BLOCK_BYTES, csv_batches
+from mergeline.adapters.drops.arrow_csv import csv_batches
 from mergeline.core.declare.contract import Contract
 
 CONTRACT = Contract("t", "d", "csv", {})
+BLOCK_BYTES = 64 << 10
 ROWS = b"1,Paris\n" * (BLOCK_BYTES // 8)
-RAGGED = b"1\n" * 2000
+RAGGED = b"1\n" * 500
 LATIN = "1,Genève\n".encode("latin-1")
 
 
@@ -27,13 +28,13 @@ class Handler:
     def __call__(self, _row: pa_csv.InvalidRow) -> str:
         self.calls += 1
         self.threads.add(threading.get_ident())
-        time.sleep(0.0001)
+        time.sleep(0.0002)
         return "skip"
 
 
 def is_called_no_more(handler: Handler) -> bool:
     calls = handler.calls
-    time.sleep(0.3)
+    time.sleep(0.1)
     return calls == handler.calls
 
 
@@ -42,7 +43,8 @@ def read(file: Path, handler: Handler) -> int:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("mergeline.adapters.drops.arrow_csv.BLOCK_BYTES", BLOCK_BYTES)
     return tmp_path / "a.csv"
 
 

@@ -1,4 +1,3 @@
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from mergeline.core.data.snapshot import Drop
 from mergeline.core.declare.columns import Column
 from mergeline.core.declare.contract import Contract
 from tests.support.memory import peak_memory
+from tests.support.properties import few_or_many
 
 NAMES = st.one_of(
     st.sampled_from(["hash", "row", "rows", "len", "count", "index", "0", "1", "literal", "key"]),
@@ -32,25 +32,29 @@ def contract_of(names: list[str]) -> Contract:
     return Contract("t", "data/raw/t", "csv", columns, key=tuple(names))
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    names=st.lists(NAMES, min_size=2, max_size=2, unique_by=str.lower),
-    rows=st.lists(CELLS, max_size=40),
-    per_pass=st.sampled_from([2, 7, 1000]),
-)
+@few_or_many(10, 500)
 def test_whatever_a_contract_calls_its_columns_the_rows_named_twice_are_found(
-    names: list[str], rows: list[tuple[int, str]], per_pass: int
+    examples: settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keys, "_ROWS_PER_PASS", per_pass)
-        patch.setattr(keys, "_ROWS_PER_BATCH", 3)
-        patch.setattr(keys, "_ROWS_PENDING", 4)
-        path = Path(folder, "a.parquet")
+    monkeypatch.setattr(keys, "_ROWS_PER_BATCH", 3)
+    monkeypatch.setattr(keys, "_ROWS_PENDING", 4)
+    path = tmp_path / "a.parquet"
+
+    @examples
+    @given(
+        names=st.lists(NAMES, min_size=2, max_size=2, unique_by=str.lower),
+        rows=st.lists(CELLS, max_size=40),
+        per_pass=st.sampled_from([2, 7, 1000]),
+    )
+    def hold(names: list[str], rows: list[tuple[int, str]], per_pass: int) -> None:
+        monkeypatch.setattr(keys, "_ROWS_PER_PASS", per_pass)
         pl.DataFrame(rows, schema=names, orient="row").write_parquet(path)
         found = list(find_duplicates(path, Drop("a.csv", ""), contract_of(names), len(rows)))
-    again = expected(rows)
-    assert [(violation.row, violation.value) for violation, _ in found] == again[:5]
-    assert sum(count for _, count in found) == len(again)
+        again = expected(rows)
+        assert [(violation.row, violation.value) for violation, _ in found] == again[:5]
+        assert sum(count for _, count in found) == len(again)
+
+    hold()
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergeline.adapters.drops.casting import cast_to
@@ -30,10 +30,9 @@ from mergeline.core.data.snapshot import Drop
 from mergeline.core.declare.columns import Column
 from mergeline.core.declare.contract import Contract, Dialect, Format
 from mergeline.errors import DropError
+from tests.support.properties import few_or_many
 
 Rows = list[tuple[Any, ...]]
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-THOROUGH = settings(QUICK, max_examples=6000)
 NAMES = ("x", "y", "z")
 
 
@@ -139,37 +138,31 @@ def csv_texts(draw: st.DrawFn) -> tuple[Dialect, tuple[str, ...], bytes]:
     return dialect, names, text.translate(swap).encode(dialect.encoding)
 
 
-def hold_csv_against_the_others(
-    file: Path, written: tuple[Dialect, tuple[str, ...], bytes]
-) -> None:
-    dialect, names, content = written
-    columns = dict.fromkeys(names, Column("string", nullable=True))
-    ours = accepted(file, content, contract_of(columns, dialect=dialect))
-    if ours is None:
-        return
-    assert ours == by_the_standard_library(content, dialect, len(names))
-    is_plain = is_plainly_quoted(file, dialect) and dialect.encoding == "utf-8"
-    # DuckDB takes an empty line with \r\n for two, and an escape has another meaning to it.
-    if is_plain and not dialect.escape and b"\r" not in content:
-        theirs = by_duckdb(file, dialect, names)
-        assert theirs is None or ours == theirs
-
-
-@given(csv_texts())
-@QUICK
+@few_or_many(30, 6000)
 def test_a_csv_is_read_as_the_standard_library_and_duckdb_read_it(
-    file: Path, written: tuple[Dialect, tuple[str, ...], bytes]
+    file: Path, examples: settings
 ) -> None:
-    hold_csv_against_the_others(file, written)
+    accepts: list[bool] = []
 
+    @examples
+    @given(csv_texts())
+    def hold(written: tuple[Dialect, tuple[str, ...], bytes]) -> None:
+        dialect, names, content = written
+        columns = dict.fromkeys(names, Column("string", nullable=True))
+        ours = accepted(file, content, contract_of(columns, dialect=dialect))
+        accepts.append(ours is not None)
+        if ours is None:
+            return
+        assert ours == by_the_standard_library(content, dialect, len(names))
+        is_plain = is_plainly_quoted(file, dialect) and dialect.encoding == "utf-8"
+        # DuckDB takes an empty line with \r\n for two, and an escape has another meaning to it.
+        if is_plain and not dialect.escape and b"\r" not in content:
+            theirs = by_duckdb(file, dialect, names)
+            assert theirs is None or ours == theirs
 
-@pytest.mark.slow
-@given(csv_texts())
-@THOROUGH
-def test_thousands_of_csvs_are_read_as_others_read_them(
-    file: Path, written: tuple[Dialect, tuple[str, ...], bytes]
-) -> None:
-    hold_csv_against_the_others(file, written)
+    hold()
+    # A property of accepted drops says nothing if most are refused.
+    assert sum(accepts) > len(accepts) / 20
 
 
 # --- texts as numbers, dates and moments: Python's own types -------------------------------------
@@ -226,21 +219,18 @@ COLUMNS = [
 ]
 
 
-def hold_texts_against_python(column: Column, dialect: Dialect, texts: list[str]) -> None:
-    values = cast_to(pl.Series("x", texts, dtype=pl.String), column, dialect).to_list()
-    for text, value in zip(texts, values, strict=True):
-        if value is not None:
-            assert value == by_python(text, column, dialect), text
-
-
 @pytest.mark.parametrize(("kind", "column", "dialect"), COLUMNS, ids=[str(n) for n in range(12)])
+@few_or_many(10, 1000)
 def test_a_text_that_is_accepted_has_the_value_that_python_reads(
-    kind: str, column: Column, dialect: Dialect
+    kind: str, column: Column, dialect: Dialect, examples: settings
 ) -> None:
+    @examples
     @given(st.lists(TEXTS[kind], min_size=1, max_size=20))
-    @settings(QUICK, max_examples=20)
     def hold(texts: list[str]) -> None:
-        hold_texts_against_python(column, dialect, texts)
+        values = cast_to(pl.Series("x", texts, dtype=pl.String), column, dialect).to_list()
+        for text, value in zip(texts, values, strict=True):
+            if value is not None:
+                assert value == by_python(text, column, dialect), text
 
     hold()
 
@@ -284,15 +274,20 @@ def parquet_files(draw: st.DrawFn) -> tuple[bytes, Rows]:
     return sink.getvalue(), list(zip(*values.values(), strict=True))
 
 
-@given(parquet_files())
-@settings(QUICK, max_examples=25)
+@few_or_many(8, 2000)
 def test_parquet_is_read_as_it_was_written_and_as_polars_reads_it(
-    file: Path, written: tuple[bytes, Rows]
+    file: Path, examples: settings
 ) -> None:
-    content, rows = written
     columns = {name: column for name, (_, column, _) in PARQUET.items()}
-    assert accepted(file, content, contract_of(columns, "parquet", null=())) == rows
-    assert pl.read_parquet(io.BytesIO(content)).rows() == rows
+
+    @examples
+    @given(parquet_files())
+    def hold(written: tuple[bytes, Rows]) -> None:
+        content, rows = written
+        assert accepted(file, content, contract_of(columns, "parquet", null=())) == rows
+        assert pl.read_parquet(io.BytesIO(content)).rows() == rows
+
+    hold()
 
 
 # --- JSON lines: DuckDB --------------------------------------------------------------------------
@@ -309,22 +304,25 @@ JSON_VALUES = st.fixed_dictionaries(
 )
 
 
-@given(st.lists(JSON_VALUES, min_size=1, max_size=8), st.booleans())
-@settings(QUICK, max_examples=25)
-def test_json_lines_are_read_as_duckdb_reads_them(
-    file: Path, objects: list[dict[str, Any]], ascii_only: bool
-) -> None:
-    content = "".join(json.dumps(o, ensure_ascii=ascii_only) + "\n" for o in objects).encode()
+@few_or_many(10, 2000)
+def test_json_lines_are_read_as_duckdb_reads_them(file: Path, examples: settings) -> None:
     columns = {
         "n": Column("int64", nullable=True), "f": Column("float64", nullable=True),
         "s": Column("string", nullable=True), "o": Column("bool", nullable=True),
         "q": Column("decimal(6,2)", nullable=True),
     }  # fmt: skip
-    ours = accepted(file, content, contract_of(columns, "jsonl", null=()))
     kinds = {"n": "BIGINT", "f": "DOUBLE", "s": "VARCHAR", "o": "BOOLEAN", "q": "DECIMAL(6,2)"}
     query = f"""select * from read_json(
         '{file}', columns={kinds}, format='newline_delimited', records=true)"""
-    assert ours == duckdb.sql(query).fetchall()
+
+    @examples
+    @given(st.lists(JSON_VALUES, min_size=1, max_size=8), st.booleans())
+    def hold(objects: list[dict[str, Any]], ascii_only: bool) -> None:
+        lines = [json.dumps(one, ensure_ascii=ascii_only) + "\n" for one in objects]
+        ours = accepted(file, "".join(lines).encode(), contract_of(columns, "jsonl", null=()))
+        assert ours == duckdb.sql(query).fetchall()
+
+    hold()
 
 
 # --- what differs, and why -----------------------------------------------------------------------
@@ -347,18 +345,3 @@ def test_what_duckdb_reads_differently_is_as_the_rfc_has_it(
     assert accepted(file, content, contract_of(columns)) == ours
     assert by_duckdb(file, Dialect(), names) != ours
     assert by_the_standard_library(content, Dialect(), len(names)) == ours
-
-
-def test_the_texts_of_a_property_are_accepted_often_enough_to_say_something(file: Path) -> None:
-    """A property of accepted drops says nothing if all are refused."""
-    seen: list[bool] = []
-
-    @given(csv_texts())
-    @settings(QUICK, max_examples=50, derandomize=True)
-    def count(written: tuple[Dialect, tuple[str, ...], bytes]) -> None:
-        dialect, names, content = written
-        columns = dict.fromkeys(names, Column("string", nullable=True))
-        seen.append(accepted(file, content, contract_of(columns, dialect=dialect)) is not None)
-
-    count()
-    assert sum(seen) > len(seen) / 4

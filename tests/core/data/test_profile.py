@@ -91,7 +91,8 @@ def test_samples_of_one_population_are_rarely_told_apart() -> None:
 
 def categories(values: npt.ArrayLike) -> Merged:
     """As the adapter makes it of a text column."""
-    names, counts = np.unique([f"c{value}" for value in np.asarray(values)], return_counts=True)
+    numbers, counts = np.unique(np.asarray(values), return_counts=True)
+    names = np.array([f"c{number}" for number in numbers])
     order = np.argsort(-counts, kind="stable")[:MOST_VALUES]
     kept = zip(names[order].tolist(), counts[order].tolist(), strict=True)
     total = int(counts.sum())

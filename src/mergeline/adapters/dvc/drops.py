@@ -7,7 +7,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterable
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +190,8 @@ class DropStore:
             raise RemoteError(
                 "the DVC remote's folder does not exist",
                 where=str(folder),
-                next_step="Mount it, or correct the remote's url with `dvc remote modify`",
+                next_step="Mount it, or say where it is: dvc remote modify "
+                f"{self._repo.config['core']['remote']} url URL",
             )
         return remote
 
@@ -198,17 +199,31 @@ class DropStore:
         """Put the remote's object into the cache, checked and whole, or not at all; where it is."""
         cached = Path(self._cache.oid_to_path(md5))
         cache = f"{'damaged in' if cached.exists() else 'not in'} the DVC cache"
-        missing = partial(
-            DropError, where=pointer, next_step="Ask whoever added it to run `dvc push`"
-        )
         for place, hash_name in ((self._cache, "md5"), (self._repo.cache.legacy, _OLD_HASH)):
             remote = self._remote(hash_name)
             if remote is None:
-                raise missing(f"the content (md5 {md5}) is {cache} and no DVC remote is configured")
+                raise DropError(
+                    f"the content (md5 {md5}) is {cache} and no DVC remote is configured",
+                    where=pointer,
+                    next_step=self._how_to_name_a_remote(),
+                )
             target = Path(place.oid_to_path(md5))
             if self._get(remote, md5, hash_name, target, pointer):
                 return target
-        raise missing(f"the content (md5 {md5}) is {cache} and not in the DVC remote")
+        raise DropError(
+            f"the content (md5 {md5}) is {cache} and not in the DVC remote",
+            where=pointer,
+            next_step="Ask whoever added it to run `dvc push`",
+        )
+
+    def _how_to_name_a_remote(self) -> str:
+        known = [*self._repo.config["remote"]]
+        if known:
+            return f"Say which has it: dvc remote default {' or '.join(known)}"
+        return (
+            "Name the one that has it: dvc remote add -d NAME URL (a folder, s3://…); if there "
+            "is none yet, ask whoever added the drop to do that and then `dvc push`"
+        )
 
     def _get(
         self,

@@ -62,6 +62,7 @@ def plan(
                 differing=differing(tuple(tree.pointers_behind(ingredients))),
                 notes=[
                     *([_NEEDS_YES] if needs_yes else []),
+                    *tree.check_columns(declared),
                     *(note for table in ingredients.snapshots for note in notes(table)),
                 ],
             )
