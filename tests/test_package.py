@@ -150,3 +150,13 @@ def test_wheel_and_sdist_are_whole(tmp_path: Path) -> None:
     assert urls.keys() == {"Documentation", "Changelog", "Issues", "Source"}
     checked = [sys.executable, "-m", "twine", "check", "--strict", *map(str, tmp_path.glob("m*"))]
     subprocess.run(checked, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_as_the_documents_say(shell: str) -> None:
+    name = f"_MERGELINE_COMPLETE={shell}_source"
+    assert name in (ROOT / "docs/install.md").read_text(encoding="utf-8")
+    code = f"import os; os.environ.update([{name.split('=')!r}])\n{verb('')}"
+    done = without_extras(code, ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "complete" in done.stdout

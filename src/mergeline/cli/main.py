@@ -77,9 +77,8 @@ def _end_failed(error: Exception) -> NoReturn:
     if isinstance(error, ModuleNotFoundError):
         missing = (error.name or "").split(".")[0]
         if missing in set().union(*EXTRAS.values()):
-            extra = (
-                "serve" if sys.argv[1:2] == ["serve"] and missing in EXTRAS["serve"] else "train"
-            )
+            small = "serve" if sys.argv[1:2] == ["serve"] else "bucket"
+            extra = small if missing in EXTRAS[small] else "train"
             message = f"this needs {missing}, which mergeline's extra {extra} brings"
             _fail(f"{message}. Run pip install 'mergeline[{extra}]'.", InputError.exit_code)
     if isinstance(error, OSError):  # no space, no permission, no such folder: no mistake of ours
