@@ -64,6 +64,16 @@ s3 *arguments:
 coverage *arguments:
     pytest -n logical --cov {{ arguments }}
 
+# Run telling tests with other versions than uv.lock's: `just resolutions lowest-direct 3.12`
+resolutions *arguments:
+    bash .ci/resolutions {{ arguments }}
+
+# Build wheel and sdist into dist/ and check both
+package:
+    rm -rf dist
+    uv build --quiet
+    twine check --strict dist/*
+
 # Run everything from a clean clone of HEAD
 ci:
     bash .ci/run

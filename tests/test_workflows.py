@@ -23,6 +23,8 @@ UNTRUSTED = [
     ("on-merge.yml", "judge"),
     ("on-merge.yml", "tables"),
     ("ci.yml", "run"),
+    ("ci.yml", "resolutions"),
+    ("publish.yml", "build"),
 ]
 # Keys that may only read; a fork's jobs get none.
 READ_KEYS = re.compile(r"\bsecrets\.READ_\w+")

@@ -16,12 +16,20 @@ from mergeline.cli.commands import commands
 from mergeline.cli.output import annotate
 from mergeline.cli.progress import progress_shown
 from mergeline.core.report.safe import printed
-from mergeline.errors import ExternalError, MergelineError, StageError
+from mergeline.errors import ExternalError, InputError, MergelineError, StageError
 
 _TAIL = 15  # lines shown of a stage that failed
 _PATIENCE = 5.0  # seconds until a verb that did not stop is asked again
 # A workflow hands over what is not set as an empty text, which clouds' libraries take for a value.
 _CLOUDS = ("AWS_", "AZURE_", "GOOGLE_")
+EXTRAS = {  # what each brings, by the name that it is imported by
+    "bucket": {"obstore"},
+    "serve": {
+        "cloudpickle", "httptools", "msgspec", "pandas", "prometheus_client", "scipy", "sklearn",
+        "threadpoolctl", "treelite", "uvicorn", "uvloop", "zstandard",
+    },
+    "train": {"deltalake", "dvc", "mlflow", "polars", "pyarrow", "pyseccomp", "sqlalchemy"},
+}  # fmt: skip
 _ISSUES = "https://github.com/mergeline/mergeline/issues"
 
 
@@ -73,6 +81,13 @@ def _end_failed(error: Exception) -> NoReturn:
             click.echo(click.style(f"  {printed(line)}", dim=True), err=True)
         annotate(error)
         _fail(str(error), error.exit_code)
+    if isinstance(error, ModuleNotFoundError):
+        missing = (error.name or "").split(".")[0]
+        if missing in set().union(*EXTRAS.values()):
+            small = "serve" if sys.argv[1:2] == ["serve"] else "bucket"
+            extra = small if missing in EXTRAS[small] else "train"
+            message = f"this needs {missing}, which mergeline's extra {extra} brings"
+            _fail(f"{message}. Run pip install 'mergeline[{extra}]'.", InputError.exit_code)
     if isinstance(error, OSError):  # no space, no permission, no such folder: no mistake of ours
         problem = f"{error.filename or 'a file'}: {error.strerror or error}"
         next_step = "Check who may write there, and the space left."

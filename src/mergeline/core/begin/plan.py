@@ -245,12 +245,14 @@ def _by_hand(found: Found, answers: Answers) -> Iterator[str]:
 
 
 _INSTALLING = {
-    "uv": "add mergeline to what the project needs: uv add mergeline=={version}",
-    "poetry": "add mergeline to what the project needs: poetry add mergeline@{version}",
-    "pixi": "add mergeline to what the project needs: pixi add --pypi mergeline=={version}",
-    "conda": "add mergeline=={version} to the pip section of environment.yml",
-    "pip": "add mergeline=={version} to requirements.txt",
-    "none": "pin what the project needs, in requirements.txt or by `uv init`: mergeline=={version}",
+    "uv": "add mergeline to what the project needs: uv add 'mergeline[train]=={version}'",
+    "poetry": "add mergeline to what the project needs: poetry add 'mergeline[train]@{version}'",
+    "pixi": "add mergeline to what the project needs: "
+    "pixi add --pypi 'mergeline[train]=={version}'",
+    "conda": "add mergeline[train]=={version} to the pip section of environment.yml",
+    "pip": "add mergeline[train]=={version} to requirements.txt",
+    "none": "pin what the project needs, in requirements.txt or by `uv init`: "
+    "mergeline[train]=={version}",
 }
 INSTALL: Mapping[str, str] = {
     "poetry": "POETRY_VIRTUALENVS_IN_PROJECT=true uvx poetry sync --without dev",
