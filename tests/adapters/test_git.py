@@ -282,6 +282,55 @@ def test_a_committed_lock_that_was_made_again_is_clean(repository: Repository) -
     assert not repository.is_clean()
 
 
+def test_the_files_that_differ_are_named(repository: Repository) -> None:
+    write(repository, "b/ü n.txt", "one")
+    commit(repository, "Second")
+    (repository.root / "b/ü n.txt").unlink()
+    write(repository, "a.txt", "changed")
+    write(repository, "new/c.txt", "new")
+    write(repository, "dvc.lock", "made by hand")
+    assert repository.changed_files() == ["a.txt", "b/ü n.txt", "new/c.txt"]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "drop"),
+    [("data/d.csv.dvc", "data/d.csv"), ("data/raw.dvc", "data/raw/sub/one.csv")],
+)
+@pytest.mark.parametrize("folder", ["", "services/late"])
+def test_a_drop_that_a_revert_leaves_is_neither_a_change_nor_part_of_the_tree(
+    repository: Repository, pointer: str, drop: str, folder: str
+) -> None:
+    place = Repository(repository.root / folder, folder)
+    if folder:
+        write(place, "models/late.yaml", "task: binary\n")
+        commit(repository, "A project in a folder")
+    before = place.tree()
+    # As `dvc add` leaves it: the pointer, and a line in the folder's own ignore file.
+    write(place, pointer, "outs: []\n")
+    write(place, "data/.gitignore", f"/{Path(pointer).stem}\n")
+    write(place, drop, "id\n1\n")
+    commit(repository, "A drop")
+    repository.git("revert", "--no-edit", "HEAD")
+    assert (place.root / drop).is_file(), "Git takes the line away that hid it"
+    assert place.is_clean()
+    assert place.working_tree() == place.tree() == before
+    write(place, "data/other.csv", "id\n1\n")
+    assert place.changed_files() == ["data/other.csv"]
+
+
+def test_what_is_new_where_a_pointer_was_once_is_new(repository: Repository) -> None:
+    write(repository, "raw.dvc", "outs: []\n")
+    commit(repository, "A folder's pointer")
+    (repository.root / "raw.dvc").unlink()
+    commit(repository, "No pointer")
+    write(repository, "raw/one.csv.dvc", "outs: []\n")
+    assert repository.changed_files() == ["raw/one.csv.dvc"]
+    assert "raw/one.csv.dvc" in repository.working_tree().list()
+    commit(repository, "A pointer for each drop")
+    write(repository, "raw/notes.py", "")
+    assert repository.changed_files() == ["raw/notes.py"]
+
+
 # --- bases ----------------------------------------------------------------------------------------
 
 

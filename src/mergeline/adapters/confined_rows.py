@@ -42,7 +42,9 @@ def rewrite_rows(files: Sequence[Path], walls: Walls) -> None:
         if not file.is_file():
             raise BundleError(f"the bundle has no {file.name}", next_step="Evaluate again")
     arguments = [str(file.resolve()) for file in files]
-    with start_confined(walls, _MODULE, arguments, readable=files, limits=_LIMITS) as child:
+    with start_confined(
+        walls, _MODULE, arguments, readable=files, imports=["pyarrow.parquet"], limits=_LIMITS
+    ) as child:
         timer = threading.Timer(_LIMITS.seconds, child.end)
         timer.start()
         try:

@@ -18,7 +18,7 @@ import signal
 import site
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,8 @@ class _PathBeneath(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
 
-def main() -> None:
-    """Raise the walls and run the module as `__main__`."""
-    order = json.loads(sys.argv[1])
+def begin(order: Mapping[str, Any]) -> None:
+    """Raise the walls around this process and run the module as `__main__`."""
     _limit(order["limits"])
     if order["walls"] == "landlock":
         restrict_files(order["readable"], order["scratch"])
@@ -187,4 +186,4 @@ def _checked(result: int, what: str) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    begin(json.loads(sys.argv[1]))

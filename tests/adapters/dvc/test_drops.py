@@ -95,15 +95,19 @@ def test_a_drop_that_nobody_pushed_is_said(copy: Copy) -> None:
 
 
 def test_a_drop_missing_without_any_remote_is_said(copy: Copy) -> None:
-    (copy.root / ".dvc" / "config").write_text("[core]\n    no_scm = True\n")
-    with pytest.raises(DropError, match="no DVC remote is configured"):
+    config = copy.root / ".dvc" / "config"
+    config.write_text("[core]\n    no_scm = True\n")
+    with pytest.raises(DropError, match=r"no DVC remote is configured.*add -d NAME URL"):
+        DropStore(copy.root).fetch("ab" * 16)
+    config.write_text("[core]\n    no_scm = True\n['remote \"there\"']\n    url = /there\n")
+    with pytest.raises(DropError, match=r"no DVC remote is configured.*dvc remote default there"):
         DropStore(copy.root).fetch("ab" * 16)
 
 
 def test_a_remote_that_is_not_there_is_another_thing_than_a_missing_drop(copy: Copy) -> None:
     copy.forget()
     shutil.rmtree(copy.remote)
-    with pytest.raises(RemoteError, match="does not exist"):
+    with pytest.raises(RemoteError, match=r"does not exist.*dvc remote modify there url URL"):
         DropStore(copy.root).fetch(copy.drop)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mergeline.cli.show import change_plan_lines
+from mergeline.errors import DeclarationError
 from mergeline.lifecycle.verbs.plan import plan
 from tests.support.line import Line, content_of
 from tests.support.parcels import MODEL
@@ -198,3 +199,58 @@ def test_planning_needs_no_state_at_all(clone: Line, tmp_path: Path) -> None:
     [one] = plan(clone.project(MERGELINE_STATE=str(tmp_path / "none")))
     assert change_plan_lines(one)[1].startswith("params.yaml: train.C 1.0 → 0.25: ")
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("edits", "said"),
+    [
+        ([("label: late", "label: latee")], r"label: no column 'latee' \(did you mean 'late'\?\)"),
+        ([("key: [id]", "key: [day, ids]")], r"key: no column 'ids'"),
+        ([("key: [id]", "key: [id]\ncluster: weak")], r"cluster: no column 'weak'"),
+        ([("key: [id]", "key: [id]\nslices: [wieght]")], r"slices: .* mean 'weight'"),
+        ([("key: [id]", "key: [id]\nprivate: [dya]")], r"private: .* mean 'day'"),
+        ([("[roc_auc, neg", "[roc_acu, neg")], r"metric"),
+    ],
+)
+def test_what_would_cost_a_training_to_find_out_is_refused_before_it(
+    clone: Line, edits: list[tuple[str, str]], said: str
+) -> None:
+    for old, new in edits:
+        clone.edit("models/late.yaml", old, new, at="runner")
+    with pytest.raises(DeclarationError, match=said):
+        plan(clone.project())
+    with pytest.raises(DeclarationError, match=said):
+        clone.evaluate(bundle=clone.root / "found")
+    assert clone.quick.runs == []
+
+
+def test_a_column_that_code_makes_is_one(clone: Line) -> None:
+    clone.edit("models/late.yaml", "key: [id]", "key: [id]\ncluster: week", at="runner")
+    clone.edit("pipelines/rows.py", "import", "# week: of the day\nimport", at="runner")
+    plan(clone.project())
+
+
+def test_a_lock_that_leaves_a_version_open_is_told(clone: Line) -> None:
+    (clone.runner.root / "uv.lock").unlink()
+    clone.write("requirements.txt", "numpy==2.0\npandas\n", at="runner")
+    [said] = [text for text in lines(clone) if "without a version" in text]
+    assert "requirements.txt names pandas without a version" in said
+
+
+def test_the_same_drop_under_two_names_is_told_before_anything_runs(clone: Line) -> None:
+    pointer = clone.runner.root / "data/raw/parcels/2024-03.csv.dvc"
+    text = pointer.read_text().replace("2024-03", "again")
+    clone.write("data/raw/parcels/again.csv.dvc", text, at="runner")
+    [said] = [text for text in lines(clone) if "one drop under 2 names" in text]
+    assert "2024-03.csv and data/raw/parcels/again.csv" in said
+
+
+def test_what_a_revert_of_a_drop_leaves_is_neither_in_the_plan_nor_in_the_way(line: Line) -> None:
+    line.add_drops(4, at="runner")
+    assert (line.runner.root / "data/raw/parcels/.gitignore").read_text().count("2024-04") == 1
+    line.commit("A month", at="runner")
+    line.git("revert", "--no-edit", "HEAD", at="runner")
+    assert (line.runner.root / "data/raw/parcels/2024-04.csv").is_file()
+    said, *_ = lines(line)
+    assert said == NOTHING
+    assert line.runner.is_clean()

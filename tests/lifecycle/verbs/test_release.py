@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -57,6 +59,14 @@ def ledger(line: Line) -> tuple[Entry, ...]:
 
 def pages(line: Line) -> list[str]:
     return line.git("tag", "--list", "release/*", at="forge/repository.git").split()
+
+
+def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is released from now on is released at one second."""
+    now = dt.datetime.now(dt.UTC)
+    stopped = SimpleNamespace(now=lambda _: now)
+    clock = SimpleNamespace(datetime=stopped, UTC=dt.UTC)
+    monkeypatch.setattr("mergeline.lifecycle.verbs.release.dt", clock)
 
 
 def another_machine(line: Line, at: str = "runner") -> Project:
@@ -313,7 +323,9 @@ def test_a_first_release_killed_after_promotion_is_recorded_as_the_first(line: L
     line.git("tag", "--delete", "release/late/0001", at="runner")
     line.release()
     [page] = ledger(line)
-    assert page == replace(entry_of(line.first), released_at=page.released_at)
+    first = entry_of(line.first)
+    assert page == replace(first, released_at=page.released_at, attempt=page.attempt)
+    assert page.attempt != first.attempt
 
 
 # --- law 8: never backwards by accident -----------------------------------------------------------
@@ -531,7 +543,8 @@ def test_the_ledger_says_who_is_champion_also_where_the_alias_is_gone(line: Line
 
 def test_a_dirty_tree_is_not_released(line: Line) -> None:
     line.write("README.md", "changed", at="runner")
-    with pytest.raises(RepositoryError, match="differs from HEAD"):
+    line.write("new.txt", "new", at="runner")
+    with pytest.raises(RepositoryError, match=r"differs from HEAD.*: README\.md, new\.txt"):
         line.release()
 
 
@@ -591,9 +604,15 @@ def test_an_override_killed_before_the_promotion_needs_not_be_given_again(
 def test_of_two_machines_that_release_one_commit_one_does(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another runner does it all between this one's reading of the ledger and its writing."""
+    """Another runner does it all between this one's reading of the ledger and its writing.
+
+    Their pages say the same, down to the second.
+    """
     line.merge(1)
+    stop_the_clock(monkeypatch)
     line.git("clone", "--quiet", "forge/repository.git", "other", at=".")
+    for name in ("user.name", "user.email"):
+        line.git("config", name, line.git("config", name, at="runner"), at="other")
     real = Repository.add_page
     raced: list[str] = []
 

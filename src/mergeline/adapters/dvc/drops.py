@@ -7,7 +7,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterable
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from mergeline.core.declare.pointer import Pointer
 from mergeline.errors import DropError, RemoteError, RepositoryError
 from mergeline.system.atomic_writes import file_written_whole
 from mergeline.system.digests import file_md5
+from mergeline.system.progress import underway
 
 _log = logging.getLogger(__name__)
 _OLD_HASH = "md5-dos2unix"  # of pointers that DVC 2 made, whose objects lie in another place
@@ -66,10 +67,12 @@ class DropStore:
         files = [("", md5)]
         if md5.endswith(".dir"):
             files = [(f"/{name}", each) for name, each in self.listing(md5, pointer=f"{path}.dvc")]
-        for name, each in files:
-            target = Path(f"{place}{name}")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.fetch(each, pointer=f"{path}{name}"), target)
+        with underway(f"fetching {path}", total=len(files), unit="files") as step:
+            for name, each in files:
+                target = Path(f"{place}{name}")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.fetch(each, pointer=f"{path}{name}"), target)
+                step.advance()
 
     def differing(self, pointers: Iterable[Pointer]) -> list[str]:
         """Files of the working tree whose content is not what their pointer says, sorted.
@@ -190,7 +193,8 @@ class DropStore:
             raise RemoteError(
                 "the DVC remote's folder does not exist",
                 where=str(folder),
-                next_step="Mount it, or correct the remote's url with `dvc remote modify`",
+                next_step="Mount it, or say where it is: dvc remote modify "
+                f"{self._repo.config['core']['remote']} url URL",
             )
         return remote
 
@@ -198,17 +202,31 @@ class DropStore:
         """Put the remote's object into the cache, checked and whole, or not at all; where it is."""
         cached = Path(self._cache.oid_to_path(md5))
         cache = f"{'damaged in' if cached.exists() else 'not in'} the DVC cache"
-        missing = partial(
-            DropError, where=pointer, next_step="Ask whoever added it to run `dvc push`"
-        )
         for place, hash_name in ((self._cache, "md5"), (self._repo.cache.legacy, _OLD_HASH)):
             remote = self._remote(hash_name)
             if remote is None:
-                raise missing(f"the content (md5 {md5}) is {cache} and no DVC remote is configured")
+                raise DropError(
+                    f"the content (md5 {md5}) is {cache} and no DVC remote is configured",
+                    where=pointer,
+                    next_step=self._how_to_name_a_remote(),
+                )
             target = Path(place.oid_to_path(md5))
             if self._get(remote, md5, hash_name, target, pointer):
                 return target
-        raise missing(f"the content (md5 {md5}) is {cache} and not in the DVC remote")
+        raise DropError(
+            f"the content (md5 {md5}) is {cache} and not in the DVC remote",
+            where=pointer,
+            next_step="Ask whoever added it to run `dvc push`",
+        )
+
+    def _how_to_name_a_remote(self) -> str:
+        known = [*self._repo.config["remote"]]
+        if known:
+            return f"Say which has it: dvc remote default {' or '.join(known)}"
+        return (
+            "Name the one that has it: dvc remote add -d NAME URL (a folder, s3://…); if there "
+            "is none yet, ask whoever added the drop to do that and then `dvc push`"
+        )
 
     def _get(
         self,
@@ -223,7 +241,7 @@ class DropStore:
         try:
             with file_written_whole(target) as part:
                 part.touch()  # else a remote that has a folder in its place makes one here
-                _bring(remote, source, part)
+                _bring(remote, source, part, pointer)
                 actual = _hash(part, hash_name)
                 if actual != md5.removesuffix(".dir"):
                     raise DropError(
@@ -238,9 +256,22 @@ class DropStore:
         return True
 
 
-def _bring(remote: Any, source: str, part: Path) -> None:  # noqa: ANN401 - dvc_data's HashFileDB
+def _bring(
+    remote: Any,  # noqa: ANN401 - dvc_data's HashFileDB
+    source: str,
+    part: Path,
+    what: str,
+) -> None:
+    from fsspec.callbacks import Callback
+
     try:
-        remote.fs.get_file(source, str(part))
+        with underway(f"fetching {what.removesuffix('.dvc')}", unit="bytes") as step:
+
+            def reached(size: int | None, value: int, **_: object) -> None:
+                step.total = size
+                step.reach(value)
+
+            remote.fs.get_file(source, str(part), callback=Callback(hooks={"step": reached}))
     except FileNotFoundError:
         raise
     except Exception as error:  # each backend has its own

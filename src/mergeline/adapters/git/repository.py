@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mergeline.adapters.git.signatures import Signing, is_signed, signed_tags
 from mergeline.adapters.git.tree import Tree, listed
@@ -154,7 +154,10 @@ class Repository:
             env = {"GIT_INDEX_FILE": f"{folder}/index"}
             if self._exists("HEAD"):
                 self.git("read-tree", "HEAD", env=env)
-            self.git("add", "--all", "--", ".", *_OWN_FILES, env=env)
+            left = [
+                f":(exclude,literal){path}" for path in self._left_by_reverts(self._untracked())
+            ]
+            self.git("add", "--all", "--", ".", *_OWN_FILES, *left, env=env)
             return self._within(self.git("write-tree", env=env))
 
     def compose(self, revision: str, overlay: Tree | None, paths: Sequence[str]) -> Tree:
@@ -177,11 +180,49 @@ class Repository:
             return Tree(self.root, self.git("write-tree", env=env))
 
     def is_clean(self) -> bool:
-        """Whether the working tree is HEAD's, apart from a hand-made `dvc.lock`."""
+        """Whether the working tree is HEAD's; see `changed_files`."""
+        return not self.changed_files()
+
+    def changed_files(self) -> list[str]:
+        """Paths in which the working tree differs from HEAD's, sorted.
+
+        A hand-made `dvc.lock` is none of them, nor is what reverts have left (`_left_by_reverts`).
+        """
         paths = ("--", ".", *_OWN_FILES)
-        status = self.git("status", "--porcelain", "--untracked-files=normal", *paths)
-        lock = f"{self.folder}/dvc.lock".lstrip("/")
-        return all(line[2:].strip() == lock for line in status.splitlines())
+        new = self._untracked()
+        if self._exists("HEAD"):
+            changed = self._names("diff", "-z", "--name-only", "--relative", "HEAD", *paths)
+        else:
+            changed = self._names("ls-files", "-z", *paths)
+        return sorted({*changed, *new} - {*self._left_by_reverts(new), "dvc.lock"})
+
+    def _untracked(self) -> list[str]:
+        listed = ("ls-files", "-z", "--others", "--exclude-standard", "--", ".", *_OWN_FILES)
+        return self._names(*listed)
+
+    def _left_by_reverts(self, untracked: Sequence[str]) -> list[str]:
+        """Those of the files that a pointer named which the history before HEAD took away.
+
+        With a pointer a revert takes its line in `.gitignore` away, and leaves the drop: it is no
+        part of the project any more. A new pointer is, and so is what lies beside tracked files.
+        """
+        if not untracked or not self._exists("HEAD"):
+            return []
+        form = ("-z", "--format=", "--name-only", "--relative", "--no-renames", "--diff-filter=D")
+        listed = ("log", *form, "HEAD", "--", "*.dvc")
+        gone = {path.removesuffix(".dvc") for path in self._names(*listed)}
+        left = [
+            (path, folder)
+            for path in untracked
+            for folder in (path, *map(str, PurePosixPath(path).parents))
+            if folder in gone and not path.endswith(".dvc")
+        ]
+        in_use = {folder for _, folder in left if self._names("ls-files", "-z", "--", folder)}
+        return [path for path, folder in left if folder not in in_use]
+
+    def _names(self, *arguments: str) -> list[str]:
+        """The paths that a git command lists, each ended by a NUL."""
+        return [path for path in self.git(*arguments).split("\0") if path]
 
     def branch(self) -> str | None:
         """The branch that is checked out; None when HEAD is detached."""

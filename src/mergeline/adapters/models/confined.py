@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CHILD = "mergeline.adapters.models.child"
+_IMPORTS = ("pandas", "pyarrow", "sklearn.ensemble", "sklearn.pipeline", "sklearn.compose")
 _TOO_LONG = "the model took longer to answer than it may"
 _MOST_TEXT = 100_000  # bytes of an answer that is not numbers
 _MOST_CLASSES = 1_000
@@ -164,8 +165,9 @@ def confined_model(
     until = time.monotonic() + limits.seconds
     arguments = [str(folder.resolve()), digest]
     with start_confined(
-        walls, _CHILD, arguments, readable=[folder], packages=packages, limits=limits
-    ) as child:
+        walls, _CHILD, arguments,
+        readable=[folder], packages=packages, imports=_IMPORTS, limits=limits,
+    ) as child:  # fmt: skip
         yield ConfinedModel(child, until)
 
 

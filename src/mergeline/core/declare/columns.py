@@ -79,6 +79,17 @@ class Column:
         """Of a decimal: how many digits, and how many of them after the point."""
         return decimal_digits(self.type)
 
+    def is_of_type(self, value: Value) -> bool:
+        """Whether a value is of the column's type."""
+        return _convert(value, self.type) is not None
+
+    def allows(self, value: Value) -> bool:
+        """Whether a value of its type is within bounds, and among the allowed ones."""
+        typed: Any = _convert(value, self.type)
+        low: Any = typed if self.min is None else self.min
+        high: Any = typed if self.max is None else self.max
+        return bool(low <= typed <= high) and (not self.allowed or typed in self.allowed)
+
 
 def decimal_digits(kind: str) -> tuple[int, int] | None:
     """Of the type of a decimal: how many digits, and how many of them after the point."""

@@ -43,6 +43,8 @@ class Entry:
         approved_by: who approved the pull request, by the forge.
         evaluation: digest of the evaluation that let it through; empty for a restore.
         stage: that the version enters. What leaves production does so by another's page only.
+        attempt: to write it, as no other: of two machines' pages that else say the same, also at
+            the same second, only one is in the ledger.
     """
 
     format: int
@@ -68,6 +70,7 @@ class Entry:
     approved_by: tuple[str, ...] = ()
     evaluation: str = ""
     stage: RegistryStage = "Production"
+    attempt: str = ""
 
 
 def page_name(model: str, sequence: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +14,7 @@ from mergeline.adapters.git.tree import Tree
 from mergeline.core.data.snapshot import pointers_digest
 from mergeline.core.declare.contract import Contract, parse_contract
 from mergeline.core.declare.model import DECISION, Model, parse_model
+from mergeline.core.declare.model_columns import check_columns
 from mergeline.core.declare.pointer import Pointer, parse_pointer, without_replaced
 from mergeline.core.declare.strict import did_you_mean
 from mergeline.core.fingerprint.ingredients import Ingredients, TableInput
@@ -123,6 +126,27 @@ class ProjectTree:
             read = self._reader.read(model.stage, outputs=model.outputs, decision=decision)
             self._ingredients[model.name] = read
         return self._ingredients[model.name]
+
+    def check_columns(self, model: Model) -> Sequence[str]:
+        """What is worth a look of a model's columns and classes, a sentence each.
+
+        Where it is made of files without a contract, their columns are not known.
+
+        Raises:
+            DeclarationError: it names a column that there is not, or a class that never occurs.
+        """
+        ingredients = self.ingredients(model)
+        if not ingredients.snapshots or ingredients.tracked_data():
+            return ()
+        paths = [path for stage in ingredients.stages for path in stage.code]
+        words = [str(ingredients.params()), *(stage.command for stage in ingredients.stages)]
+
+        def is_named(name: str) -> bool:
+            word = re.compile(rb"(?<!\w)" + re.escape(name.encode()) + rb"(?!\w)")
+            texts = itertools.chain(map(str.encode, words), map(self._text, paths))
+            return any(map(word.search, texts))
+
+        return check_columns(model, [*self.contracts.values()], is_named)
 
     def declared(self, name: str) -> Declared | None:
         """A model and its ingredients; None if the tree has no such model."""

@@ -50,6 +50,7 @@ from mergeline.lifecycle.steps.project import Project, Say
 from mergeline.lifecycle.steps.trained import Trained
 
 _PAGE_TRIES = 5
+_MOST_NAMED = 5  # files that differ
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,10 @@ def release(
     if override is not None and not override.strip():
         raise InputError("an override needs a reason", next_step="Say why: --override REASON")
     project.check_lasting()
-    if not project.repository.is_clean():
+    if changed := project.repository.changed_files():
+        listed = ", ".join([*changed[:_MOST_NAMED], *(["…"] if len(changed) > _MOST_NAMED else [])])
         raise RepositoryError(
-            "the working tree differs from HEAD, and a commit is released",
+            f"the working tree differs from HEAD, and a commit is released: {listed}",
             where=str(project.repository.root),
             next_step="Commit or stash the changes",
         )
@@ -309,10 +311,8 @@ class _Job:
             approved_by=self._approvers(pull),
             evaluation=evaluation_digest(judged) if judged else "",
         )
-        if not write_page(self.project, entry, self.signing):
-            return False
-        self.entry = entry
-        return True
+        self.entry = write_page(self.project, entry, self.signing)
+        return self.entry is not None
 
     def _run(self) -> Run:
         """The candidate's run in MLflow, logged if it is not there."""
