@@ -107,6 +107,7 @@ def test_production_that_is_archived_while_it_is_looked_for_still_stands(
     store: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MLflow has found the version, and then no more of its tags: the alias is moved last."""
+    monkeypatch.setattr("mergeline.adapters.mlflow.registry.read_standing", lambda *_: None)
     register(store, "amid", ["Production", "None"])
     real = store.client.search_model_versions
 
@@ -124,6 +125,7 @@ def test_production_that_is_archived_while_it_is_looked_for_still_stands(
 def test_a_look_is_one_query_whatever_lies_in_the_archive(
     store: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("mergeline.adapters.mlflow.registry.read_standing", lambda *_: None)
     register(store, "old", ["Archived"] * 5 + ["Production"])
     real, asked = store.client.search_model_versions, []
 

@@ -134,7 +134,7 @@ def test_what_has_no_compiled_form_is_known_to_have_none(tmp_path: Path) -> None
 
 
 def test_a_damaged_form_is_none(tmp_path: Path) -> None:
-    trees = make_pipeline(ordinal(), HistGradientBoostingRegressor(max_iter=2)).fit(ROWS, LATE)
+    trees = make_pipeline(ordinal(), HistGradientBoostingClassifier(max_iter=9)).fit(ROWS, LATE)
     folder = save(trees, tmp_path / "model", ROWS)
     loaded = load(folder, model_digest(folder))
     keep(loaded, choose(loaded, alone=True), tmp_path / "a.form")

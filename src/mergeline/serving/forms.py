@@ -192,7 +192,8 @@ def _kernel(estimator: Any, classes: int) -> Trees | Linear | None:  # noqa: ANN
         import numpy as np
 
         weights = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64)).T
-        return Linear(weights, np.asarray(estimator.intercept_, dtype=np.float64), classes)
+        start = np.atleast_1d(np.asarray(estimator.intercept_, dtype=np.float64))
+        return Linear(weights, start, classes)
     return None
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
-from mergeline.adapters.models.folder import LoadedModel, load
+from mergeline.adapters.models.folder import LoadedModel, load, read_inputs
 from mergeline.core.declare.strict import did_you_mean
 from mergeline.core.release.version import Version
 from mergeline.errors import BundleError, DeployError, InputError, MergelineError, NotFoundError
@@ -295,6 +295,11 @@ class ServedVersions:
                 tempfile.TemporaryDirectory(prefix="mergeline-serve-", ignore_cleanup_errors=True)
             )
             folder = self._source.model_files(version.model, version.number, Path(scratch))
+            for name, column in read_inputs(folder).items():
+                if column.type not in KINDS:
+                    raise BundleError(
+                        f"column {name!r} is of type {column.type}, which JSON cannot carry"
+                    )
 
             def holdout() -> Path | None:
                 return self._holdout(version, Path(scratch))
@@ -303,11 +308,6 @@ class ServedVersions:
             model, form = kept or _proven(folder, version.model_digest, holdout)
             if model.folder is not None:
                 weakref.finalize(model, stack.pop_all().close)
-        for name, column in model.inputs.items():
-            if column.type not in KINDS:
-                raise BundleError(
-                    f"column {name!r} is of type {column.type}, which JSON cannot carry"
-                )
         return ServedModel(model, RowReader(model.inputs), form)
 
     def _holdout(self, version: Version, scratch: Path) -> Path | None:
