@@ -179,7 +179,7 @@ def why_lines(why: Why) -> Iterator[str]:
     yield f"{why.model} {version}"
     for name, texts in _origin(why).items():
         for text in filter(None, texts):
-            yield f"  {name:<13}{safe.text(text)}"
+            yield f"  {name:<13}{safe.text(text.strip())}"
 
 
 def _origin(why: Why) -> dict[str, list[str]]:
