@@ -108,14 +108,6 @@ class Hosted:
         self.call("PUT", "/actions/secrets/STORE_USERNAME", {"data": owner})
         self.call("PUT", "/actions/secrets/STORE_PASSWORD", {"data": server.tokens[owner]})
 
-    def use_bucket(self, store: str, variables: Mapping[str, str], keys: Mapping[str, str]) -> None:
-        """A bucket in the place of the forge's registry."""
-        self.call("PUT", "/actions/variables/MERGELINE_STORE", {"value": store})
-        for name, value in variables.items():
-            self.call("POST", f"/actions/variables/{name}", {"value": value})
-        for name, value in keys.items():
-            self.call("PUT", f"/actions/secrets/{name}", {"data": value})
-
     def call(self, method: str, path: str, body: object = None, user: str = "owner") -> Any:
         """What the API says of this repository."""
         return self.server.call(method, f"/repos/{self.name}{path}", body, user)
