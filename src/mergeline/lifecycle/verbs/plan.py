@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, partial
 
 from mergeline.core.data.snapshot import Snapshot, snapshot_notes
 from mergeline.core.fingerprint.change_plan import ChangePlan, plan_change
+from mergeline.core.fingerprint.ingredients import Ingredients
+from mergeline.core.fingerprint.pins import unpinned
 from mergeline.core.release.bundle import MANIFEST
 from mergeline.errors import GitError, StoreError
 from mergeline.lifecycle.steps.case import Case, find_production, touched
@@ -63,6 +66,7 @@ def plan(
                 notes=[
                     *([_NEEDS_YES] if needs_yes else []),
                     *tree.check_columns(declared),
+                    *_open_versions(tree, ingredients),
                     *(note for table in ingredients.snapshots for note in notes(table)),
                 ],
             )
@@ -114,6 +118,16 @@ def _notes(project: Project, tree: ProjectTree, table: str) -> tuple[str, ...]:
     ]
     notes = snapshot_notes(Snapshot(table, contract, *drops_of(here, project.drops)))
     return tuple(f"{table}: {note}" for note in notes)
+
+
+def _open_versions(tree: ProjectTree, ingredients: Ingredients) -> Iterator[str]:
+    """That what stands for a lock leaves a version open."""
+    if found := unpinned(ingredients.lock, tree.files.read):
+        name, path = found
+        yield (
+            f"{path} names {name} without a version, so no fingerprint sees which one trains it: "
+            f"write {name}==…, or commit a lock, such as uv.lock"
+        )
 
 
 def _unpointed(project: Project, tree: ProjectTree, table: str) -> tuple[str, ...]:
