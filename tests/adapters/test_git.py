@@ -318,6 +318,19 @@ def test_a_drop_that_a_revert_leaves_is_neither_a_change_nor_part_of_the_tree(
     assert place.changed_files() == ["data/other.csv"]
 
 
+def test_what_is_new_where_a_pointer_was_once_is_new(repository: Repository) -> None:
+    write(repository, "raw.dvc", "outs: []\n")
+    commit(repository, "A folder's pointer")
+    (repository.root / "raw.dvc").unlink()
+    commit(repository, "No pointer")
+    write(repository, "raw/one.csv.dvc", "outs: []\n")
+    assert repository.changed_files() == ["raw/one.csv.dvc"]
+    assert "raw/one.csv.dvc" in repository.working_tree().list()
+    commit(repository, "A pointer for each drop")
+    write(repository, "raw/notes.py", "")
+    assert repository.changed_files() == ["raw/notes.py"]
+
+
 # --- bases ----------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,8 @@ The files in the order of a call:
     data.py       the commands on data and contracts, such as `mergeline data diff`
     show.py       the result of a verb as lines, one function for each type
     tables.py     the ledger and the contents of tables, as tables
-    output.py     prints lines, tables or JSON, and progress
+    output.py     prints lines, tables or JSON
+    progress.py   shows how far work is that takes long
 
 A new verb returns a dataclass, gets a function in `show.py` and a command of three lines:
 

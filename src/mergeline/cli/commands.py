@@ -24,6 +24,7 @@ from mergeline.cli.output import (
     set_output,
 )
 from mergeline.core.report.render.formats import RENDERERS
+from mergeline.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,12 @@ if TYPE_CHECKING:
     from mergeline.lifecycle.steps.evaluation import Evaluated
 
 _NOT_JUDGED = 3
-_READER_GONE = 128 + signal.SIGPIPE  # the exit code that a shell reports for it
+# The exit code that a shell reports for it; Windows has no such signal.
+_READER_GONE = 128 + getattr(signal, "SIGPIPE", 13)
+# All else starts processes and ends them as Windows does not know it.
+_ON_WINDOWS = {
+    "init", "plan", "report", "open", "status", "history", "data", "contract", "schema",
+}  # fmt: skip
 _MODEL = click.argument("model", required=False)
 _PLAN = click.option("--plan", "plan_only", is_flag=True, help="Print what would be done only.")
 _BASE = click.option("--base", metavar="REF", help="Branch or commit it would merge onto [main].")
@@ -43,6 +49,19 @@ class _Verbs(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Refuse on Windows what does not work there; its help may be read."""
+        name, command, rest = super().resolve_command(ctx, args)
+        asks_for_help = not {"-h", "--help"}.isdisjoint(rest)
+        if os.name == "nt" and name not in _ON_WINDOWS and not asks_for_help:
+            raise InputError(
+                f"{name} does not work on Windows: it starts processes that need Linux or macOS",
+                next_step="Run it in WSL, or leave it to the forge's jobs",
+            )
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> object:
         """End as a shell expects when the reader of the output goes away, as in `… | head`.

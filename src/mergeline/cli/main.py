@@ -14,6 +14,7 @@ import click
 
 from mergeline.cli.commands import commands
 from mergeline.cli.output import annotate
+from mergeline.cli.progress import progress_shown
 from mergeline.core.report.safe import printed
 from mergeline.errors import ExternalError, MergelineError, StageError
 
@@ -48,9 +49,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
     try:
-        commands(standalone_mode=False)
+        with progress_shown():
+            commands(standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _ask_again(0)
         click.echo("mergeline: stopped", err=True)
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - Python would end with 1: the gate refused
@@ -86,6 +88,12 @@ def _stop(signum: int, frame: object) -> None:  # noqa: ARG001
     Asked again if it does not end soon: in the callback of a weak reference or in a library's
     handler Python drops the exception, and the verb would go on.
     """
-    signal.signal(signal.SIGALRM, _stop)
-    signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+    _ask_again(_PATIENCE)
     raise KeyboardInterrupt
+
+
+def _ask_again(seconds: float) -> None:
+    """Have `_stop` called once more after so many seconds, or not if 0; not on Windows."""
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _stop)
+        signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -1,4 +1,4 @@
-"""Printing: results on standard output, progress on standard error."""
+"""Printing: results on standard output, narration on standard error."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import click
 
 from mergeline.core.report.safe import printed, without_commands
 from mergeline.errors import MergelineError
+from mergeline.system.progress import underway
 
 REFUSED = 1  # the exit code where the gate, or what was checked, says no
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -29,15 +30,14 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def rows_done() -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal's standard error; yields what takes the rows done, and of how many."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    """Have shown how many rows are done; yields what takes that, and of how many (0: unknown)."""
+    with underway("rows", unit="rows") as step:
 
-    columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("rows", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+        def reach(done: int, total: int) -> None:
+            step.total = total or None
+            step.reach(done)
+
+        yield reach
 
 
 def set_output(name: str, value: str) -> None:

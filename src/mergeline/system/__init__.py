@@ -6,6 +6,7 @@
     git_command.py        one git command
     child_process.py      a command that ends when the process that started it does
     environment.py        what a command may inherit when it works in another repository
+    progress.py           how far work is that takes long
     import_isolation.py   modules that are imported from one folder and forgotten afterwards
 
     >>> with file_lock(f"{folder}.lock"), folder_written_whole(folder) as scratch:

@@ -6,9 +6,10 @@ gain rights, outlive its parent, or take more time, memory, processes or output 
 
 Two kinds of walls are known. *Landlock* needs neither namespaces nor an installed program, so it
 works where a kernel restricts namespaces, and a process can put it on itself: children are forked
-with their libraries imported. *bubblewrap* gives the child namespaces of its own. With both goes a filter that refuses system calls which no model needs, such as starting a process.
-Neither is trusted because it is there: `find_walls` starts a probe behind
-them that tries to get out, and what it could do is said.
+with their libraries imported. *bubblewrap* gives the child namespaces of its own. With both goes a
+filter that refuses system calls which no model needs, such as starting a process. Neither is
+trusted because it is there: `find_walls` starts a probe behind them that tries to get out, and what
+it could do is said.
 
     walls = find_walls()
     with start_confined(walls, "some.module", ["argument"], readable=[folder]) as child:

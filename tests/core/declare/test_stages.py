@@ -99,10 +99,10 @@ def test_a_stage_of_another_file_is_named_as_dvc_names_it() -> None:
     assert (stage.folder, stage.outs) == ("services/late", ("services/late/m",))
 
 
-def test_a_frozen_stage_which_dvc_would_not_run_is_refused() -> None:
-    with pytest.raises(DeclarationError, match=r"'train' is frozen: .* Take `frozen` away"):
-        read_dvc_yaml((STAGE % "frozen: true").encode())
-    assert read_dvc_yaml((STAGE % "frozen: false").encode())
+@pytest.mark.parametrize("frozen", ["true", "false"])
+def test_a_stage_may_be_frozen(frozen: str) -> None:
+    read = read_dvc_yaml((STAGE % f"frozen: {frozen}").encode())
+    assert read["train"].is_frozen is (frozen == "true")
 
 
 @pytest.mark.parametrize("key", ["deps", "outs", "metrics", "plots", "params"])

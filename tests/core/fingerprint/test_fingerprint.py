@@ -536,7 +536,8 @@ def test_a_module_whose_name_is_only_known_when_it_runs_is_refused(flowers: Flow
 @pytest.mark.parametrize(
     ("content", "who"),
     [(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
-     (b"\0GITCRYPT\0\x01", "git-crypt")],
+     (b"\0GITCRYPT\0\x01", "git-crypt"), (b"#$# git-fat 0a  12\n", "git-fat"),
+     (b"U2FsdGVkX1+0aaa=\n", "transcrypt")],
 )  # fmt: skip
 def test_a_file_that_a_filter_replaced_in_git_is_refused(
     flowers: Flowers, content: bytes, who: str
@@ -606,3 +607,44 @@ def test_lock_files_count_at_the_root_and_around_the_code_of_the_stages(flowers:
         "environment.yml", "pipelines/uv.lock", "requirements-train.txt", "requirements/dev.txt",
         "uv.lock",
     ]  # fmt: skip
+
+
+def test_two_projects_of_one_repository_do_not_see_each_other(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    run_git(["init", "-q", "-b", "main"], cwd=top)
+    for name in ("one", "two"):
+        for path, text in FILES.items():
+            place = top / "services" / name / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text.replace("{0}", "a1" * 16))
+    before = [fingerprint_in(top / "services" / name) for name in ("one", "two")]
+    assert before[0] == before[1], "where it lies is no part of a project"
+    (top / "services/one/pipelines/features.py").write_text("WIDTH = 2\n")
+    after = [fingerprint_in(top / "services" / name / "pipelines") for name in ("one", "two")]
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+
+
+def fingerprint_in(folder: Path) -> str:
+    tree = ProjectTree(Repository.at(folder).working_tree())
+    return tree.ingredients(tree.models["iris"]).fingerprint
+
+
+def test_a_frozen_stage_counts_by_its_results_in_git(flowers: Flowers) -> None:
+    flowers.edit("dvc.yaml", "stages:\n", """\
+stages:
+  words:
+    cmd: python gone.py
+    frozen: true
+    outs: [words/list.txt: {cache: false}]
+""")  # fmt: skip
+    flowers.ingredients()  # no stage of the model needs it
+    flowers.edit("dvc.yaml", "deps: [pipelines/train.py,", "deps: [words, pipelines/train.py,")
+    with pytest.raises(DeclarationError, match=r"words is frozen: .*commit its results"):
+        flowers.ingredients()
+    flowers.write("words/list.txt", "petal\n")
+    before = flowers.ingredients()
+    assert [stage.name for stage in before.stages] == ["snapshot", "train", "evaluate"]
+    flowers.write("words/list.txt", "leaf\n")
+    assert [change.what for change in changes(before, flowers.ingredients())] == ["list.txt"]

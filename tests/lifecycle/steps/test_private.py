@@ -101,5 +101,5 @@ def test_a_private_column_that_nothing_has_is_refused(line: Line) -> None:
     line.edit("models/late.yaml", "key: [id]", "key: [id]\nprivate: [wieght]")
     line.commit("Weights are private")
     line.check_out_pull(line.push("misspelt"))
-    with pytest.raises(DeclarationError, match=r"neither the holdout nor a contract .* 'wieght'"):
+    with pytest.raises(DeclarationError, match="private: no column 'wieght'"):
         line.evaluate(bundle=line.root / "found")

@@ -228,3 +228,29 @@ def test_a_column_that_code_makes_is_one(clone: Line) -> None:
     clone.edit("models/late.yaml", "key: [id]", "key: [id]\ncluster: week", at="runner")
     clone.edit("pipelines/rows.py", "import", "# week: of the day\nimport", at="runner")
     plan(clone.project())
+
+
+def test_a_lock_that_leaves_a_version_open_is_told(clone: Line) -> None:
+    (clone.runner.root / "uv.lock").unlink()
+    clone.write("requirements.txt", "numpy==2.0\npandas\n", at="runner")
+    [said] = [text for text in lines(clone) if "without a version" in text]
+    assert "requirements.txt names pandas without a version" in said
+
+
+def test_the_same_drop_under_two_names_is_told_before_anything_runs(clone: Line) -> None:
+    pointer = clone.runner.root / "data/raw/parcels/2024-03.csv.dvc"
+    text = pointer.read_text().replace("2024-03", "again")
+    clone.write("data/raw/parcels/again.csv.dvc", text, at="runner")
+    [said] = [text for text in lines(clone) if "one drop under 2 names" in text]
+    assert "2024-03.csv and data/raw/parcels/again.csv" in said
+
+
+def test_what_a_revert_of_a_drop_leaves_is_neither_in_the_plan_nor_in_the_way(line: Line) -> None:
+    line.add_drops(4, at="runner")
+    assert (line.runner.root / "data/raw/parcels/.gitignore").read_text().count("2024-04") == 1
+    line.commit("A month", at="runner")
+    line.git("revert", "--no-edit", "HEAD", at="runner")
+    assert (line.runner.root / "data/raw/parcels/2024-04.csv").is_file()
+    said, *_ = lines(line)
+    assert said == NOTHING
+    assert line.runner.is_clean()

@@ -43,6 +43,7 @@ from mergeline.core.data.snapshot import (
 from mergeline.core.data.wording import shared_keys_line
 from mergeline.core.declare.contract import Contract
 from mergeline.errors import DropError, TableError
+from mergeline.system.progress import underway
 
 _log = logging.getLogger(__name__)
 Write = Callable[[Drop, Path], None]
@@ -290,9 +291,13 @@ class Building:
         In threads: Arrow and Polars work outside of Python's lock. Each conversion takes memory of
         its own, so there are few at a time.
         """
-        with ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool:
+        with (
+            underway(f"drops of {self.snapshot.table}", total=len(names), unit="drops") as step,
+            ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool,
+        ):
             for name, size in zip(names, pool.map(self._make, names), strict=True):
                 self.converted.append(self._made(name, size))
+                step.advance()
 
     def _convert(self, name: str) -> Drop:
         return self._made(name, self._make(name))

@@ -202,6 +202,11 @@ class LocalStorage(Storage):
         return None
 
 
+def _user() -> int:
+    """The user's number; Windows has none, and says 0 of every file."""
+    return os.getuid() if hasattr(os, "getuid") else 0
+
+
 class ObjectStorage(Storage):
     """A prefix in an object store, by whatever URI delta-rs speaks."""
 
@@ -214,14 +219,14 @@ class ObjectStorage(Storage):
     @property
     def workshop(self) -> Path:
         """See `Storage`."""
-        return Path(tempfile.gettempdir()) / f"mergeline-{os.getuid()}"
+        return Path(tempfile.gettempdir()) / f"mergeline-{_user()}"
 
     def open_workshop(self) -> Path:
         """See `Storage`. Whoever owns the folder could change our rows before they are put."""
         with suppress(FileExistsError):
             self.workshop.mkdir(parents=True, mode=0o700)
         status = self.workshop.lstat()
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != _user():
             raise TableError(
                 "is not a folder of yours, and drops would be converted in it",
                 where=str(self.workshop),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import lzma
-import shutil
 import tempfile
 import zipfile
 import zlib
@@ -15,6 +14,7 @@ from typing import IO, Literal, cast
 
 from mergeline.core.data.snapshot import Drop
 from mergeline.errors import DropError
+from mergeline.system.progress import underway
 
 _DECOMPRESSION_ERRORS = (
     EOFError,
@@ -24,6 +24,7 @@ _DECOMPRESSION_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
 )
+_PART = 1 << 20
 Compression = Literal["gz", "zip"]
 
 
@@ -71,8 +72,13 @@ def decompressed(source: Path, drop: Drop) -> Iterator[Path]:
         yield source
         return
     with tempfile.NamedTemporaryFile(prefix="mergeline-") as plain:
-        with open_drop(source, drop) as stream:
-            shutil.copyfileobj(stream, plain)
+        with (
+            underway(f"unpacking {drop.path}", unit="bytes") as step,
+            open_drop(source, drop) as stream,
+        ):
+            while part := stream.read(_PART):
+                plain.write(part)
+                step.advance(len(part))
         plain.flush()
         yield Path(plain.name)
 

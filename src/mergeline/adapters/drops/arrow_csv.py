@@ -19,7 +19,7 @@ _PATIENCE = 10.0  # seconds; a read that hangs must not hang us
 
 
 def csv_batches(
-    file: Path,
+    file: Path | pa.NativeFile,
     names: Sequence[str],
     contract: Contract,
     on_invalid_row: Callable[[pa_csv.InvalidRow], str],

@@ -21,12 +21,14 @@ class Batch:
         first_row: of the batch in the drop, from 1.
         wrong: what the reader itself found wrong.
         lines: in the file, of each row, where the reader knows them.
+        share: of the drop that is read at the batch's end; None where the reader does not know.
     """
 
     frame: pl.DataFrame
     first_row: int
     wrong: tuple[Violation, ...] = ()
     lines: Sequence[int] | None = None
+    share: float | None = None
 
 
 def columns_problems(names: Sequence[str], drop: Drop, contract: Contract) -> list[Violation]:

@@ -19,6 +19,7 @@ from mergeline.core.data.snapshot import Drop
 from mergeline.core.data.violations import Refusal, RefusedDropError
 from mergeline.core.declare.contract import Contract
 from mergeline.errors import TableError
+from mergeline.system.progress import underway
 
 # A reader skips a row group by its statistics; a writer holds one in memory.
 _ROW_GROUP_BYTES = 16 << 20
@@ -74,7 +75,9 @@ def _write(source: Path, drop: Drop, contract: Contract, target: Path, findings:
     rows = 0
     empty = pl.DataFrame(schema={name: dtype_of(c.type) for name, c in contract.columns.items()})
     schema = empty.to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-    with target.open("wb") as sink:
+    size = source.stat().st_size
+    converting = underway(f"converting {drop.path}", total=size, unit="bytes")
+    with converting as step, target.open("wb") as sink:
         with pq.ParquetWriter(
             sink,
             schema,
@@ -87,6 +90,7 @@ def _write(source: Path, drop: Drop, contract: Contract, target: Path, findings:
             for batch in read_batches(source, drop, contract):
                 held.append(check_batch(batch, drop.path, contract, findings))
                 rows += held[-1].height
+                step.reach((batch.share or 0.0) * size, rows=rows)
                 if findings.counts:
                     held = []
                 elif sum(frame.estimated_size() for frame in held) >= _ROW_GROUP_BYTES:

@@ -6,12 +6,13 @@ import itertools
 import json
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from mergeline.adapters.drops.archive import open_drop
+from mergeline.adapters.drops.archive import compression, open_drop
 from mergeline.adapters.drops.batch import Batch
 from mergeline.core.data.snapshot import Drop
 from mergeline.core.data.violations import Violation
@@ -37,8 +38,11 @@ class Digits(float):
 def read_jsonl(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]:
     """The rows of a drop of JSON lines; a key that an object lacks is an absent value."""
     first_row = 1
+    is_plain, size, read = compression(drop.path) is None, source.stat().st_size, 0
     for part in json_lines(source, drop):
-        yield _json_batch(part, first_row, drop, contract)
+        read += sum(len(text) for _, text in part)
+        share = read / size if is_plain else None
+        yield replace(_json_batch(part, first_row, drop, contract), share=share)
         first_row += len(part)
 
 

@@ -80,8 +80,13 @@ def _batches(
                     rule = "would be rounded to fit a datetime"
                     places = [row + at for at in rounded]
                     wrong += [Violation(drop.path, rule, None, at, name) for at in places]
-            yield Batch(with_later_columns(frame, contract.columns), row, tuple(wrong))
             row += frame.height
+            yield Batch(
+                with_later_columns(frame, contract.columns),
+                row - frame.height,
+                tuple(wrong),
+                share=(row - 1) / file.metadata.num_rows,
+            )
 
 
 def _plain(values: pa.Array, name: str) -> pa.Array:

@@ -66,11 +66,14 @@ def _read_csv(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch]:
         return "skip"
 
     row = 1
-    with csv_text.text_file(source, drop, contract) as file:
+    with csv_text.text_file(source, drop, contract) as file, pa.OSFile(str(file)) as stream:
+        size = stream.size()
         try:
-            for batch in csv_batches(file, names, contract, count_ragged):
-                frame = cast("pl.DataFrame", pl.from_arrow(batch))
-                yield Batch(with_later_columns(frame, contract.columns), first_row=row)
+            for batch in csv_batches(stream, names, contract, count_ragged):
+                frame = with_later_columns(
+                    cast("pl.DataFrame", pl.from_arrow(batch)), contract.columns
+                )
+                yield Batch(frame, first_row=row, share=stream.tell() / size)
                 row += frame.height
         except pa.ArrowInvalid as error:
             if wrong := _broken_text(source, drop, contract):

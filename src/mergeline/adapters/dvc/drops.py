@@ -15,6 +15,7 @@ from mergeline.core.declare.pointer import Pointer
 from mergeline.errors import DropError, RemoteError, RepositoryError
 from mergeline.system.atomic_writes import file_written_whole
 from mergeline.system.digests import file_md5
+from mergeline.system.progress import underway
 
 _log = logging.getLogger(__name__)
 _OLD_HASH = "md5-dos2unix"  # of pointers that DVC 2 made, whose objects lie in another place
@@ -66,10 +67,12 @@ class DropStore:
         files = [("", md5)]
         if md5.endswith(".dir"):
             files = [(f"/{name}", each) for name, each in self.listing(md5, pointer=f"{path}.dvc")]
-        for name, each in files:
-            target = Path(f"{place}{name}")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.fetch(each, pointer=f"{path}{name}"), target)
+        with underway(f"fetching {path}", total=len(files), unit="files") as step:
+            for name, each in files:
+                target = Path(f"{place}{name}")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.fetch(each, pointer=f"{path}{name}"), target)
+                step.advance()
 
     def differing(self, pointers: Iterable[Pointer]) -> list[str]:
         """Files of the working tree whose content is not what their pointer says, sorted.
@@ -238,7 +241,7 @@ class DropStore:
         try:
             with file_written_whole(target) as part:
                 part.touch()  # else a remote that has a folder in its place makes one here
-                _bring(remote, source, part)
+                _bring(remote, source, part, pointer)
                 actual = _hash(part, hash_name)
                 if actual != md5.removesuffix(".dir"):
                     raise DropError(
@@ -253,9 +256,22 @@ class DropStore:
         return True
 
 
-def _bring(remote: Any, source: str, part: Path) -> None:  # noqa: ANN401 - dvc_data's HashFileDB
+def _bring(
+    remote: Any,  # noqa: ANN401 - dvc_data's HashFileDB
+    source: str,
+    part: Path,
+    what: str,
+) -> None:
+    from fsspec.callbacks import Callback
+
     try:
-        remote.fs.get_file(source, str(part))
+        with underway(f"fetching {what.removesuffix('.dvc')}", unit="bytes") as step:
+
+            def reached(size: int | None, value: int, **_: object) -> None:
+                step.total = size
+                step.reach(value)
+
+            remote.fs.get_file(source, str(part), callback=Callback(hooks={"step": reached}))
     except FileNotFoundError:
         raise
     except Exception as error:  # each backend has its own

@@ -9,11 +9,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from mergeline.errors import StageError
 from mergeline.system.child_process import end_child, start_child
 from mergeline.system.environment import without_repository
+from mergeline.system.progress import Step, underway
 
 _RUNNING = re.compile(r"Running (?:stage|callback stage) '([^']+)'")
 _SKIPPED = re.compile(r"Stage '([^']+)' (?:is cached|didn't change)")
@@ -52,7 +54,8 @@ def reproduce(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    with process:
+    with process, ExitStack() as at_the_end:
+        at_the_end.callback(output.end_stage)
         try:
             assert process.stdout is not None  # noqa: S101 - for the type checker
             for line in process.stdout:
@@ -60,7 +63,6 @@ def reproduce(
         except BaseException:
             end_child(process)
             raise
-    output.end_stage()
     if process.returncode != 0:
         raise output.error(stage, checkout)
     return output.seconds
@@ -77,6 +79,8 @@ class _ReproOutput:
         self._reason = ""
         self._since = 0.0
         self._tail: deque[str] = deque(maxlen=_TAIL)
+        self._underway = ExitStack()
+        self._step = Step("")
 
     def line(self, line: str) -> None:
         if failed := _FAILED.search(line):
@@ -85,14 +89,17 @@ class _ReproOutput:
             self.end_stage()
             self._stage, self._since = running.group(1), time.monotonic()
             self._tail.clear()
+            self._step = self._underway.enter_context(underway(f"stage {self._stage}"))
             self._say(f"stage {self._stage}")
         elif skipped := _SKIPPED.search(line):
             self.end_stage()
             self._say(f"stage {skipped.group(1)}: its result is there already")
         elif line.strip() and not line.startswith(("> ", "To track", "\tgit add", "Use `dvc")):
             self._tail.append(line)
+            self._step.note = line.strip()
 
     def end_stage(self) -> None:
+        self._underway.close()
         if self._stage:
             self.seconds[self._stage] = round(time.monotonic() - self._since, 2)
             self._stage = ""

@@ -204,17 +204,21 @@ class Repository:
         """Those of the files that a pointer named which the history before HEAD took away.
 
         With a pointer a revert takes its line in `.gitignore` away, and leaves the drop: it is no
-        part of the project any more.
+        part of the project any more. A new pointer is, and so is what lies beside tracked files.
         """
         if not untracked or not self._exists("HEAD"):
             return []
-        listed = ("log", "-z", "--format=", "--name-only", "--relative", "--diff-filter=D", "HEAD")
-        gone = {path.removesuffix(".dvc") for path in self._names(*listed, "--", "*.dvc")}
-        return [
-            path
+        form = ("-z", "--format=", "--name-only", "--relative", "--no-renames", "--diff-filter=D")
+        listed = ("log", *form, "HEAD", "--", "*.dvc")
+        gone = {path.removesuffix(".dvc") for path in self._names(*listed)}
+        left = [
+            (path, folder)
             for path in untracked
-            if not gone.isdisjoint([path, *map(str, PurePosixPath(path).parents)])
+            for folder in (path, *map(str, PurePosixPath(path).parents))
+            if folder in gone and not path.endswith(".dvc")
         ]
+        in_use = {folder for _, folder in left if self._names("ls-files", "-z", "--", folder)}
+        return [path for path, folder in left if folder not in in_use]
 
     def _names(self, *arguments: str) -> list[str]:
         """The paths that a git command lists, each ended by a NUL."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mergeline.errors import StoreError
+from mergeline.system.progress import underway
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion
@@ -119,9 +120,11 @@ class Bucket:
             except FileNotFoundError as error:
                 self._check_bucket(error)
                 return False
-            with into.open("wb") as file:
+            fetching = underway("fetching from the bucket", total=found.meta["size"], unit="bytes")
+            with fetching as step, into.open("wb") as file:
                 for chunk in found.stream(_CHUNK):
                     file.write(chunk)
+                    step.advance(len(chunk))
         return True
 
     def put(self, path: str, content: bytes | Path) -> None:

@@ -15,8 +15,10 @@ from mergeline.adapters.store.artifact import (
     read_descriptors,
     read_document,
 )
+from mergeline.core.numbers import size
 from mergeline.core.release.oci import MANIFEST_TYPE, canonical, digest_of
 from mergeline.errors import StoreError
+from mergeline.system.progress import underway
 
 _TAG = "org.opencontainers.image.ref.name"
 _Index = tuple[list[Descriptor], dict[str | None, Descriptor]]
@@ -138,7 +140,8 @@ class Layout:
 
     def put_blob(self, file: Path, digest: str) -> None:
         """Write a blob, unless it is there."""
-        self._files.put(_blob(digest), file)
+        with underway(f"writing {size(file.stat().st_size)} to the store"):
+            self._files.put(_blob(digest), file)
 
     def borrow_blob(self, digest: str, repository: str) -> bool:  # noqa: ARG002
         """False: no repository is beside it."""

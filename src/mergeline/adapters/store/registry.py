@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import ipaddress
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -19,6 +20,7 @@ from mergeline.adapters.store.artifact import (
 )
 from mergeline.core.release.oci import INDEX_TYPE, MANIFEST_TYPE, digest_of
 from mergeline.errors import StoreError
+from mergeline.system.progress import Step, underway
 
 if TYPE_CHECKING:
     import requests
@@ -123,13 +125,18 @@ class Registry:
 
     def read_blob(self, digest: str, into: Path) -> None:
         """Write a blob to a file; its digest is not looked at."""
-        with self._asked("GET", f"{self._root}/blobs/{digest}", stream=True) as response:
+        with (
+            underway(f"fetching from {self.name}", unit="bytes") as step,
+            self._asked("GET", f"{self._root}/blobs/{digest}", stream=True) as response,
+        ):
             if response.status_code == 404:
                 raise StoreError(f"{digest} is missing", where=self.name)
             self._check(response, f"read {digest}")
+            step.total = float(response.headers.get("Content-Length", 0)) or None
             with into.open("wb") as file:
                 for chunk in response.iter_content(_CHUNK):
                     file.write(chunk)
+                    step.advance(len(chunk))
 
     def check_writable(self) -> None:
         """Refuse where nothing may be written: an upload is begun, and given up."""
@@ -150,11 +157,10 @@ class Registry:
             self._check(response, f"write {digest}")
             place = urlsplit(urljoin(start, response.headers.get("Location", "")))
         query = "&".join(part for part in (place.query, urlencode({"digest": digest})) if part)
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(file.stat().st_size),
-        }
-        with file.open("rb") as content:
+        size = file.stat().st_size
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        uploading = underway(f"uploading to {self.name}", total=size, unit="bytes")
+        with uploading as step, _Told(file, step) as content:
             url = place._replace(query=query).geturl()
             with self._asked("PUT", url, headers=headers, data=content) as response:
                 self._check(response, f"write {digest}")
@@ -308,6 +314,19 @@ class Registry:
 
     def _document(self, response: requests.Response) -> dict[str, Any]:
         return read_document(response.content, where=self.name)
+
+
+class _Told(io.FileIO):
+    """A file that says how much of it was read."""
+
+    def __init__(self, file: Path, step: Step) -> None:
+        super().__init__(file)
+        self._step = step
+
+    def read(self, size: int | None = -1) -> bytes:
+        content = super().read(-1 if size is None else size)
+        self._step.advance(len(content))
+        return content
 
 
 def _said(response: requests.Response) -> str:

@@ -55,6 +55,7 @@ class DeclaredStage:
         where: the file that declares it.
         folder: where its command runs (`wdir`); empty for the root.
         params: `(file, dotted key)`; the key is None where all of a file counts.
+        is_frozen: whether DVC leaves it as it is, and never runs it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class DeclaredStage:
     deps: tuple[str, ...]
     outs: tuple[str, ...]
     params: tuple[tuple[str, str | None], ...]
+    is_frozen: bool = False
 
 
 def read_dvc_yaml(text: bytes | None, dvc: Dvc, where: str = DVC_YAML) -> dict[str, DeclaredStage]:
@@ -109,11 +111,6 @@ def _declared(name: str, where: str, spec: Any) -> DeclaredStage:  # noqa: ANN40
     if not isinstance(spec, dict) or "cmd" not in spec:
         raise refused(f"stage {name!r} has no cmd")
     refuse_unknown_keys(spec, _STAGE_KEYS, where=where, part=f"stage {name!r}: ")
-    if spec.get("frozen"):
-        raise refused(
-            f"stage {name!r} is frozen: DVC does not run it, and its results are in no Git tree",
-            "Take `frozen` away, or track its results with `dvc add` in place of the stage",
-        )
     folder = place(_path(refused, name, "wdir", spec.get("wdir", ".")), posixpath.dirname(where))
     paths = {
         key: tuple(
@@ -135,6 +132,7 @@ def _declared(name: str, where: str, spec: Any) -> DeclaredStage:  # noqa: ANN40
         paths["deps"],
         (*paths["outs"], *paths["metrics"], *paths["plots"]),
         tuple(keys),
+        is_frozen=bool(spec.get("frozen")),
     )
 
 

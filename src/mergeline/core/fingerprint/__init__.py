@@ -8,6 +8,7 @@ trees with one fingerprint have one model, so nothing is trained twice (law 2).
     ingredients       what a fingerprint is made of, and how the ingredients of two trees differ
     undeclared_code   refuses a stage that imports code which no dependency names
     read_ingredients  reads a model's ingredients out of a tree, by means of the two above
+    pins              finds a version that what stands for a lock leaves open
     change_plan       says what a change will cause, before anything runs
 
 For example, `mergeline plan` after an edit of the learning rate:

@@ -25,7 +25,12 @@ _LOCK = re.compile(
     r"(uv|poetry|pdm|pixi|Pipfile)\.lock|conda-lock\.ya?ml|pylock(\.[^./]+)?\.toml"
     r"|environment([-_.][^/]*)?\.ya?ml|requirements([-_.][^/]*)?\.txt|requirements/[^/]+\.txt)"
 )
-_STAND_INS = {b"version https://git-lfs": "Git LFS", b"\0GITCRYPT": "git-crypt"}
+_STAND_INS = {
+    b"version https://git-lfs": "Git LFS",
+    b"\0GITCRYPT": "git-crypt",
+    b"#$# git-fat ": "git-fat",
+    b"U2FsdGVkX1": "transcrypt",  # `Salted__`, as openssl begins, in base64
+}
 _NOT_YAML = (".toml", ".json", ".py")  # of params files; DVC reads all others as YAML
 
 
@@ -111,6 +116,8 @@ class IngredientReader:
         of_path: defaultdict[str, set[str]] = defaultdict(set)
         of_folder: defaultdict[str, set[str]] = defaultdict(set)
         for stage in self._declared.values():
+            if stage.is_frozen and all(map(self._files.list, stage.outs)):
+                continue  # its results are in Git, and count as files there
             for out in stage.outs:
                 of_path[out].add(stage.name)
                 for folder in _around(out):
@@ -156,6 +163,14 @@ class IngredientReader:
         return self._stages[name]
 
     def _read_stage(self, stage: DeclaredStage) -> Stage:
+        if stage.is_frozen:
+            raise DeclarationError(
+                f"stage {stage.name} is frozen: DVC does not run it, and its results are not in "
+                "the Git tree",
+                where=stage.where,
+                next_step="Take `frozen` away, commit its results (`cache: false`), or track them "
+                "with `dvc add` in place of the stage",
+            )
         files = self._files
         code: dict[str, str] = {}
         data: dict[str, str] = {}

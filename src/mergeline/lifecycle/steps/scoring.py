@@ -26,6 +26,7 @@ from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.trained import Trained, find_twins, rows_trained_on
 from mergeline.system.confinement import Limits
 from mergeline.system.digests import file_sha256
+from mergeline.system.progress import underway
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +73,12 @@ def score_models(
     different = {_identity(trained): trained for trained in models.values()}
     tried = {_identity(trained) for name, trained in models.items() if name == CANDIDATE}
     # Where this is broken off, the children end first: who waits for one would not be done.
-    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool, ExitStack() as children:
+    asking = underway(
+        f"{', '.join(models)}: asked for {len(holdout.frame):,} rows",
+        total=len(different),
+        unit="models",
+    )
+    with asking as step, ThreadPoolExecutor(_SIDE_BY_SIDE) as pool, ExitStack() as children:
         children.callback(pool.shutdown, wait=False, cancel_futures=True)
         quoted = not judged_by.private
         ask_once = partial(_ask_once, project, holdout=holdout, children=children, quoted=quoted)
@@ -80,6 +86,8 @@ def score_models(
             identity: pool.submit(ask_once, trained, try_it=identity in tried)
             for identity, trained in different.items()
         }
+        for answer in asked.values():
+            answer.add_done_callback(lambda _: step.advance())
         answers = {identity: answer.result() for identity, answer in asked.items()}
     scored = {
         name: _scored(trained, holdout, judged_by, answers[_identity(trained)])

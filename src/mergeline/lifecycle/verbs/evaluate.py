@@ -50,6 +50,7 @@ def evaluate(
         folder = bundle / case.model.name if bundle and len(cases) > 1 else bundle
         try:
             with leaving_failure_of(project, case, folder):
+                case.tree.check_columns(case.model)  # before anything trains
                 if sample:
                     _try(project, case, folder, say)
                     continue

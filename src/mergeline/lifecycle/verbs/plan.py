@@ -9,6 +9,8 @@ from functools import cache, partial
 from mergeline.core.data.snapshot import Snapshot, snapshot_notes
 from mergeline.core.data.wording import shared_keys_line
 from mergeline.core.fingerprint.change_plan import ChangePlan, plan_change
+from mergeline.core.fingerprint.ingredients import Ingredients
+from mergeline.core.fingerprint.pins import unpinned
 from mergeline.core.release.bundle import MANIFEST
 from mergeline.errors import GitError, NotFoundError, StoreError, TableError
 from mergeline.lifecycle.steps.case import Case, find_production, touched
@@ -65,6 +67,7 @@ def plan(
                 notes=[
                     *([_NEEDS_YES] if needs_yes else []),
                     *tree.check_columns(declared),
+                    *_open_versions(tree, ingredients),
                     *(note for table in ingredients.snapshots for note in notes(table)),
                 ],
             )
@@ -119,6 +122,16 @@ def _notes(
     wanted = Snapshot(table, contract, *drops_of(here, project.drops))
     notes = [*snapshot_notes(wanted), *_shared_keys(project, wanted, before)]
     return tuple(f"{table}: {note}" for note in notes)
+
+
+def _open_versions(tree: ProjectTree, ingredients: Ingredients) -> Iterator[str]:
+    """That what stands for a lock leaves a version open."""
+    if found := unpinned(ingredients.lock, tree.files.read):
+        name, path = found
+        yield (
+            f"{path} names {name} without a version, so no fingerprint sees which one trains it: "
+            f"write {name}==…, or commit a lock, such as uv.lock"
+        )
 
 
 def _shared_keys(project: Project, wanted: Snapshot, before: ProjectTree | None) -> Iterator[str]:
