@@ -417,30 +417,42 @@ def test_a_mangled_bundle_is_judged_rightly_or_refused_in_one_line(
 
 
 @pytest.mark.slow  # evaluates twice
-def test_a_metric_that_the_change_edits_is_measured_as_the_base_has_it(line: Line) -> None:
+def test_a_metric_that_a_change_adds_waits_and_one_that_it_edits_is_the_base_s(line: Line) -> None:
+    """The judge runs neither: the change's own job runs what it likes."""
     ran = line.root / "ran"
+    running = f"def rate(labels, probabilities):\n    open({str(ran)!r}, 'w')\n    return 0.25\n"
     line.branch("metric")
-    line.write("pipelines/scores.py", "def rate(labels, probabilities):\n    return 0.25\n")
+    line.write("pipelines/scores.py", running)
     own = "{name: pipelines.scores.rate, greater_is_better: true}"
     line.edit("models/late.yaml", "neg_log_loss]", f"neg_log_loss, {own}]")
     line.commit("A metric of our own")
     number = line.push("metric")
-    line.review(number)
+    added, said = judged_without(line, number, ran)
+    assert added == {}
+    assert "pipelines.scores.rate is new: it is measured once merged" in said
     line.merge(number)
     line.branch("better-metric")
-    line.edit("pipelines/scores.py", "    return", f"    open({str(ran)!r}, 'w')\n    return 4 *")
+    line.edit("pipelines/scores.py", "return 0.25", "return 1.0")
     line.edit("params.yaml", "C: 1.0", "C: 3.0")
     line.commit("A better metric")
-    number = line.push("better-metric")
+    edited, said = judged_without(line, line.push("better-metric"), None)
+    assert edited == {"pipelines.scores.rate": 0.25}
+    assert "the code of pipelines.scores.rate changed" in said
+
+
+def judged_without(line: Line, number: int, ran: Path | None) -> tuple[dict[str, Any], list[str]]:
+    """What the judge measures of the project's own, and says of the bar; its job ran before."""
     line.check_out_pull(number)
-    bundle = line.root / "edited"
+    bundle = line.root / f"bundle-{number}"
     line.evaluate(bundle=bundle, MERGELINE_PULL_REQUEST=str(number))
-    ran.unlink()  # the change's own job runs what it likes
+    if ran:
+        ran.unlink()
     [evaluated] = judged(line, bundle)
+    assert ran is None or not ran.exists()
     assert evaluated.report.comparison is not None
-    [rate] = [one for one in evaluated.report.comparison.metrics if one.name.endswith("rate")]
-    assert rate.values["candidate"].value == 0.25
-    assert not ran.exists()
-    assert "the code of pipelines.scores.rate changed" in [
-        moved.text for moved in evaluated.report.moved
-    ]
+    values = {
+        one.name: one.values["candidate"].value
+        for one in evaluated.report.comparison.metrics
+        if one.name.startswith("pipelines.")
+    }
+    return values, [moved.text for moved in evaluated.report.moved]
