@@ -257,6 +257,7 @@ def test_release_status_and_history_tell_the_same(line: Line, run: Run) -> None:
     assert "pull request #1" in run("why", MODEL).out
 
 
+@pytest.mark.slow
 def test_a_refused_release_ends_with_1_and_the_reasons(line: Line, run: Run) -> None:
     line.merge(2)
     done = run("release")
@@ -266,6 +267,7 @@ def test_a_refused_release_ends_with_1_and_the_reasons(line: Line, run: Run) -> 
     assert (done.code, done.out) == (0, "late v2 is in production\n")
 
 
+@pytest.mark.slow
 def test_a_release_of_what_was_never_judged_ends_with_3_and_says_what_must_run(
     line: Line, run: Run, tmp_path: Path
 ) -> None:
@@ -292,6 +294,7 @@ def test_tags_that_are_not_believed_are_named(line: Line, run: Run) -> None:
     assert "not believed: release/late/0002: it is no page" in run("status").out
 
 
+@pytest.mark.slow
 def test_a_bundle_is_tracked_and_its_run_printed(line: Line, run: Run) -> None:
     done = run("track", str(line.bundle))
     assert done.code == 0

@@ -61,6 +61,7 @@ def test_all_else_says_that_it_does_not(tmp_path: Path, words: str) -> None:
     assert on_windows(verb, "--help", at=tmp_path).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_repository_is_begun_there(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     rows = "".join(f"{number},{number % 7},{number % 2}\n" for number in range(60))

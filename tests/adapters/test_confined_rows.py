@@ -57,6 +57,7 @@ def test_a_small_file_of_very_many_rows_is_refused(tmp_path: Path) -> None:
     assert "60,000,000 rows" in refused(path)
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_too_much_memory_to_decode_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

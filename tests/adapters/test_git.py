@@ -548,6 +548,7 @@ def test_a_page_pushed_by_who_was_then_cut_off_is_fetched(repository: Repository
     assert texts(repository) == {"release/late/0001": "one\n"}
 
 
+@pytest.mark.slow
 def test_twenty_writers_at_once_lose_no_page(repository: Repository) -> None:
     bare = with_origin(repository)
     script = (

@@ -77,6 +77,7 @@ def test_an_error_without_a_text_is_named_by_its_type(tmp_path: Path, text: str)
         raise requests.exceptions.ChunkedEncodingError(text)
 
 
+@pytest.mark.slow
 def test_what_stands_is_all_that_is_not_archived(store: Tracking) -> None:
     register(store, "delay", ["Archived", "Production", "Staging", "None", "None"])
     assert standing(store, "delay") == [
@@ -253,6 +254,7 @@ def test_a_run_looks_as_one_of_mlflow_s_own(line: Line) -> None:
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
+@pytest.mark.slow
 def test_a_run_whose_logging_was_killed_is_ended_by_the_next(
     line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,6 +338,7 @@ def test_a_run_holds_curves_report_and_predictions_of_its_evaluation(
     assert set(evaluation.files) == {f"evaluation/{name}" for name in names}
 
 
+@pytest.mark.slow
 def test_a_registered_version_leads_back_to_run_tree_and_pull_request(line: Line) -> None:
     line.merge(1)
     line.release()
@@ -355,6 +358,7 @@ def origin_of(line: Line, run_id: str) -> tuple[str, str]:
     return tags["mergeline.commit"], tags["mergeline.pull_request"]
 
 
+@pytest.mark.slow
 def test_a_candidate_evaluated_before_its_pull_request_learns_commit_and_number(line: Line) -> None:
     edit = ("params.yaml", "C: 1.0", "C: 0.7")
     line.edit(*edit, at="runner")
@@ -380,6 +384,7 @@ def test_a_candidate_evaluated_before_its_pull_request_learns_commit_and_number(
     assert (tags["mergeline.commit"], tags["mergeline.pull_request"]) == known
 
 
+@pytest.mark.slow
 def test_a_version_of_a_tree_evaluated_before_its_commit_alone_names_the_released_one(
     line: Line,
 ) -> None:
@@ -405,6 +410,7 @@ def test_a_registered_version_learns_what_its_run_knows_later(line: Line) -> Non
     assert tags["mergeline.pull_request"] == "7"  # a revert's finds it, and does not take it over
 
 
+@pytest.mark.slow
 def test_any_number_of_params_of_any_name_is_logged(line: Line, tmp_path: Path) -> None:
     bundle = line.bundle
     candidate = read_candidate(bundle)
@@ -421,6 +427,7 @@ def test_any_number_of_params_of_any_name_is_logged(line: Line, tmp_path: Path) 
         store.evaluation_files(run, tmp_path)
 
 
+@pytest.mark.slow
 def test_params_whose_names_mlflow_would_make_one_stay_two(line: Line, tmp_path: Path) -> None:
     candidate = read_candidate(line.bundle)
     odd = {"a|b": 1, "a_b": 2, "a:b": 3, "a+b": 4, "s3://x//y/": 5, "../x": 6, "/": 7, "": 8}

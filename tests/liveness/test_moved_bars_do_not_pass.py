@@ -139,6 +139,7 @@ def test_a_person_s_yes_is_kept_by_verdict_release_and_later_reports(line: Line)
     ) in line.markdown(later)
 
 
+@pytest.mark.slow
 def test_what_main_was_refused_is_no_bar_for_the_next_change(line: Line) -> None:
     """A move of the holdout is pushed to main and refused; the next change comes on top of it."""
     moved = line.propose("easier", POLARS, EASY)

@@ -47,6 +47,7 @@ def test_the_script_makes_the_bytes_that_a_committed_pointer_names(path: Path, d
     assert hashlib.md5(content, usedforsecurity=False).hexdigest() == pointer.md5
 
 
+@pytest.mark.slow
 def test_without_months_those_are_made_that_the_pointers_there_name(tmp_path: Path) -> None:
     (tmp_path / "weather").mkdir()
     for name in ("2013-11.csv.dvc", "2013-12.csv.dvc", "notes.csv.dvc"):

@@ -151,6 +151,7 @@ def test_a_server_of_another_kind_is_said_to_be_none(status: int, text: str) -> 
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_a_server_that_came_back_is_asked_on_the_same_client(
     registry: Registry, served_versions: ServedVersions, first: Path
 ) -> None:

@@ -197,6 +197,7 @@ def test_a_head_that_does_not_come_in_time_ends_its_connection(
             assert client.recv(65_536) == b""
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_tells_its_clients_and_resets_none() -> None:
     said: list[str] = []  # of each answer whether the connection is kept
     with listening(ServedVersions(Registry())) as address:

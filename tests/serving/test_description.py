@@ -124,6 +124,7 @@ def test_a_small_parquet_file_of_endless_text_is_refused(http: httpx.Client) -> 
     assert "its texts are too long" in answer.json()["error"]["message"]
 
 
+@pytest.mark.slow
 def test_requests_are_spans_below_the_caller_s_own_where_that_is_configured(
     first: Path,
 ) -> None:

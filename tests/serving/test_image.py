@@ -75,6 +75,7 @@ def test_other_bytes_are_not_served(tmp_path: Path, saved: Path) -> None:
         serve(embedded(root, {}), host="127.0.0.1", port=0, token="")
 
 
+@pytest.mark.slow
 def test_neither_mlflow_nor_dvc_is_needed_to_answer(tmp_path: Path, saved: Path) -> None:
     root = unpacked(tmp_path, saved)
     absent = ["mlflow", "dvc", "pyarrow", "polars", "deltalake", "git", "pydantic", "oras", "rich"]

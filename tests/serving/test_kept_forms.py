@@ -97,6 +97,7 @@ def test_a_form_that_was_kept_answers_as_it_did_without_its_estimator(
     assert np.array_equal(again.predict(ROWS), loaded.predict(ROWS))
 
 
+@pytest.mark.slow
 def test_it_is_made_once_in_a_process_that_ends_and_other_bytes_are_refused(
     first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

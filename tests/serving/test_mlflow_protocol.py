@@ -351,6 +351,7 @@ def test_mlflow_s_own_client_gets_its_predictions(first: Path) -> None:
     assert said.to_numpy().tolist() == native["predictions"]
 
 
+@pytest.mark.slow
 def test_mlflow_s_deployment_client_asks_a_model_by_its_name(
     first: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

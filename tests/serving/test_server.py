@@ -151,6 +151,7 @@ def ends_cleanly(process: subprocess.Popen[str], by: signal.Signals) -> None:
     assert "Fatal" not in said, said
 
 
+@pytest.mark.slow
 def test_it_says_what_it_serves_and_when_that_changes_and_ends_while_a_client_dawdles(
     project: Path, environment: dict[str, str]
 ) -> None:
@@ -270,6 +271,7 @@ def children_of(pid: int) -> list[int]:
     ]
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_start_ends_the_server_with_its_words(
     project: Path, environment: dict[str, str]
 ) -> None:
@@ -354,6 +356,7 @@ def test_a_server_that_does_not_start_says_why(project: Path, environment: dict[
         pass
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_is_not_waited_for_forever_nor_left(
     project: Path,
     environment: dict[str, str],

@@ -58,6 +58,7 @@ def ask(http: httpx.Client) -> Said:
     return said["version"], said["model_digest"], said["fingerprint"], said["predictions"]
 
 
+@pytest.mark.slow
 def test_a_promotion_reaches_two_servers_of_one_registry_and_neither_mixes_versions(
     tmp_path: Path, first: Path, second: Path
 ) -> None:

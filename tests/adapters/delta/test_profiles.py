@@ -161,6 +161,7 @@ def test_one_more_drop_of_many_reads_and_merges_a_few_summaries(
     assert all(merged(world)[name] == made for name, made in kept.items())
 
 
+@pytest.mark.slow
 def test_a_summary_of_many_drops_is_the_same_whatever_the_way_to_it(
     world: Any, new_world: Any, tmp_path: Path
 ) -> None:

@@ -128,6 +128,7 @@ NAMES = ["select", "from", "order by", "ä ö", "名前", "a.b", "*", "^.*$", "a
          "tab\there"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_columns_may_have_any_name_and_be_a_thousand(run: Run) -> None:
     wide = [*NAMES, *(f"c{n}" for n in range(1000 - len(NAMES)))]
     header = ",".join('"' + name.replace('"', '""') + '"' for name in wide)

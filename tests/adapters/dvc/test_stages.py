@@ -65,6 +65,7 @@ def test_a_stage_and_those_before_it_run_in_order(built: Built) -> None:
     assert [text for text in said if text.startswith("stage ")] == ["stage first", "stage second"]
 
 
+@pytest.mark.slow
 def test_another_checkout_with_the_same_cache_takes_the_results(built: Built) -> None:
     _, cache, _, _ = built
     again = make(cache.parent / "again")
@@ -126,6 +127,7 @@ def test_a_missing_dependency_is_said(tmp_path: Path) -> None:
         reproduce(checkout, "second", environment={"WHO": "Ana"}, say=lambda _: None)
 
 
+@pytest.mark.slow
 def test_a_dvc_yaml_that_dvc_refuses_is_said_with_the_place(tmp_path: Path) -> None:
     checkout = make(tmp_path / "checkout")
     (checkout / "dvc.yaml").write_text("stages:\n  second:\n    cmd: false\n")
@@ -177,6 +179,7 @@ def wait_for(what: object, seconds: float = 60) -> int:
             time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_stage_runs_on_a_file_behind_a_pointer_that_was_put_there(tmp_path: Path) -> None:
     checkout = make(tmp_path / "checkout")
     (checkout / "in.txt").write_text("y")
@@ -189,6 +192,7 @@ def test_a_stage_runs_on_a_file_behind_a_pointer_that_was_put_there(tmp_path: Pa
     assert (checkout / "out.txt").read_text() == "yy"
 
 
+@pytest.mark.slow
 def test_loops_and_stages_of_other_folders_run_by_their_names(tmp_path: Path) -> None:
     checkout = make(tmp_path / "checkout")
     (checkout / "dvc.yaml").write_text(

@@ -246,6 +246,7 @@ for place in {[str(place) for place in places]!r}:
     assert not places[1].exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["import time; time.sleep(600)", "while True: pass"])
 def test_a_model_that_takes_for_ever_is_ended(walls: Walls, saved: Saved, code: str) -> None:
     folder = saved(code)

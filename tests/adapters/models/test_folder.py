@@ -315,6 +315,7 @@ def test_a_model_with_another_number_of_answers_than_classes_is_refused(tmp_path
         load_unseen(save(two, tmp_path / "model", rows)).predict(pd.DataFrame(rows.head(1)))
 
 
+@pytest.mark.slow
 def test_a_flavour_that_answers_with_classes_is_asked_for_probabilities(tmp_path: Path) -> None:
     import lightgbm
     import mlflow.lightgbm

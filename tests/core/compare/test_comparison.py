@@ -365,6 +365,7 @@ def test_a_metric_undefined_in_every_slice_widens_no_interval(day: Day) -> None:
     assert levels == {found.slice_level}
 
 
+@pytest.mark.slow
 def test_few_comparisons_of_equal_models_find_a_difference() -> None:
     """5 % at the most, over all slices and all metrics; over the slices alone it was 12 %."""
     rng = np.random.default_rng(20)

@@ -181,6 +181,7 @@ def test_a_room_too_small_for_a_verdict_is_refused() -> None:
         to_markdown(PASS, SMALLEST - 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(sorted(ALL)),

@@ -39,6 +39,7 @@ def test_markup_in_a_name_is_no_markup() -> None:
     assert "[bold]x[/bold]" in terminal_text(poisoned(PASS, lambda: "[bold]x[/bold]"))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.sampled_from(sorted(ALL)), st.lists(WORDS, min_size=1, max_size=4))
 def test_no_name_can_move_the_cursor(name: str, words: list[str]) -> None:

@@ -38,6 +38,7 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_named_by_version_digest_commit_branch_or_date(project: Project) -> None:
     history = Tables(project.tables).history("sales")
     assert [entry.version for entry in history] == [2, 1, 0]

@@ -41,6 +41,7 @@ def garbage(line: Line) -> list[str]:
     return [f"data/raw/parcels/2024-{months[file.drop]:02d}.csv" for file in plan.delete]
 
 
+@pytest.mark.slow
 def test_the_candidate_of_a_model_that_only_a_pull_request_has_is_kept(line: Line) -> None:
     line.branch("again")
     line.write("models/again.yaml", (line.author.root / "models/late.yaml").read_text())
@@ -53,6 +54,7 @@ def test_the_candidate_of_a_model_that_only_a_pull_request_has_is_kept(line: Lin
     assert garbage(line) == []
 
 
+@pytest.mark.slow
 def test_what_is_merged_and_not_yet_released_is_kept(line: Line) -> None:
     line.branch("april")
     line.add_drops(4)
@@ -113,6 +115,7 @@ def test_releases_and_open_candidates_are_kept_and_a_candidate_left_behind_is_no
     assert rows == [1200, 1600]
 
 
+@pytest.mark.slow
 def test_the_number_of_a_version_in_a_runners_own_table_pins_none_here(
     line: Line, tmp_path: Path
 ) -> None:
@@ -146,6 +149,7 @@ def build_another(line: Line) -> None:
     line.check_out("origin/main")
 
 
+@pytest.mark.slow
 def test_what_a_reviewed_pull_request_found_trained_already_is_kept(line: Line) -> None:
     line.branch("april")
     line.add_drops(4)
@@ -167,6 +171,7 @@ def test_what_a_reviewed_pull_request_found_trained_already_is_kept(line: Line) 
     assert garbage(line) == ["data/raw/parcels/2024-04.csv"]
 
 
+@pytest.mark.slow
 def test_what_a_branch_found_trained_already_is_kept_for_as_long_as_it_is(line: Line) -> None:
     line.branch("april")
     line.add_drops(4)
@@ -189,6 +194,7 @@ def test_what_a_branch_found_trained_already_is_kept_for_as_long_as_it_is(line: 
     assert garbage(line) == ["data/raw/parcels/2024-04.csv"]
 
 
+@pytest.mark.slow
 def test_what_was_merged_since_this_clone_fetched_is_kept(line: Line) -> None:
     line.branch("april")
     line.add_drops(4)
@@ -208,6 +214,7 @@ def test_nothing_is_garbage_where_there_is_no_main_branch(line: Line) -> None:
         pinned_snapshots(line.project())
 
 
+@pytest.mark.slow
 def test_a_store_that_lacks_the_releases_of_the_ledger_is_refused(
     line: Line, tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ def test_the_source_may_name_the_folder_pointer_itself(shop: Shop) -> None:
     assert shop.build().rows == 1
 
 
+@pytest.mark.slow
 def test_dvc_add_makes_pointers_that_are_read(shop: Shop) -> None:
     folder = shop.root / "data" / "raw" / "sales"
     folder.mkdir(parents=True)

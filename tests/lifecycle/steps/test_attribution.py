@@ -48,6 +48,7 @@ def test_the_label_of_a_pull_request_on_the_forge_asks_for_it(mixed: Line) -> No
     assert len(mixed.quick.runs) == 2
 
 
+@pytest.mark.slow
 def test_a_comment_of_a_writer_asks_for_it(mixed: Line) -> None:
     head = mixed.git("rev-parse", "HEAD")
     mixed.forge.note(head, "asked", "ana: attribution")
@@ -55,6 +56,7 @@ def test_a_comment_of_a_writer_asks_for_it(mixed: Line) -> None:
     assert len(mixed.quick.runs) == 2
 
 
+@pytest.mark.slow
 def test_the_label_in_the_event_file_asks_for_it_without_a_token(mixed: Line) -> None:
     found = evaluated(
         mixed, MERGELINE_FORGE="", GITHUB_EVENT_PATH=event(mixed, "data", "attribution")
@@ -63,6 +65,7 @@ def test_the_label_in_the_event_file_asks_for_it_without_a_token(mixed: Line) ->
     assert len(mixed.quick.runs) == 2
 
 
+@pytest.mark.slow
 def test_the_declaration_asks_for_it_too(mixed: Line) -> None:
     mixed.edit("models/late.yaml", "task: binary", "task: binary\nattribution: true")
     mixed.commit("Always split")
@@ -72,6 +75,7 @@ def test_the_declaration_asks_for_it_too(mixed: Line) -> None:
     assert len(mixed.quick.runs) == 2
 
 
+@pytest.mark.slow
 def test_nobody_need_ask_where_the_data_alone_were_trained_on_before(mixed: Line) -> None:
     mixed.branch("april")
     mixed.add_drops(4)
@@ -81,6 +85,7 @@ def test_nobody_need_ask_where_the_data_alone_were_trained_on_before(mixed: Line
     assert len(mixed.quick.runs) == 2  # the month alone, and all
 
 
+@pytest.mark.slow
 def test_a_replaced_drop_and_another_contract_are_split_too(line: Line) -> None:
     line.branch("mixed")
     line.add_drops(3, made=lambda month: drop(month, rows=300))
@@ -92,6 +97,7 @@ def test_a_replaced_drop_and_another_contract_are_split_too(line: Line) -> None:
     assert [share.metric for share in found.shares] == ["roc_auc", "neg_log_loss"]
 
 
+@pytest.mark.slow
 def test_a_split_that_fails_costs_no_verdict(mixed: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> None:
         raise GitError("no luck")
@@ -102,6 +108,7 @@ def test_a_split_that_fails_costs_no_verdict(mixed: Line, monkeypatch: pytest.Mo
     assert "the difference is not split: no luck" in mixed.said
 
 
+@pytest.mark.slow
 def test_without_the_label_nothing_more_is_trained(mixed: Line) -> None:
     number = opened(mixed, "data")
     path = event(mixed, "data")
@@ -109,6 +116,7 @@ def test_without_the_label_nothing_more_is_trained(mixed: Line) -> None:
     assert len(mixed.quick.runs) == 1
 
 
+@pytest.mark.slow
 def test_an_event_file_that_cannot_be_read_is_said_and_asks_for_nothing(
     mixed: Line, tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ def test_a_drop_that_is_in_no_store_and_differs_is_not_asked_for(clone: Line) ->
         snapshot(clone.project())
 
 
+@pytest.mark.slow
 def test_a_thousand_drops_are_read_once(clone: Line) -> None:
     folder = clone.runner.root / "data" / "raw" / "many"
     folder.mkdir()

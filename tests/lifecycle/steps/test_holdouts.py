@@ -69,6 +69,7 @@ def test_keys_leave_the_job_and_the_court_makes_the_rows_again(line: Line) -> No
     assert registered.holdout(keys_only, line.root / "of this one") is None
 
 
+@pytest.mark.slow
 def test_where_the_drops_are_gone_the_court_says_so(line: Line) -> None:
     bundle = proposed(line)
     for place in ("dvc-remote", "runner/.dvc/cache", "author/.dvc/cache"):
@@ -84,6 +85,7 @@ def test_where_the_drops_are_gone_the_court_says_so(line: Line) -> None:
         judge(line.project(**elsewhere), bundle, into=line.root / "judged", say=line.say)
 
 
+@pytest.mark.slow
 def test_rows_that_are_others_or_gone_are_refused(line: Line) -> None:
     bundle = proposed(line)
     manifest = bundle / "manifest.json"

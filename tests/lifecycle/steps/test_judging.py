@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from mergeline.core.compare.result import Comparison
 from mergeline.lifecycle.steps.evaluation import Evaluated
 from tests.support.line import Line, judgement_of
@@ -41,6 +43,7 @@ def test_a_column_that_gives_the_label_away_by_now_is_found_though_production_ta
     assert said.endswith(" with another distance")
 
 
+@pytest.mark.slow
 def test_a_column_that_gives_it_away_by_replaced_drops_is_found_too(line: Line) -> None:
     def leaky(month: int) -> str:
         head, *rows = drop(month).splitlines()
@@ -77,6 +80,7 @@ def test_another_decision_threshold_is_a_change_that_is_compared(line: Line) -> 
     assert "`decision` 0.5 → 0.2" in page
 
 
+@pytest.mark.slow
 def test_what_the_changes_since_the_reference_add_up_to_is_shown_and_held(line: Line) -> None:
     first = line.review(1)
     assert first.report.reference is None  # production is the reference itself
@@ -98,6 +102,7 @@ def test_what_the_changes_since_the_reference_add_up_to_is_shown_and_held(line: 
     }
 
 
+@pytest.mark.slow
 def test_a_reference_that_is_gone_is_said_and_leaves_production_to_compare_with(
     line: Line,
 ) -> None:
@@ -118,6 +123,7 @@ def test_a_reference_that_is_gone_is_said_and_leaves_production_to_compare_with(
     assert f"{lost} is missing" in reason.text
 
 
+@pytest.mark.slow
 def test_slices_that_a_change_renames_are_judged_as_they_were(line: Line) -> None:
     line.branch("slices")
     line.edit(
@@ -150,6 +156,7 @@ def test_slices_that_a_change_renames_are_judged_as_they_were(line: Line) -> Non
     assert judgement.base_rows == 300
 
 
+@pytest.mark.slow
 def test_new_rows_do_not_outvote_those_before_where_more_than_drops_came(line: Line) -> None:
     """The label of the new parcels follows their weight, which is all that the model looks at."""
 
@@ -170,6 +177,7 @@ def test_new_rows_do_not_outvote_those_before_where_more_than_drops_came(line: L
     assert "the holdout goes from 300 to 1,300 rows" in line.markdown(found)
 
 
+@pytest.mark.slow
 def test_a_drop_that_only_adds_rows_is_judged_on_all_of_them_at_once(line: Line) -> None:
     line.branch("april")
     line.add_drops(4)

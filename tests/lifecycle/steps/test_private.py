@@ -34,6 +34,7 @@ def found(line: Line) -> Evaluated:
     return line.evaluate(bundle=line.root / "found")
 
 
+@pytest.mark.slow
 def test_no_value_of_a_private_column_is_in_what_an_evaluation_leaves(found: Evaluated) -> None:
     files = found.folder / EVALUATION_FILES
     texts = [path.read_text() for path in files.iterdir() if path.suffix != ".parquet"]

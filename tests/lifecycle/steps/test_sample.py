@@ -54,6 +54,7 @@ def test_a_sample_that_a_writer_asks_for_is_told_and_nothing_of_it_goes_on(propo
     assert proposed.project().store.known() == before
 
 
+@pytest.mark.slow
 def test_a_sample_is_another_candidate_than_the_whole(proposed: Line) -> None:
     said: list[str] = []
     assert evaluate(proposed.project(), sample=True, say=said.append) == []

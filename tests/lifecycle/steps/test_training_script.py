@@ -184,6 +184,7 @@ def test_a_script_leaves_all_that_its_stage_must_leave(project: Path) -> None:
     assert all(column.required for column in inputs.values())
 
 
+@pytest.mark.slow
 def test_the_same_fit_is_saved_as_the_same_bytes_and_takes_the_place_of_the_last(
     project: Path,
 ) -> None:

@@ -57,6 +57,7 @@ def test_the_same_tree_is_never_trained_twice(line: Line) -> None:
     assert len(candidates(line)) == 3
 
 
+@pytest.mark.slow
 def test_a_bit_that_fell_over_in_the_table_is_set_right_before_a_model_is_trained(
     line: Line,
 ) -> None:
@@ -85,6 +86,7 @@ def test_another_machine_finds_the_candidate_in_the_store(line: Line) -> None:
     assert line.quick.runs == []
 
 
+@pytest.mark.slow
 def test_a_dirty_tree_gets_the_report_that_its_commit_will_get(line: Line) -> None:
     line.edit(*OTHER, at="runner")
     dirty = line.evaluate()
@@ -110,12 +112,14 @@ def test_evaluating_touches_neither_the_working_tree_nor_the_index(line: Line) -
     assert line.git("worktree", "list", at="runner").count("\n") == 0
 
 
+@pytest.mark.slow
 def test_a_detached_head_is_evaluated_as_its_branch_is(line: Line) -> None:
     detached = line.review(1)
     line.git("checkout", "--quiet", "-b", "better", at="runner")
     assert numbers(line.evaluate().report) == numbers(detached.report)
 
 
+@pytest.mark.slow
 def test_two_machines_that_evaluate_one_tree_at_once_end_with_one_run(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +272,7 @@ def test_a_holdout_moved_by_code_that_training_shares_is_noticed(line: Line) -> 
     assert (moved.what, moved.where) == ("holdout", "build/late/holdout.parquet")
 
 
+@pytest.mark.slow
 def test_relabelled_drops_are_held_against_the_labels_before(line: Line) -> None:
     """The held-out rows' labels now follow their weight, which is all that the change looks at."""
 
@@ -288,6 +293,7 @@ def test_relabelled_drops_are_held_against_the_labels_before(line: Line) -> None
     assert "with another label" in line.markdown(found)
 
 
+@pytest.mark.slow
 def test_a_base_that_nobody_trained_leaves_production_s_holdout(line: Line) -> None:
     line.merge(line.propose("other-c", ("params.yaml", "C: 1.0", "C: 3.0")))  # and not evaluated
     rows = "parcels(every, held_out=True)"
@@ -298,6 +304,7 @@ def test_a_base_that_nobody_trained_leaves_production_s_holdout(line: Line) -> N
     assert found.evaluation.verdict == "fail"
 
 
+@pytest.mark.slow
 def test_rows_given_twice_are_refused(line: Line) -> None:
     rows = "parcels(every, held_out=True)"
     double = ("pipelines/evaluate.py", rows, f"pl.concat([{rows}] * 2)")
@@ -365,6 +372,7 @@ def own_metric(found: Evaluated) -> float | None:
     return metrics["pipelines.scores.rate"]["candidate"].value
 
 
+@pytest.mark.slow
 def test_the_code_of_an_own_metric_is_the_base_s_and_an_edit_of_it_is_said(line: Line) -> None:
     declare_own_metric(line)
     found = line.review(line.propose("vain", ("pipelines/scores.py", "0.25", "1.0"), OTHER))
@@ -543,6 +551,7 @@ def test_a_model_that_fails_keeps_no_other_from_its_report(line: Line, tmp_path:
 # --- what merging does ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_branch_that_main_moved_away_from_trains_again_when_it_is_merged(line: Line) -> None:
     assert "nothing trains again" in line.markdown(line.review(1))
     line.merge(line.propose("words", ("README.md", "late?", "late?!")))
@@ -599,6 +608,7 @@ def test_a_folder_with_other_things_in_it_is_not_replaced(
     assert place.read_text() == "years of work"
 
 
+@pytest.mark.slow
 def test_reports_of_several_models_are_folders_of_one_bundle(line: Line, tmp_path: Path) -> None:
     from mergeline.lifecycle.verbs.evaluate import evaluate
 

@@ -338,6 +338,7 @@ def test_the_head_of_a_file_ends_with_a_whole_row(tmp_path: Path, name: str) -> 
     assert [column.type for column in inferred.columns] == ["int64", "string"]
 
 
+@pytest.mark.slow
 def test_dvc_that_refuses_is_told_and_the_next_run_goes_on(repository: Repository) -> None:
     (repository.root / "data/houses.csv.dvc").mkdir()
     planned = init.plan(repository)
@@ -357,6 +358,7 @@ def test_an_example_takes_no_plan_and_writes_nothing_then(
     assert content(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_a_contract_and_a_drop_are_checked_before_they_are_committed(
     repository: Repository,
 ) -> None:

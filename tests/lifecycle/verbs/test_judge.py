@@ -70,6 +70,7 @@ def test_the_court_comes_to_the_jobs_verdict_by_itself(court: Line) -> None:
     assert not court.quick.runs  # nothing was trained
 
 
+@pytest.mark.slow
 def test_a_verdict_that_a_job_wrote_itself_is_never_read(line: Line) -> None:
     bundle = worse_bundle(line)
     for name in ("evaluation.json", "evaluation/report.json"):
@@ -212,6 +213,7 @@ def test_code_of_the_tree_is_not_run(court: Line, monkeypatch: pytest.MonkeyPatc
     assert os.environ["PYTHONDONTWRITEBYTECODE"]
 
 
+@pytest.mark.slow
 def test_rows_that_a_job_adds_to_its_holdout_do_not_outvote_the_bases(line: Line) -> None:
     bundle = worse_bundle(line)
     path = bundle / "candidate" / "holdout.parquet"

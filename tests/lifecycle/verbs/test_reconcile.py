@@ -53,6 +53,7 @@ def assert_healed(project: Project, line: Line) -> None:
     assert seen.drift == ()
 
 
+@pytest.mark.slow
 def test_descriptions_that_somebody_changed_are_written_again(two: Line) -> None:
     project = two.project()
     client = project.tracking.client
@@ -72,6 +73,7 @@ def test_a_line_that_nobody_touched_needs_nothing(line: Line) -> None:
     assert showing_lines(plan) == ["late: MLflow shows what store and ledger have; nothing to do"]
 
 
+@pytest.mark.slow
 def test_a_lost_server_is_written_again(two: Line) -> None:
     project = two.project(MLFLOW_TRACKING_URI=f"sqlite:///{two.root / 'new.db'}")
     assert planned(project, two)[-6:] == [
@@ -126,6 +128,7 @@ def test_a_release_heals_its_own_version_too(two: Line) -> None:
     assert two.release().plan.steps == ()
 
 
+@pytest.mark.slow
 def test_a_deleted_run_and_a_deleted_experiment_come_back(two: Line) -> None:
     tracking = two.project().tracking
     before = {run.run_id for run in tracking.candidates(MODEL)}
@@ -160,6 +163,7 @@ def test_another_project_s_model_of_the_same_name_is_told_and_left_alone(
     assert champion.version.number == 2
 
 
+@pytest.mark.slow
 def test_what_only_mlflow_has_is_taken_over(two: Line) -> None:
     """As a project that was tracked before there was a store."""
     project = two.project()

@@ -93,6 +93,7 @@ def test_the_first_release_records_registers_and_promotes(line: Line) -> None:
     assert page.subject == "Parcels of three months"
 
 
+@pytest.mark.slow
 def test_the_registry_s_pages_say_what_a_version_is_and_when_it_was_in_production(
     line: Line,
 ) -> None:
@@ -123,6 +124,7 @@ def test_the_reviewed_model_is_released_however_it_is_merged(line: Line, method:
     assert len(line.project().tracking.candidates(MODEL)) == len(reviewed)
 
 
+@pytest.mark.slow
 def test_after_another_merge_the_merged_tree_is_trained_and_judged_before_its_release(
     line: Line,
 ) -> None:
@@ -331,6 +333,7 @@ def test_a_first_release_killed_after_promotion_is_recorded_as_the_first(line: L
 # --- law 8: never backwards by accident -----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_commit_that_main_has_moved_past_does_nothing(line: Line) -> None:
     first = line.git("rev-parse", "HEAD", at="runner")
     line.merge(1)
@@ -344,6 +347,7 @@ def test_a_commit_that_main_has_moved_past_does_nothing(line: Line) -> None:
     assert content_of(line.state) == before
 
 
+@pytest.mark.slow
 def test_a_commit_that_main_moves_past_while_it_is_released_is_not_promoted(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,6 +367,7 @@ def test_a_commit_that_main_moves_past_while_it_is_released_is_not_promoted(
     assert len(ledger(line)) == 1
 
 
+@pytest.mark.slow
 def test_an_alias_that_is_written_late_gives_way_to_the_release_that_came_after(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -430,6 +435,7 @@ def test_a_revert_brings_the_earlier_version_back_byte_for_byte(line: Line, tmp_
     assert [version.stage for version in tracking.versions(MODEL)] == ["Production", "Archived"]
 
 
+@pytest.mark.slow
 def test_a_revert_is_exempt_from_the_gate_but_not_from_the_smoke_test(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -458,6 +464,7 @@ def test_a_revert_is_exempt_from_the_gate_but_not_from_the_smoke_test(
 # --- law 5: the bar is not set by the one who jumps -----------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_loosened_gate_does_not_let_its_own_merge_through(line: Line) -> None:
     number = line.propose("loose", WORSE, GATE)
     found = line.review(number)
@@ -466,6 +473,7 @@ def test_a_loosened_gate_does_not_let_its_own_merge_through(line: Line) -> None:
     assert line.release().plan.refusal[0] == "the gate said fail"
 
 
+@pytest.mark.slow
 def test_a_loosened_gate_counts_from_the_next_merge_on(line: Line) -> None:
     number = line.propose("loose", GATE)
     line.merge(number)
@@ -479,6 +487,7 @@ def test_a_loosened_gate_counts_from_the_next_merge_on(line: Line) -> None:
     assert release_lines(line.release()) == ["late v2 is in production"]
 
 
+@pytest.mark.slow
 def test_a_gate_tightened_since_the_review_judges_the_merge(line: Line) -> None:
     """Pull request 1 was judged by the gate that main had when it left."""
     tight = ("models/late.yaml", "at_least: 0.6, margin: 0.05", "at_least: 0.999")
@@ -492,6 +501,7 @@ def test_a_gate_tightened_since_the_review_judges_the_merge(line: Line) -> None:
     assert champion(line).number == 1
 
 
+@pytest.mark.slow
 def test_a_rebase_merge_of_two_commits_is_judged_by_what_main_was_before(line: Line) -> None:
     number = line.propose("loose", GATE, WORSE)
     line.merge(1)
@@ -514,6 +524,7 @@ def test_an_empty_store_under_a_ledger_with_releases_is_refused(
     assert len(ledger(line)) == 1
 
 
+@pytest.mark.slow
 def test_an_empty_registry_gets_the_version_under_the_ledger_s_number(
     line: Line, tmp_path: Path
 ) -> None:
@@ -533,6 +544,7 @@ def test_a_registry_whose_alias_is_gone_gets_it_back_for_what_the_ledger_names(l
     assert champion(line).number == 1
 
 
+@pytest.mark.slow
 def test_the_ledger_says_who_is_champion_also_where_the_alias_is_gone(line: Line) -> None:
     line.project().tracking.client.delete_registered_model_alias(MODEL, "production")
     line.merge(1)
@@ -572,6 +584,7 @@ def test_a_refused_model_stays_out_with_its_reasons(line: Line) -> None:
     assert len(ledger(line)) == 1
 
 
+@pytest.mark.slow
 def test_an_override_stands_in_the_ledger_with_its_reason_for_ever(line: Line) -> None:
     line.merge(2)
     done = line.release(override="the old one is on fire")
@@ -601,6 +614,7 @@ def test_an_override_killed_before_the_promotion_needs_not_be_given_again(
 # --- the ledger -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_of_two_machines_that_release_one_commit_one_does(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -783,6 +797,7 @@ def test_a_version_with_another_model_s_files_is_not_released(line: Line) -> Non
     assert len(pages(line)) == 1
 
 
+@pytest.mark.slow
 def test_a_version_that_somebody_deleted_goes_back_into_production(line: Line) -> None:
     line.merge(1)
     line.release()
@@ -853,6 +868,7 @@ def test_nothing_is_promoted_that_nobody_could_record(line: Line) -> None:
     assert release_lines(line.release()) == ["late v2 is in production"]
 
 
+@pytest.mark.slow
 def test_a_clone_whose_origin_was_removed_releases_for_itself(line: Line) -> None:
     line.git("clone", "--quiet", "forge/repository.git", "own", at=".")
     line.git("remote", "remove", "origin", at="own")
@@ -888,6 +904,7 @@ def ask_for_signatures(line: Line, key: Path) -> None:
     line.merge(line.push("signers"))
 
 
+@pytest.mark.slow
 def test_where_the_tree_names_signers_a_page_is_signed_by_one(
     line: Line, keys: Callable[[str], Path]
 ) -> None:
@@ -942,6 +959,7 @@ def test_a_release_whose_server_does_not_answer_promotes_nothing(line: Line) -> 
     assert champion(line).number == 1
 
 
+@pytest.mark.slow
 def test_the_pull_request_is_told_that_what_was_merged_was_trained_again(line: Line) -> None:
     number = line.propose("shorter", ("params.yaml", "holdout_every: 4", "holdout_every: 5"))
     line.merge(1)
@@ -955,6 +973,7 @@ def test_the_pull_request_is_told_that_what_was_merged_was_trained_again(line: L
     assert "had not been judged" not in other.body
 
 
+@pytest.mark.slow
 def test_a_pull_request_is_told_what_became_of_it_from_release_to_revert(line: Line) -> None:
     merged = line.merge(1)
     line.release()

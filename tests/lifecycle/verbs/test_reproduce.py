@@ -44,6 +44,7 @@ def test_a_run_can_be_reproduced_whatever_is_checked_out_or_changed(line: Line) 
     assert again(line, run_id(line)).agrees
 
 
+@pytest.mark.slow
 def test_a_run_of_a_dirty_tree_is_reproduced_from_its_tree(line: Line) -> None:
     line.edit("params.yaml", "C: 1.0", "C: 3.0", at="runner")
     run = run_id_of(line.evaluate())
@@ -76,6 +77,7 @@ def test_a_merged_run_is_reproduced_in_a_fresh_clone_that_never_had_its_commit(
     assert done.same_bytes
 
 
+@pytest.mark.slow
 def test_training_that_depends_on_more_than_its_tree_is_not_reproduced(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
