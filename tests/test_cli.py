@@ -251,7 +251,7 @@ def test_release_status_and_history_tell_the_same(line: Line, run: Run) -> None:
     assert [(page["version"], page["pull_request"]) for page in history] == [(1, None), (2, 1)]
     assert [page["until"] for page in history] == [history[1]["released_at"], None]
     assert "v2 for v1" in run("history").out
-    assert run("history").out.splitlines()[-1].endswith("until now")
+    assert run("history").out.rstrip().endswith("until now")
     [why] = json.loads(run("why", history[1]["model_digest"][:8], "--json").out)
     assert (why["version"], why["brought_by"]["pull_request"]) == (2, 1)
     assert "pull request #1" in run("why", MODEL).out

@@ -144,7 +144,9 @@ def test_no_packing_makes_the_server_fail(app: Application, body: bytes, packing
 
 
 @pytest.mark.slow
-def test_no_request_made_from_the_openapi_document_makes_the_server_fail(first: Path) -> None:
+def test_no_request_made_from_the_openapi_document_makes_the_server_fail(
+    first: Path, tmp_path: Path
+) -> None:
     """By schemathesis, with its checks but two.
 
     The document does not say all that a model refuses; other methods get 405 without `Allow`.
@@ -161,6 +163,7 @@ def test_no_request_made_from_the_openapi_document_makes_the_server_fail(first: 
                 "--max-examples", "40", "--seed", "1", "--no-color",
                 "--continue-on-failure", "--generation-deterministic",
             ],
+            cwd=tmp_path,  # it keeps a cache there
             capture_output=True,
             text=True,
             check=False,

@@ -64,7 +64,7 @@ class _Source(msgspec.Struct):
 class _Form(msgspec.Struct):
     """A form that was chosen; without a kernel it is none that can be kept."""
 
-    reason: str = ""
+    reason: str
     kernel: _Trees | _Linear | None = None
     classes: list[Any] = []
     sources: list[_Source] = []
@@ -198,7 +198,7 @@ def _source(kept: _Source) -> Source:
 
 def keep(model: LoadedModel, form: Form, file: Path) -> None:
     """Write a form, or that it is none that can be kept."""
-    kept = _Form()
+    kept = _Form("")
     if isinstance(form, OnArrays) and form.kernel is not None:
         classes = [one.item() if hasattr(one, "item") else one for one in model.classes]
         sources = [_to_keep(source) for source in form.to_matrix.sources]

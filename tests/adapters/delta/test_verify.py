@@ -96,7 +96,10 @@ def test_a_build_that_does_not_verify_reads_no_rows(
     assert world.build(*drops[:2]).rows == 20
 
 
-def test_an_object_is_verified_as_a_file_is(world: Any) -> None:
+def test_an_object_is_verified_as_a_file_is(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     drop = world.drop(1, rows=200)
     world.build(drop)
     path, far = file_of(world, drop), ObjectStorage(f"file://{world.root}/t")

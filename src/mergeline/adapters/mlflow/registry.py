@@ -204,7 +204,7 @@ class Registry(Store):
         """Fetch the MLflow model folder of a registered version."""
         if local := self._local_files(model, number):
             with self.translating():
-                return Path(shutil.copytree(local, into / local.name))
+                return Path(shutil.copytree(local, into / local.name, dirs_exist_ok=True))
         import mlflow.artifacts
 
         with self.translating(f"no version {number} of {model}"):

@@ -25,6 +25,7 @@ from mergeline.adapters.confined_rows import rewrite_rows
 from mergeline.adapters.models.folder import model_digest
 from mergeline.adapters.packages import LOCKS, packages_of
 from mergeline.adapters.row_files import check_keys
+from mergeline.adapters.store.store import Stored
 from mergeline.core.gate.verdict import Approval, Situation
 from mergeline.core.release.bundle import (
     CANDIDATE_FILES,
@@ -124,13 +125,18 @@ def _taken(project: Project, folder: Path, case: Case) -> Iterator[Trained]:
         copy_candidate(folder, taken)
         candidate = read_candidate(taken)
         name = case.model.name
+        stored = project.store.find(name, case.ingredients.fingerprint)
+        # A known candidate is of an earlier tree, whose gate or metrics may have been others.
+        declared = [case.model]
+        if stored is not None:
+            declared.append(project.store.read_candidate(stored).declaration)
         problems = {
             f"the bundle's candidate is of {candidate.model}, not {name}": candidate.model != name,
             "the bundle's candidate is of another fingerprint than the tree": (
                 candidate.fingerprint != case.ingredients.fingerprint
             ),
             "the bundle's candidate has another declaration than the tree": (
-                candidate.declaration != case.model
+                candidate.declaration not in declared
             ),
             "the model is not the one that the manifest names": (
                 model_digest(taken / CANDIDATE_FILES / MODEL) != candidate.model_digest
@@ -146,7 +152,7 @@ def _taken(project: Project, folder: Path, case: Case) -> Iterator[Trained]:
         for problem, is_so in problems.items():
             if is_so:
                 raise BundleError(problem, where=MANIFEST, next_step="Evaluate this tree again")
-        _refuse_other_bytes(project, candidate)
+        _refuse_other_bytes(candidate, stored)
         holdout, fitted_on = (taken / CANDIDATE_FILES / one for one in (HOLDOUT, TRAINING_ROWS))
         rewrite_rows([holdout, fitted_on], project.walls)
         check_keys(holdout, fitted_on, candidate.declaration)
@@ -163,9 +169,8 @@ def _taken(project: Project, folder: Path, case: Case) -> Iterator[Trained]:
         yield Trained(known, taken, None, fresh=True, packages=packages)
 
 
-def _refuse_other_bytes(project: Project, candidate: Candidate) -> None:
+def _refuse_other_bytes(candidate: Candidate, stored: Stored | None) -> None:
     """The first model of a fingerprint in the store stays that fingerprint's model (law 2)."""
-    stored = project.store.find(candidate.model, candidate.fingerprint)
     if stored is not None and stored.model_digest != candidate.model_digest:
         raise BundleError(
             f"the store has model {stored.model_digest[:8]} of this fingerprint, and the bundle "

@@ -137,8 +137,10 @@ def _open_versions(tree: ProjectTree, ingredients: Ingredients) -> Iterator[str]
 def _shared_keys(project: Project, wanted: Snapshot, before: ProjectTree | None) -> Iterator[str]:
     """That new drops share keys with others, if the table holds their rows already."""
     table, contract = wanted.table, wanted.contract
+    if before is None:
+        return
     old = None
-    if before is not None and table in before.contracts:
+    if table in before.contracts:
         pointers = before.pointers_of(before.contracts[table])
         if all(not pointer.is_folder or project.drops.has(pointer.md5) for pointer in pointers):
             old = Snapshot(table, before.contracts[table], *drops_of(pointers, project.drops))
