@@ -39,6 +39,10 @@ workflows:
     zizmor --offline --quiet --persona pedantic .
     actionlint -shellcheck= -pyflakes=
 
+# Build the documents as a site into site/; broken links are errors
+site:
+    uv run --quiet --locked --isolated --only-group docs mkdocs build --strict
+
 # Check types
 types:
     mypy

@@ -72,6 +72,10 @@ def test_every_relative_link_leads_to_a_file(path: Path) -> None:
             assert (path.parent / link).exists(), f"{path.name}: {link}"
 
 
+def test_the_readme_is_read_in_three_minutes() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) < 700
+
+
 def test_the_changelog_has_the_form_that_it_names() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert text.startswith("# Changelog\n")

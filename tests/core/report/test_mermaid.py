@@ -48,7 +48,7 @@ def complaints(diagrams: list[str]) -> list[str]:
 def test_mermaid_reads_every_diagram_of_the_reports_and_the_documents() -> None:
     by_document = {path: blocks(path.read_text(encoding="utf-8")) for path in DOCUMENTS}
     with_any = {path.relative_to(ROOT).as_posix() for path, some in by_document.items() if some}
-    assert {"README.md", "docs/workflows.md", "tests/golden/report/pass.md"} <= with_any
+    assert {"docs/project.md", "docs/workflows.md", "tests/golden/report/pass.md"} <= with_any
     all_of_them = list(itertools.chain.from_iterable(by_document.values()))
     named = [path.name for path, some in by_document.items() for _ in some]
     wrong = zip(named, complaints(all_of_them), strict=True)

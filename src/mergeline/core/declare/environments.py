@@ -25,7 +25,11 @@ _BRANCH = re.compile(r"[\w][\w./-]*")
 
 @dataclass(frozen=True)
 class Webhook:
-    """An address that is told what shall serve, and sees to it."""
+    """An address that is told what shall serve, and sees to it.
+
+    Attributes:
+        url: that a release is posted to, as JSON.
+    """
 
     url: str
 
@@ -47,7 +51,12 @@ class GitOps:
 
 @dataclass(frozen=True)
 class Deploy:
-    """Who is told what shall serve; at most one. Nobody: the server follows the registry."""
+    """Who is told what shall serve; at most one. Nobody: the server follows the registry.
+
+    Attributes:
+        webhook: an address.
+        gitops: a file of a Git repository.
+    """
 
     webhook: Webhook | None = None
     gitops: GitOps | None = None
@@ -108,7 +117,12 @@ class Environment:
 
 @dataclass(frozen=True)
 class Environments:
-    """The environments of a project."""
+    """The environments of a project.
+
+    Attributes:
+        staging: where a version is tried.
+        production: where the champion serves.
+    """
 
     staging: Environment = Environment()
     production: Environment = Environment()

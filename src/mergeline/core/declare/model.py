@@ -61,7 +61,7 @@ class Bar:
         at_least: for a metric where more is better (scikit-learn's `neg_` losses are such).
         at_most: for a metric where less is better.
         margin: the most that the candidate may be worse than `against`.
-        against: the model that the margin is measured from; None: both champion and reference.
+        against: the model that the margin is measured from; without one, champion and reference.
     """
 
     at_least: float | None = None
@@ -83,7 +83,9 @@ class Bar:
 
 @dataclass(frozen=True)
 class Gate:
-    """The policy; see `core.gate` for what each line means on a comparison.
+    """The policy that a candidate must meet.
+
+    See `core.gate` for what each line means on a comparison.
 
     Attributes:
         primary: the metric of the headline, one of the model's.
@@ -158,7 +160,7 @@ class Model:
         holdout: whether bundle and store hold the holdout's rows, or only their keys, by which the
             rows are made again from a table.
         attribution: whether a change of data and code is taken apart, which trains once more.
-        serving: None where no image of it is made.
+        serving: where an image of it is to be made.
     """
 
     name: str

@@ -32,10 +32,8 @@ _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", flags=re.MULTILINE)
 def file_schema(kind: str) -> dict[str, Any]:
     """The schema of a file of that kind, `model` or `contract`, as it may be written."""
     cls, own_name = KINDS[kind]
-    schema = json_schema(cls)
+    schema = described(cls)
     parts = {**schema["$defs"], cls.__name__: schema}
-    for each in reachable(cls):
-        _describe(parts[each.__name__], inspect.getdoc(each) or "")
     keys = schema["properties"]
     del keys[own_name]
     schema["required"].remove(own_name)
@@ -50,6 +48,15 @@ def file_schema(kind: str) -> dict[str, Any]:
         settings["default"].pop("anyOf")
         settings["default"] |= {"const": None, "default": None}
     return {"$schema": _DRAFT, **schema}
+
+
+def described(cls: type[Any]) -> dict[str, Any]:
+    """The schema of what a dataclass declares, with what its docstring says of each key."""
+    schema = json_schema(cls)
+    parts = {**schema["$defs"], cls.__name__: schema}
+    for each in reachable(cls):
+        _describe(parts[each.__name__], inspect.getdoc(each) or "")
+    return schema
 
 
 # `metrics: [roc_auc]` is short for `metrics: [{name: roc_auc}]`.
