@@ -39,3 +39,13 @@ def test_status_says_that_the_server_does_not_answer(line: Line) -> None:
     [found] = status(line.project(MERGELINE_SERVER="http://127.0.0.1:9"))
     assert "does not answer" in found.server_problem
     assert found.champion == 1
+
+
+def test_status_in_a_shallow_clone_says_how_to_get_what_is_in_production(line: Line) -> None:
+    line.merge(1)
+    line.release()
+    line.merge(line.propose("words", ("README.md", "late?", "late?!")))
+    address = (line.root / "forge" / "repository.git").as_uri()
+    line.git("clone", "--quiet", "--depth", "1", address, "clone", at=".")
+    [found] = status(line.project("clone"))
+    assert [text for text in found.drift if text.endswith(": git fetch --unshallow")]

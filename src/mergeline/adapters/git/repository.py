@@ -249,7 +249,7 @@ class Repository:
         raise RepositoryError(
             "no main branch found (origin/HEAD, main or master)",
             where=str(self.root),
-            next_step=_DEEPEN if self._is_shallow() else way_out,
+            next_step=_DEEPEN if self.is_shallow() else way_out,
         )
 
     def merge_base(self, revision: str, onto: str) -> Commit:
@@ -263,7 +263,7 @@ class Repository:
             return self.commit(self.git("merge-base", revision, tip.sha))
         except GitError as error:
             problem, next_step = f"{revision} and {onto} have no common commit", ""
-            if self._is_shallow():
+            if self.is_shallow():
                 problem = f"this shallow clone does not reach the merge base with {onto}"
                 next_step = _DEEPEN
             raise RepositoryError(problem, where=str(self.root), next_step=next_step) from error
@@ -475,7 +475,8 @@ class Repository:
             next_step = error.next_step or way_out
             raise GitError(error.message, where=error.where, next_step=next_step) from error
 
-    def _is_shallow(self) -> bool:
+    def is_shallow(self) -> bool:
+        """Whether the clone lacks older commits."""
         return self.git("rev-parse", "--is-shallow-repository") == "true"
 
     def _exists(self, revision: str) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mergeline.adapters.mlflow.store import Store, on_all_pages
+from mergeline.adapters.mlflow.store import Store, is_database, on_all_pages
 from mergeline.core.declare.strict import write_json
 from mergeline.core.release.bundle import (
     CANDIDATE_FILES,
@@ -305,7 +305,8 @@ class Runs(Store):
         if experiment is not None and experiment.lifecycle_stage == "deleted":
             self.client.restore_experiment(experiment.experiment_id)
         if experiment is None:
-            place = (self.artifacts / model).as_uri() if self.uri.startswith("sqlite") else None
+            # Without a place MLflow takes one in the working tree; a server has its own.
+            place = (self.artifacts / model).as_uri() if is_database(self.uri) else None
             try:
                 kind = dict([_EXPERIMENT_KIND])
                 made = self.client.create_experiment(model, artifact_location=place, tags=kind)

@@ -138,13 +138,18 @@ def _look_for_server(uri: str) -> None:
         ) from error
 
 
+def is_database(uri: str) -> bool:
+    """Whether MLflow opens the store by SQLAlchemy, with no server between."""
+    return uri.partition(":")[0].partition("+")[0] in _DATABASES
+
+
 def _look_for_database(uri: str) -> None:
     """Ask a database once; MLflow asks ten times, over 100 seconds.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: it does not answer, or is not a database.
     """
-    if uri.partition(":")[0].partition("+")[0] not in _DATABASES:
+    if not is_database(uri):
         return
     import sqlalchemy
 

@@ -91,4 +91,5 @@ def _unlikely(repository: Repository, head: Commit, champion: Entry | None) -> t
     if repository.is_ancestor(champion.commit, head.sha):
         return ()
     commit = champion.commit[:8]
-    return (f"production is of {commit}, which main here does not have: git fetch",)
+    way_out = "git fetch --unshallow" if repository.is_shallow() else "git fetch"
+    return (f"production is of {commit}, which main here does not have: {way_out}",)
