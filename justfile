@@ -53,7 +53,7 @@ test *arguments:
 
 # Run the tests that take minutes
 slow *arguments:
-    pytest -m slow {{ arguments }}
+    pytest -m slow -n logical --dist loadgroup {{ arguments }}
 
 # Run the tests on a real forge; FORGE_HOME names it, see CONTRIBUTING.md
 forge *arguments:

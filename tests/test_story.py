@@ -15,7 +15,7 @@ from mergeline.core.release.ledger import Entry
 from mergeline.demo.people import Workplace
 from mergeline.lifecycle.steps.project import Project
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("story")]  # which is played once
 ROOT = Path(__file__).parents[1]
 DEMO = [sys.executable, "-m", "mergeline", "demo"]
 

@@ -449,7 +449,7 @@ def test_a_release_builds_the_image_names_it_and_a_second_repository_gets_its_di
         written = f"image: acme/late@{page.image.partition('@')[2]}  # mergeline: late\n"
         assert (ops / "late.yaml").read_text() == written
         described = line.project().tracking.client.get_model_version(MODEL, "2").description
-        assert f"- Image: `{page.image}`" in described
+        assert f"- Image: `{page.image.rpartition(':')[2]}`" in described
         source = f"docker://{page.image}"
         labels = json.loads(run("skopeo", "inspect", "--tls-verify=false", source))["Labels"]
         assert labels["dev.mergeline.model-digest"] == page.model_digest

@@ -11,7 +11,7 @@ from mergeline.core.declare.strict import write_json
 from mergeline.core.release.bundle import Evaluation, evaluation_digest
 from mergeline.core.release.ledger import Entry
 
-_FORM = 2  # of the text; a new one is written over an old one
+_FORM = 3  # of the text; a new one is written over an old one
 
 
 @dataclass(frozen=True)

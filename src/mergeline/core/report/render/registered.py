@@ -70,6 +70,7 @@ def _facts(facts: Facts, candidate: Candidate) -> str:
         for use in candidate.snapshots
     )
     gate = evaluation.gate_digest[:12] if evaluation else ""
+    image_digest = last.image.rpartition(":")[2]
     lines = {
         "Pull request": _pull_request(first),
         "Author": safe.markdown(first.author),
@@ -79,7 +80,7 @@ def _facts(facts: Facts, candidate: Candidate) -> str:
         "Commit": safe.markdown_code(first.commit[:12]),
         "Data": snapshots,
         "Gate": safe.markdown_code(gate) if gate else "",
-        "Image": safe.markdown_code(last.image) if last.image else "",
+        "Image": safe.markdown_code(image_digest) if image_digest else "",
         "Model": safe.markdown_code(last.model_digest),
         "Fingerprint": safe.markdown_code(last.fingerprint),
     }
