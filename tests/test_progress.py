@@ -116,6 +116,7 @@ def test_threads_may_work_at_once() -> None:
     assert step.done == 4_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
 def test_a_drop_that_is_converted_tells_bytes_and_rows(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

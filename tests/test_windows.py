@@ -28,6 +28,7 @@ def on_windows(*words: str, at: Path, **environment: str) -> subprocess.Complete
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     ["plan --json", "report", "status --json", "history --json", "data history --json",

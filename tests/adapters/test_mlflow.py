@@ -85,6 +85,7 @@ def test_what_stands_is_all_that_is_not_archived(store: Tracking) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_version_that_somebody_else_registered_does_not_stand(store: Tracking) -> None:
     store.client.create_registered_model("theirs")
     store.client.create_model_version("theirs", source="somewhere")
@@ -181,6 +182,7 @@ def test_a_version_that_is_not_there_cannot_be_moved(store: Tracking) -> None:
     assert stages(store, "lonely") == ["Production"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["a file", "a server"])
 def test_stages_stay_exclusive_under_four_movers_at_once(
     store: Tracking, monkeypatch: pytest.MonkeyPatch, how: str

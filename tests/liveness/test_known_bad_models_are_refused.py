@@ -564,6 +564,7 @@ def test_a_known_bad_model_is_refused_for_its_own_reason(
     assert refusals(verdict) <= {rule} | also | AGAINST_CHAMPION.get(case.__name__, set())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "rule", "also"), CASES, ids=[case.__name__ for case, _, _ in CASES]
 )

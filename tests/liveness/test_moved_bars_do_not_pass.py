@@ -31,6 +31,7 @@ def relabelled(month: int) -> str:
     return "\n".join([head, *(",".join(row) for row in cells)]) + "\n"
 
 
+@pytest.mark.slow
 def test_an_easier_holdout_waits_for_a_person(line: Line) -> None:
     found = line.review(line.propose("easier", POLARS, EASY))
     assert found.evaluation.verdict == "inconclusive"
@@ -48,6 +49,7 @@ GATE = ("models/late.yaml", "at_least: 0.6, margin: 0.05", "at_least: 0.1, margi
 DECISION = ("models/late.yaml", "task: binary", "task: binary\ndecision: 0.4")
 
 
+@pytest.mark.slow
 def test_an_edited_gate_waits_for_a_person_though_no_model_changes(line: Line) -> None:
     """It counts for all that comes after it."""
     found = line.review(line.propose("loose", GATE))

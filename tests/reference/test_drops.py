@@ -39,6 +39,7 @@ def test_main_holds_january_to_june_of_both_tables() -> None:
         assert [path.name for path in POINTERS if path.parent.name == table] == months
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", POINTERS, ids=str)
 def test_the_script_makes_the_bytes_that_a_committed_pointer_names(path: Path, drops: Path) -> None:
     pointer = parse_pointer(str(path), (ROOT / path).read_bytes())
@@ -79,6 +80,7 @@ def test_the_drops_are_ignored_by_git() -> None:
     assert (ignored.returncode, pointer.returncode) == (0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("months", ["2013-7", "2013-13", "2013-03:2013-01", "2014-01"])
 def test_months_that_do_not_exist_are_refused_and_nothing_is_written(
     months: str, tmp_path: Path

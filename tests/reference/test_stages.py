@@ -16,6 +16,7 @@ from mergeline.adapters.row_files import read_holdout, read_training_rows
 from mergeline.core.declare.model import parse_model
 from pipelines import features
 
+pytestmark = pytest.mark.slow  # it trains the reference model
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = parse_model("delay", (ROOT / "models/delay.yaml").read_bytes())
 
@@ -78,7 +79,6 @@ def test_the_model_answers_with_probabilities_of_the_declared_classes(trained: P
     assert probabilities.sum(axis=1) == pytest.approx(1)
 
 
-@pytest.mark.slow
 def test_the_models_bytes_depend_on_neither_hash_seed_nor_cores(
     trained: Path, tmp_path: Path
 ) -> None:

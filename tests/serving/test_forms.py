@@ -70,6 +70,7 @@ def batch_of(model: LoadedModel, rows: pd.DataFrame = ROWS) -> Batch:
     return to_batch(records(rows), model.inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "target", "form"),
     [

@@ -31,6 +31,7 @@ def described(folder: Path) -> str:
     return write_json(Version("delay", 4, "None", "print", model_digest(folder), "run"))
 
 
+@pytest.mark.slow
 def test_a_folder_is_served_through_the_socket_that_is_given(walls: Walls, first: Path) -> None:
     with confined_server(walls, first, described(first)) as client:
         answer = client.predict("delay", [ROW], version=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -120,6 +121,8 @@ def verbs_of(group: click.Group, words: str) -> Iterator[tuple[str, click.Comman
 
 
 def _verb(words: str, command: click.Command) -> str:
+    command = copy.copy(command)
+    command._help_option = None  # click keeps it as it was first asked for
     settings: dict[str, Any] = {"help_option_names": ["-h", "--help"], "terminal_width": 80}
     context = click.Context(command, info_name=words, **settings)
     return f"### {words}\n\n```\n{command.get_help(context)}\n```\n"

@@ -31,6 +31,7 @@ def flip(path: Path, byte: int = PAGE, bit: int = 0) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_no_bit_that_falls_over_in_a_page_changes_a_value_unseen(world: Any) -> None:
     """What is not found is a page's header, in which a reader takes no notice of it or says it."""
     drop = world.drop(1, rows=500)

@@ -61,6 +61,7 @@ def copy(original: tuple[Path, str, str], tmp_path: Path) -> Copy:
     return Copy(tmp_path / "copy" / "repo", tmp_path / "copy" / "remote", drop, folder)
 
 
+@pytest.mark.slow
 def test_only_the_missing_drop_is_fetched(copy: Copy) -> None:
     copy.forget()
     path = DropStore(copy.root).fetch(copy.drop)

@@ -58,6 +58,7 @@ def make(checkout: Path, work: str = WORK) -> Path:
 Built = tuple[Path, Path, list[str], dict[str, float]]
 
 
+@pytest.mark.slow
 def test_a_stage_and_those_before_it_run_in_order(built: Built) -> None:
     checkout, _, said, ran = built
     assert (checkout / "out.txt").read_text() == "xx"
@@ -99,6 +100,7 @@ def test_without_dvc_the_cache_is_said_to_be_missing(tmp_path: Path) -> None:
         DropStore(tmp_path).cache_folder()
 
 
+@pytest.mark.slow
 def test_a_failed_stage_is_said_by_name_with_its_last_words(tmp_path: Path) -> None:
     checkout = make(tmp_path / "checkout", "print('before')\nraise KeyError('wheels')\n")
     with pytest.raises(StageError) as caught:
@@ -114,6 +116,7 @@ def test_a_failed_stage_is_said_by_name_with_its_last_words(tmp_path: Path) -> N
     assert error.exit_code == 3
 
 
+@pytest.mark.slow
 def test_a_stage_that_does_not_leave_its_output_fails(tmp_path: Path) -> None:
     checkout = make(tmp_path / "checkout", "pass\n")
     with pytest.raises(StageError, match=r"stage second failed: .*out\.txt"):

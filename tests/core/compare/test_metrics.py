@@ -98,6 +98,7 @@ def test_a_metric_is_what_scikit_learn_says(task: Task, name: str) -> None:
 RESAMPLED_WHOLE = ("d2_absolute", "max_error", "median")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "name"),
     [(task, name) for task, name in EVERY if not any(part in name for part in RESAMPLED_WHOLE)],
@@ -130,6 +131,7 @@ def in_clusters(task: Task) -> tuple[Rows, Predicted, Predicted]:
     return clustered, first.take(again), second.take(again)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "name"),
     [

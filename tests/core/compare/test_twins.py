@@ -90,6 +90,7 @@ def test_the_hashes_of_a_frame_are_those_that_earlier_versions_wrote() -> None:
     assert hash_inputs(frame).tolist() == [17874579314825704230, 10409758630092304838]
 
 
+@pytest.mark.slow
 def test_a_million_numbers_give_a_million_hashes() -> None:
     assert len(np.unique(row_hashes({"x": np.arange(1_000_000)}))) == 1_000_000
 

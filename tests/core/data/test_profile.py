@@ -105,6 +105,7 @@ def categories(values: npt.ArrayLike) -> Merged:
     return Merged("string", [part])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skewed", [False, True])
 @pytest.mark.parametrize("number", [5, 30, 200, 1_500])
 def test_categories_of_one_population_are_rarely_told_apart(number: int, skewed: bool) -> None:

@@ -154,6 +154,7 @@ def test_a_base_that_is_told_from_the_candidate_shows_another_number() -> None:
     assert "| ROC AUC | 0.74230 | 0.75109 | **0.75110** |" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [SMALLEST, 4_000, 20_000, 65_536])
 @pytest.mark.parametrize(("reasons", "slices"), [(1, 400), (400, 1), (150, 150)])
 def test_a_report_that_has_too_much_to_say_fits_and_says_what_it_left_out(
@@ -210,6 +211,7 @@ def test_whatever_the_words_in_it_a_report_keeps_its_shape_and_its_room(
             assert child.type != "html_inline" or child.content in TAGS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("character", "`$@#<a")
 def test_the_smallest_room_holds_a_report_of_long_words(name: str, character: str) -> None:

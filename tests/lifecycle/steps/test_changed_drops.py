@@ -51,6 +51,7 @@ def test_several_are_said_in_one_line(clone: Line) -> None:
         snapshot(clone.project())
 
 
+@pytest.mark.slow
 def test_a_release_is_of_a_commit_whatever_lies_among_the_drops(line: Line) -> None:
     line.merge(1)
     line.write(DROP, "id\n", at="runner")

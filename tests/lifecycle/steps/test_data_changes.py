@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.line import Line
 
 
+@pytest.mark.slow
 def test_the_report_of_a_new_drop_says_the_balance_of_the_label_and_that_it_came_twice(
     line: Line,
 ) -> None:

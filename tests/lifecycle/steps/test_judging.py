@@ -31,6 +31,7 @@ def moved(found: Evaluated) -> list[str]:
     return [one.text for one in found.report.moved]
 
 
+@pytest.mark.slow
 def test_a_column_that_gives_the_label_away_by_now_is_found_though_production_takes_it(
     line: Line,
 ) -> None:

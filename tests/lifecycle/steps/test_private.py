@@ -53,6 +53,7 @@ def test_no_value_of_a_private_column_is_in_what_an_evaluation_leaves(found: Eva
     assert not [line for line in (*data.drift, *data.notes) if "weight" in line]
 
 
+@pytest.mark.slow
 def test_the_page_and_the_table_show_the_rows_that_moved_most(line: Line) -> None:
     found = line.review(line.propose("by-weight", WORSE))
     files = found.folder / EVALUATION_FILES

@@ -37,6 +37,7 @@ def told(bundle: Path) -> str:
     return report.failure.message
 
 
+@pytest.mark.slow
 def test_a_sample_that_a_writer_asks_for_is_told_and_nothing_of_it_goes_on(proposed: Line) -> None:
     head = proposed.git("rev-parse", "HEAD")
     proposed.forge.note(head, "asked", "ana: sample")

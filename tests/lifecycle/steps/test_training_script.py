@@ -243,6 +243,7 @@ def test_a_regression_is_saved_with_its_numbers(project: Path) -> None:
     np.testing.assert_allclose(answers(project), HOLDOUT["wind"] * 2)
 
 
+@pytest.mark.slow
 def test_columns_that_lack_values_or_are_named_are_optional(project: Path) -> None:
     model = numbers_only(lightgbm.LGBMClassifier(n_estimators=3, verbose=-1))
     train = TRAIN.assign(wind=TRAIN["wind"].mask(TRAIN["id"] % 7 == 0))
@@ -303,6 +304,7 @@ REFUSED: list[tuple[Callable[[], Any], dict[str, Any], str, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "how", "said", "fix"), REFUSED, ids=[r[2] for r in REFUSED])
 def test_what_no_judge_could_take_is_refused_with_the_fix(
     project: Path, make: Callable[[], Any], how: dict[str, Any], said: str, fix: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mergeline.core.compare.result import Twins
 from mergeline.lifecycle.steps.evaluation import Evaluated
 from tests.support.line import Line, judgement_of
@@ -28,6 +30,7 @@ def twins(found: Evaluated) -> Twins | None:
     return found.report.comparison.models["candidate"].twins
 
 
+@pytest.mark.slow
 def test_copies_of_the_holdout_are_refused_where_training_rows_carry_hashes(line: Line) -> None:
     edits = [(TRAIN, *IMPORTS), (TRAIN, ROWS, COPIED), (TRAIN, *HASHED)]
     found = line.review(line.propose("copies", *edits))
@@ -38,12 +41,14 @@ def test_copies_of_the_holdout_are_refused_where_training_rows_carry_hashes(line
     assert counted.beyond > 0.95
 
 
+@pytest.mark.slow
 def test_rows_that_are_no_copies_are_known_to_be_none(line: Line) -> None:
     found = line.review(line.propose("hashed", (TRAIN, *IMPORTS), (TRAIN, *HASHED)))
     assert refused(found) == []
     assert twins(found) == Twins(rows=300, twins=0, expected=0.0, beyond=0.0)
 
 
+@pytest.mark.slow
 def test_without_hashes_the_report_says_that_nobody_knows(line: Line) -> None:
     found = line.review(line.propose("as-before", (TRAIN, "print(", "print('now', ")))
     assert twins(found) is None

@@ -114,6 +114,7 @@ def test_a_late_report_of_the_same_commit_changes_neither_comment_nor_state(
     assert world.forge().status(subject.commit or "") == ("success", "delay: pass")
 
 
+@pytest.mark.slow
 def test_the_comment_names_head_and_run_which_the_untrusted_job_cannot_know(line: Line) -> None:
     """On GitHub that job evaluates a trial merge, and writes to no store."""
     line.check_out_pull(1)

@@ -79,6 +79,7 @@ def test_another_commit_with_the_same_tree_finds_the_candidate(line: Line) -> No
     assert line.quick.runs == []
 
 
+@pytest.mark.slow
 def test_another_machine_finds_the_candidate_in_the_store(line: Line) -> None:
     shutil.rmtree(line.state / "candidates")
     shutil.rmtree(line.state / "bundles")
@@ -102,6 +103,7 @@ def test_a_dirty_tree_gets_the_report_that_its_commit_will_get(line: Line) -> No
     assert committed.report.changes == dirty.report.changes
 
 
+@pytest.mark.slow
 def test_evaluating_touches_neither_the_working_tree_nor_the_index(line: Line) -> None:
     line.edit(*OTHER, at="runner")
     line.write("notes.txt", "mine", at="runner")
@@ -183,6 +185,7 @@ def test_two_processes_that_evaluate_one_tree_at_once_train_it_once(line: Line) 
 # --- which models -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_only_the_models_that_a_change_touches_are_evaluated(line: Line) -> None:
     line.branch("second")
     line.write("models/again.yaml", MODEL_YAML)
@@ -203,6 +206,7 @@ def test_the_first_model_is_not_held_against_itself(line: Line, tmp_path: Path) 
     assert set(numbers(found.report).metrics[0].values) == {"candidate"}
 
 
+@pytest.mark.slow
 def test_a_change_that_touches_no_model_says_that_nothing_changes(line: Line) -> None:
     number = line.propose("words", ("README.md", "late?", "late?!"))
     found = line.review(number)
@@ -213,6 +217,7 @@ def test_a_change_that_touches_no_model_says_that_nothing_changes(line: Line) ->
 # --- law 5: the bar is not set by the one who jumps -----------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_loosened_gate_is_judged_by_the_old_one_and_said(line: Line) -> None:
     found = line.review(line.propose("loose", WORSE, LOOSE))
     assert found.evaluation.verdict == "fail"
@@ -226,6 +231,7 @@ def test_a_loosened_gate_is_judged_by_the_old_one_and_said(line: Line) -> None:
     assert "bar moved" in text.lower() or "moves the bar" in text.lower()
 
 
+@pytest.mark.slow
 def test_a_longer_holdout_is_said_and_judged_on_the_old_one_too(line: Line) -> None:
     found = line.review(line.propose("half", ("params.yaml", "every: 4", "every: 3")))
     assert any("holdout_every 4 → 3" in moved.text for moved in found.report.moved)
@@ -238,6 +244,7 @@ def test_a_longer_holdout_is_said_and_judged_on_the_old_one_too(line: Line) -> N
     assert "of the 300 rows before: 200 gone" in line.markdown(found)
 
 
+@pytest.mark.slow
 def test_a_holdout_that_loses_a_few_rows_is_judged_on_all_of_them(line: Line) -> None:
     rows = "parcels(every, held_out=True)"
     found = line.review(line.propose("few", ("pipelines/evaluate.py", rows, rows + ".head(290)")))
@@ -248,6 +255,7 @@ def test_a_holdout_that_loses_a_few_rows_is_judged_on_all_of_them(line: Line) ->
     assert "On the holdout of `main` (300 rows): **pass**" in line.markdown(found)
 
 
+@pytest.mark.slow
 def test_a_worse_model_is_refused_although_its_own_holdout_flatters_it(line: Line) -> None:
     polars = ("pipelines/evaluate.py", "import yaml", "import polars as pl\nimport yaml")
     told_by_weight = '.filter((pl.col("weight") > 15) == pl.col("late"))'
@@ -262,6 +270,7 @@ def test_a_worse_model_is_refused_although_its_own_holdout_flatters_it(line: Lin
     assert "on production's own holdout (300 rows): " in line.markdown(found)
 
 
+@pytest.mark.slow
 def test_a_holdout_moved_by_code_that_training_shares_is_noticed(line: Line) -> None:
     told = '(pl.col("weight") > 15) == pl.col("late")'
     chosen = f"(rows.filter({told}) if held_out else rows)"
@@ -330,6 +339,7 @@ def test_rows_trained_on_that_cannot_be_found_in_the_holdout_are_refused(
         line.review(line.propose("hidden", hidden))
 
 
+@pytest.mark.slow
 def test_a_moved_holdout_whose_old_rows_lack_a_new_column_is_said(line: Line) -> None:
     column = 'rows.sort("id").with_columns(heavy=pl.col("weight") > 15).collect()'
     found = line.review(
@@ -386,6 +396,7 @@ def test_the_code_of_an_own_metric_is_the_base_s_and_an_edit_of_it_is_said(line:
     )
 
 
+@pytest.mark.slow
 def test_a_trial_merge_is_judged_by_its_first_parent(line: Line) -> None:
     """As GitHub's merge of a pull request: its first parent is what main is now."""
     tight = ("models/late.yaml", "at_least: 0.6, margin: 0.05", "at_least: 0.999")
@@ -439,6 +450,7 @@ def test_an_empty_store_under_a_ledger_with_releases_is_refused(line: Line, tmp_
         line.evaluate(MERGELINE_STORE=str(tmp_path / "empty"))
 
 
+@pytest.mark.slow
 def test_a_version_that_somebody_else_put_into_production_is_not_the_champion(line: Line) -> None:
     client = line.project().tracking.client
     client.create_model_version(MODEL, source="somewhere")
@@ -535,6 +547,7 @@ def test_what_would_end_the_process_within_is_an_error_with_a_report(
     assert "SystemExit(0)" in failure_in(tmp_path / "bundle").message
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_keeps_no_other_from_its_report(line: Line, tmp_path: Path) -> None:
     line.branch("second")
     early = MODEL_YAML.replace("label: late", "label: nowhere")
@@ -565,6 +578,7 @@ def test_a_branch_that_main_moved_away_from_trains_again_when_it_is_merged(line:
 # --- bundles --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_bundle_is_whole_and_nothing_else_is_written(line: Line, tmp_path: Path) -> None:
     line.check_out_pull(3)
     database = (line.state / "mlflow.db").read_bytes()
@@ -586,6 +600,7 @@ def test_a_bundle_is_whole_and_nothing_else_is_written(line: Line, tmp_path: Pat
     } <= set(content_of(found.folder))  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_bundle_takes_the_place_of_an_earlier_one_whole(line: Line, tmp_path: Path) -> None:
     line.check_out_pull(1)
     line.evaluate(bundle=tmp_path / "bundle")

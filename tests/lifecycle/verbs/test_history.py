@@ -17,6 +17,7 @@ def shown(line: Line, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_each_release_is_a_line_with_what_why_and_verdict(
     line: Line, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

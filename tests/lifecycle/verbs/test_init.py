@@ -193,6 +193,7 @@ def test_where_lines_would_not_say_what_they_mean_a_person_is_told(repository: R
     assert "mergeline snapshot" in told
 
 
+@pytest.mark.slow
 def test_a_csv_in_git_becomes_a_drop_where_it_lies(repository: Repository) -> None:
     subprocess.run(["git", "add", "data/houses.csv"], cwd=repository.root, check=True)
     init.apply(repository, init.plan(repository), quiet)
@@ -407,6 +408,7 @@ def test_a_script_that_says_nothing(text: str) -> None:
     assert (script.label, script.estimator) == (None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_what_init_makes_of_its_csv(
     name: str, tmp_path: Path, no_dvc: list[tuple[str, ...]]

@@ -194,6 +194,7 @@ def test_a_job_that_failed_is_told(court: Line) -> None:
     assert "no memory left" in failure.message
 
 
+@pytest.mark.slow
 def test_what_the_court_leaves_is_tracked_and_shown(court: Line) -> None:
     judged(court)
     [run] = track(court.project(), court.root / "judged", say=court.say)
@@ -257,6 +258,7 @@ def test_what_a_job_says_of_its_origin_and_metrics_is_not_taken_over(court: Line
     assert left["origin"]["author"] != "Maintainer"
 
 
+@pytest.mark.slow
 def test_a_model_under_a_new_name_needs_a_person(line: Line) -> None:
     line.branch("renamed")
     line.git("mv", "models/late.yaml", "models/tardy.yaml")
@@ -271,6 +273,7 @@ def test_a_model_under_a_new_name_needs_a_person(line: Line) -> None:
     assert "late is gone and tardy is new" in [one.text for one in found.report.moved]
 
 
+@pytest.mark.slow
 def test_the_report_and_the_evaluation_say_how_strong_the_walls_were(court: Line) -> None:
     [evaluated] = judged(court)
     assert evaluated.report.walls == str(court.project().walls)

@@ -106,6 +106,7 @@ def rename_model(client: object) -> None:
     client.rename_registered_model(MODEL, "early")  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "by_hand", [delete_version, delete_model, move_alias, delete_alias, rename_model]
 )
@@ -121,6 +122,7 @@ def test_what_somebody_did_to_the_registry_is_healed(
     assert served.number == 2
 
 
+@pytest.mark.slow
 def test_a_release_heals_its_own_version_too(two: Line) -> None:
     delete_version(two.project().tracking.client)
     two.release()
@@ -142,6 +144,7 @@ def test_a_deleted_run_and_a_deleted_experiment_come_back(two: Line) -> None:
     assert {run.run_id for run in tracking.candidates(MODEL)} == before
 
 
+@pytest.mark.slow
 def test_another_project_s_model_of_the_same_name_is_told_and_left_alone(
     two: Line, tmp_path: Path
 ) -> None:

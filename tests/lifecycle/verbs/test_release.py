@@ -164,6 +164,7 @@ def test_a_merged_tree_that_the_gate_refuses_is_not_promoted(line: Line) -> None
 # --- law 7: plan, then apply ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_applied_twice_leaves_an_empty_plan(line: Line) -> None:
     line.merge(1)
     line.release()
@@ -191,6 +192,7 @@ class Killed(BaseException):
     """As `kill -9`: nothing catches it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["_register", "_record", "_promote", "_describe"])
 def test_killed_after_any_step_and_run_again_it_converges(
     line: Line, monkeypatch: pytest.MonkeyPatch, step: str
@@ -598,6 +600,7 @@ def test_an_override_stands_in_the_ledger_with_its_reason_for_ever(line: Line) -
     assert ledger(line)[2].kind == "restore"
 
 
+@pytest.mark.slow
 def test_an_override_killed_before_the_promotion_needs_not_be_given_again(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -744,6 +747,7 @@ def test_a_page_of_one_candidate_with_the_fingerprint_of_another_is_not_believed
     assert ledger(line) == (entry_of(line.first),)
 
 
+@pytest.mark.slow
 def test_tags_that_are_no_pages_stand_in_nobody_s_way(line: Line) -> None:
     for name in ("release/late/0002", "release/late/0099", "release/other/0001"):
         line.git("tag", "--annotate", "--message", "A fine day {", name)
@@ -825,6 +829,7 @@ def test_another_project_s_production_of_the_same_name_is_not_taken_over(line: L
     assert pages(line) == []
 
 
+@pytest.mark.slow
 def test_the_ledger_outlives_the_clone_that_wrote_it(line: Line) -> None:
     line.merge(1)
     line.release()
@@ -842,6 +847,7 @@ def test_a_tag_that_is_no_page_is_not_read_as_one(line: Line) -> None:
     assert len(ledger(line)) == 1
 
 
+@pytest.mark.slow
 def test_a_push_that_the_forge_declines_is_said_as_such(line: Line) -> None:
     line.merge(1)
     hook = line.root / "forge" / "repository.git" / "hooks" / "pre-receive"
@@ -857,6 +863,7 @@ def test_a_push_that_the_forge_declines_is_said_as_such(line: Line) -> None:
     assert len(ledger(line)) == 2
 
 
+@pytest.mark.slow
 def test_nothing_is_promoted_that_nobody_could_record(line: Line) -> None:
     """As in a clone of somebody else's repository: it can be read, and not be pushed to."""
     line.merge(1)
@@ -924,6 +931,7 @@ def test_where_the_tree_names_signers_a_page_is_signed_by_one(
     assert line.release().plan.steps == ()
 
 
+@pytest.mark.slow
 def test_an_unsigned_page_or_one_signed_by_somebody_else_is_not_believed(
     line: Line, keys: Callable[[str], Path]
 ) -> None:

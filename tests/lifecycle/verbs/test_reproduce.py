@@ -60,6 +60,7 @@ def trial_merge(line: Line, number: int) -> str:
     return run_id_of(line.evaluate(MERGELINE_PULL_REQUEST=str(number)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("meanwhile", ["nothing", "a README"])
 def test_a_merged_run_is_reproduced_in_a_fresh_clone_that_never_had_its_commit(
     line: Line, meanwhile: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mergeline.lifecycle.verbs.status import status
 from tests.support.line import Line
 from tests.support.parcels import MODEL
@@ -22,6 +24,7 @@ def test_status_shows_what_a_merge_would_have_released(line: Line) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_status_shows_an_alias_that_somebody_moved(line: Line) -> None:
     line.merge(1)
     line.release()

@@ -46,6 +46,7 @@ def test_an_answer_s_digest_leads_to_pull_request_people_data_params_and_report(
     assert first.times[-1].seconds is None
 
 
+@pytest.mark.slow
 def test_a_version_that_was_staged_before_its_release_names_who_brought_it(line: Line) -> None:
     promote(line.project(), MODEL, "origin/better", "Staging", plan_only=False, say=line.say)
     line.merge(1)
