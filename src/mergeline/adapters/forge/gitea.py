@@ -207,10 +207,12 @@ class GiteaForge:
         self.where = f"{self._api}/repos/{repository}"
         self._session = requests.Session()
         self._session.headers.update({"Authorization": f"token {token}", "User-Agent": "mergeline"})
-        # What is written is not written again after an answer of 5xx: it may have arrived.
+        # What is added is not added again after an answer of 5xx: it may have arrived. To edit
+        # twice is to edit once, and a busy server answers 500 to one of several writers.
         retry = Retry(
             total=4,
-            status_forcelist=(429, 502, 503, 504),
+            allowed_methods={*Retry.DEFAULT_ALLOWED_METHODS, "PATCH"},
+            status_forcelist=(429, 500, 502, 503, 504),
             backoff_factor=1 if patient else 0,
             raise_on_status=False,
         )
