@@ -47,7 +47,7 @@ def needs(extra: str) -> set[str]:
 
 
 def test_the_package_offers_a_table_and_a_client() -> None:
-    names = ["Client", "hash_inputs", "held_out", "load", "save", "spark_udf", "table"]
+    names = ["Client", "hash_inputs", "held_out", "load", "save", "table"]
     assert sorted(mergeline.__all__) == names
     assert mergeline.Client.__name__ == "Client"
     assert callable(mergeline.table)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mergeline.adapters.scoring_server import Client
 
-__all__ = ["Client", "hash_inputs", "held_out", "load", "save", "spark_udf", "table"]
+__all__ = ["Client", "hash_inputs", "held_out", "load", "save", "table"]
 
 
 def __getattr__(name: str) -> type[Client]:
@@ -53,36 +53,6 @@ def load(
     from mergeline.serving.registered import load_estimator
 
     return load_estimator(model, stage=stage, version=version, project=Path(project))
-
-
-def spark_udf(
-    spark: Any,  # noqa: ANN401 - a SparkSession
-    model: str,
-    *,
-    stage: str = "production",
-    version: int | None = None,
-    project: str | Path = ".",
-) -> Any:  # noqa: ANN401 - a function of Spark
-    """A released model as a function for columns of Spark, after the same check as `load`.
-
-    Args:
-        spark: the session.
-        model: its name.
-        stage: `production` or `staging`.
-        version: instead of a stage.
-        project: folder of the working tree, or one inside it.
-
-    Returns:
-        `mlflow.pyfunc.spark_udf`: it takes the model's columns as a `struct`, and gives what the
-        model's signature says.
-
-    Raises:
-        NotFoundError: there is no such model, or no version of it in the stage.
-        BundleError: its bytes do not have the digest that the registry names.
-    """
-    from mergeline.serving.registered import spark_function
-
-    return spark_function(spark, model, stage=stage, version=version, project=Path(project))
 
 
 def table(name: str, project: str | Path = ".") -> pl.LazyFrame:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mergeline.adapters.mlflow.tracking import Tracking
-from mergeline.adapters.models.folder import LoadedModel, check_for_mlflow, load
+from mergeline.adapters.models.folder import LoadedModel, load
 from mergeline.adapters.store.store import Store
 from mergeline.core.declare.strict import did_you_mean
 from mergeline.core.release.bundle import CANDIDATE_FILES, HOLDOUT
@@ -95,23 +95,3 @@ def load_estimator(model: str, *, stage: str, version: int | None, project: Path
     tracking = Project.at(project).tracking
     which = stage if version is None else str(version)
     return load_checked(tracking, released(tracking, model, which)).raw
-
-
-def spark_function(
-    spark: Any,  # noqa: ANN401 - a SparkSession
-    model: str,
-    *,
-    stage: str,
-    version: int | None,
-    project: Path,
-) -> Any:  # noqa: ANN401 - a user-defined function of Spark
-    """See `mergeline.spark_udf`."""
-    import mlflow.pyfunc
-
-    tracking = Project.at(project).tracking
-    found = released(tracking, model, stage if version is None else str(version))
-    scratch = Path(tempfile.mkdtemp(prefix="mergeline-spark-"))
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)  # Spark sends it when it is asked
-    folder = checkable_files(tracking, found, scratch)
-    check_for_mlflow(folder, found.model_digest)
-    return mlflow.pyfunc.spark_udf(spark, str(folder), env_manager="local")

@@ -218,21 +218,6 @@ def load(folder: Path, expected_digest: str) -> LoadedModel:
     return LoadedModel(inputs, classes, size, needed, example, description, lambda: held)
 
 
-def check_for_mlflow(folder: Path, expected_digest: str) -> None:
-    """Make sure that MLflow itself may load a folder: it would run whatever MLmodel names.
-
-    Raises:
-        BundleError: not an MLflow model, other bytes than expected, or a pickled estimator whose
-            MLmodel, which its digest does not cover, names another loader than scikit-learn's.
-    """
-    _check_digest(model_digest(folder), expected_digest, folder)
-    flavour = _description(folder)["flavors"].get("python_function") or {}
-    if is_pickle(folder) and (
-        flavour.get("loader_module") != "mlflow.sklearn" or "code" in flavour
-    ):
-        raise BundleError("its MLmodel names another loader than mlflow.sklearn", where=str(folder))
-
-
 def is_pickle(folder: Path) -> bool:
     """Whether the model is one pickle, of a scikit-learn estimator.
 
