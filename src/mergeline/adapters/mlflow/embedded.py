@@ -32,8 +32,8 @@ _NOT_ARCHIVED = """
     ))
 """
 _TAGS = """
-    SELECT key, value FROM model_version_tags
-    WHERE name = ? AND version = ? AND workspace = 'default'
+    SELECT version, key, value FROM model_version_tags
+    WHERE name = ? AND workspace = 'default'
 """
 _ALIASES = (
     "SELECT alias, version FROM registered_model_aliases WHERE name = ? AND workspace = 'default'"
@@ -78,7 +78,7 @@ def read_standing(file: Path, stage: str) -> dict[str, EmbeddedModel] | None:
 def _read(file: Path, wanted: str, value: str) -> dict[str, EmbeddedModel] | None:
     """The tables are those of `mlflow.store.model_registry.dbmodels.models`."""
     address = f"file:{quote(str(file.absolute()))}?mode=ro"
-    found: dict[str, list[EmbeddedVersion]] = {}
+    found: dict[str, dict[int, EmbeddedVersion]] = {}
     try:
         with contextlib.closing(
             sqlite3.connect(address, uri=True, timeout=_PATIENCE, isolation_level=None)
@@ -88,16 +88,17 @@ def _read(file: Path, wanted: str, value: str) -> dict[str, EmbeddedModel] | Non
                 f"{_FIND} {wanted}",
                 (value,),
             ).fetchall():
-                tags = dict(database.execute(_TAGS, (name, number)))
-                found.setdefault(name, []).append(
-                    EmbeddedVersion(
-                        name, int(number), run_id or "", description or "", place or "", tags
-                    )
+                found.setdefault(name, {})[int(number)] = EmbeddedVersion(
+                    name, int(number), run_id or "", description or "", place or ""
                 )
+            for name, versions in found.items():
+                for number, key, text in database.execute(_TAGS, (name,)):
+                    if int(number) in versions:
+                        versions[int(number)].tags[key] = text
             return {
                 name: EmbeddedModel(
                     {alias: int(n) for alias, n in database.execute(_ALIASES, (name,))},
-                    tuple(versions),
+                    tuple(versions.values()),
                 )
                 for name, versions in found.items()
             }

@@ -153,15 +153,25 @@ def image_for(project: Project, tree: ProjectTree, stored: Stored, say: Say) -> 
     Raises:
         MergelineError: see `image_parts`.
     """
-    serving = tree.choose_models(stored.model)[stored.model].serving
-    if serving is None or not project.store.name.startswith("oci://"):
+    if not _needs_image(project, tree, stored.model):
         return "", True
     base = base_of(tree, stored.model)
-    digest = project.images.find(stored.model, stored.fingerprint)
-    if digest is not None and project.images.read(digest).base == base:
-        return named(project, digest), True
+    if built := _built(project, stored, base):
+        return built, True
     with image_parts(project, fetch(project, stored), base, say) as parts:
         return named(project, parts.index.digest), False
+
+
+def _built(project: Project, stored: Stored, base: Reference) -> str:
+    """The image that the store has of a candidate on a base, by its digest; empty if none."""
+    digest = project.images.find(stored.model, stored.fingerprint)
+    there = digest is not None and project.images.read(digest).base == base
+    return named(project, digest) if digest is not None and there else ""
+
+
+def _needs_image(project: Project, tree: ProjectTree, model: str) -> bool:
+    declared = tree.choose_models(model)[model].serving is not None
+    return declared and project.store.name.startswith("oci://")
 
 
 def have_image(project: Project, tree: ProjectTree, stored: Stored, say: Say) -> str:
@@ -170,13 +180,15 @@ def have_image(project: Project, tree: ProjectTree, stored: Stored, say: Say) ->
     Raises:
         MergelineError: see `image_parts` and `put_image`.
     """
-    image, built = image_for(project, tree, stored, say)
-    if not built:
+    if not _needs_image(project, tree, stored.model):
+        return ""
+    base = base_of(tree, stored.model)
+    if built := _built(project, stored, base):
+        return built
+    with image_parts(project, fetch(project, stored), base, say) as parts:
+        image = named(project, parts.index.digest)
         say(f"image: {image}")
-        with image_parts(
-            project, fetch(project, stored), base_of(tree, stored.model), say
-        ) as parts:
-            put_image(project, stored, parts)
+        put_image(project, stored, parts)
     return image
 
 
