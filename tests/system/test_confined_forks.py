@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,22 @@ def test_forks_end_with_the_process_that_made_them_and_another_takes_its_place(
         assert child.process.wait(timeout=10) == -signal.SIGKILL
     assert ran(tmp_path, "print('again')") == ("again\n", 0)
     assert program() != before
+
+
+def test_threads_that_end_a_fork_and_wait_for_it_at_once_all_learn_its_code(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "script.py").write_text("import time; time.sleep(60)")
+    arguments = ["-o", os.devnull, str(tmp_path / "script.py")]
+    for _ in range(20):
+        with (
+            start_confined(WALLS, "cProfile", arguments, readable=[tmp_path]) as child,
+            ThreadPoolExecutor(8) as threads,
+        ):
+            ends = [threads.submit(child.process.wait, 10) for _ in range(4)]
+            polls = [threads.submit(child.process.poll) for _ in range(2)]
+            for ending in [threads.submit(child.end) for _ in range(2)]:
+                ending.result()
+            assert {waiting.result() for waiting in ends} == {-signal.SIGKILL}
+            assert {poll.result() for poll in polls} <= {None, -signal.SIGKILL}
+            assert child.process.poll() == -signal.SIGKILL

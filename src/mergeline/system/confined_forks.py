@@ -36,19 +36,26 @@ _HANDLES = 4
 
 
 class Fork:
-    """A child of the program, as `subprocess.Popen` has its own."""
+    """A child of the program, as `subprocess.Popen` has its own; several threads may hold it."""
 
     def __init__(self, pid: int, pidfd: int, code: int) -> None:
         self.pid = pid
-        self._pidfd, self._code_pipe = pidfd, code
-        self._code: int | None = None
+        self._pidfd, self._code = pidfd, 0
+        self._ended, self._letting_go = threading.Event(), threading.Lock()
+        threading.Thread(target=self._await_code, args=(code,), daemon=True).start()
+
+    def _await_code(self, pipe: int) -> None:
+        # Nothing comes where the program itself was ended, and took its children with it.
+        code = int(os.read(pipe, 20) or -signal.SIGKILL)
+        os.close(pipe)
+        with self._letting_go:
+            os.close(self._pidfd)
+            self._code = code
+            self._ended.set()
 
     def poll(self) -> int | None:
         """Its exit code; None while it runs."""
-        if self._code is None and select.select([self._code_pipe], [], [], 0)[0]:
-            # Nothing comes where the program itself was ended, and took its children with it.
-            self._code = int(os.read(self._code_pipe, 20) or -signal.SIGKILL)
-        return self._code
+        return self._code if self._ended.is_set() else None
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until it has ended; its exit code.
@@ -56,19 +63,16 @@ class Fork:
         Raises:
             TimeoutExpired: it still runs after so many seconds.
         """
-        select.select([self._code_pipe], [], [], timeout)
-        code = self.poll()
-        if code is None:
+        if not self._ended.wait(timeout):
             raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
-        return code
+        return self._code
 
     def end(self) -> None:
-        """Kill it, and let go of it."""
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        """Kill it, if it runs."""
+        with self._letting_go, contextlib.suppress(ProcessLookupError):
+            if not self._ended.is_set():
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         self.wait()
-        os.close(self._pidfd)
-        os.close(self._code_pipe)
 
 
 class _Program:

@@ -31,7 +31,7 @@ import sysconfig
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
@@ -100,18 +100,20 @@ class Confined:
     _tail: _Tail
     ended_for: str = ""
     _is_over: bool = False
+    _ending: threading.Lock = field(default_factory=threading.Lock)
 
     def end(self) -> None:
         """End it and whatever it has started; once, for its number may be another's later."""
-        if self._is_over:
-            return
-        self._is_over = True
-        if isinstance(self.process, Fork):  # its walls let it start no process
-            self.process.end()
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        with self._ending:
+            if self._is_over:
+                return
+            self._is_over = True
+            if isinstance(self.process, Fork):  # its walls let it start no process
+                self.process.end()
+                return
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
     def last_words(self) -> str:
         """The end of what it wrote to standard error: untrusted text."""
