@@ -111,7 +111,7 @@ def as_document(result: object) -> dict[str, Any]:
     """A dataclass as a JSON object."""
     from mergeline.core.declare.strict import write_json
 
-    document: dict[str, Any] = json.loads(write_json(result))
+    document: dict[str, Any] = json.loads(write_json(result, indent=None))
     return document
 
 

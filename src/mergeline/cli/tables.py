@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mergeline.core import numbers
-from mergeline.core.data import wording
-from mergeline.core.data.changed_rows import changed_lines
 from mergeline.core.release.facts import times_of
 
 if TYPE_CHECKING:
@@ -106,6 +104,8 @@ def _plus_minus(added: int, removed: int) -> str:
 
 def content_parts(content: DataDiff) -> Iterator[object]:
     """What a snapshot holds: its drops and its columns."""
+    from mergeline.core.data import wording
+
     yield f"{content.table}: {wording.side_line(content.after)}"
     drops = _table("drops", "path", ">rows")
     for name, drop in zip(wording.drop_names(content), content.drops, strict=True):
@@ -123,6 +123,8 @@ def content_parts(content: DataDiff) -> Iterator[object]:
 
 def diff_parts(diff: DataDiff) -> Iterator[object]:
     """What differs between two snapshots."""
+    from mergeline.core.data import wording
+
     if diff.before:
         yield f"{diff.table}: {wording.side_line(diff.before)}"
     yield f"{' ' * len(diff.table)}→ {wording.side_line(diff.after)}"
@@ -140,6 +142,8 @@ def diff_parts(diff: DataDiff) -> Iterator[object]:
 
 def rows_parts(diff: RowsDiff) -> Iterator[object]:
     """The rows that changed between two snapshots, by key."""
+    from mergeline.core.data.changed_rows import changed_lines
+
     counts = f"{numbers.counted(diff.added, 'row')} added, {numbers.count(diff.removed)} removed"
     yield f"{diff.table}, by {', '.join(diff.key)}: {counts}"
     yield from (f"  {line}" for line in changed_lines(diff) or ["no row changed under its key"])
@@ -149,6 +153,8 @@ def rows_parts(diff: RowsDiff) -> Iterator[object]:
 
 def _drift_table(diff: DataDiff) -> Table:
     """The columns, those that moved most first."""
+    from mergeline.core.data import wording
+
     new = "added rows" if any(column.added for column in diff.columns) else "after"
     table = _table(
         f"columns: {new} against before",

@@ -374,17 +374,17 @@ class Repository:
 
     def moved_pages(self, namespace: str) -> list[str]:
         """Names of the tags that this clone knows otherwise than origin has them, or has lost."""
-        form = "--format=%(objectname) %(refname:lstrip=2)"
-        now, known = (
-            {
-                line.split(" ", 1)[1]: line
-                for line in self.git("for-each-ref", form, where).splitlines()
-            }
-            for where in (f"{_FETCHED}/{namespace}/", f"refs/tags/{namespace}/")
-        )
         if self.remote_url() is None:
             return []
-        return sorted(name for name, line in known.items() if now.get(name) != line)
+        places = (_FETCHED, "refs/tags")
+        wanted = (f"{place}/{namespace}/" for place in places)
+        lines = self.git("for-each-ref", "--format=%(objectname) %(refname)", *wanted).splitlines()
+        shas = {name: sha for sha, name in (line.split(" ", 1) for line in lines)}
+        now, known = (
+            {name.removeprefix(place): sha for name, sha in shas.items() if name.startswith(place)}
+            for place in places
+        )
+        return sorted(name[1:] for name, sha in known.items() if now.get(name) != sha)
 
     def rehearse_page(self, tag: str, commit: str) -> None:
         """Find out whether origin lets us push a tag, before anything is done that needs it.
@@ -401,17 +401,15 @@ class Repository:
     def commits_with(self, path: str, commits: Sequence[str]) -> set[str]:
         """Those of the commits at which the project has such a file."""
         place = f"{self.folder}/{path}".lstrip("/")
-        names = "".join(f"{commit}:{place}\n" for commit in commits).encode()
+        asked = dict.fromkeys(commits)
+        names = "".join(f"{commit}:{place}\n" for commit in asked).encode()
         out = run_git(["cat-file", "--batch-check"], cwd=self.root, stdin=names).decode()
-        found = zip(commits, out.splitlines(), strict=True)
+        found = zip(asked, out.splitlines(), strict=True)
         return {commit for commit, line in found if not line.endswith(" missing")}
 
-    def signed_tags(self, tags: Sequence[str], signers: bytes, remembered: Path) -> set[str]:
-        """Those of the tag objects with a good SSH signature by one of the signers.
-
-        What was found good is noted in the folder `remembered`, and not looked at again.
-        """
-        return signed_tags(self.root, tags, signers, remembered)
+    def signed_tags(self, tags: Sequence[str], signers: bytes) -> set[str]:
+        """Those of the tag objects with a good SSH signature by one of the signers."""
+        return signed_tags(self.root, tags, signers)
 
     def is_signed(self, tag: str, signers: bytes) -> bool:
         """Whether a tag object has a good SSH signature by one of the signers."""

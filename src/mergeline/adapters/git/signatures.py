@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -12,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mergeline.errors import GitError
-from mergeline.system.atomic_writes import write_file_whole
 from mergeline.system.git_command import run_git
 
 _AT_ONCE = 8  # processes that mostly wait
@@ -59,26 +56,14 @@ class Signing:
         return body + done.stdout
 
 
-def signed_tags(
-    repository: Path, tags: Sequence[str], signers: bytes, remembered: Path
-) -> set[str]:
+def signed_tags(repository: Path, tags: Sequence[str], signers: bytes) -> set[str]:
     """Those of the tag objects that have a good signature by one of the signers.
 
-    Git starts three processes to look at one. A tag object and the file of signers never say
-    anything else later, so what was found good is noted in the folder `remembered`.
+    Git starts three processes to look at one.
     """
-    file = remembered / hashlib.sha256(signers).hexdigest()
-    known: set[str] = set()
-    with contextlib.suppress(OSError):
-        known = set(file.read_text(encoding="ascii").split())
-    new = [tag for tag in tags if tag not in known]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        good = pool.map(lambda tag: is_signed(repository, tag, signers), new)
-        found = {tag for tag, is_good in zip(new, good, strict=True) if is_good}
-    if found:
-        with contextlib.suppress(OSError):  # it is asked again
-            write_file_whole(file, "\n".join(sorted(known | found)).encode())
-    return (known | found).intersection(tags)
+        good = pool.map(lambda tag: is_signed(repository, tag, signers), tags)
+        return {tag for tag, is_good in zip(tags, good, strict=True) if is_good}
 
 
 def is_signed(repository: Path, tag: str, signers: bytes) -> bool:

@@ -234,7 +234,7 @@ def believe(
         if entry is None:
             doubts.append(f"{page.name}: {page.doubt}")
             continue
-        why = (doubted or {}).get(page.name) or _unbacked(entry, judged.get(entry.fingerprint))
+        why = (doubted or {}).get(page.name) or unbacked(entry, judged.get(entry.fingerprint))
         why = why or _contradiction(entry, last, between, released)
         if why:
             doubts.append(f"{page.name}: {why}")
@@ -251,7 +251,7 @@ def believe(
     return Ledger(tuple(entries), tuple(doubts), following)
 
 
-def _unbacked(entry: Entry, judged: Judged | None) -> str:
+def unbacked(entry: Entry, judged: Judged | None) -> str:
     """What the store has against a page; empty if nothing."""
     of = f"of fingerprint {entry.fingerprint[:8]}"
     if judged is None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 from mergeline.adapters.dvc.drops import DropStore
@@ -21,11 +23,21 @@ from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.store.images import Images
 from mergeline.adapters.store.store import Store, open_store
 from mergeline.core.release.bundle import Candidate, Origin
-from mergeline.core.release.ledger import LEDGER, Entry, Judged, Ledger, Page, believe, read_pages
+from mergeline.core.release.ledger import (
+    LEDGER,
+    Entry,
+    Judged,
+    Ledger,
+    Page,
+    believe,
+    read_pages,
+    unbacked,
+)
 from mergeline.errors import InputError, RepositoryError, StoreError, WallsError
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.system.atomic_writes import write_file_whole
 from mergeline.system.confinement import Walls, find_walls
+from mergeline.system.notes import read_notes, write_notes
 
 _GITHUB = "https://github.com"
 _AT_ONCE = 8  # requests to the store
@@ -49,6 +61,7 @@ class Project:
     results: Path | None = None
     _trees: dict[str, ProjectTree] = field(default_factory=dict, init=False, repr=False)
     _ledgers: dict[str, Ledger] = field(default_factory=dict, init=False, repr=False)
+    _pages: dict[str, tuple[Page, ...]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def at(cls, path: Path | None = None, environment: Mapping[str, str] | None = None) -> Project:
@@ -213,7 +226,7 @@ class Project:
 
     def ledger(self, model: str | None = None) -> tuple[Entry, ...]:
         """The releases that are believed, of one model or of all, oldest first."""
-        names = dict.fromkeys(page.model for page in self.pages if model in {None, page.model})
+        names = dict.fromkeys(page.model for page in self.pages) if model is None else [model]
         return tuple(entry for name in names for entry in self.ledger_of(name).entries)
 
     def ledger_of(self, model: str) -> Ledger:
@@ -228,42 +241,89 @@ class Project:
 
     def forget_ledger(self) -> None:
         """Have the ledger fetched anew when it is next asked for."""
-        self.__dict__.pop("pages", None)
+        for known in ("pages", "_fetched"):
+            self.__dict__.pop(known, None)
+        self._pages.clear()
         self._ledgers.clear()
 
     @cached_property
     def pages(self) -> tuple[Page, ...]:
         """The tags under `release/` that have a page's name, whether they are believed or not."""
+        pages = read_pages(self._fetched.pages(LEDGER))
+        self._pages.update((of, tuple(its)) for of, its in groupby(pages, lambda page: page.model))
+        return pages
+
+    def pages_of(self, model: str) -> tuple[Page, ...]:
+        """Those of one model; those of others are not read."""
+        if model not in self._pages:
+            pages = read_pages(self._fetched.pages(f"{LEDGER}/{model}"))
+            self._pages[model] = tuple(page for page in pages if page.model == model)
+        return self._pages[model]
+
+    @cached_property
+    def _fetched(self) -> Repository:
+        """The repository, with the ledger as origin has it."""
         self.repository.fetch_pages(LEDGER)
-        return read_pages(self.repository.pages(LEDGER))
+        return self.repository
 
     def _read_ledger(self, model: str) -> Ledger:
-        pages = [page for page in self.pages if page.model == model]
-        fingerprints = sorted({page.entry.fingerprint for page in pages if page.entry})
-        with ThreadPoolExecutor(_AT_ONCE) as pool:  # a registry takes its time for each
-            found = pool.map(partial(self._judged, model), fingerprints)
-            judged = {of: one for of, one in zip(fingerprints, found, strict=True) if one}
+        """The store is not asked again for what backs a page, but for the last of each stage.
+
+        A page is noted by the name of its tag object, so by all that it says. The notes are of
+        this machine: no job of a workflow gets another one's.
+        """
+        pages = self.pages_of(model)
+        notes = self._notes("stored", model, self.store.name)
+        known = read_notes(notes)
+        noted = {page.sha: page.entry for page in pages if page.entry and page.sha in known}
+        last = {entry.stage: entry.fingerprint for entry in noted.values()}
+        new = {page.entry.fingerprint for page in pages if page.entry and page.sha not in noted}
+        fingerprints = new.union(last.values())
+        judged = self._judge(model, fingerprints)
+        if noted and not judged:  # the store has lost much, so no note counts
+            noted = {}
+            fingerprints = {page.entry.fingerprint for page in pages if page.entry}
+            judged = self._judge(model, fingerprints)
         if fingerprints and not judged:
-            last = pages[-1].name
+            newest = pages[-1].name
             raise StoreError(
-                f"the ledger has releases of {model} up to {last}, and the store knows none",
+                f"the ledger has releases of {model} up to {newest}, and the store knows none",
                 where=self.store.name,
                 next_step="Point MERGELINE_STORE at the store of the releases. What only MLflow "
                 "has, `mergeline reconcile` takes over. If there never was any: "
-                f"git push origin :refs/tags/{last}",
+                f"git push origin :refs/tags/{newest}",
             )
-        ledger = believe(pages, judged, self._unsigned(pages))
+        backed = {
+            page.sha: page.entry
+            for page in pages
+            if page.entry and not unbacked(page.entry, judged.get(page.entry.fingerprint))
+        }
+        if not backed.keys() <= known:
+            write_notes(notes, backed.keys() | noted.keys())
+        for entry in noted.values():
+            if entry.fingerprint not in fingerprints:
+                judged[entry.fingerprint] = Judged(entry.model_digest, passed=True)
+        ledger = believe(pages, judged, self._unsigned(model, pages))
         moved = [
             f"{name}: this clone knows another tag of that name than origin, or one that is gone"
-            for name in self.repository.moved_pages(LEDGER)
-            if name.startswith(f"{LEDGER}/{model}/")
+            for name in self.repository.moved_pages(f"{LEDGER}/{model}")
         ]
         return replace(ledger, doubts=(*ledger.doubts, *moved))
 
-    def _judged(self, model: str, fingerprint: str) -> Judged | None:
-        """What the store says of a candidate that a page names."""
-        stored = self.store.find(model, fingerprint)
-        return Judged(stored.model_digest, *self.store.backing(stored)) if stored else None
+    def _notes(self, kind: str, model: str, by: str) -> Path:
+        """The file of what is known of a model's pages by a store, or by signers."""
+        return self.state / kind / hashlib.sha256(f"{model}\n{by}".encode()).hexdigest()
+
+    def _judge(self, model: str, fingerprints: Collection[str]) -> dict[str, Judged]:
+        """What the store says of the candidates that pages name, of those that it has."""
+
+        def ask(fingerprint: str) -> Judged | None:
+            stored = self.store.find(model, fingerprint)
+            return Judged(stored.model_digest, *self.store.backing(stored)) if stored else None
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # a registry takes its time for each
+            found = zip(fingerprints, pool.map(ask, fingerprints), strict=True)
+            return {of: one for of, one in found if one}
 
     @cached_property
     def signers(self) -> bytes | None:
@@ -290,24 +350,31 @@ class Project:
             )
         return Signing(key, self.signers)
 
-    def _unsigned(self, pages: Sequence[Page]) -> dict[str, str]:
+    def _unsigned(self, model: str, pages: Sequence[Page]) -> dict[str, str]:
         """What speaks against pages that need a signature and have no good one, by name.
 
         A page needs one if the tree that it releases has the file of signers, or a page before it
-        needs one.
+        needs one. A tag object and the file of signers never say anything else later, so what was
+        found good is noted.
         """
         signers = self.signers
         if signers is None:
             return {}
+        notes = self._notes("signed", model, signers.decode(errors="replace"))
+        noted = read_notes(notes)
         known = [page for page in pages if page.entry]
+        while known and known[-1].sha in noted:
+            known.pop()
         commits = [page.entry.commit for page in known if page.entry]
-        with_file = self.repository.commits_with(SIGNERS, commits)
+        with_file = self.repository.commits_with(SIGNERS, commits) if commits else set()
         first = next((n for n, commit in enumerate(commits) if commit in with_file), len(known))
-        shas = [page.sha for page in known[first:]]
-        signed = self.repository.signed_tags(shas, signers, self.state / "signed")
+        unknown = [page for page in known[first:] if page.sha not in noted]
+        signed = self.repository.signed_tags([page.sha for page in unknown], signers)
+        if signed:
+            write_notes(notes, noted | signed)
         return {
             page.name: f"it has no signature of anybody in {SIGNERS}"
-            for page in known[first:]
+            for page in unknown
             if page.sha not in signed
         }
 

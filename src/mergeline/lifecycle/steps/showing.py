@@ -92,7 +92,7 @@ class _Job:
             if stored is not None:
                 kept[fingerprint] = Kept(stored.model_digest, tuple(store.evaluations(stored)))
         runs, versions = self._runs(kept), self.mlflow.versions(self.model)
-        pages = [page.entry for page in project.pages if page.entry and page.model == self.model]
+        pages = [page.entry for page in project.pages_of(self.model) if page.entry]
         taking = plan_taking_over(self.model, pages, kept, runs)
         if taking.steps:
             return taking  # what the ledger says is believed once the store has it

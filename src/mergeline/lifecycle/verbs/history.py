@@ -16,7 +16,8 @@ def read(project: Project, model: str | None) -> Ledger:
     Raises:
         NotFoundError: nothing is declared, nor was ever released, by that name.
     """
-    names = sorted({page.model for page in project.pages if model in {None, page.model}})
+    pages = project.pages if model is None else project.pages_of(model)
+    names = sorted({page.model for page in pages})
     if model is not None and not names:
         tree, _ = project.target_tree()
         tree.choose_models(model)
@@ -25,7 +26,7 @@ def read(project: Project, model: str | None) -> Ledger:
         try:
             ledger = project.ledger_of(name)
         except ExternalError as error:
-            entries += [page.entry for page in project.pages if page.entry and page.model == name]
+            entries += [page.entry for page in project.pages_of(name) if page.entry]
             doubts.append(f"{name}'s releases are shown as they are written: {error}")
         else:
             entries += ledger.moves
