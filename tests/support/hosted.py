@@ -25,7 +25,7 @@ REFERENCE = {
     "drops": 'cd "$GITHUB_WORKSPACE" && .venv/bin/python data/drops.py --into "$OLDPWD/data/raw"',
 }
 # The small project has no lock of its own; its drops come from DVC's remote. Its jobs share the
-# environment of the tests: with one for each, more than half of their time was the installation
+# environment of the tests: with one for each, about half of their time was the installation
 # and the compiling of bytecode at the first import.
 PARCELS = {"install": f'ln -s "{sys.prefix}" .venv'}
 _LONGEST_WAIT = 900
