@@ -171,6 +171,17 @@ def test_a_cancelled_evaluation_ends_in_an_error_and_is_not_pending_for_ever(
     assert said.startswith("not judged")
 
 
+def test_a_bundle_that_is_gone_ends_in_an_error_that_says_what_to_do(hosted: Hosted) -> None:
+    """As after the days for which a job's artifacts are kept."""
+    hosted.branch("gone")
+    hosted.edit("params.yaml", "C: 1.0", "C: 0.4")
+    hosted.edit(WORKFLOW, "          name: bundle\n", "          name: another\n")
+    head = hosted.commit("A bundle that nobody finds")
+    hosted.propose("A bundle that nobody finds")
+    said = "not judged (evaluation: success); comment /mergeline evaluate"
+    assert hosted.judged(head) == ("error", said), hosted.tell()
+
+
 def test_a_job_that_cannot_be_installed_ends_in_an_error(reference: Hosted) -> None:
     reference.branch("broken")
     reference.edit("uv.lock", "version = 1", "version = 999")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import socket
 import subprocess
@@ -30,9 +32,11 @@ def s3_server(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    people = folder.with_name(f"{folder.name}-people")
+    people.mkdir(exist_ok=True)
     command = [
         program, "--access", "tester", "--secret", "testersecret", "--port", f"127.0.0.1:{port}",
-        *(["--readonly"] if read_only else []), "posix", str(folder),
+        "--iam-dir", str(people), *(["--readonly"] if read_only else []), "posix", str(folder),
     ]  # fmt: skip
     if largest_file is not None:
         command = ["prlimit", f"--fsize={largest_file}", *command]
@@ -47,6 +51,28 @@ def s3_server(
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+def add_reader(address: str, bucket: str) -> dict[str, str]:
+    """The keys of somebody who may list and read a bucket, and nothing else."""
+    administrate = ["versitygw", "admin", "--access", "tester", "--secret", "testersecret"]
+    reader = ["create-user", "--access", "reader", "--secret", "readersecret", "--role", "user"]
+    subprocess.run([*administrate, "--endpoint-url", address, *reader], check=True)
+    rule = {
+        "Effect": "Allow",
+        "Principal": {"AWS": ["reader"]},
+        "Action": ["s3:GetObject", "s3:ListBucket"],
+        "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [rule]})
+    digest = hashlib.sha256(policy.encode()).hexdigest()
+    command = [
+        "curl", "--fail", "--silent", "--show-error", "--aws-sigv4", "aws:amz:us-east-1:s3",
+        "--user", "tester:testersecret", "--header", f"x-amz-content-sha256: {digest}",
+        "--request", "PUT", "--data-binary", policy, f"{address}/{bucket}?policy=",
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    return {"AWS_ACCESS_KEY_ID": "reader", "AWS_SECRET_ACCESS_KEY": "readersecret"}
 
 
 def s3_environment(address: str) -> dict[str, str]:
