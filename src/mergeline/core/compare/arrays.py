@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -77,9 +78,7 @@ class Predicted:
         local = None
         if self.order is not None:
             by_part = self.order[np.argsort(parts.codes[self.order], kind="stable")]
-            position = np.empty(len(by_part), dtype=np.intp)
-            position[parts.arrangement] = np.arange(len(by_part))
-            local = position[by_part]
+            local = parts.position[by_part]
         for start, end in parts.bounds:
             order = None if local is None else local[start:end] - start
             yield replace(arranged.take(slice(start, end)), order=order)
@@ -102,6 +101,13 @@ class Parts:
     bounds: tuple[tuple[int, int], ...]
     small: tuple[tuple[str, int], ...]
 
+    @cached_property
+    def position(self) -> npt.NDArray[np.intp]:
+        """Where each row stands in the arrangement."""
+        position = np.empty(len(self.arrangement), dtype=np.intp)
+        position[self.arrangement] = np.arange(len(position))
+        return position
+
 
 def parts_of(values: npt.NDArray[Any], least: int, listed: int) -> Parts:
     """The parts of `least` rows or more, and the `listed` largest of the others."""
@@ -110,7 +116,7 @@ def parts_of(values: npt.NDArray[Any], least: int, listed: int) -> Parts:
     enough = sorted(np.flatnonzero(sizes >= least).tolist(), key=lambda code: _natural(names[code]))
     number = np.full(len(names), len(enough))
     number[enough] = np.arange(len(enough))
-    codes = number[codes_of_names].astype(np.uint16 if len(enough) < 2**16 - 1 else np.int64)
+    codes = number.astype(np.min_scalar_type(len(enough)))[codes_of_names]
     ends = np.cumsum(sizes[enough]).tolist()
     order = np.argsort(-sizes, kind="stable").tolist()
     others = [(str(names[code]), int(sizes[code])) for code in order if 0 < sizes[code] < least]

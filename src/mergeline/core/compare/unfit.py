@@ -36,7 +36,7 @@ def holdout_problems(
     if not len(rows):
         text = "the holdout is empty" if not count else "no row is left that no model has seen"
         problems.append(Problem("empty_holdout", None, text))
-    elif len(np.unique(rows.labels)) == 1:
+    elif (rows.labels == rows.labels[0]).all():
         text = f"every row has the same {model.label}"
         problems.append(Problem("one_class_holdout", None, text))
     problems += [
@@ -59,7 +59,7 @@ def _missing_clusters(holdout: Holdout, model: Model) -> list[Problem]:
 
 def prediction_problems(rows: Rows, predicted: Predicted, model: Model) -> list[Problem]:
     """What makes the candidate's predictions unfit, though they can be compared."""
-    if len(rows) < 2 or len(np.unique(rows.labels)) == 1:
+    if len(rows) < 2 or (rows.labels == rows.labels[0]).all():
         return []
     numbers = predicted.numbers.reshape(len(rows), -1)
     if (np.ptp(numbers, axis=0) <= 1e-12 * np.abs(numbers).max(axis=0, initial=0)).all():
@@ -93,6 +93,8 @@ def _ordered_against(rows: Rows, predicted: Predicted, model: Model) -> list[str
         of_class = rows.labels == k
         numbers = predicted.numbers if model.task == "binary" else predicted.numbers[:, k]
         auc, placements = ranks.placements(numbers, of_class, predicted.order)
+        if auc >= 0.5:  # no interval ends below its middle
+            continue
         high = intervals.auc_interval(of_class, placements, auc, rows.clusters, level).high
         if high is not None and high < 0.5:
             against.append(str(model.classes[k]))

@@ -34,19 +34,18 @@ def placements(
     ordered, right = scores[order], positive[order]
     hits = np.cumsum(right)
     m, count = int(hits[-1]), len(scores)
-    rank = np.arange(1, count + 1)
-    last = ordered[1:] != ordered[:-1]
-    if last.all():
-        below, above = rank - hits, m - hits
-    else:
-        ends = np.append(np.flatnonzero(last), count - 1)
-        sizes = np.diff(ends, prepend=-1)
-        positives = np.diff(hits[ends], prepend=0)
-        negatives = sizes - positives
-        below = np.repeat(ends + 1 - hits[ends] - negatives / 2, sizes)
+    numerator = np.where(right, np.arange(1, count + 1) - hits, m - hits).astype(np.float64)
+    same = ordered[1:] == ordered[:-1]
+    if same.any():  # only rows that share their score with another need the halves
+        tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+        ends = tied[np.append(~same, True)[tied]]
+        sizes = np.diff(np.searchsorted(tied, ends), prepend=-1)
+        positives = hits[ends] - np.where(ends >= sizes, hits[ends - sizes], 0)
+        below = np.repeat(ends + 1 - hits[ends] - (sizes - positives) / 2, sizes)
         above = np.repeat(m - hits[ends] + positives / 2, sizes)
+        numerator[tied] = np.where(right[tied], below, above)
     placement = np.empty(count)
-    placement[order] = np.where(right, below / (count - m), above / m)
+    placement[order] = numerator / np.where(right, count - m, m)
     return float(placement.sum(where=positive) / m), placement
 
 
