@@ -1,6 +1,8 @@
 """Real Spark at the table: it reads each version, and what it switches on we keep or refuse."""
 
-from collections.abc import Callable, Iterator
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,13 @@ def count(spark: Any, world: World, version: int) -> int:
 def alter(spark: Any, world: World, **properties: str) -> None:
     named = ", ".join(f"'{n.replace('_', '.')}' = '{v}'" for n, v in properties.items())
     spark.sql(f"ALTER TABLE delta.`{uri(world)}` SET TBLPROPERTIES ({named})")
+
+
+def age(files: Iterable[Path], *, days: int) -> None:
+    """Make files as old as a clean-up of the next month finds them."""
+    then = time.time() - days * 86_400
+    for file in files:
+        os.utime(file, (then, then))
 
 
 def test_spark_reads_each_version_and_shows_what_we_say_of_it(spark: Any, world: World) -> None:
@@ -126,3 +135,52 @@ def test_what_spark_switches_on_and_our_commit_would_break_is_refused(
     assert "set MERGELINE_TABLES to another place" in caught.value.next_step
     assert count(spark, world, world.tables.latest("t")) == 20
     assert world.scanned(first.version).height == 20
+
+
+def test_an_append_only_table_takes_what_only_adds(spark: Any, world: World) -> None:
+    a, b, c = (world.drop(n) for n in range(3))
+    world.build(a, b)
+    alter(spark, world, delta_appendOnly="true")
+    built = world.build(a, b, c)
+    assert built.rows == count(spark, world, built.version) == 30
+
+
+def test_vacuum_by_default_keeps_what_our_versions_need(spark: Any, world: World) -> None:
+    a, b, c = (world.drop(n) for n in range(3))
+    first = world.build(a, b)
+    world.build(c)
+    age(Path(uri(world)).glob("*.parquet"), days=30)
+    spark.sql(f"VACUUM delta.`{uri(world)}`")
+    assert count(spark, world, first.version) == 20
+    assert world.scanned(first.version).sort("id").equals(world.rows([a, b]).sort("id"))
+    back = world.build(a, b, c)
+    assert (back.rows, back.converted) == (30, ())
+
+
+@pytest.mark.parametrize("kind", ["classic", "v2"])
+def test_a_log_that_spark_checkpoints_and_cleans_up_is_read_and_counted_rightly(
+    spark: Any, world: World, kind: str
+) -> None:
+    a, b, c = (world.drop(n) for n in range(3))
+    world.build(a, b)
+    second = world.build(a, b, c)
+    log = Path(uri(world), "_delta_log")
+    age(log.glob("*.json"), days=30)
+    properties = {
+        "delta_checkpointPolicy": kind,
+        "delta_logRetentionDuration": "interval 1 days",
+        "delta_enableExpiredLogCleanup": "true",
+        "delta_checkpointInterval": "1",
+    }
+    alter(spark, world, **properties)
+    alter(spark, world, comment="its commit is followed by a checkpoint and the clean-up")
+    assert [*log.glob("*.checkpoint.*")]
+    assert not (log / f"{0:020}.json").exists()
+    assert world.build(a, b, c).version >= second.version
+    built = world.build(b, c)
+    assert built.rows == count(spark, world, built.version) == 20
+    assert world.scanned(built.version).sort("id").equals(world.rows([b, c]).sort("id"))
+    history = world.tables.history("t")
+    assert history[0].version == built.version
+    for entry in history:
+        assert entry.rows == count(spark, world, entry.version)

@@ -225,11 +225,14 @@ def test_moments_in_the_form_and_zone_that_the_contract_declares(
 def test_an_hour_that_the_clocks_have_twice_or_never_is_refused(run: Run) -> None:
     column = "x: {type: datetime, zone: Europe/Berlin}"
     rows = ["2013-10-27T02:30:00", "2013-10-27T03:30:00", "2013-03-31T02:30:00", "noon"]
-    rule = "is two moments or none in Europe/Berlin (clocks change)"
+    rows += ["2099-07-01T12:00:00", "2100-07-01T12:00:00"]
+    clocks = "(clocks change; from 2100 on it is not known when)"
+    rule = f"is two moments or none in Europe/Berlin {clocks}"
     assert said(run, "x\n" + "\n".join(rows) + "\n", column) == [
         f"line 2, column x: '2013-10-27T02:30:00' {rule}",
         f"line 4, column x: '2013-03-31T02:30:00' {rule}",
         "line 5, column x: 'noon' is not a datetime",
+        f"line 7, column x: '2100-07-01T12:00:00' {rule}",
     ]
 
 

@@ -42,6 +42,8 @@ _ISO_MOMENT = (
 )
 _FINER = r"\.\d{6}\d*[1-9]"  # than a microsecond
 _DIGITS: Mapping[ColumnType, int] = {"float32": 8, "float64": 16}  # from which some are rounded
+# Polars' table of zones ends here: after it, each summer's hour would be the winter's.
+_LAST_YEAR_OF_ZONES = 2099
 _FIRST_DAY, _END_DAY = (dt.date(1, 1, 1) - dt.date(1970, 1, 1)).days, 2_932_897  # 10000-01-01
 _MOMENTS = tuple(
     f"%Y-%m-%d{separator}%H:%M{seconds}{zone}"
@@ -250,13 +252,14 @@ def _rounded_texts(raw: pl.Series, values: pl.Series) -> pl.Series:
 
 
 def _located(local: pl.Series, column: Column) -> pl.Series:
-    """Local times as moments in UTC; null where the clocks' change leaves two, or none."""
+    """Local times as moments in UTC; null where the zone's clocks leave two, none, or unknown."""
     offset = column.offset
     if offset is not None:
         return (local - offset).dt.replace_time_zone("UTC")
     if not column.zone:
         return local.dt.replace_time_zone("UTC")
-    zoned = local.dt.replace_time_zone(column.zone, ambiguous="null", non_existent="null")
+    known = local.set((local.dt.year() > _LAST_YEAR_OF_ZONES).fill_null(value=False), None)
+    zoned = known.dt.replace_time_zone(column.zone, ambiguous="null", non_existent="null")
     return zoned.dt.convert_time_zone("UTC")
 
 

@@ -87,7 +87,8 @@ def _breaches(
         twice = is_no_one_moment(raw, values, column) & ~far
         rounded = would_be_rounded(raw, column, dialect) & ~far & ~twice
         yield "is not within the years 1 to 9999", lost & far
-        yield f"is two moments or none in {column.zone} (clocks change)", lost & twice
+        clocks = "(clocks change; from 2100 on it is not known when)"
+        yield f"is two moments or none in {column.zone} {clocks}", lost & twice
         yield f"would be rounded to fit {article} {column.type}", lost & rounded
         yield f"is not {_type_words(column, dialect, article)}", lost & ~(far | twice | rounded)
     if not column.nullable and raw.null_count():
