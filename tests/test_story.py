@@ -26,7 +26,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     workspace = tmp_path_factory.mktemp("story") / "workspace"
     done = subprocess.run(
         [*DEMO, "--workspace", str(workspace)],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=420,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=840,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return workspace, done.stdout

@@ -169,8 +169,6 @@ def test_a_body_of_unknown_length_has_the_same_limit(http: httpx.Client) -> None
         ("POST", "/models/delay/versions/²/predict", 404),
         ("POST", "/models/delay/stages/archived/predict", 404),
         ("POST", "/models/dealy/stages/production/predict", 404),
-        ("GET", PREDICT, 405),
-        ("POST", "/models", 405),
     ],
 )
 def test_an_address_that_does_not_exist_is_said_in_json_too(
@@ -179,6 +177,24 @@ def test_an_address_that_does_not_exist_is_said_in_json_too(
     answer = http.request(method, path, json={"rows": [ROW]})
     assert answer.status_code == status
     assert answer.json()["error"]["message"]
+
+
+@pytest.mark.usefixtures("production")
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", PREDICT, "POST"),
+        ("PUT", PREDICT, "POST"),
+        ("POST", "/models", "GET, HEAD"),
+        ("DELETE", "/v2/models/delay", "GET, HEAD"),
+        ("GET", "/invocations", "POST"),
+    ],
+)
+def test_another_method_of_an_address_is_told_which_it_takes(
+    http: httpx.Client, method: str, path: str, allowed: str
+) -> None:
+    answer = http.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
 @pytest.mark.usefixtures("production")

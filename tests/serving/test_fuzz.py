@@ -147,10 +147,7 @@ def test_no_packing_makes_the_server_fail(app: Application, body: bytes, packing
 def test_no_request_made_from_the_openapi_document_makes_the_server_fail(
     first: Path, tmp_path: Path
 ) -> None:
-    """By schemathesis, with its checks but two.
-
-    The document does not say all that a model refuses; other methods get 405 without `Allow`.
-    """
+    """By schemathesis; what a model takes beyond the types of its columns no document says."""
     registry = Registry()
     registry.register(first, "Production")
     held = ServedVersions(registry)
@@ -159,8 +156,8 @@ def test_no_request_made_from_the_openapi_document_makes_the_server_fail(
         done = subprocess.run(
             [
                 sys.executable, "-m", "schemathesis.cli", "run", f"{address}/openapi.json",
-                "--exclude-checks", "positive_data_acceptance,unsupported_method",
-                "--max-examples", "40", "--seed", "1", "--no-color",
+                                "--exclude-checks", "positive_data_acceptance",
+                "--max-examples", "10", "--seed", "1", "--no-color",
                 "--continue-on-failure", "--generation-deterministic",
             ],
             cwd=tmp_path,  # it keeps a cache there

@@ -233,7 +233,7 @@ def test_a_model_of_500_mb_is_held_once_and_others_are_answered_while_it_is_load
     project = registered(tmp_path / "project", first, large)
     with started(project, environment) as (process, address):
         until(lambda: ready(address), 60)
-        client = Client(address)
+        client = Client(address, timeout=240)
 
         def peak() -> int:
             text = Path(f"/proc/{process.pid}/status").read_text()
@@ -247,10 +247,11 @@ def test_a_model_of_500_mb_is_held_once_and_others_are_answered_while_it_is_load
         loading.start()
         meanwhile = 0
         with httpx.Client(base_url=address, trust_env=False) as http:
-            while not done:
+            while loading.is_alive():
                 answer = http.post("/models/delay/versions/1/predict", json={"rows": [ROW]})
                 assert answer.status_code == 200
                 meanwhile += 1
+                time.sleep(0.001)  # the loading needs a processor too
         loading.join()
         assert done == [2]
         assert meanwhile > 50

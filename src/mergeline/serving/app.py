@@ -314,6 +314,8 @@ def refusal(error: MergelineError, refuse: Refuse) -> Answer:
     said = refuse(error, status)
     if status == 408:  # a kept connection would wait for the rest of the body
         return replace(said, headers={"connection": "close"})
+    if isinstance(error, MethodError):
+        return replace(said, headers={"allow": error.allowed})
     if status == 401:
         return replace(said, headers={"www-authenticate": "Bearer"})
     return replace(said, headers={"retry-after": "1"}) if status == 503 else said

@@ -180,8 +180,70 @@ def _operation(route: Route) -> dict[str, Any]:
         },
     }
     if route.method == "POST":
-        operation["requestBody"] = {"required": True, "content": {"application/json": {}}}
+        body = _BODIES[route.path.rpartition("/")[2]]
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": body}},
+        }
     return operation
+
+
+def _one_of_mlflows(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    properties = {name: dict(schema), "params": {"type": ["object", "null"]}}
+    return {"type": "object", "properties": properties, "required": [name]}
+
+
+_ROWS = {"type": "array", "items": {"type": "object"}, "minItems": 1, "maxItems": ROW_LIMIT}
+_NAMES = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+_LISTS = {"type": "array", "items": {"type": "array"}, "minItems": 1, "maxItems": ROW_LIMIT}
+_TENSOR = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "datatype": {"type": "string"},
+        "shape": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1},
+            "minItems": 1,
+            "maxItems": 2,
+        },
+        "data": {"type": "array"},
+    },
+    "required": ["name", "datatype", "shape"],
+}
+# What a request of each protocol holds, whatever the model's columns are; by the address's end.
+_BODIES: Mapping[str, Mapping[str, Any]] = {
+    "predict": {
+        "type": "object",
+        "properties": {"rows": _ROWS},
+        "required": ["rows"],
+        "additionalProperties": False,
+    },
+    "invocations": {
+        "oneOf": [
+            _one_of_mlflows("dataframe_records", _ROWS),
+            _one_of_mlflows(
+                "dataframe_split",
+                {
+                    "type": "object",
+                    "properties": {"columns": _NAMES, "data": _LISTS, "index": {"type": "array"}},
+                    "required": ["columns", "data"],
+                    "additionalProperties": False,
+                },
+            ),
+            _one_of_mlflows("instances", {"type": ["array", "object"]}),
+            _one_of_mlflows("inputs", {"type": ["array", "object"]}),
+        ]
+    },
+    "infer": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "inputs": {"type": "array", "items": _TENSOR, "minItems": 1},
+        },
+        "required": ["inputs"],
+    },
+}
 
 
 def _model_section(path: str, served: ServedVersion, model: ServedModel) -> str:

@@ -35,7 +35,11 @@ _PRODUCTION = "production"
 
 
 class MethodError(NotFoundError):
-    """The address takes another method."""
+    """The address takes another method: one of `allowed`."""
+
+    def __init__(self, allowed: str, *, where: str, next_step: str) -> None:
+        super().__init__("this address takes another method", where=where, next_step=next_step)
+        self.allowed = allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +94,17 @@ def find_route(method: str, raw_path: bytes) -> tuple[Route, Names]:
     """
     path = raw_path.decode("latin-1")
     parts = [unquote(part) for part in path.split("/")]
-    other = False
+    methods = []
     for route in ROUTES:
         names = route.match(parts)
         if names is not None and route.method == method:
             return route, names
-        other = other or names is not None
+        if names is not None:
+            methods.append("GET, HEAD" if route.method == "GET" else route.method)
     where = f"{method} {unquote(path)[:200]}"
     next_step = "GET /models lists the models; POST /models/<model>/stages/production/predict"
-    if other:
-        raise MethodError("this address takes another method", where=where, next_step=next_step)
+    if methods:
+        raise MethodError(", ".join(methods), where=where, next_step=next_step)
     raise NotFoundError("unknown address", where=where, next_step=next_step)
 
 
