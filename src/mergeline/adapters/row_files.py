@@ -16,6 +16,7 @@ from mergeline.core.compare.result import Example, Holdout, InputColumn
 from mergeline.core.compare.row_hashes import row_hashes
 from mergeline.core.compare.slices import slice_labels
 from mergeline.core.declare.model import Model
+from mergeline.core.declare.private import words_of_others
 from mergeline.errors import BundleError, StageError
 
 if TYPE_CHECKING:
@@ -95,7 +96,9 @@ def read_holdout(path: Path, model: Model) -> HoldoutFile:
     try:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise _unusable(path, f"cannot be read: {error}", model) from error
+        raise _unusable(
+            path, f"cannot be read: {words_of_others(str(error), model.private)}", model
+        ) from error
     row_id = _row_ids(path, model)
     cluster = frame[model.cluster] if model.cluster else None
     rows = Holdout(
@@ -174,7 +177,7 @@ def read_inputs_hashes(path: Path, model: Model) -> npt.NDArray[np.uint64] | Non
             return None
         hashes = rows.select(INPUTS_HASH).collect()[INPUTS_HASH]
     except (OSError, pl.exceptions.PolarsError) as error:
-        message = str(error).strip().partition("\n")[0]
+        message = words_of_others(str(error).strip().partition("\n")[0], model.private)
         raise _unusable(path, f"cannot be read: {message}", model) from error
     if hashes.dtype != pl.UInt64 or hashes.null_count():
         raise _unusable(path, f"has a column {INPUTS_HASH} that hash_inputs did not make", model)
@@ -214,7 +217,7 @@ def _row_ids(path: Path, model: Model) -> npt.NDArray[np.uint64]:
     try:
         texts = pl.scan_parquet(path).select(key).collect()["key"]
     except (OSError, pl.exceptions.PolarsError) as error:
-        message = str(error).strip().partition("\n")[0]
+        message = words_of_others(str(error).strip().partition("\n")[0], model.private)
         raise _unusable(path, f"has no keys that can be read: {message}", model) from error
     digests = b"".join(
         hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts.to_list()
@@ -302,7 +305,9 @@ def _require(path: Path, columns: Sequence[str], model: Model) -> None:
     except FileNotFoundError as error:
         raise _unusable(path, "was not left by the stages", model) from error
     except (OSError, ArrowInvalid) as error:
-        raise _unusable(path, f"cannot be read: {error}", model) from error
+        raise _unusable(
+            path, f"cannot be read: {words_of_others(str(error), model.private)}", model
+        ) from error
     missing = [name for name in columns if name not in names]
     if missing:
         raise _unusable(path, f"lacks the declared column {missing[0]!r}", model)

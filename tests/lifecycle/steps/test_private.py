@@ -9,16 +9,16 @@ import re
 import polars as pl
 import pytest
 
+from mergeline.adapters.git.repository import Repository
 from mergeline.adapters.row_files import read_holdout
 from mergeline.core.release.bundle import EVALUATION_FILES, FLIPPED_ROWS, PREDICTIONS
 from mergeline.core.report.content import read_report
 from mergeline.errors import BundleError, DeclarationError, DropError
 from mergeline.lifecycle.steps import scoring
 from mergeline.lifecycle.steps.candidates import find
-from mergeline.lifecycle.steps.case import NOT_SHOWN, read_cases
+from mergeline.lifecycle.steps.case import read_cases
 from mergeline.lifecycle.steps.evaluation import Evaluated
-from mergeline.lifecycle.steps.reporting import describe_failure
-from tests.support.line import Line
+from tests.support.line import Line, drop
 from tests.support.parcels import WORSE
 
 
@@ -67,15 +67,38 @@ def test_the_page_and_the_table_show_the_rows_that_moved_most(line: Line) -> Non
     assert f"id {rows[0].key['id']}" in (files / "report.html").read_text()
 
 
-def test_a_refused_drop_of_private_columns_is_told_without_its_cells(line: Line) -> None:
-    line.check_out("origin/main")
-    [case] = read_cases(line.project(), None, None)
-    private = dataclasses.replace(case.model, private=("weight",))
-    error = DropError("line 7: weight is 'secret'", where="data/raw/parcels/1.csv")
-    told = describe_failure(dataclasses.replace(case, model=private), error).failure
-    assert told
-    assert "secret" not in str(told)
-    assert NOT_SHOWN in told.message
+def test_a_refused_drop_of_private_columns_is_told_without_its_cells(
+    line: Line, capfd: pytest.CaptureFixture[str]
+) -> None:
+    line.branch("refused")
+    line.edit("models/late.yaml", "key: [id]", "key: [id]\nprivate: [weight]")
+    line.add_drops(5, made=lambda month: drop(month) + "5099,2024-05-31,secret,far,true\n")
+    line.commit("A drop that breaks the contract")
+    line.check_out_pull(line.push("refused"))
+    with pytest.raises(DropError, match=r"column distance: 'far' is not") as caught:
+        line.evaluate(bundle=line.root / "found")
+    assert "column weight: a private value is not a float64" in str(caught.value)
+    left = [path for path in (line.root / "found").rglob("*") if path.is_file()]
+    texts = [path.read_bytes() for path in left]
+    assert any(b"is refused" in text or b"a private value" in text for text in texts)
+    assert not [
+        text for text in (*texts, *map(str.encode, capfd.readouterr())) if b"secret" in text
+    ]
+
+
+@pytest.mark.parametrize("declared", ["private: [weight]", "privat: [weight]"])
+def test_what_main_or_an_unreadable_declaration_may_hide_is_not_quoted(
+    line: Line, monkeypatch: pytest.MonkeyPatch, declared: str
+) -> None:
+    line.branch("hides")
+    line.edit("models/late.yaml", "key: [id]", f"key: [id]\n{declared}")
+    line.commit("Another declaration")
+    line.check_out_pull(line.push("hides"))
+    project = line.project()
+    shows, hides = project.tree("origin/main"), project.tree("HEAD")
+    for main, tree in ((shows, hides), (hides, shows)):
+        monkeypatch.setattr(Repository, "main_branch", lambda _, of=main: of.files.sha)
+        assert "weight" in project.private_columns(tree)
 
 
 @pytest.mark.parametrize("private", [(), ("weight",)])

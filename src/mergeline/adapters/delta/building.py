@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,6 +42,7 @@ from mergeline.core.data.snapshot import (
 )
 from mergeline.core.data.wording import shared_keys_line
 from mergeline.core.declare.contract import Contract
+from mergeline.core.declare.private import Quoting
 from mergeline.errors import DropError, TableError
 from mergeline.system.progress import underway
 
@@ -132,6 +133,8 @@ class Building:
         with translated(self.storage):
             shared = keys_in_several(self.storage, latest, contract.key, self.snapshot.files)
         if shared.count:
+            if not Quoting(contract, self.snapshot.private).allows(*contract.key):
+                shared = replace(shared, examples=())
             raise DropError(
                 f"{shared_keys_line(shared)}, and {contract.path} says `unique: table`",
                 where=self.snapshot.contract.source,

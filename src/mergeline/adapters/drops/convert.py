@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +18,9 @@ from mergeline.adapters.drops.csv_text import lines_of
 from mergeline.adapters.drops.keys import find_duplicates
 from mergeline.adapters.drops.read import read_batches
 from mergeline.core.data.snapshot import Drop
-from mergeline.core.data.violations import Refusal, RefusedDropError
+from mergeline.core.data.violations import Refusal, RefusedDropError, UnreadableDropError
 from mergeline.core.declare.contract import Contract
+from mergeline.core.declare.private import NOT_SHOWN, Quoting
 from mergeline.errors import TableError
 from mergeline.system.progress import underway
 
@@ -25,7 +28,14 @@ from mergeline.system.progress import underway
 _ROW_GROUP_BYTES = 16 << 20
 
 
-def convert(source: Path, drop: Drop, contract: Contract, target: Path) -> int:
+def convert(
+    source: Path,
+    drop: Drop,
+    contract: Contract,
+    target: Path,
+    *,
+    private: frozenset[str] = frozenset(),
+) -> int:
     """Write the rows of a drop, in their order, as Parquet of the contract's types; their number.
 
     The drop is read in parts: memory does not grow with it. If it is refused, no `target` is left.
@@ -35,6 +45,7 @@ def convert(source: Path, drop: Drop, contract: Contract, target: Path) -> int:
         drop: which drop it is.
         contract: what it must meet.
         target: the file to write.
+        private: columns of which no message may quote a value.
 
     Raises:
         RefusedDropError: it breaks the contract.
@@ -43,7 +54,8 @@ def convert(source: Path, drop: Drop, contract: Contract, target: Path) -> int:
         TableError: it cannot be written: the disk is full.
     """
     try:
-        return _write_checked(source, drop, contract, target)
+        with _quoting(Quoting(contract, private)):
+            return _write_checked(source, drop, contract, target)
     except OSError as error:
         target.unlink(missing_ok=True)
         raise TableError(
@@ -56,6 +68,20 @@ def convert(source: Path, drop: Drop, contract: Contract, target: Path) -> int:
     except BaseException:
         target.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def _quoting(quoting: Quoting) -> Iterator[None]:
+    """Whatever is found wrong, it is told without values that may not be quoted."""
+    try:
+        yield
+    except RefusedDropError as error:
+        raise RefusedDropError(error.refusal.quoted(quoting)) from None
+    except UnreadableDropError as error:
+        if quoting.is_free:
+            raise
+        told = {"where": error.where, "next_step": error.next_step}
+        raise UnreadableDropError(error.form, NOT_SHOWN, **told) from None
 
 
 def _write_checked(source: Path, drop: Drop, contract: Contract, target: Path) -> int:

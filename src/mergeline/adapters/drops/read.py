@@ -23,9 +23,8 @@ from mergeline.adapters.drops.sniff import (
     refuse_foreign,
 )
 from mergeline.core.data.snapshot import Drop
-from mergeline.core.data.violations import Violation, refuse
+from mergeline.core.data.violations import UnreadableDropError, Violation, refuse
 from mergeline.core.declare.contract import Contract, Format
-from mergeline.errors import DropError
 
 _WRONG_ROWS = 10_000
 
@@ -46,10 +45,13 @@ def read_batches(source: Path, drop: Drop, contract: Contract) -> Iterator[Batch
         raise unreadable(drop, contract.format, str(error), contract) from error
 
 
-def unreadable(drop: Drop, form: Format, why: str, contract: Contract | None = None) -> DropError:
+def unreadable(
+    drop: Drop, form: Format, why: str, contract: Contract | None = None
+) -> UnreadableDropError:
     """The error of a drop that is not of its format; an inferred contract has no file."""
-    return DropError(
-        f"cannot be read as {form}: {why}",
+    return UnreadableDropError(
+        form,
+        why,
         where=drop.path,
         next_step="Get the drop again from its source"
         + (f", or correct {contract.path}" if contract and contract.table else ""),

@@ -37,12 +37,14 @@ class Snapshot:
 
     Attributes:
         skipped: files in folders of drops that are none, by their names.
+        private: columns of which no message may quote a value.
     """
 
     table: str
     contract: Contract
     drops: tuple[Drop, ...]
     skipped: tuple[str, ...] = ()
+    private: frozenset[str] = frozenset()
 
     @cached_property
     def digest(self) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mergeline.core.declare.private import Quoting
 from mergeline.errors import DropError
 
 SHOWN = 5
 _LONGEST_VALUE = 80
+_MISSING = "is missing"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Violation:
             meant.
         row: of the data, from 1 (a header is not a row); None if the file as a whole is meant.
         column: None if the row as a whole is meant.
+        hidden: whether a private value stood there, which `value` does not tell.
     """
 
     file: str
@@ -30,6 +33,7 @@ class Violation:
     row: int | None = None
     column: str | None = None
     value: str | None = None
+    hidden: bool = False
 
     def __str__(self) -> str:
         place = f"row {self.row}" if self.row is not None else ""
@@ -41,6 +45,8 @@ class Violation:
         if value is not None and len(value) > _LONGEST_VALUE:
             value = value[: _LONGEST_VALUE - 1] + "…"
         breach = self.rule if value is None else f"{value!r} {self.rule}"
+        if self.hidden and self.column:
+            breach = f"a private value {self.rule}"
         return f"{where}: {breach}" if where else breach
 
 
@@ -67,6 +73,31 @@ class Refusal:
         """How many places break the contract."""
         return sum(broken.count for broken in self.counts)
 
+    def quoted(self, quoting: Quoting) -> Refusal:
+        """The same with only those values that may be quoted."""
+        if quoting.is_free:
+            return self
+        missing = {item.column for item in self.violations if item.rule == _MISSING}
+        required = {n for n, column in quoting.contract.columns.items() if not column.came_later}
+        # Where a file has no line of names, its first row stands for them.
+        no_names = required <= missing
+
+        def name(column: str | None) -> str | None:
+            unknown = column is not None and column not in quoting.contract.columns
+            return None if unknown and no_names else column
+
+        shown = tuple(
+            item
+            if item.value is None or quoting.allows(*_columns(item, quoting))
+            else replace(item, value=None, hidden=True)
+            for item in self.violations
+        )
+        return replace(
+            self,
+            violations=tuple(replace(item, column=name(item.column)) for item in shown),
+            counts=tuple(replace(broken, column=name(broken.column)) for broken in self.counts),
+        )
+
     def __str__(self) -> str:
         shown = self.violations[:SHOWN]
         places = "1 place" if self.total == 1 else f"{self.total:,} places"
@@ -91,12 +122,28 @@ class RefusedDropError(DropError):
         self.refusal = refusal
 
 
+class UnreadableDropError(DropError):
+    """A drop is not of its format; `why` is what the library that reads it said."""
+
+    def __init__(self, form: str, why: str, *, where: str, next_step: str) -> None:
+        super().__init__(f"cannot be read as {form}: {why}", where=where, next_step=next_step)
+        self.form, self.why = form, why
+
+
 def refuse(file: str, contract: str, violations: Iterable[Violation]) -> RefusedDropError:
     """The error for a drop, from all of its violations."""
     listed = tuple(violations)
     counts = Counter((item.column, item.rule) for item in listed)
     broken = tuple(Broken(column, rule, count) for (column, rule), count in counts.items())
     return RefusedDropError(Refusal(file, contract, listed, broken))
+
+
+def _columns(item: Violation, quoting: Quoting) -> tuple[str, ...]:
+    """The columns that a violation's value is of; none for a whole row."""
+    key = quoting.contract.key
+    if item.column is None or item.column == ", ".join(key):
+        return key if item.column else ()
+    return (item.column,)
 
 
 def _kind(broken: Broken) -> str:

@@ -236,7 +236,9 @@ def _build_snapshots(project: Project, case: Case, say: Say) -> tuple[SnapshotUs
         SnapshotUse(
             built.table, built.digest, built.version, f"{project.tables}/{built.table}", built.rows
         )
-        for built in build_snapshots(project, case.tree, case.origin, verify=used, say=say)
+        for built in build_snapshots(
+            project, case.tree, case.origin, verify=used, private=case.private, say=say
+        )
         if built.table in used
     )
 

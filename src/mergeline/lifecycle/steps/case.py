@@ -19,9 +19,6 @@ from mergeline.lifecycle.steps.changed_drops import refuse_differing
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.project_tree import Declared, ProjectTree
 
-NOT_SHOWN = "why is not shown here, since the message may hold values of private columns"
-"""Stands for a message that tells of cells, where a declaration names private columns."""
-
 
 @dataclass(frozen=True)
 class Standard:

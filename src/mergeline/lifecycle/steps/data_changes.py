@@ -8,10 +8,11 @@ from dataclasses import replace
 from mergeline.core.data.changed_rows import changed_lines
 from mergeline.core.data.diff import DataDiff, diff_snapshots
 from mergeline.core.data.wording import drift_lines, note_lines
+from mergeline.core.declare.private import words_of_others
 from mergeline.core.release.bundle import Origin
 from mergeline.core.report.content import DataChange
 from mergeline.errors import MergelineError
-from mergeline.lifecycle.steps.case import NOT_SHOWN, Case
+from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.snapshots import build_snapshots
 
@@ -62,11 +63,15 @@ def _with_rows(change: DataChange, project: Project, case: Case) -> DataChange:
 
     table, tables = change.table, Tables(project.tables)
     try:
-        [after] = build_snapshots(project, case.tree, case.origin, only={table})
+        [after] = build_snapshots(
+            project, case.tree, case.origin, only={table}, private=case.private
+        )
         before = None
         if case.base and case.before:
             origin = Origin(case.origin.tree, case.base.sha, case.branch, case.base.author)
-            at_base = build_snapshots(project, case.before, origin, only={table})
+            at_base = build_snapshots(
+                project, case.before, origin, only={table}, private=case.private
+            )
             before = at_base[0].version if at_base else None
         key = case.tree.contracts[table].key
         compared = tables.compare(table, before, after.version, key=key)
@@ -76,7 +81,7 @@ def _with_rows(change: DataChange, project: Project, case: Case) -> DataChange:
             rows = tables.changed_rows(table, before, after.version, key)
             corrected = changed_lines(rows, most=_EXAMPLES, private=case.private)
     except MergelineError as error:
-        why = NOT_SHOWN if case.private else str(error)
+        why = words_of_others(str(error), case.private)
         return replace(change, notes=(f"the rows could not be compared: {why}",))
     diff = _without_private(diff, case.private)
     return replace(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mergeline.adapters.row_files import content_digest
 from mergeline.core.declare.model import Model
+from mergeline.core.declare.private import words_of_others
 from mergeline.core.release.bundle import Candidate, Rebuilt, SnapshotUse
 from mergeline.errors import BundleError, MergelineError, NotFoundError, StageError
 from mergeline.lifecycle.steps.project import Project
@@ -107,7 +108,8 @@ def _rows(
         found = table.join(wanted.lazy(), on=key, how="semi", nulls_equal=True).collect()
         rows = wanted.join(found, on=key, how="left", nulls_equal=True, maintain_order="left")
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise BundleError(str(error).strip().partition("\n")[0][:200], where=use.table) from error
+        said = words_of_others(str(error).strip().partition("\n")[0][:200], model.private)
+        raise BundleError(said, where=use.table) from error
     if found.height != wanted.height or rows.height != wanted.height:
         raise BundleError(
             f"it has {found.height:,} rows for the holdout's {wanted.height:,} keys",

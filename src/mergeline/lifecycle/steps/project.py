@@ -22,6 +22,7 @@ from mergeline.adapters.git.tree import Tree
 from mergeline.adapters.mlflow.tracking import Tracking
 from mergeline.adapters.store.images import Images
 from mergeline.adapters.store.store import Store, open_store
+from mergeline.core.declare.private import private_columns
 from mergeline.core.release.bundle import Candidate, Origin
 from mergeline.core.release.ledger import (
     LEDGER,
@@ -33,7 +34,7 @@ from mergeline.core.release.ledger import (
     read_pages,
     unbacked,
 )
-from mergeline.errors import InputError, RepositoryError, StoreError, WallsError
+from mergeline.errors import DeclarationError, InputError, RepositoryError, StoreError, WallsError
 from mergeline.lifecycle.steps.project_tree import ProjectTree
 from mergeline.system.atomic_writes import write_file_whole
 from mergeline.system.confinement import Walls, find_walls
@@ -405,6 +406,22 @@ class Project:
             if entry.fingerprint == candidate.fingerprint:
                 with contextlib.suppress(RepositoryError):
                     yield self.tree(entry.commit)
+
+    def private_columns(self, tree: ProjectTree) -> frozenset[str]:
+        """Columns that a tree or main declares private; all, where a declaration is unreadable.
+
+        A change that would show what main hides does not begin to by itself.
+        """
+        trees = [tree]
+        with contextlib.suppress(RepositoryError):  # before the first commit
+            trees.append(self.tree(self.repository.main_branch()))
+        hidden: frozenset[str] = frozenset()
+        for one in trees:
+            try:
+                hidden |= private_columns(one.models)
+            except DeclarationError:
+                hidden |= {name for table in tree.contracts.values() for name in table.columns}
+        return hidden
 
     def working_tree(self) -> ProjectTree:
         """What the working tree declares as it stands."""

@@ -19,8 +19,8 @@ from mergeline.core.report.content import (
     TrackedRun,
     UnreleasedBase,
 )
-from mergeline.errors import DropError, MergelineError, StageError
-from mergeline.lifecycle.steps.case import NOT_SHOWN, Case
+from mergeline.errors import MergelineError, StageError
+from mergeline.lifecycle.steps.case import Case
 from mergeline.lifecycle.steps.champion import InProduction
 from mergeline.lifecycle.steps.data_changes import data_changes
 from mergeline.lifecycle.steps.judging import Match
@@ -181,14 +181,11 @@ def describe_failure(case: Case, error: MergelineError) -> Report:
         evaluated_at=case.started_at.isoformat(timespec="seconds"),
         fingerprint=case.ingredients.fingerprint,
         changes=changes(case.at_base.ingredients, case.ingredients) if case.at_base else (),
-        failure=_failure(error, "evaluate", private=bool(case.private)),
+        failure=_failure(error, "evaluate"),
     )
 
 
-def _failure(error: MergelineError, step: str, *, private: bool = False) -> Failure:
-    if private and isinstance(error, DropError):
-        said = f"a drop is refused; {NOT_SHOWN}"
-        return Failure(step, said, next_step="Run mergeline contract check on it")
+def _failure(error: MergelineError, step: str) -> Failure:
     if isinstance(error, StageError):
         tail = tuple(error.tail.splitlines()[-20:])
         return Failure(error.stage, error.message, tail, error.next_step)

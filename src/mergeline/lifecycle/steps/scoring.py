@@ -20,8 +20,8 @@ from mergeline.adapters.row_files import HoldoutFile, content_digest
 from mergeline.core.compare.behaviour import Trial, Trialled, misbehaviour, trials
 from mergeline.core.compare.result import InputColumn, Problem, Scored
 from mergeline.core.declare.model import Model
+from mergeline.core.declare.private import NOT_SHOWN
 from mergeline.errors import MergelineError
-from mergeline.lifecycle.steps.case import NOT_SHOWN
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.trained import Trained, find_twins, rows_trained_on
 from mergeline.system.confinement import Limits

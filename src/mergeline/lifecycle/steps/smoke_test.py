@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from mergeline.adapters.models.folder import read_inputs
 from mergeline.adapters.scoring_server import confined_server, records
 from mergeline.core.compare.result import CLOSE
+from mergeline.core.declare.private import NOT_SHOWN
 from mergeline.core.declare.strict import write_json
 from mergeline.core.release.bundle import SmokeTest
 from mergeline.core.release.version import Version
 from mergeline.errors import MergelineError
-from mergeline.lifecycle.steps.case import NOT_SHOWN
 from mergeline.lifecycle.steps.project import Project
 from mergeline.lifecycle.steps.trained import Trained
 

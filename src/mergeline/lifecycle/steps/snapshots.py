@@ -84,10 +84,12 @@ def build_snapshots(
     *,
     only: Collection[str] | None = None,
     verify: Collection[str] = (),
+    private: Collection[str] = (),
     say: Say = lambda _: None,
 ) -> list[Built]:
     """Have the tables hold the snapshots of a tree, or of some tables; only new drops are fetched.
 
+    No message quotes a value of a column that the tree or main declares private, or `private` has.
     No table gets its commit before the drops of all are converted: one that is missing or refused
     leaves every table as it was. Tables to `verify` are read to the snapshot's end, and drops whose
     rows are damaged are converted again.
@@ -102,8 +104,10 @@ def build_snapshots(
         author=origin.author or "",
     )
     ready = []
-    for snapshot in gather_snapshots(tree, drops, only=only):
-        write = partial(write_rows, drops, snapshot.contract)
+    hidden = project.private_columns(tree) | set(private)
+    for gathered in gather_snapshots(tree, drops, only=only):
+        snapshot = replace(gathered, private=hidden)
+        write = partial(write_rows, drops, snapshot.contract, private=hidden)
         ready.append(tables.prepare(snapshot, write, provenance, verify=snapshot.table in verify))
     done = []
     for building in ready:
@@ -114,7 +118,14 @@ def build_snapshots(
     return done
 
 
-def write_rows(drops: DropStore, contract: Contract, drop: Drop, target: Path) -> None:
+def write_rows(
+    drops: DropStore,
+    contract: Contract,
+    drop: Drop,
+    target: Path,
+    *,
+    private: frozenset[str] = frozenset(),
+) -> None:
     """Fetch a drop and convert it; with its first two arguments it can be pickled.
 
     Raises:
@@ -122,7 +133,8 @@ def write_rows(drops: DropStore, contract: Contract, drop: Drop, target: Path) -
     """
     from mergeline.adapters.drops.convert import convert
 
-    convert(drops.fetch(drop.md5, pointer=drop.path), drop, contract, target)
+    source = drops.fetch(drop.md5, pointer=drop.path)
+    convert(source, drop, contract, target, private=private)
 
 
 def write_pins(snapshots: Collection[Snapshot], project: Path) -> tuple[Path, ...]:

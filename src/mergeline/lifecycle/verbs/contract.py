@@ -47,7 +47,9 @@ def check_files(project: Project, files: Sequence[Path]) -> Iterator[str]:
             )
         with TemporaryDirectory(prefix="mergeline-check-") as scratch:
             target = Path(scratch) / "rows.parquet"
-            rows = convert(_content(project, root, drop, path), Drop(drop, ""), about[0], target)
+            content = _content(project, root, drop, path)
+            hidden = project.private_columns(tree)
+            rows = convert(content, Drop(drop, ""), about[0], target, private=hidden)
         yield f"{drop}: {counted(rows, 'row')}, as {about[0].path} says"
 
 
