@@ -18,8 +18,8 @@ from mergeline.lifecycle.steps import scoring
 from mergeline.lifecycle.steps.candidates import find
 from mergeline.lifecycle.steps.case import read_cases
 from mergeline.lifecycle.steps.evaluation import Evaluated
-from tests.support.line import Line, drop
-from tests.support.parcels import WORSE
+from tests.support.line import Line
+from tests.support.parcels import WORSE, drop
 
 
 @pytest.fixture
