@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from mergeline.adapters.bundles import read_candidate
 from tests.support.line import Line, borrow_line, content_of, copy_line
@@ -18,6 +19,9 @@ from tests.support.stand_ins import as_in_process, smoke_test_by, stages_in_proc
 def pytest_configure(config: pytest.Config) -> None:
     # What MLflow makes of its own libraries is not ours to mend.
     config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy")
+    # No test is timed: on a busy machine an example may take any time.
+    settings.register_profile("untimed", settings.default, deadline=None)
+    settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
