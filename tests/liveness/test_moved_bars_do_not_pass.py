@@ -8,7 +8,7 @@ from mergeline.core.gate.verdict import Approval
 from mergeline.lifecycle.steps.evaluation import Evaluated
 from mergeline.lifecycle.verbs.judge import judge
 from tests.support.line import Line, entry_of, judgement_of
-from tests.support.parcels import drop
+from tests.support.parcels import WORSE, drop
 
 ROWS = "parcels(every, held_out=True)"
 POLARS = ("pipelines/evaluate.py", "import yaml", "import polars as pl\nimport yaml")
@@ -186,3 +186,18 @@ def test_looks_at_the_same_rows_are_counted_and_end_with_the_budget(line: Line, 
     again = line.review(line.forge.pull_request(1).number)
     assert again.report.look is not None
     assert again.report.look < 4, "the same candidate looks once"
+
+
+@pytest.mark.slow
+def test_what_was_refused_stays_refused_until_a_person_says_otherwise(line: Line) -> None:
+    line.merge(line.propose("less", WORSE))
+    assert line.release().entry is None
+    line.merge(line.propose("words", ("README.md", "#", "# On")))
+    assert line.release().entry is None, "no model changed"
+    line.merge(line.propose("more", ("params.yaml", "C: 1.0", "C: 1.1")))
+    line.merge(line.propose("back", ("params.yaml", "C: 1.1", "C: 1.0")))
+    assert line.release().entry is None, "it is the refused model again"
+    line.merge(line.propose("loose", GATE))
+    assert line.release().entry is None, "nor does its own change of the gate let it in"
+    page = entry_of(line.release(override="the distance is gone for good"))
+    assert page.override == "the distance is gone for good"
