@@ -34,7 +34,7 @@ def placements(
     ordered, right = scores[order], positive[order]
     hits = np.cumsum(right)
     m, count = int(hits[-1]), len(scores)
-    numerator = np.where(right, np.arange(1, count + 1) - hits, m - hits).astype(np.float64)
+    numerator = np.where(right, np.arange(1.0, count + 1), float(m)) - hits
     same = ordered[1:] == ordered[:-1]
     if same.any():  # only rows that share their score with another need the halves
         tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
@@ -45,7 +45,7 @@ def placements(
         above = np.repeat(m - hits[ends] + positives / 2, sizes)
         numerator[tied] = np.where(right[tied], below, above)
     placement = np.empty(count)
-    placement[order] = numerator / np.where(right, count - m, m)
+    placement[order] = numerator / np.where(right, float(count - m), float(m))
     return float(placement.sum(where=positive) / m), placement
 
 

@@ -41,14 +41,14 @@ class Summed:
 
 def decision_sums(labels: Codes, predicted: Predicted, classes: int) -> Summed:
     """Rows of each class that were decided rightly, that exist, and that were decided for."""
-    decided = predicted.decided
-    hit = labels == decided
-    counted = (labels[hit], labels, decided)
-    totals = np.concatenate([np.bincount(rows, minlength=classes) for rows in counted]) * 1.0
+    pairs = labels * classes + predicted.decided
+    held = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    totals = np.concatenate([held.diagonal(), held.sum(axis=1), held.sum(axis=0)]) * 1.0
 
     def by_row(weights: Floats) -> Floats:
         right, existing, decided_for = np.split(weights, 3)
-        return np.asarray(hit * right[labels] + existing[labels] + decided_for[decided])
+        of_pair = np.diag(right) + existing[:, None] + decided_for
+        return np.asarray(of_pair.ravel()[pairs])
 
     return Summed(totals, totals, by_row)
 
