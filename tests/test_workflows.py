@@ -139,11 +139,19 @@ def test_the_tables_that_main_keeps_are_those_that_a_pull_request_starts_from() 
     for name in ("on-pull-request.yml", "on-merge.yml"):
         for step in steps(read(FOLDER / name)):
             if step.get("uses", "").startswith("actions/cache/"):
-                (kept if "/save@" in step["uses"] else restored).append((name, step["with"]))
+                (kept if "/save@" in step["uses"] else restored).append((name, step))
+    [(where, keeping)] = kept
+    commits = "hashFiles('.mergeline/tables/*/_delta_log/*.json')"
+    assert where == "on-merge.yml"
+    assert keeping["with"] == {"path": ".mergeline/tables", "key": f"tables-${{{{ {commits} }}}}"}
+    assert keeping["if"] == (
+        f"{commits} != '' && format('tables-{{0}}', {commits}) != "
+        "steps.tables.outputs.cache-matched-key"
+    ), "tables that did not change are not kept again"
+    assert restored[-1][1]["id"] == "tables"
     place = {"path": ".mergeline/tables", "key": "tables-${{ github.sha }}"}
-    assert kept == [("on-merge.yml", place)]
     assert [name for name, _ in restored] == ["on-pull-request.yml", *["on-merge.yml"] * 3]
-    assert all(said == {**place, "restore-keys": "tables-"} for _, said in restored)
+    assert all(step["with"] == {**place, "restore-keys": "tables-"} for _, step in restored)
 
 
 def test_what_changes_no_model_is_neither_trained_nor_judged_nor_commented_on() -> None:

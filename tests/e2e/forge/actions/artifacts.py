@@ -54,6 +54,8 @@ def restore() -> None:
             found += sorted(caches.glob(f"{prefix}*"), key=lambda it: it.stat().st_mtime)[::-1]
         if found:
             shutil.copytree(found[0], os.environ["PLACE"], dirs_exist_ok=True, symlinks=True)
+            with Path(os.environ["GITHUB_OUTPUT"]).open("a") as outputs:
+                outputs.write(f"cache-matched-key={found[0].name}\n")
             print(f"restored {found[0].name}")
             return
     print("no cache")
