@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from mergeline.adapters.bundles import read_candidate
-from tests.support.line import Line, borrow_line, content_of, copy_line
+from tests.support.line import Line, borrow_line, copy_line
 from tests.support.parcels import BETTER, OTHER, WORSE
 from tests.support.stand_ins import as_in_process, smoke_test_by, stages_in_process
 
@@ -62,13 +62,9 @@ def clone(_built: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
     That the stores stay as they are is held after the test.
     """
-    before = content_of(_built.state)
+    before = _built.kept()
     yield from _played(borrow_line(_built, tmp_path / "line"), monkeypatch)
-    after = {  # but for notes, which any reader of the ledger may leave
-        path: content
-        for path, content in content_of(_built.state).items()
-        if path in before or not path.startswith("stored/")
-    }
+    after = _built.kept()
     assert {path: digest for path, digest in after.items() if ".lock" not in path} == {
         path: digest for path, digest in before.items() if ".lock" not in path
     }

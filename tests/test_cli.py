@@ -149,14 +149,14 @@ def test_evaluate_as_json_is_json_alone(line: Line, run: Run) -> None:
 
 
 def test_track_and_comment_tell_their_plan_and_change_nothing(line: Line, run: Run) -> None:
-    before = content_of(line.state)
+    before = line.kept()
     told = run("track", "--plan", str(line.bundle))
     assert told.code == 0
     assert "and its evaluation (pass) would be stored" in told.out
     told = run("comment", "--plan", str(line.bundle))
     assert "pull request 3 at" in told.out
     assert line.forge.comments(3) == ()
-    assert {k: v for k, v in content_of(line.state).items() if ".lock" not in k} == {
+    assert {k: v for k, v in line.kept().items() if ".lock" not in k} == {
         k: v for k, v in before.items() if ".lock" not in k
     }
 
@@ -183,12 +183,12 @@ def test_the_newest_report_is_told_to_be_of_another_tree(line: Line, run: Run) -
 
 def test_evaluate_plan_runs_nothing(clone: Line, run: Run) -> None:
     clone.check_out_pull(3)
-    before = content_of(clone.state)
+    before = clone.kept()
     done = run("evaluate", "--plan")
     assert (done.code, done.out) == (
         0, "params.yaml: train.C 1.0 → 2.0: train and evaluate run; snapshots stay\n",
     )  # fmt: skip
-    assert content_of(clone.state) == before
+    assert clone.kept() == before
 
 
 def test_plan_as_json_has_the_same_words_as_parts(clone: Line, run: Run) -> None:
@@ -471,10 +471,10 @@ MISTAKES: dict[str, Mistake] = {
 def test_a_mistake_is_one_line_with_the_next_step(clone: Line, run: Run, mistake: Mistake) -> None:
     command, make, code, words = mistake
     make(clone)
-    before = content_of(clone.state)
+    before = clone.kept()
     tree = content_of(clone.runner.root / "pipelines")
     fails(run(*command), code, *words)
-    left = {path for path in set(content_of(clone.state)) - set(before) if ".lock" not in path}
+    left = {path for path in set(clone.kept()) - set(before) if ".lock" not in path}
     assert left == set()
     assert content_of(clone.runner.root / "pipelines") == tree
     assert clone.quick.runs == []
@@ -550,11 +550,11 @@ def test_a_server_out_of_reach_is_said_within_seconds(
     line: Line, run: Run, key: str, address: str, step: str
 ) -> None:
     line.merge(1)
-    before = content_of(line.state)
+    before = line.kept()
     since = time.monotonic()
     fails(run("release", **{key: address}), 3, address, "does not answer", step)
     assert time.monotonic() - since < 8
-    left = {name for name in set(content_of(line.state)) - set(before) if ".lock" not in name}
+    left = {name for name in set(line.kept()) - set(before) if ".lock" not in name}
     assert left == set()
 
 

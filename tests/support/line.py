@@ -25,6 +25,8 @@ from mergeline.lifecycle.verbs.release import Released
 from tests.support.parcels import PROJECT, drop
 from tests.support.stand_ins import StagesInProcess, silent
 
+NOTES = ("stored/", "signed/")
+
 
 class Line(Workplace):
     """A workplace whose project is the parcels; each person can be sent to another clone (`at`).
@@ -65,6 +67,11 @@ class Line(Workplace):
         store = self._stores.setdefault(project.tracking.uri, project.tracking)
         project.__dict__["tracking"] = store
         return project
+
+    def kept(self) -> dict[str, str]:
+        """Digest of each file of the state; not of notes, which any reader of the ledger leaves."""
+        files = content_of(self.state).items()
+        return {path: digest for path, digest in files if not path.startswith(NOTES)}
 
     def build(self) -> None:
         """Main holds the parcels of three months."""

@@ -478,10 +478,10 @@ BREAKS = ("pipelines/train.py", "    rows =", "    raise ValueError('no luck')\n
 
 def test_a_failed_stage_leaves_its_report_and_nothing_else(line: Line) -> None:
     number = line.propose("broken", BREAKS)
-    before = set(content_of(line.state))
+    before = set(line.kept())
     with pytest.raises(StageError, match="ValueError: no luck"):
         line.review(number)
-    left = {path for path in set(content_of(line.state)) - before if not path.endswith(".lock")}
+    left = {path for path in set(line.kept()) - before if not path.endswith(".lock")}
     assert left == {f"bundles/{MODEL}-failed/evaluation/report.json"}
     assert [it.kind for it in find_reports(line.project(), None)] == ["failed"]
     assert not list((line.state / "builds").iterdir())

@@ -9,7 +9,7 @@ import pytest
 from mergeline.cli.show import change_plan_lines
 from mergeline.errors import DeclarationError
 from mergeline.lifecycle.verbs.plan import plan
-from tests.support.line import Line, content_of
+from tests.support.line import Line
 from tests.support.parcels import MODEL
 
 APPROVAL = "a person with write access must approve that the bar moves: /mergeline approve REASON"
@@ -189,9 +189,9 @@ def test_where_the_store_is_another_the_base_is_compared_with(line: Line, tmp_pa
 
 def test_planning_writes_nothing(clone: Line) -> None:
     clone.edit("params.yaml", "C: 1.0", "C: 0.25", at="runner")
-    before = content_of(clone.state)
+    before = clone.kept()
     plan(clone.project())
-    assert content_of(clone.state) == before
+    assert clone.kept() == before
 
 
 def test_planning_needs_no_state_at_all(clone: Line, tmp_path: Path) -> None:

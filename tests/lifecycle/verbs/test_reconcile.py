@@ -67,9 +67,9 @@ def test_descriptions_that_somebody_changed_are_written_again(two: Line) -> None
 
 def test_a_line_that_nobody_touched_needs_nothing(line: Line) -> None:
     assert planned(line.project(), line) == []
-    before = content_of(line.state)
+    before = line.kept()
     [plan] = reconcile(line.project(), say=line.say)
-    assert content_of(line.state) == before
+    assert line.kept() == before
     assert showing_lines(plan) == ["late: MLflow shows what store and ledger have; nothing to do"]
 
 

@@ -168,11 +168,11 @@ def test_a_merged_tree_that_the_gate_refuses_is_not_promoted(line: Line) -> None
 def test_applied_twice_leaves_an_empty_plan(line: Line) -> None:
     line.merge(1)
     line.release()
-    before = content_of(line.state)
+    before = line.kept()
     again = line.release()
     assert again.plan.steps == ()
     assert release_lines(again) == ["late: live is target; nothing to do"]
-    assert content_of(line.state) == before
+    assert line.kept() == before
     assert len(pages(line)) == 2
 
 
@@ -208,7 +208,7 @@ def test_a_tree_that_was_never_judged_is_not_released_and_not_trained(
 ) -> None:
     """Neither are its stages run nor is a model loaded where the secrets are."""
     merged = line.merge(3)
-    before = content_of(line.state)
+    before = line.kept()
     monkeypatch.setattr("mergeline.adapters.models.folder.load", None)
     [done] = release(line.project(), say=line.say)
     assert (done.plan.steps, done.plan.missing) == ((), "this tree was never evaluated")
@@ -219,9 +219,7 @@ def test_a_tree_that_was_never_judged_is_not_released_and_not_trained(
         f"late: this tree was never evaluated; nothing was changed. Run first: {run}"
     ]
     assert line.quick.runs == []
-    changed = {
-        path for path, digest in content_of(line.state).items() if before.get(path) != digest
-    }
+    changed = {path for path, digest in line.kept().items() if before.get(path) != digest}
     assert changed <= {"release.lock"}
     assert len(pages(line)) == 1
 
@@ -341,12 +339,12 @@ def test_a_commit_that_main_has_moved_past_does_nothing(line: Line) -> None:
     line.merge(1)
     line.release()
     line.check_out(first)
-    before = content_of(line.state)
+    before = line.kept()
     done = line.release()
     assert "main has moved on" in release_lines(done)[0]
     assert champion(line).number == 2
     assert len(ledger(line)) == 2
-    assert content_of(line.state) == before
+    assert line.kept() == before
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from mergeline.cli.show import reproduction_lines
 from mergeline.errors import BundleError, NotFoundError, StoreError
 from mergeline.lifecycle.steps.candidates import fetch, find_by
 from mergeline.lifecycle.verbs.reproduce import Reproduced, reproduce
-from tests.support.line import Line, content_of, run_id_of
+from tests.support.line import Line, run_id_of
 from tests.support.parcels import MODEL
 
 
@@ -27,7 +27,7 @@ def again(line: Line, run: str) -> Reproduced:
 
 
 def test_a_run_trained_again_agrees_in_bytes_and_metrics(line: Line) -> None:
-    before = content_of(line.state)
+    before = line.kept()
     done = again(line, run_id(line))
     assert done.agrees
     assert done.same_bytes
@@ -35,7 +35,7 @@ def test_a_run_trained_again_agrees_in_bytes_and_metrics(line: Line) -> None:
     assert done.metrics["roc_auc"][0] == done.metrics["roc_auc"][1]
     assert reproduction_lines(done)[-1] == "reproduced"
     assert len(line.quick.runs) == 1
-    assert content_of(line.state) == before
+    assert line.kept() == before
 
 
 def test_a_run_can_be_reproduced_whatever_is_checked_out_or_changed(line: Line) -> None:

@@ -130,11 +130,11 @@ FILES = [
 
 def refuses(line: Line, bundle: Path, match: str) -> None:
     """Nothing is logged, and the reason is said."""
-    before = content_of(line.state)
+    before = line.kept()
     with pytest.raises(MergelineError, match=match) as caught:
         track(line.project(), bundle, say=line.say)
     assert isinstance(caught.value, BundleError | DeclarationError)
-    assert content_of(line.state) == before
+    assert line.kept() == before
 
 
 @pytest.mark.parametrize("name", FILES)
