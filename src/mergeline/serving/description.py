@@ -107,18 +107,6 @@ def _row(inputs: Mapping[str, InputColumn]) -> dict[str, Any]:
 
 
 def _prediction(path: str, served: ServedVersion, model: ServedModel) -> dict[str, Any]:
-    rows = {
-        "type": "array",
-        "items": _row(model.inputs),
-        "minItems": 1,
-        "maxItems": ROW_LIMIT,
-    }
-    body = {
-        "type": "object",
-        "properties": {"rows": rows},
-        "required": ["rows"],
-        "additionalProperties": False,
-    }
     predictions = {"type": "array", "items": _NUMBERS if model.classes else {"type": "number"}}
     said = {
         "type": "object",
@@ -138,7 +126,10 @@ def _prediction(path: str, served: ServedVersion, model: ServedModel) -> dict[st
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": body, "example": {"rows": [example(model)]}}
+                "application/json": {
+                    "schema": _rows_body(_row(model.inputs)),
+                    "example": {"rows": [example(model)]},
+                }
             },
         },
         "responses": {
@@ -188,14 +179,27 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
+def _rows_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": dict(row), "minItems": 1, "maxItems": ROW_LIMIT}
+
+
+def _rows_body(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a request of mergeline's own protocol holds, where a row is of this schema."""
+    return {
+        "type": "object",
+        "properties": {"rows": _rows_of(row)},
+        "required": ["rows"],
+        "additionalProperties": False,
+    }
+
+
 def _one_of_mlflows(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     properties = {name: dict(schema), "params": {"type": ["object", "null"]}}
     return {"type": "object", "properties": properties, "required": [name]}
 
 
-_ROWS = {"type": "array", "items": {"type": "object"}, "minItems": 1, "maxItems": ROW_LIMIT}
+_ANY_ROW = {"type": "object"}
 _NAMES = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
-_LISTS = {"type": "array", "items": {"type": "array"}, "minItems": 1, "maxItems": ROW_LIMIT}
 _TENSOR = {
     "type": "object",
     "properties": {
@@ -213,20 +217,19 @@ _TENSOR = {
 }
 # What a request of each protocol holds, whatever the model's columns are; by the address's end.
 _BODIES: Mapping[str, Mapping[str, Any]] = {
-    "predict": {
-        "type": "object",
-        "properties": {"rows": _ROWS},
-        "required": ["rows"],
-        "additionalProperties": False,
-    },
+    "predict": _rows_body(_ANY_ROW),
     "invocations": {
         "oneOf": [
-            _one_of_mlflows("dataframe_records", _ROWS),
+            _one_of_mlflows("dataframe_records", _rows_of(_ANY_ROW)),
             _one_of_mlflows(
                 "dataframe_split",
                 {
                     "type": "object",
-                    "properties": {"columns": _NAMES, "data": _LISTS, "index": {"type": "array"}},
+                    "properties": {
+                        "columns": _NAMES,
+                        "data": _rows_of({"type": "array"}),
+                        "index": {"type": "array"},
+                    },
                     "required": ["columns", "data"],
                     "additionalProperties": False,
                 },
